@@ -1,0 +1,218 @@
+"""REST beside the socket: one bounded GET that can be cut short, and what an HTTP refusal means in words."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import ipaddress
+import math
+import socket
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+MAX_BODY = 32 * 2**20
+"""The largest REST body taken, in bytes; Binance's 5,000 levels are about 0.5 MB."""
+
+T = TypeVar("T")
+
+
+class NetworkError(Exception):
+    """A connection that could not be made or kept; the message says why in words.
+
+    retry_after_s is how long the other side asked to be left alone, 0 if it did not say.
+    """
+
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+def refusal(host: str, status: int, headers: Iterable[tuple[str, str]]) -> NetworkError:
+    """What an HTTP answer other than the hoped-for one means, and how long to stay away.
+
+    >>> str(refusal("api.example", 429, [("Retry-After", "7")]))
+    'api.example says that too many requests came from here (HTTP 429); it asks to wait 7 s'
+    """
+    told = {name.lower(): value for name, value in headers}
+    wait_s = retry_after_s(told.get("retry-after"))
+    match status:
+        case 403 | 451:
+            words = f"{host} refuses this address or region (HTTP {status}): choose another venue or network"
+        case 418 | 429:
+            words = f"{host} says that too many requests came from here (HTTP {status})"
+        case 502 | 503 | 504:
+            words = f"{host} is overloaded or out of service (HTTP {status})"
+        case 401 | 407:
+            words = f"{host} asks for a login (HTTP {status})"
+        case 404:
+            words = f"{host} knows no such path (HTTP 404): check the address and the symbol"
+        case _ if 300 <= status < 400:
+            words = f"{host} redirects to {told.get('location', 'nowhere')[:200]} (HTTP {status}): not followed"
+        case _:
+            words = f"{host} answered HTTP {status}, which is no market data"
+    return NetworkError(f"{words}; it asks to wait {wait_s:.0f} s" if wait_s else words, wait_s)
+
+
+def retry_after_s(text: str | None) -> float:
+    """Seconds of a Retry-After header, a number or an HTTP date; 0 where there is none or it is unreadable."""
+    try:
+        seconds = float(text or "0")
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(text or "")
+        except ValueError:
+            return 0.0
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - time.time()
+    return max(0.0, seconds) if math.isfinite(seconds) else 0.0
+
+
+async def fetch(url: str, timeout_s: float) -> str:
+    """The body of one http(s) GET, without blocking the event loop; certificates are checked. Raises NetworkError."""
+    get = _Get(url, timeout_s)
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await asyncio.to_thread(get.run)
+    except TimeoutError:
+        raise NetworkError(f"{urlsplit(url).netloc} sent no complete answer within {timeout_s:g} s") from None
+    finally:
+        get.cut()
+
+
+class _Get:
+    """A blocking GET whose socket another thread may shut, which ends it at once."""
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        self._url = url
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._cut = False
+        self._socket: socket.socket | None = None
+
+    def run(self) -> str:
+        where = urlsplit(self._url)
+        if where.scheme not in ("http", "https"):
+            raise NetworkError(f"a snapshot is fetched over http or https only: {self._url!r}")
+        opener = urllib.request.OpenerDirector()  # without redirects, files and ftp
+        for handler in (
+            urllib.request.ProxyHandler({} if is_loopback(where.hostname or "") else None),
+            _Handler(self._connection),
+            urllib.request.HTTPErrorProcessor(),
+            urllib.request.HTTPDefaultErrorHandler(),
+        ):
+            opener.add_handler(handler)
+        try:
+            with opener.open(self._url, timeout=self._timeout_s) as response:
+                body: bytes = response.read(MAX_BODY + 1)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise refusal(where.netloc, error.code, error.headers.items()) from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            raise NetworkError(f"{where.netloc} gave no snapshot: {reason}") from None
+        finally:
+            self.cut()
+        if len(body) > MAX_BODY:
+            raise NetworkError(f"{where.netloc} sent a snapshot above {MAX_BODY >> 20} MiB, which is refused")
+        return body.decode("utf-8", errors="replace")
+
+    def cut(self) -> None:
+        """End the transfer, if there is one; harmless afterwards."""
+        with self._lock:
+            self._cut = True
+            if self._socket is not None:
+                _shut(self._socket)
+                self._socket = None
+
+    def _connection(self, kind: type[_Tracked], host: str, **options: Any) -> _Tracked:
+        connection = kind(host, **options)
+        connection.opened = self._opened
+        return connection
+
+    def _opened(self, connected: socket.socket) -> None:
+        with self._lock:
+            if self._cut:
+                raise ConnectionAbortedError("cut short")
+            self._socket = connected.dup()  # TLS takes the first handle over; shutting this one ends both
+
+
+def _shut(connected: socket.socket) -> None:
+    try:
+        connected.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # the other side was quicker
+    finally:
+        connected.close()
+
+
+class _Tracked(http.client.HTTPConnection):
+    opened: Callable[[socket.socket], None]
+
+    def connect(self) -> None:
+        super().connect()
+        self.opened(self.sock)
+
+
+class _TrackedTls(http.client.HTTPSConnection, _Tracked):
+    """Its connect() runs _Tracked's first, and then TLS."""
+
+
+class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    def __init__(self, connection: Callable[..., _Tracked]) -> None:
+        super().__init__()
+        self._make = connection
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(self._make, _Tracked), req)
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(self._make, _TrackedTls), req, context=ssl.create_default_context())
+
+
+class HelperThreads(ThreadPoolExecutor):
+    """An event loop's executor of one daemon thread a call: a name server that hangs delays neither stop nor exit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._helpers: list[threading.Thread] = []
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        future: Future[T] = Future()
+
+        def work() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(fn(*args, **kwargs))
+                except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the result
+                    future.set_exception(error)
+
+        helper = threading.Thread(target=work, name="feed helper", daemon=True)
+        self._helpers = [*(known for known in self._helpers if known.is_alive()), helper]
+        helper.start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - the base's names
+        """Waits a moment for what was cut short; what cannot be cut is left to end by itself."""
+        for helper in self._helpers:
+            helper.join(0.2)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name means this machine.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("::1"), is_loopback("example.org")
+    (True, True, True, False)
+    """
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,315 @@
+"""The hub: one client per feed, shared by its viewers, and nothing left after the last."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+from feeds.gomarket import GomarketFeed
+from orderbook import OrderBook
+from tests.loopback import DeltaFeed, Server, answering, census, eventually, gateway_frame, leftovers, saying, stay
+from websocket_client import FeedHub, Viewer
+
+QUICK: dict[str, Any] = {"min_reconnect_s": 0.02, "backoff_s": 0.01}
+KEY = ("gomarket-okx", "BTC-USDT-SWAP")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """Every test leaves neither thread nor socket behind."""
+    before = census()
+    yield
+    eventually(leftovers(before))
+
+
+def gateway() -> GomarketFeed:
+    return GomarketFeed("gomarket-okx", "BTC-USDT-SWAP", 0.01)
+
+
+def attach(
+    hub: FeedHub,
+    url: str,
+    on_book: Callable[[OrderBook], None],
+    make_feed: Callable[[], Any] = gateway,
+    key: tuple[str, str] = KEY,
+    **options: Any,
+) -> Viewer:
+    return hub.attach(key, lambda: contextlib.nullcontext(url), make_feed, on_book, **QUICK | options)
+
+
+def test_viewers_of_one_feed_share_one_connection() -> None:
+    """Three viewers, one connection and every book for each of them; another symbol has its own."""
+    frames = [gateway_frame(100.0 + step) for step in range(50)]
+    hub = FeedHub()
+    with Server(saying(*frames, every_s=0.01)) as server:
+        seen: list[list[float]] = [[], [], [], []]
+        viewers = [
+            attach(hub, server.url, lambda book, of=of: of.append(book.bids.item(0)), conflate=False) for of in seen[:3]
+        ]
+        viewers.append(
+            attach(
+                hub,
+                server.url,
+                lambda book: seen[3].append(book.bids.item(0)),
+                key=("gomarket-okx", "other"),
+                conflate=False,
+            )
+        )
+        eventually(lambda: all(of and of[-1] == 149.0 for of in seen))
+        assert len(server.met) == 2
+        assert all(of == [150.0 - step for step in range(len(of), 0, -1)] for of in seen)
+        assert {thread.name for thread in threading.enumerate()} >= {
+            "feed gomarket-okx BTC-USDT-SWAP",
+            "feed gomarket-okx other",
+        }
+        for viewer in viewers:
+            viewer.detach()
+        assert all(viewer.join() for viewer in viewers)
+
+
+def test_a_late_viewer_gets_the_latest_book_at_once_and_once() -> None:
+    """On a silent feed the newcomer does not wait, and is called on the feed's thread like everybody."""
+    hub = FeedHub()
+    with Server(saying(gateway_frame(100.0), gateway_frame(101.0))) as server:
+        first: list[float] = []
+        early = attach(hub, server.url, lambda book: first.append(book.bids.item(0)), conflate=False)
+        eventually(lambda: first == [100.0, 101.0])
+        late: list[tuple[float, str]] = []
+        newcomer = attach(
+            hub, server.url, lambda book: late.append((book.bids.item(0), threading.current_thread().name))
+        )
+        eventually(lambda: late == [(101.0, "feed gomarket-okx BTC-USDT-SWAP")])
+        newcomer.greet()
+        early.detach()
+        newcomer.detach()
+        assert newcomer.join()
+        assert (len(first), len(late), len(server.met)) == (2, 1, 1)
+
+
+def test_one_viewer_s_errors_are_its_own() -> None:
+    """A raising callback is counted for its viewer alone, and the others get every book."""
+    hub = FeedHub()
+
+    def fail(_book: OrderBook) -> None:
+        raise ValueError("not trained")
+
+    with Server(saying(*[gateway_frame(100.0)] * 20)) as server:
+        failing = attach(hub, server.url, fail, conflate=False)
+        books: list[OrderBook] = []
+        fine = attach(hub, server.url, books.append)
+        eventually(lambda: fine.status.books == 20 and len(books) >= 1)
+        eventually(lambda: failing.status.callback_errors == 20)
+        assert failing.status.callback_error == "ValueError: not trained"
+        assert (fine.status.callback_errors, fine.status.callback_error) == (0, None)
+        failing.detach()
+        fine.detach()
+        assert fine.join()
+
+
+def test_the_client_ends_with_its_last_viewer_and_then_leaves_its_source() -> None:
+    """Leaving one by one stops nothing; the last one's leaving does, within a second, and closes the source
+    after the connection. Leaving twice is leaving once."""
+    hub = FeedHub()
+    events: list[str] = []
+
+    @contextlib.contextmanager
+    def source() -> Iterator[str]:
+        events.append("entered")
+        try:
+            yield server.url
+        finally:
+            eventually(lambda: server.open == 0)
+            events.append("left")
+
+    with Server(saying(*[gateway_frame(100.0)] * 1000, every_s=0.01)) as server:
+        viewers = [hub.attach(KEY, source, gateway, lambda _book: None, **QUICK) for _ in range(3)]
+        eventually(lambda: viewers[0].status.books > 3)
+        viewers[0].detach()
+        viewers[0].detach()
+        viewers[1].detach()
+        assert not viewers[2].join(0.2)
+        assert events == ["entered"]
+        assert viewers[2].status.state == "live"
+        began = time.monotonic()
+        viewers[2].detach()
+        assert time.monotonic() - began < 0.5
+        assert viewers[2].join()
+        assert time.monotonic() - began < 1.5
+        assert events == ["entered", "left"]
+        assert viewers[2].status.state == "stopped"
+
+
+def test_attaching_while_the_old_client_winds_down_starts_a_fresh_one() -> None:
+    """A detach and an attach in one breath: a new client, a new source, and the old one ends all the same."""
+    hub = FeedHub()
+    with Server(saying(*[gateway_frame(100.0)] * 1000, every_s=0.01)) as server:
+        books: list[OrderBook] = []
+        old = attach(hub, server.url, lambda _book: time.sleep(0.05))
+        eventually(lambda: old.status.books)
+        old.detach()
+        new = attach(hub, server.url, books.append)
+        eventually(lambda: len(books) > 3)
+        assert old.join()
+        assert len(server.met) == 2
+        assert new.status.state == "live"
+        new.detach()
+        assert new.join()
+
+
+def test_after_giving_up_attaching_tries_again() -> None:
+    """A feed that gave up says why to its viewers; the next attach is a new client."""
+    hub = FeedHub()
+    refusing = Server(stay, answering(503))
+    with refusing:
+        viewer = attach(hub, refusing.url, lambda _book: None, max_tries=2)
+        eventually(lambda: viewer.status.state == "given up")
+        assert "HTTP 503" in str(viewer.status.last_error)
+    with Server(saying(gateway_frame(100.0))) as server:
+        again = attach(hub, server.url, lambda _book: None)
+        eventually(lambda: again.status.state == "live")
+        assert viewer.status.state == "given up"
+        viewer.detach()
+        assert again.status.state == "live"
+        again.detach()
+        assert again.join()
+
+
+def test_a_source_that_fails_or_a_bad_address_reaches_the_caller_and_leaves_nothing() -> None:
+    """attach raises what the source raises; a source whose address is no address is left again."""
+    hub = FeedHub()
+    left: list[str] = []
+
+    @contextlib.contextmanager
+    def source(url: str | None) -> Iterator[str]:
+        if url is None:
+            raise FileNotFoundError("no such recording")
+        try:
+            yield url
+        finally:
+            left.append(url)
+
+    with pytest.raises(FileNotFoundError, match="no such recording"):
+        hub.attach(KEY, lambda: source(None), gateway, lambda _book: None)
+    with pytest.raises(ValueError, match="must start with"):
+        hub.attach(KEY, lambda: source("http://x"), gateway, lambda _book: None)
+    assert left == ["http://x"]
+    with Server(saying(gateway_frame(100.0))) as server:
+        viewer = attach(hub, server.url, lambda _book: None)
+        eventually(lambda: viewer.status.state == "live")
+        viewer.detach()
+        assert viewer.join()
+
+
+def test_a_viewer_may_detach_in_its_callback() -> None:
+    """No deadlock, and no book after it."""
+    hub = FeedHub()
+    books: list[OrderBook] = []
+    viewers: list[Viewer] = []
+    with Server(saying(*[gateway_frame(100.0)] * 200, every_s=0.01)) as server:
+
+        def on_book(book: OrderBook) -> None:
+            if viewers:
+                books.append(book)
+                viewers[0].detach()
+
+        viewers.append(attach(hub, server.url, on_book))
+        assert viewers[0].join()
+        assert len(books) == 1
+
+
+def test_a_detached_viewer_gets_nothing_more_not_even_the_book_being_handed_round() -> None:
+    """A viewer that is let go while others are handed a book does not get that book."""
+    hub = FeedHub()
+    bids: list[float] = []
+    cut: list[float] = []
+    later: list[Viewer] = []
+
+    def on_book(book: OrderBook) -> None:
+        if later and not cut:
+            later[0].detach()
+            cut.append(book.bids.item(0))
+
+    with Server(saying(*(gateway_frame(100.0 + step) for step in range(200)), every_s=0.01)) as server:
+        first = attach(hub, server.url, on_book)
+        later.append(attach(hub, server.url, lambda book: bids.append(book.bids.item(0))))
+        eventually(lambda: cut)
+        eventually(lambda books=first.status.books: first.status.books > books + 3)
+        assert all(bid < cut[0] for bid in bids)
+        first.detach()
+        assert first.join()
+
+
+async def _steps(web_socket: ServerConnection, number: int) -> None:
+    """A market of steps, a thousand apart for each connection."""
+    if number > 1:
+        await asyncio.sleep(0.2)
+    await web_socket.send(f"snapshot {number * 1000}")
+    for step in range(1, 900):
+        await asyncio.sleep(0.01)
+        await web_socket.send(f"step {number * 1000 + step}")
+
+
+def test_a_recording_of_deltas_begins_with_a_connection_of_its_own_and_replays() -> None:
+    """Whoever starts to record midway gets a whole connection from its start; the others miss no beat."""
+    hub = FeedHub()
+    bids: list[float] = []
+    told: list[tuple[str, str]] = []
+    with Server(_steps) as server:
+        viewer = attach(hub, server.url, lambda book: bids.append(book.bids.item(0)), DeltaFeed, conflate=False)
+        eventually(lambda: len(bids) > 5)
+        viewer.record(lambda kind, _market_ns, text, _url: told.append((kind, str(text))))
+        eventually(lambda: len(told) > 10)
+        viewer.record(None)
+        count = len(told)
+        assert told[:3] == [("connect", server.url), ("send", "subscribe steps"), ("recv", "snapshot 2000")]
+        feed = DeltaFeed()
+        replayed = [feed.parse(text, 1, 1) for kind, text in told if kind == "recv"]
+        assert [book.bids.item(0) for book in replayed if book] == [2000.0 + step for step in range(len(replayed))]
+        cut = bids.index(2000.0)
+        assert bids[:cut] == [1000.0 + step for step in range(cut)]
+        later = len(bids) + 3
+        eventually(lambda: len(bids) > later)
+        assert len(told) == count
+        assert viewer.status.refused == 0
+        viewer.detach()
+        assert viewer.join()
+        assert len(server.met) == 2
+
+
+def test_a_recording_of_whole_books_begins_at_once() -> None:
+    """resync=False needs no new connection, and begins with the next frame."""
+    hub = FeedHub()
+    told: list[tuple[str, str]] = []
+    with Server(_steps) as server:
+        viewer = attach(hub, server.url, lambda _book: None, DeltaFeed)
+        eventually(lambda: viewer.status.books > 3)
+        viewer.record(lambda kind, _market_ns, text, _url: told.append((kind, str(text))), resync=False)
+        eventually(lambda: len(told) > 3)
+        assert {kind for kind, _ in told} == {"recv"}
+        assert len(server.met) == 1
+        viewer.detach()
+        assert viewer.join()
+
+
+def test_fifty_visits_leave_no_thread_and_no_socket() -> None:
+    """Attach and detach, fifty times and at various moments of a client's life."""
+    hub = FeedHub()
+    with Server(saying(*[gateway_frame(100.0)] * 1000, every_s=0.002)) as server:
+        before = census()
+        viewers = []
+        for visit in range(50):
+            viewer = attach(hub, server.url, lambda _book: None)
+            if visit % 3 == 1:
+                eventually(lambda viewer=viewer: viewer.status.books)
+            viewer.detach()
+            viewers.append(viewer)
+        assert all(viewer.join() for viewer in viewers)
+        assert all(viewer.status.state == "stopped" for viewer in viewers)
+        eventually(leftovers(before))
