@@ -1,0 +1,378 @@
+"""Recordings and endless markets played on a loopback WebSocket, in the envelope, at any pace.
+
+Beside a recording's own lines, a listener gets: {"t":"idle"} after a quiet second, so that a pause or a
+thin market is not taken for a dead line; {"t":"end"} once after the last line (its "data" says what was
+wrong with a broken recording), after which the connection stays open; and, on the way to another place,
+messages of several lines: those bring a feed up to date and are not shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from time import monotonic
+from types import TracebackType
+
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_web_socket
+from websockets.exceptions import ConnectionClosed
+
+from recording import RecordingError, Tick, encode, read
+
+IDLE_S = 1.0
+"""A listener hears something at least so often."""
+LONGEST_WAIT_S = 30.0
+"""A longer silence between two lines is cut to this."""
+LATE_S = 1.0
+"""Who falls further behind than this goes on from here instead of catching up."""
+_CLOSE_S = 0.3
+_BATCH = 256 * 1024
+_SHOWN = frozenset({"recv", "http", "book"})
+
+
+class Playback:
+    """One way through a run of ticks: where it is, how fast it goes, and what the listener still has to get.
+
+    Belongs to the server's loop; only `change` may be called from elsewhere. The newest connection is the
+    listener, and an older one ends. open_ticks begins the run again; None if that cannot be done.
+    """
+
+    def __init__(
+        self, ticks: Iterator[Tick], open_ticks: Callable[[], Iterator[Tick]] | None, speed: float, playing: bool
+    ) -> None:
+        self._ticks = ticks
+        self._open_ticks = open_ticks
+        self._ahead: Tick | None = None
+        self._listener: ServerConnection | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed = asyncio.Event()
+        self._again = False  # the next jump starts at the beginning
+        self._anchor: tuple[float, int] | None = None  # when the last line was due, and its market_ns
+        self._said = 0.0
+        self.speed = checked_speed(speed)
+        self.playing = playing
+        self.steps = 0
+        self.target: int | None = None
+        self.position: int | None = None
+        self.ended = False
+        self.error = ""
+
+    def change(self, steps: int = 0) -> None:
+        """Has the listener's loop look again at speed, playing and target, and go so many steps more."""
+        if self._loop is None:
+            self.steps += steps
+            return
+        with contextlib.suppress(RuntimeError):  # a loop that has closed has no listener
+            self._loop.call_soon_threadsafe(self._look_again, steps)
+
+    def _look_again(self, steps: int = 0) -> None:
+        self.steps += steps
+        self._anchor = None
+        self._changed.set()
+
+    async def play(self, connection: ServerConnection) -> None:
+        """Plays to this connection until it closes or a newer one comes."""
+        self._loop = asyncio.get_running_loop()
+        self._listener = connection
+        self._look_again()
+        if self._open_ticks and self.position is not None:
+            # The last listener has heard this much, and the new one's feed knows nothing of it.
+            self._again = True
+            if self.target is None:
+                self.target = self.position + 1
+        self.ended = False
+        self._said = monotonic()
+        sent = 0
+        while self._listener is connection:
+            if self.target is not None:
+                await self._jump(connection, self.target)
+                continue
+            tick = self._next()
+            if tick is None and not self.ended:
+                self.ended = True
+                await self._say(connection, encode(Tick("end", None, self.error)))
+            wait_s = math.inf if tick is None else self._wait_s(tick)
+            if tick is None or wait_s > 0:
+                await self._rest(connection, wait_s)
+                continue
+            self._passed(tick)
+            if tick.kind in _SHOWN and self.steps:
+                self.steps -= 1
+            await self._say(connection, encode(tick))
+            sent += 1
+            if sent % 64 == 0:
+                await asyncio.sleep(0)
+
+    def _next(self) -> Tick | None:
+        """The tick that comes next, which stays next until it has passed; None at the end."""
+        if self._ahead is None:
+            try:
+                self._ahead = next(self._ticks, None)
+            except RecordingError as error:
+                self.error = str(error)
+        return self._ahead
+
+    def _passed(self, tick: Tick) -> None:
+        self._ahead = None
+        if tick.market_ns is not None:
+            self.position = tick.market_ns
+
+    def _wait_s(self, tick: Tick) -> float:
+        """Seconds until this tick is due; infinite while paused. A tick without a time follows at once."""
+        if not self.playing and not self.steps:
+            return math.inf
+        if self.steps or self.speed == 0 or tick.market_ns is None:
+            return 0.0
+        now = monotonic()
+        if self._anchor is None:
+            self._anchor = (now, tick.market_ns)
+        due, since = self._anchor
+        due += min(max(tick.market_ns - since, 0) / 1e9 / self.speed, LONGEST_WAIT_S)
+        if due > now:
+            return due - now
+        self._anchor = (due if now - due < LATE_S else now, tick.market_ns)
+        return 0.0
+
+    async def _rest(self, connection: ServerConnection, wait_s: float) -> None:
+        """Waits so long, or until something changes; says that the line is alive."""
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(wait_s, max(self._said + IDLE_S - monotonic(), 0.0))):
+                await self._changed.wait()
+        if monotonic() - self._said >= IDLE_S:
+            await self._say(connection, encode(Tick("idle", None)))
+
+    async def _jump(self, connection: ServerConnection, target: int) -> None:
+        """Takes the listener's feed to the first tick at or after target, unless another target is set."""
+        batch: list[bytes] = []
+        size = 0
+        if self._open_ticks and (self._again or (self.position is not None and target <= self.position)):
+            self._ticks, self._ahead, self.position, self._again = self._open_ticks(), None, None, False
+            batch.append(encode(Tick("connect", None)))
+        self.ended, self.error, self.steps = False, "", 0
+        while (tick := self._next()) and (tick.market_ns is None or tick.market_ns < target):
+            self._passed(tick)
+            batch.append(encode(tick))
+            size += len(batch[-1])
+            if size > _BATCH:
+                await self._say(connection, b"\n".join(batch) + b"\n")
+                batch, size = [], 0
+                await asyncio.sleep(0)
+                if self.target != target or self._listener is not connection:
+                    return
+        if batch:
+            await self._say(connection, b"\n".join(batch) + b"\n")
+        if self.target == target:
+            self.target = None
+        self._anchor = None
+        if not self.playing:
+            self.steps = 1
+
+    async def _say(self, connection: ServerConnection, line: bytes) -> None:
+        await connection.send(line, text=True)
+        self._said = monotonic()
+
+
+class Server:
+    """A loopback WebSocket server in a thread of its own; a context manager whose value is its address.
+
+    close() only signals, from any thread; leaving the context also waits for the thread, a second at most.
+    """
+
+    def __init__(self, play: Callable[[ServerConnection], Awaitable[None]], port: int = 0) -> None:
+        self._play = play
+        self._port = port
+        self._url: Future[str] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self._connections: set[ServerConnection] = set()
+        self._thread = threading.Thread(target=self._run, name="replay server", daemon=True)
+
+    def start(self) -> str:
+        """The address, once it can be connected to. Raises OSError or OverflowError if the port cannot be had."""
+        self._thread.start()
+        return self._url.result()
+
+    def close(self) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # closed already
+                self._loop.call_soon_threadsafe(self._stop.set)
+
+    def __enter__(self) -> str:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        self._thread.join(1.0)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except (OSError, OverflowError) as error:
+            if self._url.done():
+                raise
+            self._url.set_exception(error)
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        async with serve_web_socket(
+            self._listen,
+            "127.0.0.1",
+            self._port,
+            origins=[None],  # a web page that guesses the port gets nothing
+            compression=None,
+            ping_interval=None,
+            close_timeout=1.0,
+        ) as server:
+            _, port = server.sockets[0].getsockname()
+            self._url.set_result(f"ws://127.0.0.1:{port}")
+            await self._stop.wait()
+            server.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_S):
+                    await server.wait_closed()
+            for connection in self._connections:  # that do not read, so no goodbye reaches them
+                connection.transport.abort()
+
+    async def _listen(self, connection: ServerConnection) -> None:
+        self._connections.add(connection)
+        playing = asyncio.ensure_future(self._play(connection))
+        gone = asyncio.ensure_future(connection.wait_closed())
+        try:
+            await asyncio.wait((playing, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._connections.discard(connection)
+            gone.cancel()
+            playing.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
+                await playing
+
+
+def serve(path_or_ticks: str | os.PathLike[str] | Iterable[Tick], speed: float = 1.0, port: int = 0) -> Server:
+    """`with serve(...) as url:` plays a recording, or any run of ticks, on a ws://127.0.0.1 address.
+
+    Every connection gets a recording from its first line; a run of ticks has one listener, the newest
+    connection, and goes on where it is. speed 2 is twice as fast as the recorder's clock; 0 is as fast
+    as it is taken, and then nothing is skipped. A line without a time follows the one before it at once.
+    Raises OSError, RecordingError for a file that does not begin as a recording, ValueError for the speed.
+    """
+    checked_speed(speed)
+    if not isinstance(path_or_ticks, str | os.PathLike):
+        return Server(Playback(iter(path_or_ticks), None, speed, True).play, port)
+    open_ticks = partial(read, path_or_ticks)
+    next(open_ticks())
+
+    async def play(connection: ServerConnection) -> None:
+        await Playback(open_ticks(), None, speed, True).play(connection)
+
+    return Server(play, port)
+
+
+class ReplayEngine:
+    """A recording on a loopback address, with the buttons of a player; paused until play() or step().
+
+    Reads a file through first, so that a broken one raises RecordingError here (OSError if it cannot be
+    read), and max_bytes bounds what it may unpack to. An endless run of ticks has every button but seek.
+    All methods may be called from any thread. A connection that comes after another goes on where that was.
+    """
+
+    def __init__(
+        self,
+        path_or_ticks: str | os.PathLike[str] | Iterable[Tick],
+        speed: float = 1.0,
+        max_bytes: int | None = None,
+    ) -> None:
+        self.span: tuple[int, int] | None = None
+        """market_ns of the earliest and the latest line; None where no line has a time."""
+        self.frames = 0
+        self.note = ""
+        if isinstance(path_or_ticks, str | os.PathLike):
+            open_ticks = partial(read, path_or_ticks, max_bytes)
+            self._survey(open_ticks())
+            self._playback = Playback(open_ticks(), open_ticks, speed, playing=False)
+        else:
+            self._playback = Playback(iter(path_or_ticks), None, speed, playing=False)
+        self._server = Server(self._playback.play)
+        self.url = self._server.start()
+
+    def _survey(self, ticks: Iterator[Tick]) -> None:
+        for tick in ticks:
+            if tick.kind == "torn":
+                self.note = tick.message
+            elif tick.kind != "meta":
+                self.frames += 1
+            if tick.market_ns is not None:
+                first, last = self.span or (tick.market_ns, tick.market_ns)
+                self.span = (min(first, tick.market_ns), max(last, tick.market_ns))
+
+    @property
+    def playing(self) -> bool:
+        return self._playback.playing
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last line has been sent."""
+        return self._playback.ended
+
+    @property
+    def position(self) -> int | None:
+        """market_ns of the last line sent; None before the first."""
+        return self._playback.position
+
+    @property
+    def speed(self) -> float:
+        """Times the recorder's clock; 0 is as fast as it is taken."""
+        return self._playback.speed
+
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        self._playback.speed = checked_speed(speed)
+        self._playback.change()
+
+    def play(self) -> None:
+        self._playback.playing = True
+        self._playback.change()
+
+    def pause(self) -> None:
+        self._playback.playing = False
+        self._playback.change()
+
+    def step(self) -> None:
+        """One more frame, then pause."""
+        self._playback.playing = False
+        self._playback.change(steps=1)
+
+    def seek(self, market_ns: int) -> None:
+        """Goes to the first line at or after that time; if paused, that line is shown. Raises ValueError
+        for a recording without times."""
+        if self.span is None:
+            raise ValueError("this recording has no times to go to")
+        self._playback.target = market_ns
+        self._playback.change()
+
+    def close(self) -> None:
+        """Ends the server; only signals."""
+        self._server.close()
+
+    def __enter__(self) -> ReplayEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.__exit__(kind, error, trace)
+
+
+def checked_speed(speed: float) -> float:
+    """The speed, if it is one: 0 or positive and finite. Raises ValueError."""
+    if not 0 <= speed < math.inf:
+        raise ValueError(f"speed must be 0 or more, and finite: {speed}")
+    return speed

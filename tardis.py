@@ -1,0 +1,93 @@
+"""Tardis `book_snapshot_5` and `book_snapshot_25` CSV rows as whole books in the gateway's message form.
+
+Columns and units: docs.tardis.dev/downloadable-csv-files/data-types. Times are microseconds since the epoch,
+amounts are what the exchange itself counts in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from feeds import VENUES
+from feeds.gomarket import GomarketFeed
+from orderbook import BookError
+
+HEADER = b"exchange,symbol,"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_COLUMN = re.compile(r"(asks|bids)\[(\d{1,4})\]\.price")
+_VENUE_OF = {
+    "binance": "binance",
+    "binance-futures": "binance-usdm",
+    "coinbase": "coinbase",
+    "kraken": "kraken",
+    "okex": "okx",
+    "okex-swap": "okx",
+}
+"""Tardis exchange -> the venue here whose fees apply."""
+
+
+class SnapshotTable:
+    """One file: its header's columns, then row after row. Raises ValueError with the offending value."""
+
+    def __init__(self, header: bytes) -> None:
+        names = header.decode("ascii").strip().split(",")
+        self._width = len(names)
+        self._sides: dict[str, list[tuple[int, int]]] = {"asks": [], "bids": []}
+        for index, name in enumerate(names):
+            if match := _COLUMN.fullmatch(name):
+                self._sides[match[1]].append((index, names.index(name.replace("price", "amount"))))
+        if "local_timestamp" not in names or not all(self._sides.values()):
+            raise ValueError(f"not a book_snapshot CSV: its columns are {','.join(names)[:120]}")
+        self._time, self._local_time = names.index("timestamp"), names.index("local_timestamp")
+        self.exchange = self.symbol = ""
+
+    def row(self, line: bytes) -> tuple[int, str]:
+        """market_ns (the recorder's clock) and the book as a gateway message, amounts as they are."""
+        cells = line.decode("ascii").strip().split(",")
+        if len(cells) != self._width:
+            raise ValueError(f"{len(cells)} cells where the header has {self._width}")
+        if (cells[0], cells[1]) != (self.exchange, self.symbol):
+            if self.symbol:
+                raise ValueError(f"{cells[0]} {cells[1]} in a file of {self.exchange} {self.symbol}: one market a file")
+            self.exchange, self.symbol = cells[0], cells[1]
+        try:
+            moment = (_EPOCH + timedelta(microseconds=int(cells[self._time]))).isoformat()
+        except OverflowError:
+            raise ValueError(f"timestamp {cells[self._time][:40]} is no time in microseconds") from None
+        asks, bids = (
+            ",".join([f'["{cells[price]}","{cells[amount]}"]' for price, amount in self._sides[side] if cells[price]])
+            for side in ("asks", "bids")
+        )
+        exchange, symbol = json.dumps(self.exchange), json.dumps(self.symbol)
+        return int(cells[self._local_time]) * 1000, (
+            f'{{"timestamp":"{moment}","exchange":{exchange},"symbol":{symbol},"asks":[{asks}],"bids":[{bids}]}}'
+        )
+
+    def meta(self) -> str:
+        """What the rows are of, as the text of a recording's meta line."""
+        venue = _VENUE_OF.get(self.exchange, self.exchange)
+        return json.dumps({"t": "meta", "venue": venue, "symbol": self.symbol, "source": f"tardis {self.exchange}"})
+
+
+class _Names(msgspec.Struct):
+    exchange: str
+    symbol: str
+
+
+def feed_of(message: str) -> GomarketFeed:
+    """The feed that reads this message and those after it. Raises BookError.
+
+    OKX swaps count in contracts, whose size is known; any other amount is taken as base units.
+    """
+    try:
+        names = msgspec.json.decode(message, type=_Names)
+        swap = names.exchange == "okex-swap"
+        contract_size = VENUES["okx"].contract_size(names.symbol) if swap else 1.0
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise BookError(f"unreadable book: {error}") from None
+    return GomarketFeed(names.exchange, names.symbol, contract_size)

@@ -1,0 +1,182 @@
+"""`python replay.py record | serve | info`, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from websockets.sync.server import ServerConnection
+from websockets.sync.server import serve as web_socket_server
+
+from feeds import VENUES
+from replay import Tick, books, main, meta, read, record
+from tests.loopback import eventually
+from tests.made_recordings import lines_to_the_end, listening, okx_message, okx_ticks, saved
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@contextmanager
+def replay(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, str(ROOT / "replay.py"), *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("command", [[], ["record"], ["serve"], ["info"]])
+def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command says what it takes."""
+    with pytest.raises(SystemExit) as done:
+        main([*command, "--help"])
+    assert done.value.code == 0
+    assert "usage: replay.py" in capsys.readouterr().out
+
+
+def test_info_of_real_files(recordings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The kinds of lines, the time and the books of the gateway's recording; why a frame was refused in OKX's."""
+    file = recordings / "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz"
+    assert main(["info", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert "lines: recv 158\n" in said
+    assert "15.7 s from 2025-05-15 11:13:37 UTC" in said
+    assert "say --venue and --symbol" in said
+    assert main(["info", str(file), "--venue", "gomarket-okx", "--symbol", "BTC-USDT-SWAP"]) == 0
+    assert "books 158, refused 0, ignored 0" in capsys.readouterr().out
+    file = recordings / "okx_BTC-USDT_20260711_seqid.jsonl.gz"
+    assert main(["info", str(file), "--venue", "okx", "--symbol", "BTC-USDT"]) == 0
+    said = capsys.readouterr().out
+    assert "books 2, refused 1, ignored 1" in said
+    assert "time: not noted" in said
+    assert "refused 1 times: resynchronising: gap" in said
+
+
+def test_info_tells_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A torn end is named and is no failure; a broken line, a missing file and a web page are, each in a sentence."""
+    path = saved(tmp_path / "r", okx_ticks(3))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5])
+    assert main(["info", str(path), "--venue", "okx", "--symbol", "BTC-USDT"]) == 0
+    said = capsys.readouterr().out
+    assert "end: cut off in line 3" in said
+    assert "books 2," in said
+    path.write_bytes(whole + b"{}\n")
+    assert main(["info", str(path)]) == 1
+    assert "end: broken: line 4: " in capsys.readouterr().out
+    path.write_text('{"t":"meta","venue":"okx","symbol":"nonsense"}\n')
+    assert main(["info", str(path)]) == 1
+    assert "nonsense" in capsys.readouterr().err
+    path.write_text("<html>\n")
+    for name in (path, tmp_path / "none"):
+        assert main(["info", str(name)]) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_record_the_simulated_market(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second of the simulated market: its own frames without the envelope, and a meta line that info goes by."""
+    path = tmp_path / "made.jsonl.gz"
+    wanted = ["record", "--venue", "simulated", "--symbol", "BTC-USDT-SWAP", "--hours", str(1.5 / 3600)]
+    assert main([*wanted, "--out", str(path)]) == 0
+    assert f"{path}: " in capsys.readouterr().out
+    assert (meta(path)["venue"], meta(path)["symbol"]) == ("simulated", "BTC-USDT-SWAP")
+    kinds = [tick.kind for tick in read(path)]
+    assert kinds[0] == "meta"
+    assert set(kinds[1:]) == {"recv"}
+    found = list(books(path, lambda: VENUES["simulated"].make_feed("BTC-USDT-SWAP")))
+    assert 8 <= len(found) == len(kinds) - 1 <= 16
+    assert main(["info", str(path)]) == 0
+    assert f"read as simulated BTC-USDT-SWAP: books {len(found)}, refused 0" in capsys.readouterr().out
+    assert main([*wanted, "--out", str(path)]) == 1
+    assert "File exists" in capsys.readouterr().err
+
+
+def test_record_a_venue(tmp_path: Path) -> None:
+    """What a venue's client sends and receives, over two connections, replays to the books that were seen live."""
+    sent = [okx_message(1, -1), okx_message(2, 1), okx_message(9, 8)]
+
+    def venue(connection: ServerConnection) -> None:
+        connection.recv(timeout=5)
+        for text in sent:
+            connection.send(text)
+        connection.recv(timeout=20)
+
+    path, stop = tmp_path / "r.jsonl", threading.Event()
+    with web_socket_server(venue, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+        told: list[str] = []
+        recording = threading.Thread(
+            target=record, args=("okx", "BTC-USDT", path), kwargs={"stop": stop, "url": url, "report": told.append}
+        )
+        recording.start()
+
+        def lines() -> list[Tick]:
+            written = path.exists() and path.stat().st_size
+            return [tick for tick in read(path) if tick.kind in ("connect", "recv")] if written else []
+
+        eventually(lambda: sum(tick.kind == "connect" for tick in lines()) >= 2 and len(lines()) >= 8, 20)
+        stop.set()
+        recording.join(5)
+        assert not recording.is_alive()
+        server.shutdown()
+    first = list(read(path))[:7]
+    assert [tick.kind for tick in first] == ["meta", "connect", "send", "recv", "recv", "recv", "connect"]
+    assert first[1].url == url
+    assert json.loads(first[2].message)["op"] == "subscribe"
+    assert [tick.message for tick in first[3:6]] == sent
+    sizes = [book.bids[0, 1] for book in books(path, lambda: VENUES["okx"].make_feed("BTC-USDT"))]
+    assert sizes[:4] == [1, 2, 1, 2]
+    assert told
+
+
+def test_record_gives_up_with_a_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown symbol is refused before a file is made."""
+    path = tmp_path / "r.jsonl"
+    assert main(["record", "--venue", "okx", "--symbol", "nonsense", "--out", str(path)]) == 1
+    assert capsys.readouterr().err
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_record_and_serve_end_cleanly(tmp_path: Path, ending: signal.Signals) -> None:
+    """Ctrl-C, or a polite kill, ends both with exit code 0: the recording is whole, and stderr is empty."""
+    path = tmp_path / "r.jsonl.gz"
+    with replay("record", "--venue", "simulated", "--symbol", "BTC-USDT-SWAP", "--out", path) as recording:
+        eventually(lambda: path.exists() and path.stat().st_size and sum(1 for _ in read(path)) > 5, 20)
+        recording.send_signal(ending)
+        out, err = recording.communicate(timeout=10)
+    assert (recording.returncode, err) == (0, "")
+    assert str(path) in out
+    assert "torn" not in [tick.kind for tick in read(path)]
+
+    with replay("serve", path, "--speed", "0") as playing:
+        assert playing.stdout
+        with listening(playing.stdout.readline().strip()) as connection:
+            assert len(list(lines_to_the_end(connection))) == sum(1 for _ in read(path))
+            playing.send_signal(ending)
+            began = time.monotonic()
+            _, err = playing.communicate(timeout=10)
+    assert (playing.returncode, err) == (0, "")
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["serve", "FILE", "--speed", "-1"], ["serve", "FILE", "--speed", "fast"], ["record", "--venue", "nowhere"], []],
+)
+def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A wrong argument is named, with the usage."""
+    with pytest.raises(SystemExit) as done:
+        main(arguments)
+    assert done.value.code == 2
+    assert "error: " in capsys.readouterr().err
