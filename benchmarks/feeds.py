@@ -1,0 +1,209 @@
+"""What a message costs each venue's feed, on the real recordings: `python -m benchmarks.feeds [FOLDER]`.
+
+Prints median microseconds beside json.loads and orjson.loads of the same frames in the same run, and the
+ratios that were promised. "parse" is everything a feed does: decode, sequence, checksum, apply, publish
+and the book's own check. "rebuilt" does the same with json.loads, dictionaries, sorting and arrays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+
+from feeds import VENUES, FeedError
+from orderbook import OrderBook
+from tests import dictionary_book as oracle
+from tests.dictionary_book import Change, DictionaryBook, records
+
+RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
+
+
+LEAST_ROUNDS = 3
+LEAST_TIMES = 60
+"""A pass over a short recording is repeated until its frames have been clocked so often."""
+SNAPSHOT_PROMISED = 2.0
+REBUILT_PROMISED = 5.0
+
+kraken_loads = partial(json.loads, parse_float=Decimal)
+
+
+class Case(NamedTuple):
+    """One recording: whose frames are measured, and how much dearer than `loads` parse may be by levels published."""
+
+    file: str
+    venue: str
+    symbol: str
+    read: Callable[[Any, str], Change | None]
+    promised: dict[int, float]
+    loads: Callable[[str], Any] = json.loads
+    number: Callable[[Any], Any] = float
+    checksum: Callable[[DictionaryBook], int] | None = None
+    keep: int | None = None
+    renumber: bool = False
+
+
+CASES = [
+    Case("binance-spot_BTCUSDT_20240808", "binance", "BTCUSDT", oracle.binance, {50: 4.0, 400: 8.0}),
+    Case("binance-usdm_4-pairs_20210722", "binance-usdm", "SUSHIUSDT", oracle.binance, {}),
+    Case("coinbase_BTC-USD_ETH-USD_20260809", "coinbase", "BTC-USD", oracle.coinbase, {}),
+    Case("okx_3-instruments_20220513_crc", "okx", "BTC-USDT", oracle.okx, {}, renumber=True),
+    Case(
+        "okx_3-instruments_20220513_crc",
+        "okx",
+        "BTC-USDT",
+        oracle.okx,
+        {},
+        number=Decimal,
+        checksum=oracle.okx_checksum,
+    ),
+    Case(
+        "kraken_MINA-GBP_depth25_20260816",
+        "kraken",
+        "MINA/GBP",
+        oracle.kraken,
+        {50: 4.0, 400: 4.0},
+        kraken_loads,
+        Decimal,
+        oracle.kraken_checksum,
+        25,
+    ),
+]
+
+
+class Frame(NamedTuple):
+    """One text for the feed: a REST body, a message without a book (change is None), or one with."""
+
+    is_body: bool
+    text: str
+    change: Change | None
+
+
+def renumbered(text: str, count: int) -> str:
+    """OKX's frame of 2022 in today's form: a number and the one before it instead of the checksum."""
+    return re.sub(r'"checksum":-?[0-9]+', f'"checksum":0,"seqId":{count},"prevSeqId":{count - 1}', text)
+
+
+def frames(folder: Path, case: Case) -> Iterator[Frame]:
+    count = 0
+    for record in records(folder / f"{case.file}.jsonl.gz"):
+        if record["t"] == "http" and f"symbol={case.symbol}&" in record.get("url", f"symbol={case.symbol}&"):
+            yield Frame(True, record["data"], None)
+        elif record["t"] == "recv":
+            change = case.read(case.loads(record["data"]), case.symbol)
+            text = record["data"]
+            if case.renumber and change is not None:
+                count += 1
+                text, change = renumbered(text, count), change._replace(checksum=None)
+            yield Frame(False, text, change)
+
+
+def parse_all(case: Case, depth: int, todo: list[Frame]) -> Iterator[tuple[Frame, OrderBook | None, float]]:
+    """Each frame through a fresh feed, up to its first gap: the book and the microseconds."""
+    feed = VENUES[case.venue].make_feed(case.symbol, depth)
+    for frame in todo:
+        act = feed.apply_snapshot if frame.is_body else feed.parse
+        start = time.perf_counter_ns()
+        try:
+            book = act(frame.text, 0)
+        except FeedError:
+            return
+        yield frame, book, (time.perf_counter_ns() - start) / 1000
+
+
+def rebuild_all(
+    case: Case, depth: int, todo: list[tuple[Frame, OrderBook | None, float]]
+) -> Iterator[tuple[OrderBook, float]]:
+    """The book and the microseconds of every frame that gave one, by dictionaries."""
+    rebuilt = DictionaryBook(case.number, case.keep)
+    held: list[Any] = []
+    for frame, built, _ in todo:
+        if frame.is_body:
+            for spliced in oracle.binance_splice(json.loads(frame.text), held, case.symbol):
+                rebuilt.apply(spliced)
+        elif frame.change is not None and built is None:
+            held.append(json.loads(frame.text))
+        elif frame.change is not None:
+            start = time.perf_counter_ns()
+            change = case.read(case.loads(frame.text), case.symbol)
+            assert change is not None
+            rebuilt.apply(change)
+            assert not (case.checksum and change.checksum) or case.checksum(rebuilt) == change.checksum
+            bids, asks = (np.array(rows, dtype=np.float64) for rows in rebuilt.top(depth))
+            book = OrderBook(case.venue, case.symbol, bids, asks, 1, 1, 1)
+            yield book, (time.perf_counter_ns() - start) / 1000
+
+
+def measure(folder: Path, case: Case, depth: int) -> dict[str, dict[str, list[float]]]:
+    """Microseconds by kind of frame (snapshot, change) and contestant, each contestant alone in a pass."""
+    todo = list(frames(folder, case))
+    gc.collect()
+    gc.freeze()  # as the application does: the frames waiting here are not the feed's to look through
+    times: dict[str, dict[str, list[float]]] = {}
+    shown = sum(frame.change is not None for frame in todo)
+    for _ in range(max(LEAST_ROUNDS, LEAST_TIMES // shown)):
+        parsed = list(parse_all(case, depth, todo))
+        measured = [entry for entry in parsed if entry[0].change is not None and entry[1] is not None]
+        passes: dict[str, list[float]] = {"parse": [cost for _, _, cost in measured]}
+        for name, loads in (("json", case.loads), ("orjson", orjson.loads)):
+            passes[name] = []
+            for frame, _, _ in measured:
+                start = time.perf_counter_ns()
+                loads(frame.text)
+                passes[name].append((time.perf_counter_ns() - start) / 1000)
+        passes["rebuilt"] = []
+        for (_, built, _), (rebuilt, cost) in zip(measured, rebuild_all(case, depth, parsed), strict=True):
+            assert built is not None
+            assert np.array_equal(built.bids, rebuilt.bids), "the contestants disagree"
+            assert np.array_equal(built.asks, rebuilt.asks), "the contestants disagree"
+            passes["rebuilt"].append(cost)
+        for name, costs in passes.items():
+            for (frame, _, _), cost in zip(measured, costs, strict=True):
+                kind = "snapshot" if frame.change is not None and frame.change.snapshot else "change"
+                times.setdefault(kind, {}).setdefault(name, []).append(cost)
+    return times
+
+
+def verdict(ratio: float, limit: float | None, at_most: bool = True) -> str:
+    if limit is None:
+        return f"{ratio:6.2f}"
+    kept = ratio <= limit if at_most else ratio >= limit
+    return f"{ratio:6.2f} ({'kept' if kept else 'MISSED'}: {'<=' if at_most else '>='} {limit:g})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=RECORDINGS, help="the folder of recordings")
+    folder = parser.parse_args().folder
+    names = f"{'json':>10}{'orjson':>10}{'parse':>10}{'rebuilt':>10}"
+    print(f"{'venue':13}{'frame':9}{'levels':>7}{'times':>7}{names}  ratios")
+    for case in CASES:
+        for depth in (50, 400):
+            for kind, contestants in measure(folder, case, depth).items():
+                cost = {name: median(values) for name, values in contestants.items()}
+                limit = case.promised.get(depth)
+                faster: float | None = REBUILT_PROMISED
+                if kind == "snapshot":  # sorted once by both, so only the decoding can differ
+                    limit, faster = SNAPSHOT_PROMISED if case.venue == "coinbase" else None, None
+                name = f"{case.venue} (2022)" if case.checksum is oracle.okx_checksum else case.venue
+                print(
+                    f"{name:13}{kind:9}{depth:7}{len(contestants['parse']):7}"
+                    f"{cost['json']:10.1f}{cost['orjson']:10.1f}{cost['parse']:10.1f}{cost['rebuilt']:10.1f}"
+                    f"  parse/json {verdict(cost['parse'] / cost['json'], limit)}"
+                    f"  rebuilt/parse {verdict(cost['rebuilt'] / cost['parse'], faster, at_most=False)}"
+                )
+
+
+if __name__ == "__main__":
+    main()

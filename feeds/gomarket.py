@@ -1,0 +1,72 @@
+"""The GoQuant gateway's OKX feed: a full top-50 book in every message, sizes in contracts.
+
+{"timestamp":"2025-05-04T10:39:13Z","exchange":"OKX","symbol":"BTC-USDT-SWAP",
+ "asks":[["95445.5","9.06"],["95448","2.05"]],"bids":[["95445.4","1104.23"],["95445.3","0.02"]]}
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from feeds.okx import Okx
+from feeds.protocol import Product, QuietFeed, Venue, decode_levels, timestamp_ns
+from orderbook import BookError, OrderBook
+
+
+class _Frame(msgspec.Struct, gc=False):
+    timestamp: str
+    symbol: str
+    asks: msgspec.Raw
+    bids: msgspec.Raw
+
+
+_FRAME = msgspec.json.Decoder(_Frame)
+
+
+class GomarketFeed(QuietFeed):
+    """Whole books; a broken one is refused by BookError and the feed goes on."""
+
+    def __init__(self, venue: str, symbol: str, contract_size: float, depth: int | None = None) -> None:
+        self._venue = venue
+        self._symbol = symbol
+        self._contract_size = contract_size
+        self._depth = depth
+
+    def parse(self, message: str | bytes, received_ns: int, market_ns: int | None = None) -> OrderBook | None:
+        try:
+            frame = _FRAME.decode(message)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise BookError(f"unreadable message: {error}") from None
+        if frame.symbol != self._symbol:
+            return None
+        exchange_ns = timestamp_ns(frame.timestamp)
+        bids = decode_levels(frame.bids, self._contract_size)[: self._depth]
+        asks = decode_levels(frame.asks, self._contract_size)[: self._depth]
+        market_ns = exchange_ns if market_ns is None else market_ns
+        return OrderBook(self._venue, self._symbol, bids, asks, exchange_ns, market_ns, received_ns)
+
+
+class GomarketOkx(Venue):
+    """OKX instruments as the gateway relays them."""
+
+    name = "gomarket-okx"
+    symbols = ("BTC-USDT-SWAP", "ETH-USDT-SWAP")
+
+    def __init__(self, okx: Okx) -> None:
+        self._okx = okx
+
+    def url(self, symbol: str) -> str:
+        self._okx.product(symbol)  # refuses what is no instrument
+        return f"wss://ws.gomarket-cpp.goquant.io/ws/l2-orderbook/okx/{symbol}"
+
+    def make_feed(self, symbol: str, depth: int | None = None) -> GomarketFeed:
+        return GomarketFeed(self.name, symbol, self.contract_size(symbol), depth)
+
+    def product(self, symbol: str) -> Product:
+        return self._okx.product(symbol)
+
+    def contract_size(self, symbol: str) -> float:
+        return self._okx.contract_size(symbol)
+
+    def instrument(self, symbol: str) -> str:
+        return self._okx.instrument(symbol)

@@ -1,0 +1,30 @@
+"""The simulated market as a venue: the gateway's messages, made on this machine, on their own clock."""
+
+from __future__ import annotations
+
+from feeds.gomarket import GomarketFeed, GomarketOkx
+from orderbook import OrderBook
+
+
+class SimulatedFeed(GomarketFeed):
+    """The models' clock is the simulation's own, whoever plays it and how fast."""
+
+    def parse(
+        self,
+        message: str | bytes,
+        received_ns: int,
+        market_ns: int | None = None,  # noqa: ARG002 - the seam's signature
+    ) -> OrderBook | None:
+        return super().parse(message, received_ns, None)
+
+
+class Simulated(GomarketOkx):
+    """A market made here; replay.serve gives it an address, so `url` only names it."""
+
+    name = "simulated"
+
+    def url(self, symbol: str) -> str:
+        return f"ws://127.0.0.1/simulated/{symbol}"
+
+    def make_feed(self, symbol: str, depth: int | None = None) -> SimulatedFeed:
+        return SimulatedFeed(self.name, symbol, self.contract_size(symbol), depth)

@@ -1,0 +1,318 @@
+"""The order book as a value, two sides of sorted levels in base units, and what builds it from a venue's changes."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Levels = NDArray[np.float64]
+"""(n, 2): price in quote units, size in base units; row 0 is the best level."""
+
+
+class Side(Enum):
+    """The side of the aggressor: BUY takes asks, SELL takes bids."""
+
+    BUY = 1
+    SELL = -1
+
+
+class BookError(ValueError):
+    """One book that cannot be true; the message carries the offending value."""
+
+
+class Fill(NamedTuple):
+    """What walking one side of a book would execute, in base units and quote prices."""
+
+    quantity: float
+    vwap: float
+    worst_price: float
+    levels: int
+    unfilled: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrderBook:
+    """One moment of one market. Raises BookError if a side is empty, unsorted, not positive and
+    finite, or if the sides touch or cross. The level arrays are read-only.
+
+    exchange_ns is the venue's clock (ns since epoch, whole seconds only on some venues), market_ns
+    the clock the models live on (ns since epoch), received_ns a monotonic stamp for latency alone.
+    """
+
+    venue: str
+    symbol: str
+    bids: Levels
+    asks: Levels
+    exchange_ns: int
+    market_ns: int
+    received_ns: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bids", _checked(self.bids, Side.SELL))
+        object.__setattr__(self, "asks", _checked(self.asks, Side.BUY))
+        _refuse_crossed(self.bids, self.asks)
+
+    @property
+    def mid(self) -> float:
+        return (self.bids.item(0) + self.asks.item(0)) / 2
+
+    @property
+    def spread_bps(self) -> float:
+        bid, ask = self.bids.item(0), self.asks.item(0)
+        return (ask - bid) / ((bid + ask) / 2) * 1e4
+
+    @property
+    def microprice(self) -> float:
+        """The mid weighted by the size waiting on the other side (Stoikov 2018, first order)."""
+        bid, bid_size, ask, ask_size = self.bids.item(0), self.bids.item(1), self.asks.item(0), self.asks.item(1)
+        return (bid * ask_size + ask * bid_size) / (bid_size + ask_size)
+
+    def taken_by(self, side: Side) -> Levels:
+        """The levels an aggressor of this side walks through."""
+        return self.asks if side is Side.BUY else self.bids
+
+
+def _refuse_crossed(bids: Levels, asks: Levels) -> None:
+    bid, ask = bids.item(0), asks.item(0)
+    if bid >= ask:
+        raise BookError(f"crossed: bid {bid} >= ask {ask}" if bid > ask else f"locked: bid {bid} = ask {ask}")
+
+
+def _checked(levels: Levels, taken_by: Side) -> Levels:
+    """The levels as a read-only float array, or BookError."""
+    name = "asks" if taken_by is Side.BUY else "bids"
+    try:
+        array = np.ascontiguousarray(levels, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BookError(f"{name} are not numbers: {error}") from None
+    if array.ndim != 2 or array.shape[1] != 2:
+        if array.size == 0:
+            raise BookError(f"{name} are empty")
+        raise BookError(f"{name} are not (n, 2) but {array.shape}")
+    if not len(array):
+        raise BookError(f"{name} are empty")
+    prices, sizes = array[:, 0], array[:, 1]
+    # Sorted prices leave only the ends to be tested for zero, infinity and NaN.
+    ends_ok = 0 < array.item(0) < math.inf and 0 < prices.item(-1) < math.inf
+    ordered = prices[1:] > prices[:-1] if taken_by is Side.BUY else prices[1:] < prices[:-1]
+    sizes_ok = np.minimum.reduce(sizes) > 0 and np.maximum.reduce(sizes) < math.inf
+    if not (ends_ok and np.logical_and.reduce(ordered) and sizes_ok):
+        raise BookError(_why_refused(name, prices, sizes, ordered))
+    if array.flags.writeable:
+        if array is levels or array.base is not None:
+            array = array.copy()
+        array.flags.writeable = False
+    return array
+
+
+def _why_refused(name: str, prices: NDArray[np.float64], sizes: NDArray[np.float64], ordered: NDArray[np.bool_]) -> str:
+    for what, column in (("price", prices), ("size", sizes)):
+        bad = ~(np.isfinite(column) & (column > 0))
+        if bad.any():
+            row = int(bad.argmax())
+            return f"{name} level {row}: {what} {column[row]} is not positive and finite"
+    row = int((~ordered).argmax())
+    return f"{name} unsorted: level {row} at {prices[row]}, level {row + 1} at {prices[row + 1]}"
+
+
+def walk(levels: Levels, quantity: float) -> Fill:
+    """What an order of `quantity` base units executes against `levels`, best first.
+
+    `vwap` is of what was filled; `unfilled` says what the visible levels could not take.
+    Raises ValueError unless the quantity is positive and finite.
+
+    >>> walk(np.array([[60000.1, 1.0], [60000.5, 2.0], [60001.0, 3.0]]), 4.0)
+    Fill(quantity=4.0, vwap=60000.525, worst_price=60001.0, levels=3, unfilled=0.0)
+    """
+    if not 0 < quantity < math.inf:
+        raise ValueError(f"quantity must be positive and finite: {quantity}")
+    best = levels.item(0)
+    # Summing distances from the best price, not prices, keeps the last digits of a tiny slippage.
+    filled, excess, price, used, start, step = 0.0, 0.0, best, 0, 0, 8
+    while filled < quantity:
+        rows = levels[start : start + step].tolist()
+        if not rows:
+            break
+        for price, size in rows:
+            used += 1
+            left = quantity - filled
+            if size >= left:
+                excess += (price - best) * left
+                filled = quantity
+                break
+            excess += (price - best) * size
+            filled += size
+        start, step = start + step, step * 4
+    return Fill(filled, best + excess / filled, price, used, quantity - filled)
+
+
+_NEVER_FEWER = 50
+
+
+class BookBuilder:
+    """Builds books from a snapshot and the changes after it: sizes are absolute, zero deletes, and a
+    delete of an unknown level is nothing.
+
+    `publish` levels of each side are published at most. `keep` is the depth the venue keeps the book
+    to: after every call the levels beyond it are forgotten. None keeps all.
+
+    >>> builder = BookBuilder(publish=2)
+    >>> builder.load(bids=[(99.0, 1.0), (98.0, 5.0), (97.0, 2.0)], asks=[(101.0, 3.0)])
+    >>> builder.apply(bids=[(99.0, 0.0), (96.5, 0.0)], asks=[(100.5, 4.0)])
+    >>> builder.bids.tolist(), builder.asks.tolist()
+    ([[98.0, 5.0], [97.0, 2.0]], [[100.5, 4.0], [101.0, 3.0]])
+    """
+
+    __slots__ = ("_asks", "_bids")
+
+    def __init__(self, publish: int = 400, keep: int | None = None) -> None:
+        if publish < 1 or (keep is not None and keep < 1):
+            raise ValueError(f"a book needs a level: publish {publish}, keep {keep}")
+        self._bids = _BookSide(-1.0, publish, keep)
+        self._asks = _BookSide(1.0, publish, keep)
+
+    def __len__(self) -> int:
+        """All levels held, published or not."""
+        return len(self._bids) + len(self._asks)
+
+    @property
+    def bids(self) -> Levels:
+        """The published bids, read-only; later changes do not touch them."""
+        return self._bids.levels()
+
+    @property
+    def asks(self) -> Levels:
+        """The published asks, read-only; later changes do not touch them."""
+        return self._asks.levels()
+
+    def best(self, count: int) -> tuple[list[float], list[float]]:
+        """The best `count` prices of bids and of asks, for a `count` up to 50, `publish` or `keep`."""
+        return self._bids.best(count), self._asks.best(count)
+
+    def load(self, bids: Iterable[tuple[float, float]], asks: Iterable[tuple[float, float]]) -> None:
+        """Forgets everything, then applies a snapshot, its rows in any order. Raises as apply does."""
+        self._bids.clear()
+        self._asks.clear()
+        self.apply(bids, asks)
+
+    def apply(self, bids: Iterable[tuple[float, float]], asks: Iterable[tuple[float, float]]) -> None:
+        """Applies (price, size) changes in the order given. Raises BookError on a new level whose price
+        is not positive and finite, or a size that is not finite and at least 0: load anew after that."""
+        self._bids.apply(bids)
+        self._asks.apply(asks)
+
+    def book(self, venue: str, symbol: str, exchange_ns: int, market_ns: int, received_ns: int) -> OrderBook:
+        """The published levels as a book. Raises BookError if a side is empty or the sides touch or cross."""
+        bids, asks = self._bids.levels(), self._asks.levels()
+        return _BuiltBook(venue, symbol, bids, asks, exchange_ns, market_ns, received_ns)
+
+
+class _BuiltBook(OrderBook):
+    """A book whose sides are sorted, positive and finite because they were built so."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        if not len(self.bids) or not len(self.asks):
+            raise BookError(f"{'asks' if len(self.bids) else 'bids'} are empty")
+        _refuse_crossed(self.bids, self.asks)
+
+
+class _BookSide:
+    """One side, best first: the near levels sorted and packed as they are published, the far ones only kept.
+
+    Almost every change is near the best price and almost every level of a deep book is not, so a
+    short sorted list makes the changes cheap and a dictionary the levels. A key is the price,
+    negated for bids: smaller is better on both sides. Every near key <= edge < every far key.
+    """
+
+    def __init__(self, sign: float, publish: int, keep: int | None) -> None:
+        self._sign = sign
+        self._keep = keep
+        self._publish = publish
+        # The near levels are filled up to `filled` when fewer than `fewest`, and cut back to it when more than `most`.
+        fewest = max(publish, _NEVER_FEWER)
+        self._fewest, self._filled, self._most = (
+            (fewest, fewest * 3 // 2, fewest * 2) if keep is None else (keep, keep, keep)
+        )
+        self.clear()
+
+    def __len__(self) -> int:
+        return len(self._keys) + len(self._far)
+
+    def clear(self) -> None:
+        self._keys: list[float] = []
+        self._rows = array("d")  # price, size, price, size, ...
+        self._far: dict[float, float] = {}
+        self._edge = -math.inf
+        self._published: Levels | None = None
+
+    def best(self, count: int) -> list[float]:
+        return self._rows[: 2 * count : 2].tolist()
+
+    def levels(self) -> Levels:
+        if self._published is None:
+            self._published = np.frombuffer(self._rows[: 2 * self._publish].tobytes()).reshape(-1, 2)
+        return self._published
+
+    def apply(self, changes: Iterable[tuple[float, float]]) -> None:  # noqa: PLR0912 - calls would double its time
+        keys, rows, far, edge, sign = self._keys, self._rows, self._far, self._edge, self._sign
+        first = self._publish
+        for price, size in changes:
+            key = price * sign
+            if 0 < size < math.inf:
+                if not 0 < price < math.inf:
+                    raise BookError(f"change at price {price}: not positive and finite")
+                if key > edge:
+                    far[key] = size
+                    continue
+                row = bisect_left(keys, key)
+                if row < len(keys) and keys[row] == key:
+                    rows[2 * row + 1] = size
+                else:
+                    keys.insert(row, key)
+                    rows.insert(2 * row, size)
+                    rows.insert(2 * row, price)
+            elif size == 0:
+                if key > edge:
+                    far.pop(key, None)
+                    continue
+                row = bisect_left(keys, key)
+                if row == len(keys) or keys[row] != key:
+                    continue
+                del keys[row], rows[2 * row : 2 * row + 2]
+            else:
+                raise BookError(f"change to size {size} at price {price}: not finite and at least 0")
+            if row < first:  # noqa: PLR1730 - min() is four times slower
+                first = row
+        if first < self._publish:
+            self._published = None
+        if far and len(keys) < self._fewest:
+            self._pull()
+        elif len(keys) > self._most:
+            self._push()
+
+    def _pull(self) -> None:
+        """Brings the best far levels near."""
+        for key in sorted(self._far)[: self._filled - len(self._keys)]:
+            self._keys.append(key)
+            self._rows.extend((key * self._sign, self._far.pop(key)))
+        if self._keep is not None:
+            self._far.clear()
+        self._edge = self._keys[-1] if self._far else math.inf
+        self._published = None
+
+    def _push(self) -> None:
+        """Sends the worst near levels far, or away where the venue keeps no more."""
+        if self._keep is None:
+            self._far.update(zip(self._keys[self._filled :], self._rows[2 * self._filled + 1 :: 2], strict=True))
+            self._edge = self._keys[self._filled - 1]
+        del self._keys[self._filled :], self._rows[2 * self._filled :]
