@@ -1,0 +1,174 @@
+"""Where the time goes: how long each stage of a tick took, and what the process uses."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Generic, NamedTuple, TypeVar
+
+import psutil
+
+from calculations import Stamps
+
+LAST = 100
+"""Measurements that statistics look back on."""
+
+SYSTEM_EVERY_S = 1.0
+
+UPDATE, END_TO_END = "UI update time", "end to end"
+_STAGES = {
+    "parse": ("received_ns", "parsed_ns"),
+    "features": ("parsed_ns", "features_ns"),
+    "models": ("features_ns", "models_ns"),
+    "fees": ("models_ns", "fees_ns"),
+    "processing time": ("received_ns", "fees_ns"),
+}
+"""The stages of a tick and the stamps between which they lie."""
+
+STAGES = (*_STAGES, UPDATE, END_TO_END)
+"""All that is measured: the parts of a tick and their sum, drawing a page update, received until shown."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """One stage: how often it was ever measured, and its last 100 in milliseconds; None where it never was.
+
+    Percentiles lie on the line between the two nearest measurements, as numpy's do.
+    """
+
+    count: int
+    mean_ms: float | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    max_ms: float | None = None
+
+
+class Thread(NamedTuple):
+    """A running thread; a daemon does not keep the process alive."""
+
+    name: str
+    daemon: bool
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What the process uses: resident and virtual memory, and what the machine has left, bytes.
+
+    cpu_percent: of one core, since the sample before; None until a second has passed.
+    """
+
+    rss_bytes: int
+    vms_bytes: int
+    available_bytes: int
+    cpu_percent: float | None
+    threads: tuple[Thread, ...]
+
+
+class _Last(Generic[T]):
+    """The last measurements and how many there ever were."""
+
+    __slots__ = ("count", "values")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.values: deque[T] = deque(maxlen=LAST)
+
+    def add(self, value: T) -> None:
+        self.count += 1
+        self.values.append(value)
+
+
+class SystemProfiler:
+    """Measures ticks on the feed's thread and page updates on the page's; any thread may read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ticks = _Last[Stamps]()
+        self._updates_ns = _Last[float]()
+        self._ends_ns = _Last[float]()
+        self._shown_ns: int | None = None
+        self._process = psutil.Process()
+        self._process.cpu_percent(interval=None)  # begins the span of the first sample
+        self._cpu_since_s = time.monotonic()
+        self._system: System | None = None
+
+    def record(self, stamps: Stamps) -> None:
+        """Counts one tick in."""
+        with self._lock:
+            self._ticks.add(stamps)
+
+    def shown(self, estimate_received_ns: int, update_ms: float) -> None:
+        """Counts in one page update, finished now after update_ms, that shows the estimate received then.
+
+        An estimate that is shown again is not counted again from end to end: a quiet market is not a
+        slow page. Raises ValueError for a duration that is negative or not finite.
+        """
+        now_ns = time.perf_counter_ns()
+        if not 0 <= update_ms < math.inf:
+            raise ValueError(f"a page update cannot take {update_ms} ms")
+        with self._lock:
+            self._updates_ns.add(update_ms * 1e6)
+            if estimate_received_ns != self._shown_ns:
+                self._shown_ns = estimate_received_ns
+                self._ends_ns.add(now_ns - estimate_received_ns)
+
+    def latencies(self) -> dict[str, Latency]:
+        """Every stage, in the order of STAGES."""
+        with self._lock:
+            count, ticks = self._ticks.count, list(self._ticks.values)
+            updates = self._updates_ns.count, list(self._updates_ns.values)
+            ends = self._ends_ns.count, list(self._ends_ns.values)
+        return {
+            **{
+                stage: _latency(count, [getattr(tick, end) - getattr(tick, start) for tick in ticks])
+                for stage, (start, end) in _STAGES.items()
+            },
+            UPDATE: _latency(*updates),
+            END_TO_END: _latency(*ends),
+        }
+
+    def system(self) -> System:
+        """What the process uses; looked up at most once a second, so up to a second old."""
+        with self._lock:
+            now = time.monotonic()
+            due = now - self._cpu_since_s >= SYSTEM_EVERY_S
+            if due or self._system is None:
+                memory = self._process.memory_info()
+                self._system = System(
+                    memory.rss,
+                    memory.vms,
+                    psutil.virtual_memory().available,
+                    self._process.cpu_percent(interval=None) if due else None,
+                    tuple(Thread(thread.name, thread.daemon) for thread in threading.enumerate()),
+                )
+            if due:
+                self._cpu_since_s = now
+            return self._system
+
+
+def _latency(count: int, last_ns: Sequence[float]) -> Latency:
+    if not last_ns:
+        return Latency(count)
+    ms = sorted(ns / 1e6 for ns in last_ns)
+    p50, p95, p99 = (percentile(ms, share) for share in (0.50, 0.95, 0.99))
+    return Latency(count, fmean(ms), p50, p95, p99, ms[-1])
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The value that `share` of the ordered values lie below, on the line between its neighbours.
+
+    >>> percentile([10.0, 20.0, 40.0], 0.5), percentile([10.0, 20.0, 40.0], 0.75)
+    (20.0, 30.0)
+    """
+    position = share * (len(ordered) - 1)
+    below = int(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])

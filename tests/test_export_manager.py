@@ -1,0 +1,386 @@
+"""The history against the estimates themselves: every column, what is kept, what is dropped, what explains it."""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from decimal import Decimal, localcontext
+from itertools import cycle, islice
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import simulated_market
+from calculations import Estimate, Order, TradingCalculator
+from export_manager import COLUMNS, ExportManager, to_row
+from export_table import VERSION
+from features import Features
+from fee_calculator import FeeTier, schedule
+from feeds import VENUES
+from hindsight import Realised
+from orderbook import Side
+
+DESK = FeeTier("=Desk, 1", maker=-0.00002, taker=0.0003)
+ORDERS = [
+    Order(Side.BUY, 100_000, "quote"),
+    Order(Side.SELL, 2.5, tier=DESK, volatility=0.8, daily_volume=50_000.0),
+    Order(Side.BUY, 300.0, "contracts", style="passive", passive_s=5.0),
+    Order(Side.SELL, 20.0, style="schedule", horizon_s=60.0, steps=6),
+    Order(Side.BUY, 60.0),
+    Order(Side.BUY, 1e6),
+]
+PARAMETERS = {
+    "volatility": "volatility_annual",
+    "half_spread": "half_spread_price",
+    "slope": "slope_price_per_base",
+    "gamma": "gamma_price_per_base",
+    "resilience": "resilience_per_s",
+    "eta_book": "eta_book_price_s_per_base",
+    "eta_volume": "eta_volume_price_s_per_base",
+    "eta": "eta_price_s_per_base",
+    "daily_volume": "daily_volume_base",
+}
+COSTS = ("slippage", "fee", "impact", "net_cost", "impact_permanent", "impact_temporary", "timing_risk")
+PAIR = ("simulated", "BTC-USDT-SWAP")
+
+
+@pytest.fixture(scope="module")
+def calculator() -> TradingCalculator:
+    return TradingCalculator(ORDERS[0], VENUES[PAIR[0]].contract_size(PAIR[1]))
+
+
+@pytest.fixture(scope="module")
+def estimates(calculator: TradingCalculator) -> list[Estimate]:
+    """Three hundred books of the simulated market, the order changing every ten."""
+    feed = VENUES[PAIR[0]].make_feed(PAIR[1])
+    found = []
+    for at, (_, message) in enumerate(islice(simulated_market.frames(seed=7), 300)):
+        book = feed.parse(message, time.perf_counter_ns())
+        assert book is not None
+        order = ORDERS[at // 10 % len(ORDERS)]
+        # Another latency or waiting time would begin the learning anew.
+        calculator.order = replace(order, passive_s=5.0)
+        found.append(calculator.estimate(book))
+    return found
+
+
+def filled(estimates: list[Estimate], limit: int = 100_000) -> ExportManager:
+    manager = ExportManager(limit)
+    manager.market = PAIR
+    for estimate in estimates:
+        manager.append(estimate)
+    return manager
+
+
+def expected_row(estimate: Estimate) -> dict[str, object]:
+    """What the columns say, taken from the estimate by name, and from exact decimals where it is derived."""
+    order, fill = estimate.order, estimate.fill
+    row: dict[str, object] = {name: getattr(estimate, name) for name in COLUMNS if hasattr(estimate, name)}
+    row |= {name: getattr(order, name) for name in ("style", "latency_s", "passive_s", "horizon_s", "steps")}
+    row |= {"side": "buy" if order.side is Side.BUY else "sell", "order_quantity": order.quantity}
+    row |= {"order_unit": order.unit, "risk_aversion_per_quote": order.risk_aversion}
+    row |= {"fee_tier": order.tier.name, "maker_rate": order.tier.maker, "taker_rate": order.tier.taker}
+    row |= {"quantity_base": estimate.quantity, "unfilled_base": estimate.unfilled}
+    row |= {"vwap": fill.vwap, "worst_price": fill.worst_price, "levels": fill.levels}
+    row |= {"realised_slippage_bps": None, "realised_maker": None}
+    row |= {f"feature_{name}": getattr(estimate.features, name) for name in Features._fields[1:]}
+    for name, column in PARAMETERS.items():
+        parameter = estimate.parameters.get(name)
+        row |= {column: parameter and parameter.value, f"{name}_origin": parameter and parameter.origin}
+    stamps = estimate.stamps
+    with localcontext(prec=60):
+        notional = Decimal(estimate.quantity) * Decimal(estimate.mid)
+        share = Decimal(estimate.maker_share)
+        row |= {"notional_quote": float(notional), "maker_share_pct": float(share * 100)}
+        row |= {"taker_share_pct": float((1 - share) * 100)}
+        row["processing_ms"] = float(Decimal(stamps.fees_ns - stamps.received_ns) / 1_000_000)
+        for cost in COSTS:
+            bps = getattr(estimate, f"{cost}_bps")
+            row[f"{cost}_quote"] = None if bps is None else float(Decimal(bps) / 10_000 * notional)
+        net = estimate.net_cost_bps
+        row["net_cost_pct"] = None if net is None else float(Decimal(net) / 100)
+    seconds, ns = divmod(estimate.market_ns, 10**9)
+    row["market_utc"] = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds))}.{ns // 1000:06d}"
+    return row
+
+
+def known(value: object) -> object:
+    return None if value is None or value != value else value  # noqa: PLR0124 - NaN alone differs from itself
+
+
+def test_every_column_is_what_was_calculated(estimates: list[Estimate]) -> None:
+    """Each is the estimate's own figure, or derived from it to the last digits; no column is left over."""
+    sources = set()
+    for estimate in estimates:
+        row = to_row(estimate, *PAIR)
+        assert tuple(row) == COLUMNS
+        expected = expected_row(estimate) | {"venue": PAIR[0], "symbol": PAIR[1]}
+        assert expected.keys() == row.keys()
+        for name, value in row.items():
+            derived = isinstance(value, float) and name.endswith(("_quote", "_pct", "_ms"))
+            assert value == (pytest.approx(expected[name], rel=1e-15, abs=0) if derived else expected[name]), name
+        sources.add(row["slippage_source"])
+    assert sources >= {"book walk", "extrapolated", "too thin"}
+
+
+def test_every_field_of_an_estimate_is_exported(estimates: list[Estimate]) -> None:
+    """Nothing that was calculated is missing; what is grouped in the estimate has columns of its own."""
+    grouped = {"order", "features", "fill", "parameters", "stamps"}
+    names = {field.name for field in fields(Estimate)} - grouped
+    assert {name.removesuffix("_base") for name in COLUMNS} >= names
+    assert set().union(*(estimate.parameters for estimate in estimates)) == set(PARAMETERS)
+    assert len(set(COLUMNS)) == len(COLUMNS)
+
+
+def test_the_quote_amounts_add_up_as_the_bps_do(estimates: list[Estimate]) -> None:
+    """slippage + fee + impact = net in money, too."""
+    frame = filled(estimates).frame().dropna(subset="net_cost_quote")
+    assert len(frame) > 100
+    parts = frame["slippage_quote"] + frame["fee_quote"] + frame["impact_quote"]
+    assert parts.to_numpy() == pytest.approx(frame["net_cost_quote"].to_numpy(), rel=1e-12)
+
+
+def test_the_frame_is_the_rows(estimates: list[Estimate]) -> None:
+    """One by one or all together, an estimate gives the same row, whatever the order was at its time."""
+    frame = filled(estimates).frame()
+    assert tuple(frame.columns) == COLUMNS
+    for estimate, row in zip(estimates, frame.to_dict("records"), strict=True):
+        assert {name: known(value) for name, value in row.items()} == to_row(estimate, *PAIR)
+    assert {str(frame[name].dtype) for name in ("market_ns", "exchange_ns", "levels", "steps")} == {"int64"}
+
+
+def test_unknown_is_none_and_nowhere_a_number(estimates: list[Estimate]) -> None:
+    """An order far beyond the book has no slippage and no net cost; what can be said of it is said."""
+    thin = next(to_row(estimate) for estimate in estimates if estimate.slippage_source == "too thin")
+    unknown = {name for name, value in thin.items() if value is None}
+    for name in ("walk_bps", "slippage_bps", "slippage_low_bps", "net_cost_bps", "net_cost_quote", "net_cost_pct"):
+        assert name in unknown
+    assert thin["unfilled_base"] > 0
+    assert thin["fee_bps"] > 0
+    assert {"venue", "symbol", "realised_slippage_bps", "realised_maker"} <= unknown
+
+
+def test_a_row_knows_its_market(estimates: list[Estimate]) -> None:
+    """A history that goes on over another market says of each row which it was."""
+    manager = ExportManager()
+    manager.append(estimates[0])
+    for market in (PAIR, ("okx", "BTC-USDT"), ("kraken", "BTC/USD"), PAIR):
+        manager.market = market
+        manager.append(estimates[0])
+    frame = manager.frame()
+    assert [known(venue) for venue in frame["venue"]] == [None, "simulated", "okx", "kraken", "simulated"]
+    assert [known(symbol) for symbol in frame["symbol"]][1:3] == ["BTC-USDT-SWAP", "BTC-USDT"]
+
+
+def test_what_became_of_an_estimate_joins_its_row(estimates: list[Estimate]) -> None:
+    """By its market time, each estimate once, also where times are equal or an outcome was lost in a gap."""
+    times = [10, 20, 20, 30, 40, 50]
+    manager = ExportManager(5)
+    outcomes = [Realised(ns, None, ns / 8, 0.5, 1.0) for ns in (10, 20, 20)]
+    outcomes += [Realised(35, None, 9.0, 0.5, 1.0), Realised(40, None, None, 0.5, 0.25)]
+    for ns in times:
+        manager.append(replace(estimates[0], market_ns=ns))
+    manager.realise(outcomes[:2])
+    manager.realise(outcomes[2:])
+    frame = manager.frame()
+    assert frame["market_ns"].tolist() == times[1:]
+    assert [known(value) for value in frame["realised_slippage_bps"]] == [2.5, 2.5, None, None, None]
+    assert [known(value) for value in frame["realised_maker"]] == [1.0, 1.0, None, 0.25, None]
+
+
+def test_outcomes_after_a_step_back_in_time_find_their_rows(estimates: list[Estimate]) -> None:
+    """A replay that begins again fills in the new rows and leaves the old ones alone; so does a new limit."""
+    manager = ExportManager(10)
+    for ns in (100, 200, 300, 50, 100):
+        manager.append(replace(estimates[0], market_ns=ns))
+    manager.resize(4)
+    manager.realise([Realised(50, None, 1.5, 0.5, 0.0), Realised(100, None, 2.5, 0.5, 1.0)])
+    assert [known(value) for value in manager.frame()["realised_slippage_bps"]] == [None, None, 1.5, 2.5]
+    for ns in (110, 120, 130):
+        manager.append(replace(estimates[0], market_ns=ns))
+    manager.resize(2)
+    manager.realise([Realised(ns, None, ns / 8, 0.5, 1.0) for ns in (110, 120, 130)])
+    assert manager.frame()["realised_slippage_bps"].tolist() == [15.0, 16.25]
+
+
+def test_the_calculators_outcomes_join_the_rows() -> None:
+    """Appended and realised book by book, every outcome that the calculator knows stands in its row."""
+    calculator, manager = TradingCalculator(Order(Side.BUY, 1.0, passive_s=1.0)), ExportManager()
+    feed = VENUES[PAIR[0]].make_feed(PAIR[1])
+    outcomes = {}
+    for _, message in islice(simulated_market.frames(seed=11), 100):
+        book = feed.parse(message, time.perf_counter_ns())
+        assert book is not None
+        manager.append(calculator.estimate(book))
+        known_now = calculator.realised()
+        manager.realise(known_now)
+        outcomes |= {outcome.market_ns: outcome for outcome in known_now}
+    assert len(outcomes) > 50
+    frame = manager.frame().set_index("market_ns")
+    assert frame["realised_maker"].dropna().to_dict() == {ns: it.realised_maker for ns, it in outcomes.items()}
+    assert frame["realised_slippage_bps"].dropna().to_dict() == {
+        ns: it.realised_slippage_bps for ns, it in outcomes.items() if it.realised_slippage_bps is not None
+    }
+
+
+def test_an_empty_history_has_its_columns() -> None:
+    """Exports of it are valid and have no rows."""
+    manager = ExportManager()
+    assert manager.latest is None
+    assert tuple(manager.frame().columns) == COLUMNS
+    assert json.loads(manager.json()) == []
+    assert manager.csv().count(b"\n") == 1
+    assert pyarrow.parquet.read_table(io.BytesIO(manager.parquet())).num_rows == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 12),
+    st.lists(st.one_of(st.none(), st.tuples(st.just("append"), st.integers(1, 15)), st.integers(1, 20)), max_size=8),
+)
+def test_the_newest_are_kept(estimates: list[Estimate], limit: int, steps: list[tuple[str, int] | int | None]) -> None:
+    """Appending, resizing and reading in any order agree with a plain deque, with what was dropped and since when."""
+    manager, oracle = ExportManager(limit), deque[int](maxlen=limit)
+    dropped, since, at = 0, None, 0
+    for step in steps:
+        if isinstance(step, int):
+            manager.resize(step)
+            lost = max(0, len(oracle) - step)
+            since = oracle[-1] if lost and since is None else since
+            dropped += lost
+            oracle = deque(oracle, maxlen=step)
+        for _ in range(step[1] if isinstance(step, tuple) else 0):
+            estimate = estimates[at]
+            at += 1
+            manager.append(estimate)
+            if len(oracle) == oracle.maxlen:
+                dropped, since = dropped + 1, estimate.market_ns if since is None else since
+            oracle.append(estimate.market_ns)
+        assert manager.frame()["market_ns"].tolist() == list(oracle)
+        assert manager.frame(3)["market_ns"].tolist() == list(oracle)[-3:]
+        assert (len(manager), manager.limit) == (len(oracle), oracle.maxlen)
+        assert (manager.dropped, manager.dropping_since_ns) == (dropped, since)
+        assert manager.latest is (estimates[at - 1] if at else None)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_history_of_nothing_is_refused(limit: int, estimates: list[Estimate]) -> None:
+    """At the start and later; a refused limit changes nothing."""
+    with pytest.raises(ValueError, match=f"at least: {limit}"):
+        ExportManager(limit)
+    manager = filled(estimates, 5)
+    with pytest.raises(ValueError, match=f"at least: {limit}"):
+        manager.resize(limit)
+    assert (len(manager), manager.limit) == (5, 5)
+    assert manager.frame()["market_ns"].tolist() == [estimate.market_ns for estimate in estimates[-5:]]
+
+
+def test_a_long_history_is_light(estimates: list[Estimate]) -> None:
+    """It gives the garbage collector nothing to look through, and takes less than 400 bytes an estimate."""
+    manager = ExportManager(10_000)
+    manager.append(estimates[0])
+    gc.collect()
+    before = len(gc.get_objects())
+    for estimate in estimates * 10:
+        manager.append(estimate)
+    gc.collect()
+    assert len(gc.get_objects()) - before < 100
+    assert len(manager._ring) <= 10_000 * 400
+
+
+@pytest.fixture
+def eager_threads() -> Iterator[None]:
+    """Python changes threads as often as it can."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_reading_while_the_feed_writes(estimates: list[Estimate]) -> None:
+    """A frame taken at any moment is a run of whole estimates in their order; resizing loses count of none."""
+    manager, around, stop = ExportManager(5), 1_000, threading.Event()
+    numbered = [replace(estimates[at % 300], market_ns=at, mid=at + 1.0) for at in range(around)]
+    appended = 0
+
+    def write() -> None:
+        nonlocal appended
+        for estimate in cycle(numbered):
+            if stop.is_set():
+                break
+            manager.append(estimate)
+            appended += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    frames = []
+    for at in range(300):
+        manager.resize(4 + at % 3)
+        if at % 5 == 0:
+            frames.append(manager.frame())
+    stop.set()
+    writer.join()
+    for frame in frames:
+        first = frame["market_ns"].iloc[0] if len(frame) else 0
+        assert frame["market_ns"].tolist() == [(first + at) % around for at in range(len(frame))]
+        assert (frame["mid"] == frame["market_ns"] + 1.0).all()
+    assert manager.dropped + len(manager) == appended > 0
+
+
+def test_the_three_formats_hold_the_same_rows(estimates: list[Estimate]) -> None:
+    """CSV through pandas, JSON and Parquet: the frame again, exactly; the text of a formula neutralised in CSV."""
+    manager = filled(estimates)
+    frame = manager.frame()
+    rows = [{name: known(value) for name, value in row.items()} for row in frame.to_dict("records")]
+    assert json.loads(manager.json(), parse_constant=pytest.fail) == rows
+    pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(manager.parquet())), frame, check_exact=True)
+    in_csv = frame.assign(fee_tier=frame["fee_tier"].replace(DESK.name, "'" + DESK.name))
+    read = pd.read_csv(io.BytesIO(manager.csv()))
+    assert tuple(read.columns) == COLUMNS
+    pd.testing.assert_frame_equal(read, in_csv, check_exact=True)
+
+
+def test_the_same_history_gives_the_same_bytes(estimates: list[Estimate]) -> None:
+    """An export depends on the history alone: two taken at different times are equal."""
+    manager, again = filled(estimates), filled(estimates)
+    assert (manager.csv(), manager.json(), manager.parquet()) == (again.csv(), again.json(), again.parquet())
+
+
+def test_a_file_explains_itself(tmp_path: Path, estimates: list[Estimate], calculator: TradingCalculator) -> None:
+    """Venue, symbol, order, model scores, fee schedule, version, units, and what is missing stand beside the rows."""
+    manager = filled(estimates, 200)
+    manager.schedule = schedule("okx", "swap", "current")
+    manager.scorecard = calculator.scorecard
+    path = manager.save(tmp_path, "run", "csv")
+    assert path.read_bytes() == manager.csv()
+    about = json.loads((tmp_path / "run.meta.json").read_bytes())
+    assert about["software"] == f"trade-simulator {VERSION}"
+    assert (about["venue"], about["symbol"], about["rows"], about["rows_dropped"]) == (*PAIR, 200, 100)
+    assert about["dropping_since_market_ns"] == estimates[200].market_ns
+    last = estimates[-1].order
+    assert about["order"]["side"] == last.side.name.lower()
+    assert (about["order"]["quantity"], about["order"]["style"]) == (last.quantity, last.style)
+    assert about["order"]["tier"]["taker"] == last.tier.taker
+    scorecard = calculator.scorecard()
+    assert scorecard is not None
+    assert (about["models"]["samples"], about["models"]["verdict"]) == (scorecard.samples, scorecard.verdict)
+    assert (about["fees"]["venue"], about["fees"]["edition"]) == ("okx", "current")
+    assert about["fees"]["as_of"] == str(schedule("okx", "swap", "current").as_of)
+    assert about["fees"]["tiers"][0]["taker"] == 0.0005
+    for name in COLUMNS:
+        if name.endswith(("_bps", "_quote", "_base", "_ns", "_ms", "_s", "_pct", "_rate", "_annual")):
+            assert any(name.endswith(unit) for unit in about["units"]), f"{name} has a unit that is not explained"
+    read = pyarrow.parquet.read_table(manager.save(tmp_path, "run", "parquet"))
+    assert json.loads(read.schema.metadata[b"trade_simulator"]) == about
