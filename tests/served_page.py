@@ -1,0 +1,72 @@
+"""The page as a user starts it: a real Streamlit server on a free port, and a real browser looking at it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def free_port() -> int:
+    """A port nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@contextlib.contextmanager
+def served_page(log: Path, folder: Path = PROJECT) -> Iterator[tuple[str, int]]:
+    """README's command on a free port: the page's address and the server's process number."""
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", str(PROJECT / "app.py"), "--server.port", str(port)]
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 30
+        while not _healthy(address):
+            if server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the page did not start:\n{log.read_text()}")
+            time.sleep(0.05)
+        yield address, server.pid
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+            raise
+    text = log.read_text()
+    assert "Traceback" not in text, text
+
+
+def _healthy(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1) as answer:  # noqa: S310 - our own server
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def chromium() -> str:
+    """The browser's path; skips with what to do where there is none, fails where one is required."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if found:
+        return found
+    reason = "no Chromium found: apt-get install chromium, or set CHROMIUM to its path"
+    if os.environ.get("REQUIRE_BROWSER"):
+        pytest.fail(reason)
+    pytest.skip(reason)

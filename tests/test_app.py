@@ -1,0 +1,174 @@
+"""The page's script as Streamlit runs it, without a browser: numbers follow the inputs, errors are sentences."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from fee_calculator import SCHEDULES
+from feeds import VENUES
+from replay import serve
+
+APP = Path(__file__).resolve().parents[1] / "app.py"
+
+
+@pytest.fixture
+def app() -> Iterator[AppTest]:
+    yield AppTest.from_file(str(APP), default_timeout=20)
+    st.cache_resource.clear()  # releases the feeds, as a closed tab would
+
+
+def run_until(app: AppTest, condition: Callable[[], bool], timeout_s: float = 10) -> None:
+    """Run the script again and again, as the page's timers do, until a condition holds."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        app.run()
+        assert not app.exception, app.exception
+        if condition():
+            return
+        assert time.monotonic() < deadline, [each.value for each in app.markdown]
+        time.sleep(0.05)
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    """The big numbers by name."""
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def bps(app: AppTest, name: str) -> float:
+    """One of the big numbers in basis points."""
+    return float(metrics(app)[name].removesuffix(" bps"))
+
+
+def test_first_visit_shows_all_four_costs_of_a_simulated_market(app: AppTest) -> None:
+    """Without a click, net cost and its three parts appear, the parts adding up to the whole."""
+    run_until(app, lambda: "Net cost" in metrics(app))
+    assert set(metrics(app)) == {"Net cost", "Slippage", "Fees", "Market impact"}
+    parts = sum(bps(app, name) for name in ("Slippage", "Fees", "Market impact"))
+    assert bps(app, "Net cost") == pytest.approx(parts, abs=0.0021)
+    assert bps(app, "Fees") == pytest.approx(5.0, abs=0.01)  # OKX swaps, Regular: 0.05 % taker
+
+
+def test_a_larger_order_slips_more(app: AppTest) -> None:
+    """The slippage on screen follows the quantity."""
+    run_until(app, lambda: "Slippage" in metrics(app))
+    small = bps(app, "Slippage")
+    app.number_input(key="quantity quote").set_value(4_000_000.0)
+    run_until(app, lambda: metrics(app)["Slippage"] != "unknown" and bps(app, "Slippage") > small + 0.1)
+
+
+def test_an_order_beyond_the_book_has_no_made_up_number(app: AppTest) -> None:
+    """A hundred times the visible book: the page says too thin, and shows no slippage and no total."""
+    app.session_state["quantity quote"] = 500_000_000.0
+    run_until(app, lambda: metrics(app).get("Slippage") == "unknown")
+    assert metrics(app)["Net cost"] == "unknown"
+    assert any("Too thin: the visible book holds" in each.value for each in app.caption)
+
+
+@pytest.mark.parametrize("quantity", [0.0, -1.0, 1e300])
+def test_a_quantity_that_makes_no_sense_is_refused_in_a_sentence(app: AppTest, quantity: float) -> None:
+    """The sentence names the trouble, and the numbers of the last good order go on."""
+    run_until(app, lambda: "Slippage" in metrics(app))
+    app.number_input(key="quantity quote").set_value(quantity)
+    app.run()
+    assert any("can't be priced" in error.value for error in app.error)
+    assert "Net cost" in metrics(app)
+
+
+def test_an_unreachable_address_is_given_up_with_a_reason(app: AppTest) -> None:
+    """A port where nobody listens: the page says so and stays usable."""
+    app.session_state["source"] = "address"
+    app.session_state["address"] = "ws://127.0.0.1:9"
+    run_until(app, lambda: any("Reconnecting" in each.value or "Given up" in each.value for each in app.caption))
+    assert any("127.0.0.1:9" in each.value for each in app.caption)
+
+
+def test_an_address_that_is_none_is_a_sentence(app: AppTest) -> None:
+    """http:// is no WebSocket address, and the page says what is."""
+    app.session_state["source"] = "address"
+    app.session_state["address"] = "http://127.0.0.1:9"
+    app.run()
+    assert any("can't be opened" in error.value and "ws://" in error.value for error in app.error)
+
+
+def test_real_frames_cost_what_they_cost(app: AppTest, recordings: Path) -> None:
+    """A buy of 100,000 USD on the gateway's real frames slips by hundredths of a basis point, not by 125."""
+    with serve(recordings / "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz") as address:
+        app.session_state["venue"] = "gomarket-okx"
+        app.session_state["source"] = "address"
+        app.session_state["address"] = address
+        app.session_state["replayed"] = True
+        run_until(app, lambda: "Slippage" in metrics(app))
+        assert 0.0 < bps(app, "Slippage") < 0.5
+        assert bps(app, "Fees") == pytest.approx(5.0, abs=0.01)
+
+
+def test_every_venue_is_offered_with_its_symbols(app: AppTest) -> None:
+    """The pickers offer what each venue has."""
+    app.run()
+    assert app.selectbox(key="venue").options == [app.selectbox(key="venue").format_func(name) for name in VENUES]
+
+
+def test_a_symbol_no_exchange_has_is_a_sentence(app: AppTest) -> None:
+    """A typed symbol that cannot be one of this exchange's is refused by name, and the page lives on."""
+    app.session_state["venue"] = "okx"
+    app.session_state["symbol okx"] = "BITCOIN"
+    app.run()
+    assert not app.exception
+    assert any("BITCOIN" in error.value for error in app.error)
+
+
+def test_comparing_lists_every_exchange_of_the_instrument(app: AppTest) -> None:
+    """The comparison names each real exchange with the same swap, and says why one has no price."""
+    app.run()
+    app.toggle(key="compare").set_value(True)
+    run_until(app, lambda: any("on every exchange" in each.value for each in app.markdown))
+    table = next(each.value for each in app.markdown if each.value.startswith("| Exchange"))
+    assert "Binance futures BTCUSDT" in table
+    assert "OKX BTC-USDT-SWAP" in table
+    assert "Simulated" not in table
+
+
+def test_an_export_is_what_it_says(app: AppTest) -> None:
+    """The prepared file holds the rows that are counted beside it, byte for byte what the button gives."""
+    run_until(app, lambda: "Net cost" in metrics(app))
+    app.button(key="prepare").click().run()
+    prepared = app.session_state["prepared"]
+    frame = pd.read_csv(io.BytesIO(prepared.data))
+    assert len(frame) == prepared.rows > 0
+    assert set(frame["symbol"]) == {"BTC-USDT-SWAP"}
+    assert any(f"{prepared.rows:,} rows" in each.value for each in app.caption)
+
+
+def test_an_unsafe_file_name_is_a_sentence(app: AppTest) -> None:
+    """A name that would leave the folder is refused in words and nothing is prepared."""
+    run_until(app, lambda: "Net cost" in metrics(app))
+    app.text_input(key="export name").set_value("../../etc/passwd")
+    app.button(key="prepare").click().run()
+    assert any("can't be used" in error.value for error in app.error)
+    assert "prepared" not in app.session_state
+
+
+def test_spot_fees_for_a_swap_are_possible_and_warned_of(app: AppTest) -> None:
+    """A perpetual never pays spot fees: choosing them works, and the page says what is wrong with it."""
+    run_until(app, lambda: "Fees" in metrics(app))
+    assert not app.warning
+    tables = app.selectbox(key="fees okx swap")
+    tables.set_value(next(fees for fees in SCHEDULES.values() if (fees.venue, fees.product) == ("okx", "spot")))
+    run_until(app, lambda: bps(app, "Fees") > 9)
+    assert any("never pays spot fees" in each.value for each in app.warning)
+
+
+def test_a_thirty_day_volume_finds_its_tier(app: AppTest) -> None:
+    """Typing what was traded picks the tier, and the fee on screen follows."""
+    run_until(app, lambda: "Fees" in metrics(app))
+    app.number_input(key="30 days USD").set_value(10_000_000.0)
+    run_until(app, lambda: bps(app, "Fees") < 4.9)
+    assert any(each.value.startswith("Your tier: VIP") for each in app.caption)

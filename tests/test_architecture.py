@@ -1,0 +1,102 @@
+"""Who may import whom: the two wings, market data and costs, meet only where a page or a backtest joins them."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+COSTS_FLOOR_1 = {"fee_schedules", "fee_file", "fee_calculator", "calibration", "scorecard", "estimators", "models"}
+LEARNING = {"features", "learning", "outcomes", "pricing"}
+
+ALLOWED: dict[str, set[str]] = {
+    # floor 1: values and formulas
+    "orderbook": {"numpy"},
+    "fee_schedules": set(),
+    "fee_file": {"fee_schedules"},
+    "fee_calculator": {"fee_file", "fee_schedules"},
+    "calibration": set(),
+    "scorecard": {"numpy"},
+    "estimators": {"numpy", "sklearn"},
+    "models": {"estimators", "numpy", "scipy"},
+    # floor 2: what a market says; what an order costs
+    "feeds": {"orderbook", "numpy", "msgspec"},
+    "simulated_market": {"orderbook", "numpy", "msgspec"},
+    "features": {"orderbook", "numpy"},
+    "learning": COSTS_FLOOR_1 | {"features", "orderbook", "numpy"},
+    "outcomes": {"features", "learning", "orderbook"},
+    "pricing": {"features", "learning", "orderbook"},
+    "calculations": COSTS_FLOOR_1 | LEARNING | {"orderbook", "numpy"},
+    # floor 3: sockets and files
+    "rest": set(),
+    "connection": {"feeds", "rest", "orderbook", "websockets"},
+    "reconnect": {"connection", "feeds", "rest"},
+    "websocket_client": {"connection", "reconnect", "rest", "feeds", "orderbook", "websockets"},
+    "tardis": {"feeds", "orderbook", "msgspec"},
+    "recording": {"tardis", "msgspec"},
+    "playback": {"recording", "websockets"},
+    "replay": {
+        "playback", "recording", "tardis", "feeds", "orderbook", "simulated_market", "websocket_client", "msgspec",
+    },
+    "profiling": {"calculations", "export_file", "export_table", "pandas", "psutil", "pyarrow"},
+    "export_file": set(),
+    "export_table": {"export_file", "pandas", "pyarrow", "numpy"},
+    "export_rows": COSTS_FLOOR_1 | LEARNING | {"calculations", "orderbook", "numpy", "pandas", "pyarrow"},
+    "export_manager": COSTS_FLOOR_1 | LEARNING | {"export_rows"}
+    | {"calculations", "export_file", "export_table", "orderbook", "profiling", "numpy", "pandas", "pyarrow"},
+    # floor 4: pictures, words, and one viewer's wiring, where the wings meet
+    "charts": {"calculations", "orderbook", "numpy"},
+    "comparison": {"calculations", "fee_calculator", "feeds", "session", "websocket_client"},
+    "words": {"calculations", "comparison", "fee_calculator", "orderbook", "pricing", "profiling", "scorecard", "websocket_client"},
+    "session": {
+        "calculations", "export_manager", "feeds", "orderbook", "profiling", "recording", "replay", "rest",
+        "websocket_client",
+    },
+}  # fmt: skip
+
+
+def modules() -> dict[str, list[Path]]:
+    """Our own modules and the files they are made of; feeds is one."""
+    found = {path.stem: [path] for path in PROJECT.glob("*.py")}
+    found["feeds"] = sorted((PROJECT / "feeds").glob("*.py"))
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    """The top-level names a file imports, anywhere in it, standard library left out."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names - sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_imports_only_what_its_floor_allows(module: str) -> None:
+    """A module imports what the table names and nothing else; app.py alone may import everything."""
+    if module == "app":
+        return
+    assert module in ALLOWED, f"{module}.py is not in the table: say what it may import"
+    used = set().union(*(imports(path) for path in modules()[module])) - {module}
+    assert used <= ALLOWED[module], f"{module} imports {sorted(used - ALLOWED[module])}"
+
+
+def test_only_the_page_imports_streamlit() -> None:
+    """Everything else can be used and tested without a page."""
+    users = {name for name, paths in modules().items() if any("streamlit" in imports(path) for path in paths)}
+    assert users == {"app"}
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_nothing_happens_at_import(module: str) -> None:
+    """A module's top level only defines: no call stands there as a statement of its own."""
+    for path in modules()[module]:
+        for node in ast.parse(path.read_text()).body:
+            bare_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+            assert not bare_call, f"{path.name}:{node.lineno} calls something at import"

@@ -1,0 +1,115 @@
+"""One viewer's wiring: prices appear, the order is followed, markets are swapped, and nothing is left behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from calculations import Order
+from orderbook import Side
+from session import Market, Session
+from websocket_client import FeedHub
+
+SIMULATED = Market("simulated", "BTC-USDT-SWAP")
+
+
+def eventually(condition: Callable[[], object], timeout_s: float = 10) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def left_over() -> tuple[int, int]:
+    """Feed, replay and learning threads of this process, and its open sockets."""
+    ours = ("feed", "replay", "learning")
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(ours)]
+    return len(threads), len(psutil.Process().net_connections())
+
+
+def test_prices_flow_and_follow_the_order() -> None:
+    """A simulated market gives estimates at once, and the next one after a new order is of that order."""
+    session = Session(FeedHub(), Order(Side.BUY, 100_000.0, "quote"))
+    session.connect(SIMULATED)
+    eventually(lambda: session.latest)
+    session.order = Order(Side.SELL, 2.0)
+    eventually(lambda: session.latest and session.latest.estimate.order.quantity == 2.0)
+    assert session.latest is not None
+    assert session.latest.estimate.order.side is Side.SELL
+    assert session.status is not None
+    assert session.status.state == "live"
+    session.disconnect()
+    assert session.status is None
+
+
+def test_two_viewers_share_one_market_and_keep_their_own_orders() -> None:
+    """The same market on two tabs is one feed; each tab prices its own order."""
+    hub = FeedHub()
+    first, second = Session(hub, Order(Side.BUY, 1.0)), Session(hub, Order(Side.BUY, 3.0))
+    for session in (first, second):
+        session.connect(SIMULATED)
+    for session, quantity in ((first, 1.0), (second, 3.0)):
+        eventually(lambda each=session: each.latest)  # type: ignore[misc]
+        assert session.latest is not None
+        assert session.latest.estimate.quantity == quantity
+    feeds = [thread for thread in threading.enumerate() if thread.name.startswith("feed")]
+    assert len(feeds) == 1
+    first.disconnect()
+    seen = second.latest
+    eventually(lambda: second.latest is not seen)
+    second.disconnect()
+
+
+def test_a_release_forgets_nothing_and_resumes() -> None:
+    """A tab that went away and came back goes on with the same market and history."""
+    session = Session(FeedHub(), Order(Side.BUY, 1.0))
+    session.connect(SIMULATED)
+    eventually(lambda: session.latest)
+    session.release()
+    assert session.market == SIMULATED
+    before = session.latest
+    session.resume()
+    eventually(lambda: session.latest is not before)
+    session.disconnect()
+    session.resume()
+    assert session.status is None
+
+
+def test_fifty_opens_and_closes_leave_nothing() -> None:
+    """After fifty visits there is no thread and no socket more than before the first."""
+    hub = FeedHub()
+    eventually(lambda: left_over()[0] == 0)
+    before = left_over()
+    for _ in range(50):
+        session = Session(hub, Order(Side.BUY, 1.0))
+        session.connect(SIMULATED)
+        eventually(lambda each=session: each.latest)  # type: ignore[misc]
+        session.release()
+    eventually(lambda: left_over() <= before, timeout_s=5)
+
+
+@pytest.mark.parametrize(
+    ("market", "words"),
+    [
+        (Market("gomarket-okx", "BTC-USDT-SWAP", address="http://127.0.0.1:9"), "ws://"),
+        (Market("gomarket-okx", "BTC-USDT-SWAP", recording=Path("missing.jsonl")), "missing.jsonl"),
+    ],
+)
+def test_what_cannot_be_opened_says_why(market: Market, words: str) -> None:
+    """A wrong address and a missing recording raise at once, with the offending value."""
+    session = Session(FeedHub(), Order(Side.BUY, 1.0))
+    with pytest.raises((ValueError, OSError), match=words):
+        session.connect(market)
+    assert session.status is None
+
+
+def test_an_unknown_symbol_is_refused_by_name() -> None:
+    """A contract whose size is unknown cannot be priced, so there is no such market."""
+    with pytest.raises(ValueError, match="DOGE-USDT-SWAP"):
+        Market("gomarket-okx", "DOGE-USDT-SWAP")

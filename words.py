@@ -1,0 +1,255 @@
+"""The page's words: numbers, states and sources in simple, everyday English."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from calculations import Estimate, Style, Unit
+from comparison import Offer
+from fee_calculator import FeeCalculator, FeeSchedule, edition_words
+from orderbook import Side
+from pricing import EXTRAPOLATED_DEPTHS
+from profiling import System
+from scorecard import Scorecard
+from websocket_client import Status
+
+VENUE_WORDS = {
+    "simulated": "Simulated market",
+    "gomarket-okx": "OKX through the GoMarket gateway",
+    "okx": "OKX",
+    "binance": "Binance spot",
+    "binance-usdm": "Binance futures",
+    "coinbase": "Coinbase",
+    "kraken": "Kraken",
+}
+EXPORT_WORDS = {"results": "Costs of every order book", "speed": "Speed of this page"}
+SOURCE_WORDS = {
+    "exchange": "The exchange",
+    "recording": "A recording",
+    "address": "Another address",
+}
+SPEED_WORDS = {
+    0.5: "Half speed",
+    1.0: "As recorded",
+    2.0: "2 times",
+    10.0: "10 times",
+    50.0: "50 times",
+    0.0: "As fast as it goes",
+}
+STYLE_WORDS: dict[Style, str] = {
+    "now": "All at once",
+    "passive": "Wait at the best price first",
+    "schedule": "Spread over time",
+}
+ORDER_TYPES: dict[str, tuple[Style, ...]] = {"Market": ("now", "schedule"), "Limit": ("passive",)}
+UNIT_WORDS: dict[Unit, str] = {"quote": "USD", "base": "coins", "contracts": "contracts"}
+STALE_S = 1.5
+"""From this age on, numbers are called old."""
+
+HELP = {
+    "net": "What the whole order costs against the price you see now: slippage, fees and counted market impact, added.",
+    "slippage": "How much worse than the middle price your order is filled: half the gap between buyers and sellers, "
+    "plus eating into the book, plus the price moving before your order arrives.",
+    "fees": "What the exchange charges. Orders that take pay more than orders that wait in the book.",
+    "impact": "How your own trading moves the price. An order sent all at once has paid it in its slippage, so nothing "
+    "is added; an order spread over time pays it between its parts.",
+    "maker": "The part of your order that other traders would fill if you waited at the best price (maker). The rest "
+    "crosses the gap (taker).",
+    "latency": "How long after the decision your order reaches the exchange.",
+    "compare": "The same order on every exchange that trades the same thing. Cheapest is who gives the best price "
+    "after all costs.",
+    "risk": "How much more you pay for certainty. 0 spreads the order evenly; larger trades faster.",
+}
+
+
+LATENCY_WORDS = {
+    "processing time": "Processing time",
+    "UI update time": "UI update time",
+    "end to end": "End to end",
+}
+PARAMETER_WORDS = {
+    "volatility": "Volatility (a year)",
+    "half_spread": "Half the spread (price)",
+    "gamma": "Permanent impact γ (price per coin)",
+    "eta": "Temporary impact η (price per coin a second)",
+    "resilience": "Book refill speed (per second)",
+    "daily_volume": "Daily volume (coins)",
+}
+
+
+def bps(value: float | None) -> str:
+    """Three decimals, so that the parts on the page add up to the whole.
+
+    >>> bps(0.0049), bps(None)
+    ('0.005 bps', 'unknown')
+    """
+    return "unknown" if value is None else f"{value + 0.0:.3f} bps"
+
+
+def money(value: float | None, currency: str) -> str:
+    """An amount: cents below a thousand, whole units above.
+
+    >>> money(50.0245, "USD"), money(-1234567.8, "USD"), money(12.5, "GBP")
+    ('$50.02', '-$1,234,568', '12.50 GBP')
+    """
+    if value is None:
+        return "unknown"
+    digits = f"{abs(value):,.2f}" if abs(value) < 1000 else f"{abs(value):,.0f}"
+    sign = "-" if value < 0 else ""
+    return f"{sign}${digits}" if currency.startswith("USD") else f"{sign}{digits} {currency}"
+
+
+def milliseconds(value: float | None) -> str:
+    """A duration; empty where nothing was measured."""
+    return "" if value is None else f"{value:.2f}"
+
+
+def price(value: float) -> str:
+    """A price with the digits that matter.
+
+    >>> price(95539.35), price(0.056234)
+    ('95,539.35', '0.056234')
+    """
+    return f"{value:,.2f}" if value >= 100 else f"{value:.6g}"
+
+
+def size(value: float, coin: str) -> str:
+    """An amount of coins.
+
+    >>> size(21.30412, "BTC"), size(0.0004, "BTC")
+    ('21.304 BTC', '0.000400 BTC')
+    """
+    return f"{value:,.3f} {coin}" if value >= 1 else f"{value:.6f} {coin}"
+
+
+def coins(instrument: str) -> tuple[str, str]:
+    """The coin and the currency of a venue's instrument.
+
+    >>> coins("BTC/USDT swap")
+    ('BTC', 'USDT')
+    """
+    base, _, quote = instrument.split(" ", maxsplit=1)[0].partition("/")
+    return base, quote
+
+
+def connection_words(status: Status | None) -> str:
+    """What the connection does, in a sentence."""
+    if status is None:
+        return "Not connected."
+    problem = f" {status.last_error}" if status.last_error else ""
+    match status.state:
+        case "live":
+            refused = f", {status.refused:,} refused" if status.refused else ""
+            skipped = f", {status.conflated:,} skipped to keep up" if status.conflated else ""
+            return f"Connected: {status.books:,} order books{refused}{skipped}."
+        case "stale":
+            return f"Connected, but no new data for {status.age_s or 0:.0f} s."
+        case "reconnecting":
+            wait = f", next in {status.next_try_s:.0f} s" if status.next_try_s else ""
+            return f"Reconnecting: try {status.attempt} of 5{wait}.{problem}"
+        case "given up":
+            return f"Given up after {status.attempt} tries.{problem} Press Disconnect, then Connect, to try again."
+        case "stopped":
+            return "Not connected."
+    return f"Connecting.{problem}"
+
+
+def fee_table_words(fees: FeeSchedule | None) -> str:
+    """A fee table's name in a list; None is the user's own."""
+    if fees is None:
+        return "My own file"
+    product = {"spot": "spot", "swap": "perpetual swap"}[fees.product]
+    return f"{'Today' if fees.edition == 'current' else 'As specified'}: {product}"
+
+
+def fee_words(fees: FeeCalculator, estimate: Estimate | None) -> str:
+    """Which fees are in use, and what the next tier would save this order."""
+    words = edition_words(fees.schedule)
+    if fees.tier.disputed:
+        words += f" This tier is doubtful: {fees.tier.disputed}."
+    maker_share = 0.0 if estimate is None else estimate.maker_share
+    if better := fees.next_tier(maker_share):
+        saving = ""
+        if estimate is not None:
+            saving = f", {money(better.saving_bps / 1e4 * estimate.quantity * estimate.mid, 'USD')}"
+        words += f" {better.tier.name} would save {better.saving_bps:.3f} bps{saving} here; it asks for {better.needs}."
+    return words.replace("$", r"\$")
+
+
+def slippage_words(estimate: Estimate, scorecard: Scorecard, coin: str) -> str:
+    """Where the slippage comes from, and what is missing."""
+    filled = estimate.fill.quantity
+    if estimate.unfilled:
+        holds = f"the visible book holds {size(filled, coin)}; your order is {size(estimate.quantity, coin)}"
+        if estimate.slippage_bps is None:
+            return f"Too thin: {holds}, more than {EXTRAPOLATED_DEPTHS:.0f} times as much."
+        if estimate.order.style != "schedule" or estimate.slippage_source == "extrapolated":
+            return f"Partly guessed: {holds}. Beyond it, the price is taken to go on as it does inside."
+    if estimate.slippage_source == "model":
+        return f"Learned from {scorecard.samples:,} moments: {scorecard.verdict}."
+    if scorecard.samples == 0:
+        return "Book walk: the orders waiting now. The model is still learning."
+    return f"Book walk: the orders waiting now. The model is {scorecard.verdict}."
+
+
+def impact_words(estimate: Estimate) -> str:
+    """How much of the market impact is counted, and why."""
+    if estimate.order.style == "schedule":
+        return "Counted: what the parts of your order do to each other."
+    return "None counted: sent at once, the order pays its impact in its slippage."
+
+
+def maker_words(estimate: Estimate, scorecard: Scorecard) -> str:
+    """How sure the maker share is, and whether it counts."""
+    source = "an average of real books" if estimate.maker_source == "prior" else f"{scorecard.fill.samples:,} outcomes"
+    if estimate.order.style == "passive":
+        return f"Learned from {source}."
+    return f"If you waited at the best price; learned from {source}. Your order does not wait, so all of it takes."
+
+
+def trade_words(estimate: Estimate) -> str:
+    """The order in a few words."""
+    verb = "Buying" if estimate.order.side is Side.BUY else "Selling"
+    return f"{verb}, {STYLE_WORDS[estimate.order.style].lower()}"
+
+
+def score_words(scorecard: Scorecard) -> str:
+    """How right the guesses were so far, each scored before it was learned from."""
+    lines = []
+    slippage, fill = scorecard.slippage, scorecard.fill
+    if slippage.rmse is not None:
+        lines.append(
+            f"Slippage guesses were off by {bps(slippage.rmse)} (root mean square; the book walk by "
+            f"{bps(slippage.walk_rmse)})."
+        )
+    if slippage.coverage is not None:
+        lines.append(f"{100 * slippage.coverage:.0f} % of outcomes fell inside the 95 % band.")
+    if fill.skill is not None:
+        better = "better" if fill.skill > 0 else "worse"
+        lines.append(f"Waiting guesses were {100 * abs(fill.skill):.1f} % {better} than the plain average.")
+    return " ".join(lines) or "No guess has been checked against what happened yet."
+
+
+def system_words(system: System) -> str:
+    """What the process uses, in a line."""
+    cpu = "" if system.cpu_percent is None else f", {system.cpu_percent:.0f} % of a core"
+    return f"Memory {system.rss_bytes / 2**20:,.0f} MB{cpu}, {len(system.threads)} threads."
+
+
+def offers_table(offers: Sequence[Offer]) -> str:
+    """The comparison as a Markdown table; exchanges without live prices say why."""
+    lines = [
+        "| Exchange | Net cost, bps | Slippage | Fees | Impact | Price after all costs | |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for market, status, estimate, all_in_price, cheapest in offers:
+        name = f"{VENUE_WORDS[market.venue]} {market.symbol}"
+        if estimate is None:
+            lines.append(f"| {name} | | | | | | {connection_words(status)} |")
+            continue
+        costs = (estimate.net_cost_bps, estimate.slippage_bps, estimate.fee_bps, estimate.impact_bps)
+        cells = " | ".join(bps(cost).removesuffix(" bps") for cost in costs)
+        after = "unknown" if all_in_price is None else price(all_in_price)
+        mark = "**cheapest**" if cheapest else "too thin" if estimate.slippage_bps is None else ""
+        lines.append(f"| {name} | {cells} | {after} | {mark} |")
+    return "\n".join(lines)
