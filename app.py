@@ -53,8 +53,10 @@ from words import (
     fee_table_words,
     fee_words,
     impact_words,
+    live_words,
     maker_words,
     milliseconds,
+    moment_words,
     money,
     offers_table,
     price,
@@ -358,13 +360,11 @@ def header(session: Session, shown: Shown | None, status: Status | None) -> None
         market = session.market
         if market is None or status is None:
             st.badge("Not connected", icon=":material/power_off:", color="gray")
+        elif session.ended:
+            st.badge("The recording has ended", icon=":material/stop_circle:", color="gray")
         elif status.state == "live" and (status.age_s or 0.0) < STALE_S:
-            made_here = market.venue == "simulated"
-            st.badge(
-                "Simulated market, not real prices" if made_here else "Live",
-                icon=":material/science:" if made_here else ":material/sensors:",
-                color="violet" if made_here else "green",
-            )
+            words, icon, color = live_words(market)
+            st.badge(words, icon=icon, color=color)
         elif status.state in ("live", "stale"):
             st.badge(f"Old: no new prices for {status.age_s or 0:.0f} s", icon=":material/hourglass:", color="orange")
         else:
@@ -373,7 +373,7 @@ def header(session: Session, shown: Shown | None, status: Status | None) -> None
             book = shown.book
             st.markdown(
                 f"{VENUE_WORDS[book.venue]} · {book.symbol} · mid **{price(book.mid)}** · spread "
-                f"**{book.spread_bps:.3f} bps**",
+                f"**{book.spread_bps:.3f} bps** · {moment_words(book.market_ns)}",
                 width="content",
             )
 
@@ -541,9 +541,15 @@ def exports(session: Session) -> None:
         )
         kind = kind_column.selectbox("Format", ["csv", "json", "parquet"], format_func=str.upper, key="export format")
         name = name_column.text_input("File name", value="trade-simulator", key="export name")
+        history, with_system = session.history, False
+        if what == "results":
+            limit = st.number_input("Rows to keep at most", 1, 5_000_000, history.limit, 10_000, key="export limit")
+            if limit != history.limit:
+                history.resize(limit)
+        else:
+            with_system = st.checkbox("With memory and threads", value=True, key="export system")
         if st.button("Prepare the file", key="prepare"):
-            history = session.history
-            table = history.table() if what == "results" else performance_report(session.profiler, with_system=True)
+            table = history.table() if what == "results" else performance_report(session.profiler, with_system)
             try:
                 file = f"{safe_stem(name, kind)}.{kind}"
             except ExportError as error:

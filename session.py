@@ -102,6 +102,7 @@ class Session:
         self._viewer: Viewer | None = None
         self._calculator: TradingCalculator | None = None
         self._order = order
+        self._feed: Feed | None = None
         self.market: Market | None = None
         self.latest: Shown | None = None
         self.profiler = SystemProfiler()
@@ -128,6 +129,11 @@ class Session:
         if self._calculator is not None:
             self._calculator.order = order
 
+    @property
+    def ended(self) -> bool:
+        """Whether a recording has been played to its end."""
+        return isinstance(self._feed, ReplayFeed) and self._feed.ended
+
     def connect(self, market: Market) -> None:
         """Look at this market from now on; what was learned of another one is forgotten.
 
@@ -135,7 +141,7 @@ class Session:
         """
         self.disconnect()
         calculator = TradingCalculator(self._order, market.contract_size or math.nan)
-        self._calculator, self.market, self.latest = calculator, market, None
+        self._calculator, self.market, self.latest, self._feed = calculator, market, None, None
         self.history.market = (market.venue, market.symbol)
         self.history.scorecard = calculator.scorecard
         self.resume()
@@ -151,7 +157,7 @@ class Session:
         self._viewer = self._hub.attach(
             key,
             market.open,
-            market.make_feed,
+            self._make_feed(market),
             self._on_book(calculator),
             conflate=market.speed != 0,
             min_reconnect_s=VENUES[market.venue].min_reconnect_s,
@@ -167,6 +173,14 @@ class Session:
         """Let go of the feed because the user wants so."""
         self.release()
         self.market = None
+
+    def _make_feed(self, market: Market) -> Callable[[], Feed]:
+        def make() -> Feed:
+            feed = market.make_feed()
+            self._feed = feed
+            return feed
+
+        return make
 
     def _on_book(self, calculator: TradingCalculator) -> Callable[[OrderBook], None]:
         def price(book: OrderBook) -> None:

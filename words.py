@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal
 
 from calculations import Estimate, Style, Unit
 from comparison import Offer
@@ -11,6 +13,7 @@ from orderbook import Side
 from pricing import EXTRAPOLATED_DEPTHS
 from profiling import System
 from scorecard import Scorecard
+from session import Market
 from websocket_client import Status
 
 VENUE_WORDS = {
@@ -43,6 +46,7 @@ STYLE_WORDS: dict[Style, str] = {
 }
 ORDER_TYPES: dict[str, tuple[Style, ...]] = {"Market": ("now", "schedule"), "Limit": ("passive",)}
 UNIT_WORDS: dict[Unit, str] = {"quote": "USD", "base": "coins", "contracts": "contracts"}
+Colour = Literal["green", "blue", "violet"]
 STALE_S = 1.5
 """From this age on, numbers are called old."""
 
@@ -174,6 +178,24 @@ def fee_words(fees: FeeCalculator, estimate: Estimate | None) -> str:
             saving = f", {money(better.saving_bps / 1e4 * estimate.quantity * estimate.mid, 'USD')}"
         words += f" {better.tier.name} would save {better.saving_bps:.3f} bps{saving} here; it asks for {better.needs}."
     return words.replace("$", r"\$")
+
+
+def live_words(market: Market) -> tuple[str, str, Colour]:
+    """What kind of prices these are, with an icon and a colour of its own."""
+    if market.recording is not None or market.replayed:
+        return "Recording, not now", ":material/history:", "blue"
+    if market.venue == "simulated":
+        return "Simulated market, not real prices", ":material/science:", "violet"
+    return "Live", ":material/sensors:", "green"
+
+
+def moment_words(market_ns: int) -> str:
+    """A market's time, to the second.
+
+    >>> moment_words(1_723_161_253_937_085_768)
+    '2024-08-08 23:54:13 UTC'
+    """
+    return f"{datetime.fromtimestamp(market_ns // 10**9, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def slippage_words(estimate: Estimate, scorecard: Scorecard, coin: str) -> str:

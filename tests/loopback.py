@@ -6,16 +6,21 @@ import asyncio
 import base64
 import hashlib
 import json
+import shutil
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
+import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -62,7 +67,7 @@ def gateway_frame(bid: float, **changes: object) -> str:
 
 class DeltaFeed:
     """A feed of numbered steps. "snapshot N" starts it, "step N" must follow N - 1; each yields a book with
-    its best bid at N. With a rest_url the snapshot comes over REST, and steps before it are kept."""
+    its best bid and the venue's clock at N. With a rest_url the snapshot comes over REST, and steps before it are kept."""
 
     def __init__(self, rest_url: str | None = None, keepalive: tuple[str, float] | None = None) -> None:
         self.keepalive = keepalive
@@ -114,7 +119,7 @@ class DeltaFeed:
         assert self.last is not None
         assert market_ns is not None
         bid = float(self.last)
-        return OrderBook("test", "X", np.array([[bid, 1.0]]), np.array([[bid + 0.5, 1.0]]), 1, market_ns, received_ns)
+        return OrderBook("test", "X", np.array([[bid, 1.0]]), np.array([[bid + 0.5, 1.0]]), self.last, market_ns, received_ns)
 
 
 class Server:
@@ -205,6 +210,22 @@ def answering(status: int, body: str = "", **headers: str) -> Callable[[ServerCo
     return answer
 
 
+def self_signed(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for 127.0.0.1 that nobody vouches for, and a server's context with it; skips without openssl."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("openssl is not installed, and the standard library makes no certificates")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=loopback"
+    subprocess.run(
+        [program, *request.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return certificate, context
+
+
 @contextmanager
 def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[int]:
     """A TCP server in threads, for what a WebSocket library would not do. Its port."""
@@ -256,8 +277,14 @@ def shake_hands(peer: socket.socket) -> None:
     )
 
 
+def frame(data: bytes, opcode: int = 1, fin: bool = True) -> bytes:
+    """One unmasked WebSocket frame."""
+    head = bytes([opcode | (0x80 if fin else 0)])
+    if len(data) < 126:
+        return head + bytes([len(data)]) + data
+    return head + (struct.pack("!BH", 126, len(data)) if len(data) < 2**16 else struct.pack("!BQ", 127, len(data))) + data
+
+
 def text_frame(text: str) -> bytes:
     """One unmasked text frame."""
-    data = text.encode()
-    size = struct.pack("!BH", 126, len(data)) if len(data) > 125 else bytes([len(data)])
-    return b"\x81" + size + data
+    return frame(text.encode())

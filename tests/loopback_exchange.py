@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -21,7 +22,7 @@ class LoopbackExchange:
     """One venue with one symbol, served while the `with` lasts.
 
     `market` is the truth; `change` moves it and tells every subscriber. `received` are the texts of all
-    clients, `connections` counts how often anyone connected, `asked` how often the REST snapshot was
+    clients, `met` has the time of every connection, `asked` counts how often the REST snapshot was
     asked for. Set `refusal` to refuse subscriptions in these words, `rest_status` to refuse the snapshot.
     """
 
@@ -29,7 +30,7 @@ class LoopbackExchange:
         self.venue = venue
         self.market = Market(symbol or SYMBOLS[venue])
         self.received: list[str] = []
-        self.connections = 0
+        self.met: list[float] = []
         self.asked = 0
         self.refusal = ""
         self.rest_status = 200
@@ -64,6 +65,11 @@ class LoopbackExchange:
     @property
     def rest(self) -> str:
         return f"http://127.0.0.1:{self._rest.server_port}"
+
+    @property
+    def connections(self) -> int:
+        """How often anyone connected."""
+        return len(self.met)
 
     @property
     def listeners(self) -> int:
@@ -150,7 +156,7 @@ class LoopbackExchange:
     def _talk(self, connection: ServerConnection) -> None:
         session = SESSIONS[self.venue](self.market)
         with self._moved:
-            self.connections += 1
+            self.met.append(time.monotonic())
             session.refusal = self.refusal
             self._sessions[connection] = session
             self._tell(connection, session.greet())

@@ -13,8 +13,16 @@ START_MS = 1_763_800_000_000
 """The market's clock begins here and goes on by 100 ms a change."""
 
 
+HISTORY_DEPTH = 10
+
+Levels = list[tuple[float, float]]
+
+
 class Market:
-    """The true book of one symbol, prices and sizes as the venue writes them, and its count of changes."""
+    """The true book of one symbol, prices and sizes as the venue writes them, and its count of changes.
+
+    `history` has its best ten levels after every change.
+    """
 
     def __init__(self, symbol: str, levels: int = 60) -> None:
         self.symbol = symbol
@@ -24,12 +32,14 @@ class Market:
         bids = [(f"{100 - level * 0.5:.1f}", f"{1 + level}.50000000") for level in range(levels)]
         asks = [(f"{100.5 + level * 0.5:.1f}", f"{2 + level}.25000000") for level in range(levels)]
         self.book.apply(Change(True, bids, asks))
+        self.history = [self.top(HISTORY_DEPTH)]
 
     def apply(self, bids: Sequence[Row], asks: Sequence[Row]) -> None:
         self.previous, self.updates = self.updates, self.updates + 3
         self.book.apply(Change(False, list(bids), list(asks)))
+        self.history.append(self.top(HISTORY_DEPTH))
 
-    def top(self, count: int) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    def top(self, count: int) -> tuple[Levels, Levels]:
         """The best `count` levels of bids and asks as numbers."""
         bids, asks = self.book.top(count)
         return [(float(p), float(q)) for p, q in bids], [(float(p), float(q)) for p, q in asks]

@@ -108,6 +108,9 @@ def test_real_frames_cost_what_they_cost(app: AppTest, recordings: Path) -> None
         run_until(app, lambda: "Slippage" in metrics(app))
         assert 0.0 < bps(app, "Slippage") < 0.5
         assert bps(app, "Fees") == pytest.approx(5.0, abs=0.01)
+        page = " ".join(each.value for each in app.markdown)
+        assert "Recording, not now" in page
+        assert "2025-05-15 11:13" in page
 
 
 def test_every_venue_is_offered_with_its_symbols(app: AppTest) -> None:
@@ -172,3 +175,24 @@ def test_a_thirty_day_volume_finds_its_tier(app: AppTest) -> None:
     app.number_input(key="30 days USD").set_value(10_000_000.0)
     run_until(app, lambda: bps(app, "Fees") < 4.9)
     assert any(each.value.startswith("Your tier: VIP") for each in app.caption)
+
+
+def test_the_history_keeps_as_many_rows_as_the_user_wants_and_says_what_went(app: AppTest) -> None:
+    """With room for five rows the file has the five newest, and the page says how many had to go."""
+    run_until(app, lambda: "Net cost" in metrics(app))
+    app.number_input(key="export limit").set_value(5)
+    run_until(app, lambda: app.session_state["session"].history.dropped > 0)
+    app.button(key="prepare").click().run()
+    assert app.session_state["prepared"].rows == 5
+    assert any("had to give way" in each.value for each in app.caption)
+
+
+def test_the_speed_report_has_a_row_a_stage(app: AppTest) -> None:
+    """The performance report names the three latencies of the page, with or without memory and threads."""
+    run_until(app, lambda: "Net cost" in metrics(app))
+    app.selectbox(key="export what").set_value("speed").run()
+    app.checkbox(key="export system").uncheck()
+    app.button(key="prepare").click().run()
+    frame = pd.read_csv(io.BytesIO(app.session_state["prepared"].data))
+    assert {"processing time", "UI update time", "end to end"} <= set(frame["stage"])
+    assert "rss_bytes" not in frame

@@ -51,7 +51,10 @@ ALLOWED: dict[str, set[str]] = {
     # floor 4: pictures, words, and one viewer's wiring, where the wings meet
     "charts": {"calculations", "orderbook", "numpy"},
     "comparison": {"calculations", "fee_calculator", "feeds", "session", "websocket_client"},
-    "words": {"calculations", "comparison", "fee_calculator", "orderbook", "pricing", "profiling", "scorecard", "websocket_client"},
+    "words": {
+        "calculations", "comparison", "fee_calculator", "orderbook", "pricing", "profiling", "scorecard", "session",
+        "websocket_client",
+    },
     "session": {
         "calculations", "export_manager", "feeds", "orderbook", "profiling", "recording", "replay", "rest",
         "websocket_client",

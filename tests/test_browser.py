@@ -15,6 +15,7 @@ from tests.served_page import PROJECT, chromium, served_page
 pytestmark = pytest.mark.browser
 
 SCREENSHOTS = PROJECT / "screenshots"
+MOST_VISITS = 12
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_a_bad_quantity_is_answered_in_a_sentence(page: Page) -> None:
 
 
 def test_closed_tabs_leave_nothing(browser: Browser, tmp_path: Path) -> None:
-    """After many tabs were opened and closed the server has the threads and sockets it began with."""
+    """After the last tab closed, the market's server is gone within 5 seconds; visits leave no thread each."""
     with served_page(tmp_path / "log") as (address, number):
         process = psutil.Process(number)
 
@@ -102,29 +103,23 @@ def test_closed_tabs_leave_nothing(browser: Browser, tmp_path: Path) -> None:
             context = browser.new_context()
             opened = context.new_page()
             opened.goto(address)
-            wait_for(opened, "Number(d.net) > 0")
+            wait_for(opened, "Number(d.net) > 0", timeout_s=30)
             context.close()
+            deadline = time.monotonic() + 5
+            while sockets(process) > 1 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert sockets(process) == 1  # the page's own
 
-        def left() -> tuple[int, int]:
-            return process.num_threads(), len(process.net_connections())
-
-        visit()
-        deadline = time.monotonic() + 5
-        names = _feeds(process)
-        while names and time.monotonic() < deadline:
-            time.sleep(0.05)
-            names = _feeds(process)
-        assert not names
-        before = left()
-        for _ in range(8):
+        # The web server's own pool grows for some visits; one thread left by each would grow for ever.
+        counts: list[int] = []
+        while len(counts) < MOST_VISITS:
             visit()
-        deadline = time.monotonic() + 5
-        while left() > before and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert left() <= before
+            counts.append(process.num_threads())
+            if len(counts) > 1 and counts[-1] <= max(counts[:-1]):
+                return
+        pytest.fail(f"a thread more after every visit: {counts}")
 
 
-def _feeds(process: psutil.Process) -> list[int]:
-    """Listening loopback sockets besides the page's own: a market that is still being served."""
-    ports = [c.laddr.port for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
-    return ports[1:]
+def sockets(process: psutil.Process) -> int:
+    """All network sockets a process holds, listening or connected."""
+    return len(process.net_connections())

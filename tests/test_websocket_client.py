@@ -529,6 +529,36 @@ def test_a_connection_about_to_end_is_replaced_ahead_of_it_without_gap_or_double
         assert seen.client.status.refused == 0
 
 
+@pytest.mark.parametrize("catches_up", [True, False])
+def test_a_successor_never_takes_the_books_back_in_time(catches_up: bool) -> None:
+    """What the new connection says of a time that was shown already is passed over, and it takes over once it has
+    caught up; if the venue's clock says for a second that it has not, the clock is not believed."""
+
+    async def talk(web_socket: ServerConnection, number: int) -> None:
+        if number == 1:
+            for text in ("snapshot 100", *(f"step {step}" for step in range(101, 111)), "closing soon"):
+                await web_socket.send(text)
+        else:
+            last = 115 if catches_up else 200
+            first = 105 if catches_up else 5
+            await web_socket.send(f"snapshot {first}")
+            for step in range(first + 1, last):
+                await web_socket.send(f"step {step}")
+                await asyncio.sleep(0 if catches_up else 0.05)
+        await stay(web_socket)
+
+    with Server(talk) as server, Seen(server.url, DeltaFeed, conflate=False, settled_s=0.05) as seen:
+        eventually(lambda: server.open == 1 and seen.client.status.reconnects == 1)
+        shown = [100 + step for step in range(11)]
+        if catches_up:
+            eventually(lambda: seen.bids == [*shown, *range(110, 115)])
+            status = seen.client.status
+            assert (status.books, status.conflated) == (21, 5)
+        else:
+            assert seen.bids[:11] == shown
+            assert 5 < seen.bids[11] < 110
+
+
 def test_a_rest_snapshot_is_fetched_while_frames_are_buffered() -> None:
     """A body is noted with its url and spliced, and steps that came before it are not lost; one that is too old
     for them is fetched again."""
