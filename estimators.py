@@ -8,22 +8,41 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LinearRegression, LogisticRegression
 
 Array = NDArray[np.float64]
 
+CLIP = 3.0
+"""Columns count up to so many standard deviations from their mean."""
 
-class Folded(NamedTuple):
-    """A fitted linear predictor in plain numbers, for one row at a time: clip, weigh, add."""
 
-    terms: tuple[tuple[float, float, float], ...]
+class Linear(NamedTuple):
+    """A fitted linear predictor of clipped columns, for one row of plain floats or for (n, k) at once."""
+
+    low: Array
+    high: Array
+    weights: Array
     bias: float
+    terms: tuple[tuple[float, float, float], ...]
 
-    def __call__(self, row: Sequence[float]) -> float:
+    @classmethod
+    def standardised(cls, mean: Array, scale: Array, weights: Array, bias: float) -> Self:
+        """From weights a standard deviation and the prediction at the mean."""
+        raw = weights / scale
+        low, high = mean - CLIP * scale, mean + CLIP * scale
+        terms = tuple(zip(low.tolist(), high.tolist(), raw.tolist(), strict=True))
+        return cls(low, high, raw, bias - float(raw @ mean), terms)
+
+    def one(self, row: Sequence[float]) -> float:
+        """The prediction for one row, without arrays."""
         total = self.bias
         for value, (low, high, weight) in zip(row, self.terms, strict=True):
             total += weight * (low if value < low else high if value > high else value)
         return total
+
+    def all(self, x: Array) -> Array:
+        """(n,) predictions for X (n, k)."""
+        predictions: Array = np.clip(x, self.low, self.high) @ self.weights + self.bias
+        return predictions
 
 
 class Moments:
@@ -41,26 +60,24 @@ class Moments:
 class SlippageModel:
     """Linear regression of what the book walk misses, made safe for few, lumpy, near-constant rows.
 
-    Standardised columns (spreads floored at a twentieth of the mean), clipped at 3 standard
-    deviations; a ridge worth 50 rows; predictions within 3 root mean squares of the target and
-    shrunk by n / (n + 100), n in decision times. Until `fit` it predicts 0: the walk itself.
+    Standardised columns, their spreads floored at a twentieth of the mean, clipped at 3 standard
+    deviations; a ridge worth 50 samples; predictions within 3 root mean squares of the target and
+    shrunk by n / (n + 100), n in samples. Until `fit` it predicts 0: the walk itself.
     """
 
-    RIDGE_ROWS = 50.0
+    RIDGE_SAMPLES = 50.0
     SHRINK_SAMPLES = 100.0
-    CLIP = 3.0
 
     def __init__(self) -> None:
         self.samples = 0.0
-        self.low: Array = np.zeros(0)
-        self.high: Array = np.zeros(0)
-        self.weights: Array = np.zeros(0)
-        self.bias = 0.0
-        self.limit = 0.0
-        self._folded = Folded((), 0.0)
+        self._linear: Linear | None = None
+        self._limit = 0.0
 
     def fit(self, x: Array, residual_bps: Array, samples: float | None = None) -> Self:
-        """Learn from X (n, k) and residual_bps (n,). samples: the decision times behind the rows; None means n."""
+        """Learn from X (n, k) and residual_bps (n,).
+
+        samples: how many independent decision times the rows are worth; None means n.
+        """
         x = np.asarray(x, dtype=np.float64)
         moments = Moments(x.shape[1])
         moments.add(x, np.asarray(residual_bps, dtype=np.float64))
@@ -68,98 +85,104 @@ class SlippageModel:
 
     def fit_moments(self, moments: Moments, samples: float) -> Self:
         """Learn from the rows' sums: the same regression, whatever the number of rows behind them."""
+        from sklearn.linear_model import LinearRegression  # noqa: PLC0415 - takes longer than the page may wait
+
         sums = moments.sums
         n, k = sums[0, 0], len(sums) - 2
         mean = sums[0, 1:] / n
         scatter = sums[1:, 1:] - n * np.outer(mean, mean)
-        spread = np.sqrt(np.maximum(np.diag(scatter), 0.0) / n)
-        scale = np.append(np.maximum(spread, 0.05 * np.abs(mean) + 1e-9)[:k], 1.0)
+        scale = np.append(spread(mean, scatter.diagonal() / n)[:k], 1.0)
         # A factor of the scatter matrix stands for all rows: k + 1 rows with the same least squares.
         values, vectors = np.linalg.eigh(scatter / np.outer(scale, scale))
         factor = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
-        rows = np.vstack((factor[:, :k], math.sqrt(self.RIDGE_ROWS) * np.eye(k)))
+        ridge = math.sqrt(self.RIDGE_SAMPLES * n / samples)
+        rows = np.vstack((factor[:, :k], ridge * np.eye(k)))
         target = np.append(factor[:, k], np.zeros(k))
         shrink = samples / (samples + self.SHRINK_SAMPLES)
+        weights = shrink * LinearRegression(fit_intercept=False).fit(rows, target).coef_
         self.samples = samples
-        self.weights = shrink * LinearRegression(fit_intercept=False).fit(rows, target).coef_ / scale[:k]
-        self.bias = float(shrink * mean[k] - self.weights @ mean[:k])
-        self.low, self.high = mean[:k] - self.CLIP * scale[:k], mean[:k] + self.CLIP * scale[:k]
-        self.limit = float(self.CLIP * math.sqrt(sums[-1, -1] / n))
-        self._folded = _fold(self.low, self.high, self.weights, self.bias)
+        self._linear = Linear.standardised(mean[:k], scale[:k], weights, shrink * float(mean[k]))
+        self._limit = CLIP * math.sqrt(sums[-1, -1] / n)
         return self
 
     def predict_one(self, row: Sequence[float]) -> float:
         """`predict` for one row of plain floats, without arrays."""
-        return min(max(self._folded(row), -self.limit), self.limit) if self.samples else 0.0
+        return 0.0 if self._linear is None else min(max(self._linear.one(row), -self._limit), self._limit)
 
     def predict(self, x: Array) -> Array:
         """The residual to expect over the walk, bps, (n,) for X (n, k)."""
-        if not self.samples:
-            return np.zeros(len(x))
-        residual: Array = np.clip(x, self.low, self.high) @ self.weights + self.bias
-        return np.clip(residual, -self.limit, self.limit)
+        return np.zeros(len(x)) if self._linear is None else np.clip(self._linear.all(x), -self._limit, self._limit)
+
+
+class Prior(NamedTuple):
+    """What is believed of a logit before any row: weights per standard deviation of columns that have
+    about this mean and spread, and the logit at the mean."""
+
+    weights: tuple[float, ...]
+    mean: tuple[float, ...]
+    spread: tuple[float, ...]
+    intercept: float
 
 
 class MakerTakerModel:
     """Logistic regression of "a quote at the touch is crossed in time", resting on a prior.
 
-    The prior is a pooled logit: weights a raw column unit, and an intercept. A fit on few
-    effective samples is mixed with it, logit by logit, n / (n + 100). Until `fit` it is the prior.
+    Columns are standardised and clipped at 3 standard deviations. A fit worth n independent samples is
+    mixed with the prior, logit by logit, n / (n + 100); the prior's intercept is moved to the observed
+    rate first, as far as N(prior, 0.7^2) lets it. Until `fit` it is the prior, and without one a coin.
     """
 
     SHRINK_SAMPLES = 100.0
-    CLIP = 3.0
 
-    def __init__(self, prior_weights: Sequence[float] | None = None, prior_intercept: float = 0.0) -> None:
-        self._prior = None if prior_weights is None else np.asarray(prior_weights, dtype=np.float64)
-        self._prior_intercept = prior_intercept
+    def __init__(self, prior: Prior | None = None) -> None:
+        self.prior = prior
         self.samples = 0.0
-        self.weights: Array = np.zeros(0) if self._prior is None else self._prior
-        self.bias = prior_intercept
-        self.low: Array = np.full(len(self.weights), -math.inf)
-        self.high: Array = np.full(len(self.weights), math.inf)
-        self._folded = _fold(self.low, self.high, self.weights, self.bias)
+        self._linear: Linear | None = None
+        if prior is not None:
+            mean, scale, weights = np.array(prior.mean), np.array(prior.spread), np.array(prior.weights)
+            self._linear = Linear.standardised(mean, scale, weights, prior.intercept)
 
     def fit(self, x: Array, y: Array, sample_weight: Array | None = None) -> Self:
-        """Learn from X (n, k), y (n,) of 0 and 1, and weights that count overlapping windows once.
-
-        The prior's intercept moves to the observed rate; the prior's weights stay its own.
-        """
+        """Learn from X (n, k), y (n,) of 0 and 1, and weights that count overlapping windows once."""
         x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        k = x.shape[1]
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        prior = np.zeros(x.shape[1]) if self._prior is None else self._prior
+        prior = self.prior or Prior((0.0,) * k, (0.0,) * k, (0.0,) * k, 0.0)
         total = float(weight.sum())
         mean = weight @ x / total
-        spread = np.sqrt(weight @ (x - mean) ** 2 / total)
-        scale = np.maximum(spread, 0.05 * np.abs(mean) + 1e-9)
-        low, high = mean - self.CLIP * scale, mean + self.CLIP * scale
-        x = np.clip(x, low, high)
-        weights, bias = prior, _intercept(x @ prior, y, weight, self._prior_intercept)
+        scale = np.maximum(spread(mean, weight @ (x - mean) ** 2 / total), 0.25 * np.array(prior.spread))
+        z = np.clip((x - mean) / scale, -CLIP, CLIP)
+        weights = np.array(prior.weights)
+        bias = _intercept(z @ weights, y, weight, prior.intercept)
         if 0 < weight @ y < total:
-            fitted = LogisticRegression(C=1.0).fit((x - mean) / scale, y, weight)
+            from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - as above
+
+            fitted = LogisticRegression(C=1.0, solver="newton-cholesky").fit(z, y, weight)
             shrink = total / (total + self.SHRINK_SAMPLES)
-            own = fitted.coef_[0] / scale
-            bias = shrink * float(fitted.intercept_[0] - own @ mean) + (1 - shrink) * bias
-            weights = shrink * own + (1 - shrink) * prior
-        self.samples, self.weights, self.bias, self.low, self.high = total, weights, bias, low, high
-        self._folded = _fold(low, high, weights, bias)
+            weights = shrink * fitted.coef_[0] + (1 - shrink) * weights
+            bias = shrink * float(fitted.intercept_[0]) + (1 - shrink) * bias
+        self.samples = total
+        self._linear = Linear.standardised(mean, scale, weights, bias)
         return self
 
     def predict_one(self, row: Sequence[float]) -> float:
         """The chance of maker for one row of plain floats, without arrays."""
-        return 1 / (1 + math.exp(-self._folded(row)))
+        return 0.5 if self._linear is None else 1 / (1 + math.exp(-self._linear.one(row)))
 
     def predict_proba(self, x: Array) -> Array:
         """(n, 2): the chance of taker, of maker, for X (n, k)."""
-        logit: Array = np.full(len(x), self.bias)
-        if len(self.weights):
-            logit = logit + np.clip(x, self.low, self.high) @ self.weights
+        logit = np.zeros(len(x)) if self._linear is None else self._linear.all(x)
         maker = 1 / (1 + np.exp(-logit))
         return np.column_stack((1 - maker, maker))
 
 
-def _fold(low: Array, high: Array, weights: Array, bias: float) -> Folded:
-    return Folded(tuple(zip(low.tolist(), high.tolist(), weights.tolist(), strict=True)), bias)
+def spread(mean: Array, variance: Array) -> Array:
+    """Standard deviations, no smaller than a twentieth of the mean: a constant column must not explode.
+
+    >>> spread(np.array([0.0, 2.0]), np.array([4.0, 0.0])).round(3).tolist()
+    [2.0, 0.1]
+    """
+    return np.maximum(np.sqrt(np.maximum(variance, 0.0)), 0.05 * np.abs(mean) + 1e-9)
 
 
 def _intercept(offset: Array, y: Array, weight: Array, prior: float) -> float:
@@ -168,5 +191,5 @@ def _intercept(offset: Array, y: Array, weight: Array, prior: float) -> float:
     for _ in range(8):  # Newton's method; the objective is concave and starts close
         chance = 1 / (1 + np.exp(-(offset + bias)))
         slope = weight @ (y - chance) - (bias - prior) / 0.49
-        bias += slope / (weight @ (chance * (1 - chance)) + 1 / 0.49)
-    return float(bias)
+        bias += float(slope / (weight @ (chance * (1 - chance)) + 1 / 0.49))
+    return bias

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from estimators import MakerTakerModel, SlippageModel
 
@@ -168,6 +167,8 @@ class AlmgrenChrissModel:
 
         Where no schedule but everything in the first step is best, the one that leaves exp(-50) of it.
         """
+        from scipy.optimize import brentq  # noqa: PLC0415 - seldom needed and slow to load
+
         z = _z(probability)
         tau, eta_tilde, _ = replace(self, risk_aversion=0.0)._pace(horizon, steps)
 

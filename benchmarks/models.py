@@ -1,0 +1,104 @@
+"""How good the learned models are, and what they cost: `python -m benchmarks.models [FOLDER]`.
+
+Every figure is prequential: a prediction is scored before its outcome is learned from. Real books are put on a
+100 ms grid first. "half" is the worse half of the session, "start" the largest ratio of the model's cumulative
+RMSE to the walk's up to the 1,000th decision time, "size" the least coverage of any size class.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+import simulated_market
+from calculations import Order, TradingCalculator
+from features import Observer
+from feeds import VENUES
+from knowledge import beginner
+from learning import Block, Learner, Sample
+from orderbook import OrderBook, Side
+from outcomes import Outcomes
+from tests.made_markets import SPOT, gaussian, learned, on_grid, queues, recorded, skill, worst_start
+
+RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
+WINDOWS = ((0.1, 1.0), (0.1, 2.0), (0.1, 5.0), (0.5, 2.0), (1.0, 2.0))
+
+
+def simulated(symbol: str, seed: int, count: int) -> list[OrderBook]:
+    feed = VENUES["simulated"].make_feed(symbol)
+    frames = islice(simulated_market.frames(symbol, seed=seed), count)
+    return [book for ns, text in frames if (book := feed.parse(text, 0, ns)) is not None]
+
+
+def quality(name: str, market: Sequence[OrderBook]) -> None:
+    for latency_s, passive_s in WINDOWS:
+        known = learned(market, latency_s, passive_s)
+        half, whole = known[len(known) // 2].scorecard, known[-1].scorecard
+        slippage, fill = whole.slippage, whole.fill
+        worse = min(skill(half), skill(whole, half))
+        sizes = [share for share in slippage.coverage_by_size if share is not None]
+        print(
+            f"{name:22} {latency_s:4} {passive_s:4} {slippage.samples:6} {skill(whole):8.4f} {worse:8.4f} "
+            f"{worst_start(known):7.4f} {slippage.bias:8.4f} {slippage.walk_bias:8.4f} {slippage.coverage:7.3f} "
+            f"{min(sizes):6.3f} {fill.skill:8.4f} {fill.base_brier:7.4f} {whole.gate:5.2f}"
+        )
+
+
+def cost(market: Sequence[OrderBook]) -> None:
+    """Microseconds; thread time where work runs beside other threads."""
+    calculator = TradingCalculator(Order(Side.BUY, 100_000.0, "quote"))
+    took = []
+    for book in market:
+        began = time.perf_counter_ns()
+        calculator.estimate(book)
+        took.append(time.perf_counter_ns() - began)
+    print(f"estimate, median: {median(took) / 1e3:.1f} us")
+
+    observer = Observer()
+    moments = [observer.observe(book) for book in market]
+    known = beginner(moments[0], 0.1, 2.0)
+    outcomes = Outcomes(known, Learner(0.1, 2.0), 0.1, 2.0)
+    began = time.thread_time_ns()
+    for book, moment in zip(market, moments, strict=True):
+        outcomes.add(book, moment)
+    print(f"learning, on the feed's thread: {(time.thread_time_ns() - began) / len(market) / 1e3:.1f} us a sample")
+
+    learner = Learner(0.1, 2.0)
+    for size in (50, 100):
+        took = []
+        for start in range(0, len(market) - size - 25, size):
+            rows = range(start, start + size)
+            block = Block([Sample(moments[row], market[row], known) for row in rows], market[start : start + size + 25])
+            began = time.thread_time_ns()
+            known = learner.learn(block)
+            took.append((time.thread_time_ns() - began) / size)
+        print(f"learning, beside it, in blocks of {size}: {median(took) / 1e3:.1f} us a sample")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recordings", nargs="?", type=Path, default=RECORDINGS)
+    folder = parser.parse_args().recordings
+    print(
+        f"{'market':22} {'L s':>4} {'H s':>4} {'n':>6} {'skill':>8} {'half':>8} {'start':>7} {'bias':>8} {'walk':>8} "
+        f"{'covered':>7} {'size':>6} {'fill':>8} {'base':>7} {'gate':>5}"
+    )
+    for symbol, file in SPOT.items():
+        quality(symbol, on_grid(recorded(folder, file, "binance", symbol)))
+    for symbol in ("BTC-USDT-SWAP", "ETH-USDT-SWAP", "SOL-USDT-SWAP"):
+        quality(f"simulated {symbol[:3]}", simulated(symbol, 1, 3000))
+    quality("made: queues", list(queues(3000, 1)))
+    quality("made: Gaussian", list(gaussian(3000, 1)))
+    deep = on_grid(recorded(folder, SPOT["BTCUSDT"], "binance", "BTCUSDT"))
+    for levels in (50, 400):
+        print(f"\n{levels} levels a side")
+        cost([replace(book, bids=book.bids[:levels].copy(), asks=book.asks[:levels].copy()) for book in deep])
+
+
+if __name__ == "__main__":
+    main()

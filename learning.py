@@ -1,0 +1,377 @@
+"""How the models learn: blocks of decision times, scored by what was known before, then learned from."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration import MarketTally
+from estimators import MakerTakerModel, Moments, SlippageModel
+from features import MAKER_COLUMNS, SLIPPAGE_COLUMNS, Moment, order_features
+from knowledge import CURVE_SIZES, LARGEST, SMALLEST, STRATA, Knowledge, fill_prior, prior_trust, volatility_bps
+from labels import Labels
+from ladder import SIGNS
+from orderbook import OrderBook
+from scorecard import FillTally, SlippageTally, Tally
+
+Floats = NDArray[np.float64]
+
+SLIPPAGE_MEMORY_S = 300.0
+FILL_MEMORY_S = 900.0
+GATE_MEMORY_S = 900.0
+DEPTH_MEMORY_S = 60.0
+"""What was seen so long ago counts 1 / e."""
+
+FILL_ROWS = 2000
+BAND_ROWS = 2000
+BAND_LEAST_ROWS = 40
+GATE_CAUTION = 2.0
+PRIOR_WINDOWS = 0.5
+LONGEST_FIT = 500
+"""The models are fitted anew when a tenth of the samples is new, at least every 500."""
+
+_NUMBERS = {"_samples": 1e15, "_worth": 1e15, "_overlap": 1e6}
+
+_ROOTS = np.sqrt([2.0, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37]).reshape(2, 1, STRATA)
+_STEP = (LARGEST / SMALLEST) ** (1 / STRATA)
+
+
+class LearnedError(ValueError):
+    """A saved state that cannot be what was learned; the message says which part."""
+
+
+class Sample(NamedTuple):
+    """One decision time: what was seen, and what was known, when an order was priced."""
+
+    moment: Moment
+    book: OrderBook
+    knowledge: Knowledge
+
+
+class Block(NamedTuple):
+    """Samples whose outcomes are known, and every book from the first sample to the last outcome."""
+
+    samples: Sequence[Sample]
+    books: Sequence[OrderBook]
+
+
+class _Group(NamedTuple):
+    """Consecutive samples of a block at which the same was known."""
+
+    knowledge: Knowledge
+    rows: slice
+
+
+class _Usual(NamedTuple):
+    """What was known at each sample, (n, 1) columns."""
+
+    depth_1: Floats
+    depth_10: Floats
+    slope: Floats
+    volatility_bps: Floats
+
+
+class Learner:
+    """Scores and learns blocks in order; the same blocks give the same knowledge, live or not."""
+
+    def __init__(self, latency_s: float, passive_s: float) -> None:
+        self._latency_s, self._passive_s = latency_s, passive_s
+        self._prior = fill_prior(latency_s, passive_s)
+        self._lock = threading.Lock()
+        self._tally = Tally(STRATA)
+        self._market = MarketTally()
+        self._samples = 0
+        self._usual = np.zeros(5)
+        # Slippage: the regression's sums and how many independent samples they are worth; how well
+        # past predictions agreed with outcomes; recent errors by size.
+        self._slippage: SlippageModel | None = None
+        self._fitted_at = 0
+        self._moments = Moments(len(SLIPPAGE_COLUMNS))
+        self._overlap = 1.0
+        self._worth = 0.0
+        self._agreement = np.zeros(3)
+        self._errors: Floats = np.zeros((0, STRATA))
+        # Fills: recent rows, and the model made of them; crossed and all quotes, touched and
+        # all of those not crossed; how far the mid moved from how many; what was offered at crossed prices.
+        self._fills: Floats = np.zeros((0, len(MAKER_COLUMNS) + 2))
+        self._fill = MakerTakerModel(self._prior)
+        self._fill_agreement = np.zeros(2)
+        self._crossed = np.zeros(2)
+        self._touched = np.zeros(2)
+        self._away = np.zeros(2)
+        self._moved: Floats = np.zeros(0)
+        self._offered: Floats = np.zeros(0)
+
+    def state(self) -> dict[str, Any]:
+        """All that was learned, as plain JSON values; waits for a block that is being learned."""
+        with self._lock:
+            arrays = {name: getattr(owner, attribute).tolist() for name, owner, attribute, _ in self._arrays()}
+            numbers = {name.removeprefix("_"): getattr(self, name) for name in _NUMBERS}
+            return {"latency_s": self._latency_s, "passive_s": self._passive_s, **numbers, **arrays}
+
+    @classmethod
+    def resumed(cls, state: Any) -> tuple[Self, Knowledge]:
+        """A learner that goes on from a saved state, and what it knows. Raises LearnedError."""
+        if not isinstance(state, dict):
+            raise LearnedError(f"what was learned is not an object but {type(state).__name__}")
+        learner = cls(_number(state, "latency_s", 0, 10), _number(state, "passive_s", 0.1, 60))
+        for name, most in _NUMBERS.items():
+            kind = type(getattr(learner, name))
+            setattr(learner, name, kind(_number(state, name.removeprefix("_"), 0, most)))
+        for name, owner, attribute, shape in learner._arrays():
+            setattr(owner, attribute, _array(state, name, shape))
+        if learner._samples < 1 or not len(learner._fills):
+            raise LearnedError("nothing was learned yet")
+        try:
+            with np.errstate(all="raise"):
+                learner._fit()
+                return learner, learner._knowledge()
+        except (ArithmeticError, ValueError) as error:  # LinAlgError is a ValueError
+            raise LearnedError(f"the parts do not fit together: {error}") from None
+
+    def _arrays(self) -> Iterator[tuple[str, object, str, tuple[int | None, ...]]]:
+        """Every array of the state: its name, who holds it as what, and its shape; None is any length."""
+        for name in ("usual", "agreement", "fill_agreement", "crossed", "touched", "away"):
+            yield name, self, f"_{name}", getattr(self, f"_{name}").shape
+        for name in ("errors", "fills", "moved", "offered"):
+            yield name, self, f"_{name}", (None, *getattr(self, f"_{name}").shape[1:])
+        slippage, fill = self._tally.session
+        for name, owner, attribute in (
+            ("moments", self._moments, "sums"),
+            ("market", self._market, "sums"),
+            ("slippage_score", slippage, "sums"),
+            ("slippage_inside", slippage, "inside"),
+            ("fill_score", fill, "sums"),
+            ("fill_bins", fill, "bins"),
+        ):
+            yield name, owner, attribute, getattr(owner, attribute).shape
+
+    def learn(self, block: Block) -> Knowledge:
+        """Score the block by what was known at each sample, then learn from it."""
+        with self._lock:
+            samples, books = block.samples, block.books
+            now = _columns(samples)
+            groups, start = [], 0
+            for _, same in groupby(samples, key=lambda sample: id(sample.knowledge)):
+                first, *others = same
+                groups.append(_Group(first.knowledge, slice(start, start + 1 + len(others))))
+                start += 1 + len(others)
+            spacing_s = max((now.market_ns[-1] - now.market_ns[0]) / max(len(samples) - 1, 1) / 1e9, 1e-3)
+            span_s = spacing_s * len(samples)
+            outcomes = Labels(now, books, self._latency_s, self._passive_s)
+            usual = _Usual(
+                *(
+                    np.concatenate(
+                        [np.full((g.rows.stop - g.rows.start, 1), getattr(g.knowledge, name)) for g in groups]
+                    )
+                    for name in _Usual._fields
+                )
+            )
+            slippage = self._learn_slippage(groups, now, usual, outcomes, spacing_s)
+            fill = self._learn_fills(groups, now, usual, outcomes, spacing_s)
+            self._samples += len(samples)
+            self._tally.add(int(now.market_ns[-1]), slippage, fill)
+            sums = (
+                len(now.mid),
+                ((now.bid_size + now.ask_size) / 2).sum(),
+                ((now.bid_depth + now.ask_depth) / 2).sum(),
+                now.reach.sum(),
+                (now.half_spread_bps * now.mid).sum() / 1e4,
+            )
+            self._usual = math.exp(-span_s / DEPTH_MEMORY_S) * self._usual + sums
+            self._market.add(now, span_s)
+            return self._knowledge()
+
+    def _learn_slippage(
+        self, groups: Sequence[_Group], now: Any, usual: _Usual, outcomes: Labels, spacing_s: float
+    ) -> SlippageTally:
+        n = len(now.mid)
+        position = np.arange(self._samples, self._samples + n)[:, None] * _ROOTS % 1.0
+        quantity = usual.depth_10 * SMALLEST * _STEP ** (np.arange(STRATA) + position)
+        excess = outcomes.ladder.excess(outcomes.seen, quantity, usual.slope)
+        met = outcomes.ladder.excess(outcomes.met, quantity, usual.slope)
+        best, visible = outcomes.ladder.best[:, :, None], outcomes.ladder.visible[:, :, None]
+        drift = SIGNS[:, None, None] * (best[:, outcomes.met] - best[:, outcomes.seen])
+        mid = now.mid[:, None]
+        residual = (met + drift - excess) / mid * 1e4
+        features = order_features(
+            np.log,
+            SIGNS[:, None, None],
+            _upright(now),
+            np.stack((now.ask_depth, now.bid_depth))[:, :, None],
+            1.0,
+            quantity,
+            excess / mid * 1e4,
+            usual.depth_1,
+            usual.depth_10,
+            usual.volatility_bps,
+            self._passive_s,
+        )
+        x = np.stack(np.broadcast_arrays(*features.slippage_columns()), axis=3)
+        inside = quantity <= visible[:, outcomes.seen]
+        expected = np.zeros_like(residual)
+        tally = SlippageTally(STRATA)
+        error = residual.copy()
+        for known, rows in groups:
+            if known.slippage is not None:
+                predicted = known.slippage.predict(x[:, rows].reshape(-1, x.shape[3]))
+                expected[:, rows] = np.where(inside[:, rows], predicted.reshape(2, -1, STRATA), 0.0)
+                error[:, rows] -= known.gate * expected[:, rows]
+            tally.add(
+                rows.stop - rows.start,
+                error[:, rows].reshape(-1, STRATA),
+                residual[:, rows].reshape(-1, STRATA),
+                known.band,
+            )
+        span_s = spacing_s * n
+        self._overlap = max(1.0, self._latency_s / spacing_s)
+        agreed = (residual * expected).sum(axis=(0, 2))
+        # Overlapping outcomes agree together: only sums over several of their lengths are independent.
+        apart = np.add.reduceat(agreed, np.arange(0, n, max(10, round(5 * self._overlap))))
+        sums = np.array((agreed.sum(), np.vdot(expected, expected), np.vdot(apart, apart)))
+        fade = math.exp(-span_s / GATE_MEMORY_S)
+        self._agreement = np.array((fade, fade, fade * fade)) * self._agreement + sums
+        self._errors = np.concatenate((self._errors, error.transpose(1, 0, 2).reshape(-1, STRATA)))[-BAND_ROWS:]
+        fade = math.exp(-span_s / SLIPPAGE_MEMORY_S)
+        self._worth = fade * self._worth + n / math.sqrt(self._overlap)
+        self._moments.add(x[inside], residual[inside], fade)
+        return tally
+
+    def _learn_fills(
+        self, groups: Sequence[_Group], now: Any, usual: _Usual, outcomes: Labels, spacing_s: float
+    ) -> FillTally:
+        features = order_features(
+            np.log,
+            SIGNS[:, None, None],
+            _upright(now),
+            1.0,
+            np.stack((now.bid_size, now.ask_size))[:, :, None],
+            1.0,
+            0.0,
+            usual.depth_1,
+            usual.depth_10,
+            usual.volatility_bps,
+            self._passive_s,
+        )
+        x = np.stack(np.broadcast_arrays(*features.maker_columns()), axis=3)[:, :, 0]
+        y = outcomes.crossed.astype(np.float64)
+        weight = min(1.0, spacing_s / (2 * self._passive_s))
+        tally = FillTally()
+        agreement = np.zeros(2)
+        for known, rows in groups:
+            beyond = known.fill.predict_proba(x[:, rows].reshape(-1, x.shape[2]))[:, 1] - known.base_rate
+            filled = y[:, rows].reshape(-1)
+            tally.add(known.base_rate + known.fill_gate * beyond, np.full(len(filled), known.base_rate), filled, weight)
+            agreement += weight * np.array((np.vdot(filled - known.base_rate, beyond), np.vdot(beyond, beyond)))
+        fade = math.exp(-spacing_s * len(now.mid) / FILL_MEMORY_S)
+        self._fill_agreement = fade * self._fill_agreement + agreement
+        self._crossed = fade * self._crossed + weight * np.array((y.sum(), y.size))
+        waited = ~outcomes.crossed & ~outcomes.late
+        self._touched = fade * self._touched + weight * np.array(((waited & outcomes.touched).sum(), waited.sum()))
+        moved = (SIGNS[:, None] * (outcomes.mid_after / now.mid - 1) * 1e4)[~outcomes.crossed]
+        self._away = fade * self._away + (moved.sum(), len(moved))
+        self._moved = np.append(self._moved, moved)[-BAND_ROWS:]
+        self._offered = np.append(self._offered, outcomes.offered() / np.mean(usual.depth_1))[-BAND_ROWS:]
+        # Windows a quarter as far apart as they are long hold nearly all there is to learn.
+        stride = max(1, int(self._passive_s / 4 / spacing_s))
+        kept = x[:, ::stride].transpose(1, 0, 2).reshape(-1, x.shape[2])
+        made = y[:, ::stride].T.reshape(-1)
+        added = np.column_stack((kept, made, np.full(len(made), min(1.0, weight * stride))))
+        self._fills = np.concatenate((self._fills, added))[-FILL_ROWS:]
+        return tally
+
+    def _fit(self) -> None:
+        self._fill = MakerTakerModel(self._prior).fit(self._fills[:, :-2], self._fills[:, -2], self._fills[:, -1])
+        self._slippage = SlippageModel().fit_moments(self._moments, self._worth)
+        self._fitted_at = self._samples
+
+    def _knowledge(self) -> Knowledge:
+        count, depth_1, depth_10, reach, half_spread = self._usual.tolist()
+        calibration = self._market.calibration(half_spread / count, reach / depth_10)
+        gate = _cautious(*self._agreement.tolist())
+        if self._samples >= self._fitted_at + min(self._fitted_at / 10, LONGEST_FIT):
+            self._fit()
+        band, share = None, None
+        if len(self._errors) >= BAND_LEAST_ROWS:
+            # Of n independent outcomes the next one exceeds the k-th smallest with chance 1 - k / (n + 1).
+            level = min(1.0, 0.975 * (1 + 2 * math.sqrt(self._overlap) / len(self._errors)))
+            low, high = np.quantile(self._errors, (1 - level, level), axis=0).tolist()
+            band = tuple(zip(low, high, strict=True))
+        if len(self._offered):
+            share = tuple(np.minimum(1.0, self._offered[:, None] / CURVE_SIZES).mean(axis=0).tolist())
+        clean_up_band = None
+        if len(self._moved) >= BAND_LEAST_ROWS:
+            clean_up_band = tuple(np.quantile(self._moved, (0.025, 0.975)).tolist())
+        crossed, quotes = self._crossed.tolist()
+        touched, waited = self._touched.tolist()
+        away, uncrossed = self._away.tolist()
+        agreed, squares = self._fill_agreement.tolist()
+        trust = prior_trust(self._latency_s)
+        prior_rate = 1 / (1 + math.exp(-self._prior.intercept))
+        return Knowledge(
+            samples=self._samples,
+            depth_1=depth_1 / count,
+            depth_10=depth_10 / count,
+            slope=reach / depth_10,
+            volatility_bps=volatility_bps(calibration),
+            calibration=calibration,
+            slippage=self._slippage,
+            gate=gate,
+            band=band,
+            fill=self._fill,
+            fill_gate=min(max((agreed + PRIOR_WINDOWS * trust) / (squares + PRIOR_WINDOWS), 0.0), 1.0),
+            base_rate=(crossed + prior_rate) / (quotes + 1),
+            touch_rate=(touched + 0.5) / (waited + 1),
+            clean_up_bps=away / uncrossed if uncrossed else None,
+            clean_up_band=clean_up_band,
+            crossed_share=share,
+            scorecard=self._tally.scorecard(self._samples, gate),
+        )
+
+
+def _cautious(agreed: float, squares: float, agreed_squares: float) -> float:
+    """The share of predictions to use: their regression on outcomes, shrunk towards none as James and
+    Stein do, by how often chance alone would agree as well."""
+    if agreed <= 0 or squares <= 0:
+        return 0.0
+    return min(agreed / squares, 1.0) * max(0.0, 1 - GATE_CAUTION * agreed_squares / agreed**2)
+
+
+def _number(state: dict[str, Any], name: str, least: float, most: float) -> float:
+    value = state.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise LearnedError(f"{name} must be a number from {least:g} to {most:g}, not {value!r}")
+    return value
+
+
+def _array(state: dict[str, Any], name: str, shape: tuple[int | None, ...]) -> Floats:
+    wanted = tuple("any" if length is None else length for length in shape)
+    try:
+        array = np.array(state.get(name), dtype=np.float64)
+    except (TypeError, ValueError):
+        raise LearnedError(f"{name} is not a table of numbers") from None
+    if array.size == 0 and shape[0] is None:
+        array = array.reshape(0, *(length or 0 for length in shape[1:]))
+    fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape, strict=True))
+    if not fits:
+        raise LearnedError(f"{name} must have the shape {wanted}, not {array.shape}")
+    if not np.isfinite(array).all():
+        raise LearnedError(f"{name} holds a number that is not finite")
+    return array
+
+
+def _columns(samples: Sequence[Sample]) -> Any:
+    """The samples' moments as one Moment of (n,) columns; times stay whole numbers."""
+    columns: Any = map(np.array, zip(*(sample.moment for sample in samples), strict=True))
+    return Moment(*columns)
+
+
+def _upright(now: Any) -> Any:
+    """A Moment of (n, 1) columns."""
+    return Moment(*(column[:, None] for column in now))

@@ -1,0 +1,191 @@
+"""How right the estimates have been: every prediction scored against what happened, before it is learned from."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+BINS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SlippageScore:
+    """Slippage predictions against what the order would have paid `latency` later; bps.
+
+    skill: 1 - squared error / squared error of the book walk alone; 0 is no better than the walk.
+    coverage: the share of outcomes inside the 95 % band. pinball: mean loss of the band's two ends.
+    None where nothing was scored yet.
+    """
+
+    samples: int
+    rows: int
+    skill: float | None
+    bias: float | None
+    walk_bias: float | None
+    rmse: float | None
+    walk_rmse: float | None
+    coverage: float | None
+    coverage_by_size: tuple[float | None, ...]
+    pinball: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FillScore:
+    """Fill predictions against what was crossed in time.
+
+    skill: 1 - Brier score / Brier score of the running base rate. reliability: for each tenth of
+    predicted probability (mean prediction, observed rate, rows). n_eff counts overlapping windows once.
+    """
+
+    samples: int
+    brier: float | None
+    base_brier: float | None
+    skill: float | None
+    log_loss: float | None
+    n_eff: float
+    reliability: tuple[tuple[float, float, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """Scores over the whole session and over the last minutes."""
+
+    samples: int
+    gate: float
+    slippage: SlippageScore
+    slippage_recent: SlippageScore
+    fill: FillScore
+    fill_recent: FillScore
+
+    @property
+    def verdict(self) -> str:
+        """In words, how much the learned slippage is trusted now."""
+        if self.slippage.skill is None:
+            return "still learning: the book walk is shown"
+        if self.gate <= 0:
+            return "no better than the book walk so far"
+        return f"better than the book walk by {100 * self.slippage.skill:.1f} % of squared error"
+
+
+class SlippageTally:
+    """Sums over one block of slippage predictions."""
+
+    __slots__ = ("inside", "sums")
+
+    def __init__(self, strata: int) -> None:
+        self.sums: Floats = np.zeros(8)
+        self.inside: Floats = np.zeros((2, strata))
+
+    def add(self, samples: int, error: Floats, walk_error: Floats, band: Sequence[tuple[float, float]] | None) -> None:
+        """Count rows in.
+
+        error, walk_error: outcome less prediction, (rows, strata), bps; band: low and high by stratum.
+        """
+        squares, walk_squares = np.vdot(error, error), np.vdot(walk_error, walk_error)
+        self.sums[:6] += np.array([samples, error.size, squares, walk_squares, error.sum(), walk_error.sum()])
+        if band is None:
+            return
+        low, high = np.array(band).T
+        inside = ((error >= low) & (error <= high)).sum(axis=0)
+        self.inside += np.array([inside, np.full(error.shape[1], len(error))])
+        below, above = error - low, error - high
+        loss = np.maximum(0.025 * below, -0.975 * below).sum() + np.maximum(0.975 * above, -0.025 * above).sum()
+        self.sums[6:] += np.array([loss / 2, error.size])
+
+    def merge(self, other: SlippageTally, times: float = 1.0) -> None:
+        self.sums += times * other.sums
+        self.inside += times * other.inside
+
+    def score(self) -> SlippageScore:
+        samples, rows, squares, walk_squares, total, walk_total, pinball, banded = self.sums.tolist()
+        covered, seen = self.inside
+        return SlippageScore(
+            int(samples),
+            int(rows),
+            1 - squares / walk_squares if walk_squares > 0 else None,
+            total / rows if rows else None,
+            walk_total / rows if rows else None,
+            math.sqrt(max(squares, 0.0) / rows) if rows else None,
+            math.sqrt(max(walk_squares, 0.0) / rows) if rows else None,
+            float(covered.sum() / seen.sum()) if seen.sum() else None,
+            tuple(float(c / s) if s else None for c, s in zip(covered, seen, strict=True)),
+            pinball / banded if banded else None,
+        )
+
+
+class FillTally:
+    """Sums over one block of fill predictions."""
+
+    __slots__ = ("bins", "sums")
+
+    def __init__(self) -> None:
+        self.sums: Floats = np.zeros(5)
+        self.bins: Floats = np.zeros((3, BINS))
+
+    def add(self, chance: Floats, base: Floats, filled: Floats, weight: float) -> None:
+        """chance and base: the model's and the running rate's prediction; filled: 0 or 1; weight: windows a row."""
+        error, base_error = filled - chance, filled - base
+        log_loss = -np.log(np.maximum(np.where(filled > 0, chance, 1 - chance), 1e-12)).sum()
+        squares, base_squares = np.vdot(error, error), np.vdot(base_error, base_error)
+        self.sums += np.array([len(chance), squares, base_squares, log_loss, weight * len(chance)])
+        index = np.minimum((chance * BINS).astype(int), BINS - 1)
+        for row, values in enumerate((chance, filled, np.ones(len(chance)))):
+            self.bins[row] += np.bincount(index, values, BINS)
+
+    def merge(self, other: FillTally, times: float = 1.0) -> None:
+        self.sums += times * other.sums
+        self.bins += times * other.bins
+
+    def score(self) -> FillScore:
+        rows, squares, base_squares, log_loss, n_eff = self.sums.tolist()
+        return FillScore(
+            int(rows),
+            squares / rows if rows else None,
+            base_squares / rows if rows else None,
+            1 - squares / base_squares if base_squares > 0 else None,
+            log_loss / rows if rows else None,
+            n_eff,
+            tuple((p / n, y / n, int(n)) for p, y, n in self.bins.T.tolist() if n),
+        )
+
+
+RECENT_NS = 300_000_000_000
+
+
+class Tally:
+    """The session's sums and those of the last five minutes, turned into a Scorecard."""
+
+    def __init__(self, strata: int) -> None:
+        self._strata = strata
+        self.session = (SlippageTally(strata), FillTally())
+        # The session's sums as they were when each block of the last minutes began.
+        self._before: deque[tuple[int, SlippageTally, FillTally]] = deque()
+
+    def add(self, market_ns: int, slippage: SlippageTally, fill: FillTally) -> None:
+        """Count in one block of predictions whose last was made at market_ns."""
+        self._before.append((market_ns, *self._since(None)))
+        self.session[0].merge(slippage)
+        self.session[1].merge(fill)
+        while self._before[0][0] < market_ns - RECENT_NS:
+            self._before.popleft()
+
+    def scorecard(self, samples: int, gate: float) -> Scorecard:
+        """The scores so far; samples: decision times learned from; gate: the share of the learned residual in use."""
+        session, recent = self.session, self._since(self._before[0] if self._before else None)
+        return Scorecard(samples, gate, session[0].score(), recent[0].score(), session[1].score(), recent[1].score())
+
+    def _since(self, before: tuple[int, SlippageTally, FillTally] | None) -> tuple[SlippageTally, FillTally]:
+        """A copy of the session's sums, less those before."""
+        slippage, fill = SlippageTally(self._strata), FillTally()
+        slippage.merge(self.session[0])
+        fill.merge(self.session[1])
+        if before is not None:
+            slippage.merge(before[1], -1.0)
+            fill.merge(before[2], -1.0)
+        return slippage, fill

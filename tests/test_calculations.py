@@ -1,0 +1,272 @@
+"""Estimates against exact arithmetic: what is summed, in which units, and what is said where nobody can say."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calculations import Estimate, Order, OrderError, TradingCalculator
+from fee_calculator import FeeTier, fee_bps
+from models import AlmgrenChrissModel
+from orderbook import OrderBook, Side
+from pricing import one_sided_move_bps
+from tests.made_markets import STEP_NS, book, gaussian, known_now, queues
+
+FREE = FeeTier("free", maker=0.0, taker=0.0)
+BOOK = book([(99.0, 1.0), (98.0, 2.0)], [(101.0, 1.0), (103.0, 3.0)])
+styles = st.sampled_from(["now", "passive", "schedule"])
+
+
+def once(order: Order, on: OrderBook = BOOK, contract_size: float = 1.0) -> Estimate:
+    return TradingCalculator(order, contract_size).estimate(on)
+
+
+def trained(order: Order, count: int = 400) -> tuple[TradingCalculator, list[Estimate]]:
+    calculator = TradingCalculator(order)
+    return calculator, [calculator.estimate(each) for each in queues(count, 3)]
+
+
+@settings(deadline=None)
+@given(styles, st.sampled_from(Side), st.floats(0.01, 15.0), st.integers(1, 20))
+def test_components_sum_to_net_cost(style: Any, side: Side, quantity: float, steps: int) -> None:
+    """Slippage, fees and counted impact are disjoint and their sum is the net cost."""
+    estimate = once(Order(side, quantity, style=style, steps=steps))
+    assert estimate.slippage_bps is not None
+    assert estimate.net_cost_bps == pytest.approx(
+        estimate.slippage_bps + estimate.fee_bps + estimate.impact_bps, abs=1e-9
+    )
+
+
+def test_all_at_once_is_walk_drift_and_fees() -> None:
+    """Untrained, "now" costs exactly the walk and the fee of what it executes; a schedule of one step is the same."""
+    for side, vwap in ((Side.BUY, 102.0), (Side.SELL, 98.5)):
+        walked = side.value * (vwap - 100) / 100 * 1e4
+        for estimate in (once(Order(side, 2.0)), once(Order(side, 2.0, style="schedule", steps=1))):
+            assert estimate.walk_bps == pytest.approx(walked, abs=1e-9)
+            assert estimate.slippage_bps == pytest.approx(walked, abs=1e-9)
+            assert estimate.impact_bps == 0
+            fee = fee_bps(0.0, estimate.order.tier) * vwap / 100
+            assert estimate.fee_bps == pytest.approx(fee, abs=1e-12)
+            assert estimate.net_cost_bps == pytest.approx(walked + fee, abs=1e-9)
+            assert estimate.slippage_source == "book walk"
+
+
+def test_trained_all_at_once_is_walk_plus_gated_drift() -> None:
+    """Trained, what is added to the walk is the model's residual and nothing else; impact stays uncounted."""
+    calculator, estimates = trained(Order(Side.BUY, 3.0), 600)
+    last = estimates[-1]
+    known = calculator._outcomes.known  # type: ignore[union-attr]
+    assert known.slippage is not None
+    drift = known.gate * known.slippage.predict(np.array([last.features.slippage_columns()])).item()
+    assert last.slippage_source == "model"
+    assert last.walk_bps is not None
+    assert drift != 0
+    assert last.slippage_bps == pytest.approx(last.walk_bps + drift, abs=1e-9)
+    assert last.impact_bps == 0
+    assert last.impact_permanent_bps > 0
+    assert last.impact_temporary_bps > 0
+
+
+@pytest.mark.parametrize(("horizon_s", "tolerance"), [(10.0, 1e-9), (600.0, 0.02)])
+def test_a_linear_book_costs_what_almgren_chriss_says(horizon_s: float, tolerance: float) -> None:
+    """Where the price worsens linearly with depth, a schedule's whole cost is AC's with the book's own eta.
+
+    Exactly so while the book is still refilling between children; when it has refilled, as exactly as the slope of
+    the top ten stairs is that of the staircase.
+    """
+    stairs = np.arange(4000)
+    ladders = [np.column_stack((100 + sign * (0.05 + 0.001 * stairs), np.full(4000, 0.01))) for sign in (-1, 1)]
+    order = Order(Side.BUY, 20.0, style="schedule", horizon_s=horizon_s, risk_aversion=0.0, tier=FREE)
+    estimate = once(order, book(*ladders))
+    parameters = {name: each.value for name, each in estimate.parameters.items()}
+    assert parameters["slope"] == pytest.approx(0.1, rel=0.11)
+    model = AlmgrenChrissModel(0.0, parameters["eta"], parameters["gamma"], parameters["half_spread"], 0.0)
+    assert estimate.net_cost_bps is not None
+    assert estimate.net_cost_bps * 20 * 100 / 1e4 == pytest.approx(
+        model.expected_cost(20.0, horizon_s, 10), rel=tolerance
+    )
+
+
+def test_units_mean_the_same_order() -> None:
+    """Base, quote and contracts name the same order; quote is turned into base at each book's mid."""
+    base = once(Order(Side.BUY, 2.0))
+    quote = once(Order(Side.BUY, 200.0, "quote"))
+    contracts = once(Order(Side.BUY, 200.0, "contracts"), contract_size=0.01)
+    for each in (quote, contracts):
+        assert each.quantity == pytest.approx(2.0)
+        assert each.net_cost_bps == pytest.approx(base.net_cost_bps)
+        assert each.fill.levels == base.fill.levels == 2
+
+
+@pytest.mark.parametrize(
+    ("quantity", "walked", "source"),
+    [
+        (4.0, True, "book walk"),
+        (4.0 + 1e-9, False, "extrapolated"),
+        (20.0, False, "extrapolated"),
+        (20.1, False, "too thin"),
+    ],
+)
+def test_too_thin(quantity: float, walked: bool, source: str) -> None:
+    """The walk is known iff nothing stays unfilled; up to 5 times the visible depth is extrapolated, beyond is None."""
+    for style in ("now", "passive"):
+        estimate = once(Order(Side.BUY, quantity, style=style))  # type: ignore[arg-type]
+        assert (estimate.walk_bps is not None) == walked
+        assert estimate.slippage_source == source
+        assert (estimate.slippage_bps is None) == (estimate.net_cost_bps is None) == (source == "too thin")
+        assert estimate.unfilled == pytest.approx(max(0.0, quantity - 4.0), abs=1e-12)
+
+
+def test_extrapolation_goes_on_at_the_usual_slope() -> None:
+    """Beyond the last level the price worsens by the usual reach over the usual depth, and the band by the depths."""
+    estimate = once(Order(Side.BUY, 6.0))
+    slope = ((103 - 101) + (99 - 98)) / 2 / ((4 + 3) / 2)
+    paid = 1 * 101 + 3 * 103 + 2 * (103 + slope * 2 / 2)
+    assert estimate.slippage_bps == pytest.approx((paid / 6 - 100) / 100 * 1e4, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(styles, st.floats(0.01, 8.0))
+def test_buying_and_selling_mirror_each_other(style: Any, quantity: float) -> None:
+    """On a book that is its own mirror image, both sides cost the same but for the fee's executed price."""
+    mirrored = book([(99.0, 1.0), (97.0, 3.0)], [(101.0, 1.0), (103.0, 3.0)])
+    buying, selling = (once(Order(side, quantity, style=style, tier=FREE), mirrored) for side in Side)
+    for name in ("slippage_bps", "impact_bps", "net_cost_bps", "maker_probability", "timing_risk_bps", "walk_bps"):
+        assert getattr(buying, name) == pytest.approx(getattr(selling, name), abs=1e-9)
+
+
+def test_learning_mirrors_too() -> None:
+    """A mirrored history teaches a buyer what the history teaches a seller."""
+    plain, mirror = TradingCalculator(Order(Side.BUY, 3.0)), TradingCalculator(Order(Side.SELL, 3.0))
+    for each in queues(300, 4):
+        about = 120_000.0
+        flipped = book((each.asks - (about, 0)) * (-1, 1), (each.bids - (about, 0)) * (-1, 1), each.market_ns)
+        bought, sold = plain.estimate(each), mirror.estimate(flipped)
+    assert known_now(plain) == known_now(mirror) > 0
+    assert bought.slippage_bps == pytest.approx(sold.slippage_bps, rel=0.02)
+    assert bought.maker_probability == pytest.approx(sold.maker_probability, rel=0.02)
+
+
+def test_a_passive_order_is_never_free() -> None:
+    """What fills earns the half-spread; the rest crosses after the market moved away, and pays the taker's fee."""
+    estimate = once(Order(Side.BUY, 0.5, style="passive", volatility=0.8))
+    m, half = estimate.maker_share, 100.0
+    sigma = 0.8 / math.sqrt(365 * 86_400) * 1e4
+    assert estimate.clean_up_bps == pytest.approx(one_sided_move_bps(sigma, 2.0))
+    assert estimate.slippage_bps == pytest.approx(m * -half + (1 - m) * (half + estimate.clean_up_bps))
+    assert 0 < estimate.maker_probability <= estimate.maker_probability_high <= 1
+    assert m == estimate.maker_probability
+
+
+def test_larger_orders_are_filled_less_while_waiting() -> None:
+    """The share a quote can expect falls with the order's size, and what is learned is a share."""
+    shares = [trained(Order(Side.BUY, size, style="passive"), 300)[1][-1].maker_probability for size in (0.01, 5, 500)]
+    assert 1 > shares[0] > shares[1] > shares[2] > 0
+
+
+def test_every_parameter_says_where_it_comes_from() -> None:
+    """Typed beats measured, measured beats default, and eta follows a typed volume where that is larger."""
+    first = once(Order(Side.BUY, 1.0)).parameters
+    assert first["volatility"].origin == first["gamma"].origin == first["eta"].origin == "default"
+    typed = once(Order(Side.BUY, 1.0, volatility=0.7, daily_volume=10.0)).parameters
+    assert typed["volatility"] == (0.7, "typed")
+    assert typed["eta"] == typed["eta_volume"]
+    assert typed["eta"].value > typed["eta_book"].value
+    last = trained(Order(Side.BUY, 1.0), 300)[1][-1].parameters
+    assert last["volatility"].origin == last["half_spread"].origin == last["slope"].origin == "measured"
+
+
+def test_measured_volatility_is_that_of_the_market() -> None:
+    """5 s returns of a Gaussian market measure the volatility it was made with, and TSRV agrees."""
+    calculator = TradingCalculator(Order(Side.BUY, 1.0))
+    last = [calculator.estimate(each) for each in gaussian(3000, 9, sigma_bps=0.6)][-1]
+    made = 0.6e-4 * math.sqrt(365 * 86_400)
+    assert last.parameters["volatility"].value == pytest.approx(made, rel=0.25)
+    calibration = calculator._outcomes.known.calibration  # type: ignore[union-attr]
+    assert calibration.variance is not None
+    assert calibration.variance_tsrv == pytest.approx(calibration.variance, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"quantity": 0.0},
+        {"quantity": math.nan},
+        {"quantity": math.inf},
+        {"quantity": -1.0},
+        {"unit": "shares"},
+        {"style": "later"},
+        {"latency_s": -0.1},
+        {"passive_s": 0.0},
+        {"steps": 0},
+        {"steps": 2.5},
+        {"steps": 201},
+        {"horizon_s": 0.0},
+        {"volatility": 0.0},
+        {"daily_volume": -5.0},
+        {"risk_aversion": -1.0},
+    ],
+)
+def test_orders_that_cannot_be_priced_are_refused(wrong: dict[str, Any]) -> None:
+    """A nonsense order is refused by name, with the value."""
+    (value,) = wrong.values()
+    with pytest.raises(OrderError, match=str(value).replace(".", "[.]")):
+        replace(Order(Side.BUY, 1.0), **wrong)
+
+
+def test_rebinding_the_order_keeps_what_was_learned() -> None:
+    """Another side, size or style is priced at once with the same knowledge; another latency starts anew."""
+    calculator, _ = trained(Order(Side.BUY, 1.0), 200)
+    learned = known_now(calculator)
+    market = islice(queues(204, 3), 200, None)
+    calculator.order = Order(Side.SELL, 2.0, style="passive")
+    assert calculator.estimate(next(market)).order is calculator.order
+    assert known_now(calculator) == learned > 0
+    calculator.order = replace(calculator.order, latency_s=0.5)
+    calculator.estimate(next(market))
+    assert known_now(calculator) == 0
+
+
+def test_realised_costs_are_the_later_books_own() -> None:
+    """An order's realised slippage is the walk of the first book at least latency_s later, and a quote's realised
+    share what was on offer when the other side reached it."""
+    sides = [
+        ([(99, 5)], [(101, 5)]),
+        ([(99, 5)], [(102, 5)]),
+        ([(98, 5)], [(99, 1), (100, 9)]),
+        ([(98, 5)], [(100, 5)]),
+        ([(98, 5)], [(100, 5)]),
+    ]
+    market = [book(bids, asks, 10**18 + row * STEP_NS) for row, (bids, asks) in enumerate(sides)]
+    calculator = TradingCalculator(Order(Side.BUY, 4.0, passive_s=0.2))
+    outcomes = []
+    for each in market:
+        calculator.estimate(each)
+        outcomes += calculator.realised()
+    assert [each.market_ns - 10**18 for each in outcomes] == [0]
+    assert outcomes[0].realised_slippage_bps == pytest.approx(200.0)
+    assert outcomes[0].realised_maker == pytest.approx(1 / 4)
+    assert calculator.recent() == outcomes
+    assert calculator.realised() == []
+
+
+def test_a_passive_order_pays_for_what_was_not_filled() -> None:
+    """What its quote did not get crosses when the time is up; a quote that comes too late crosses on arrival."""
+
+    def run(*sides: Any) -> float | None:
+        calculator = TradingCalculator(Order(Side.BUY, 4.0, style="passive", passive_s=0.2))
+        for row, (bids, asks) in enumerate(sides):
+            calculator.estimate(book(bids, asks, 10**18 + row * STEP_NS))
+        return calculator.realised()[0].realised_slippage_bps
+
+    calm, up = ([(99, 5)], [(101, 5)]), ([(102, 5)], [(104, 5)])
+    assert run(calm, calm, calm, up, up) == pytest.approx(400.0)
+    assert run(calm, calm, ([(98, 5)], [(99, 1), (101, 9)]), calm, up) == pytest.approx((1 * -100 + 3 * 400) / 4)
+    assert run(calm, ([(97, 5)], [(98, 5)]), calm, up, up) == pytest.approx(-200.0)

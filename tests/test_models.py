@@ -1,0 +1,144 @@
+"""The learned estimators against scikit-learn's own pipelines, and where such pipelines explode."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from estimators import Moments, Prior
+from models import MakerTakerModel, SlippageModel
+
+RNG = np.random.default_rng(0)
+TRUTH = np.array([0.5, -1.0, 0.0, 2.0])
+
+
+def rows(count: int, noise: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    x = RNG.normal(size=(count, 4)) * (1, 10, 0.1, 1) + (0, 5, 1, -1)
+    return x, x @ TRUTH + noise * RNG.normal(size=count)
+
+
+def test_untrained_slippage_is_the_walk() -> None:
+    """Before any fit the residual over the walk is zero."""
+    assert SlippageModel().predict(np.ones((3, 8))).tolist() == [0, 0, 0]
+    assert SlippageModel().predict_one([1.0] * 8) == 0
+
+
+@pytest.mark.parametrize("count", [60, 1000])
+def test_slippage_is_ridge_behind_a_standard_scaler(count: int) -> None:
+    """Inside its guards the fit is scikit-learn's scaler and ridge of 50 rows, shrunk by n / (n + 100)."""
+    x, y = rows(count)
+    oracle = make_pipeline(StandardScaler(), Ridge(alpha=50.0)).fit(x, y)
+    model = SlippageModel().fit(x, y)
+    scaled = np.abs((x - x.mean(0)) / x.std(0)).max(axis=1) < 3
+    wanted = count / (count + 100) * oracle.predict(x)
+    calm = scaled & (np.abs(wanted) < 3 * math.sqrt((y**2).mean()))
+    assert calm.sum() > count / 2
+    assert model.predict(x)[calm] == pytest.approx(wanted[calm], abs=1e-9)
+
+
+def test_slippage_does_not_depend_on_units() -> None:
+    """Scaling a column changes nothing: standardisation takes it out again."""
+    x, y = rows(200)
+    plain, scaled = SlippageModel().fit(x, y), SlippageModel().fit(x * (1e3, 1, 1e-3, 7), y)
+    assert scaled.predict(x * (1e3, 1, 1e-3, 7)) == pytest.approx(plain.predict(x), abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [10, 30, 100])
+def test_near_constant_columns_do_not_explode(count: int) -> None:
+    """Ten rows with a nearly constant column ruin a bare regression; this one stays within three root mean squares."""
+    x, y = rows(count)
+    x[:, 1] = 5 + 1e-9 * RNG.normal(size=count)
+    x[:, 2] = 3.0
+    model = SlippageModel().fit(x, y)
+    wild = x + RNG.normal(size=x.shape)
+    limit = 3 * math.sqrt((y**2).mean())
+    assert np.abs(model.predict(wild)).max() <= limit * (1 + 1e-12)
+    assert np.abs(model.predict(x) - model.predict(x + np.array([0, 0.01, 0, 0]))).max() < limit / 10
+
+
+def test_slippage_of_one_row_and_of_identical_rows() -> None:
+    """One row, or the same row many times, predicts a shrunk mean and nothing infinite."""
+    for count in (1, 50):
+        x, y = np.tile([[1.0, 2.0, 3.0, 4.0]], (count, 1)), np.full(count, 0.7)
+        assert SlippageModel().fit(x, y).predict(x) == pytest.approx(np.full(count, 0.7 * count / (count + 100)))
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-1e3, 1e3), min_size=4, max_size=4))
+def test_one_row_is_predicted_as_many_are(row: list[float]) -> None:
+    """The fast way for one row is the way for all of them."""
+    x, y = np.linspace(-3, 5, 80).reshape(20, 4) ** 2, np.linspace(-1, 4, 20)
+    slippage = SlippageModel().fit(x, y)
+    assert slippage.predict_one(row) == pytest.approx(slippage.predict(np.array([row])).item(), abs=1e-9)
+    fill = MakerTakerModel().fit(x, (y > 1).astype(float))
+    assert fill.predict_one(row) == pytest.approx(fill.predict_proba(np.array([row]))[0, 1], abs=1e-9)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0.1, 1.0), st.integers(1, 5))
+def test_sums_forget_as_weights_do(decay: float, blocks: int) -> None:
+    """Decayed sums are the sums of rows weighed by how long ago they came."""
+    moments, kept_x, kept_y, weights = Moments(4), [], [], np.zeros(0)
+    for _ in range(blocks):
+        x, y = rows(7)
+        moments.add(x, y, decay)
+        kept_x.append(x)
+        kept_y.append(y)
+        weights = np.append(weights * decay, np.ones(7))
+    design = np.column_stack((np.ones(len(weights)), np.vstack(kept_x), np.concatenate(kept_y)))
+    assert moments.sums == pytest.approx((design * weights[:, None]).T @ design)
+
+
+def test_fill_without_rows_is_its_prior() -> None:
+    """Before any fit the chance is the prior's logit; without a prior, a coin."""
+    prior = Prior((1.0, -0.5), (2.0, 0.0), (0.5, 1.0), -1.0)
+    chance = 1 / (1 + math.exp(-(-1.0 + 1.0 * 1 - 0.5 * 2)))
+    assert MakerTakerModel(prior).predict_one([2.5, 2.0]) == pytest.approx(chance)
+    assert MakerTakerModel().predict_proba(np.ones((2, 3))).tolist() == [[0.5, 0.5]] * 2
+
+
+def test_fill_finds_the_logit_it_was_drawn_from() -> None:
+    """Many rows outweigh the prior: the fit is scikit-learn's logistic regression, mixed by n / (n + 100)."""
+    x = RNG.normal(size=(4000, 2))
+    y = (RNG.random(4000) < 1 / (1 + np.exp(-(0.3 + x @ (1.0, -0.5))))).astype(float)
+    model = MakerTakerModel(Prior((0.0, 0.0), (0.0, 0.0), (1.0, 1.0), 0.0)).fit(x, y)
+    oracle = make_pipeline(StandardScaler(), LogisticRegression(C=1.0)).fit(x, y)
+    inside = np.abs(x).max(axis=1) < 2.5
+    assert model.predict_proba(x)[inside] == pytest.approx(oracle.predict_proba(x)[inside], abs=0.02)
+    assert model.samples == 4000
+
+
+def test_fill_counts_overlapping_windows_once() -> None:
+    """Rows of weight 1/10 move the prior as a tenth of the rows would."""
+    x = np.repeat(RNG.normal(size=(60, 2)), 10, axis=0)
+    y = np.repeat((RNG.random(60) < 0.3).astype(float), 10)
+    prior = Prior((0.5, 0.5), (0.0, 0.0), (1.0, 1.0), 0.0)
+    repeated = MakerTakerModel(prior).fit(x, y, np.full(600, 0.1))
+    once = MakerTakerModel(prior).fit(x[::10], y[::10])
+    assert repeated.predict_proba(x) == pytest.approx(once.predict_proba(x), abs=1e-3)
+
+
+def test_a_few_rows_move_the_intercept_and_little_else() -> None:
+    """Ten windows leave the prior's weights nearly as they are, and move its rate towards what was seen."""
+    prior = Prior((1.0,), (0.0,), (1.0,), 0.0)
+    x = np.linspace(-2, 2, 10)[:, None]
+    never = MakerTakerModel(prior).fit(x, np.zeros(10))
+    low, high = never.predict_one([-1.0]), never.predict_one([1.0])
+    assert 0 < low < high < MakerTakerModel(prior).predict_one([1.0])
+    slope = (math.log(high / (1 - high)) - math.log(low / (1 - low))) / (2 / x.std())
+    assert slope == pytest.approx(1.0, rel=0.01)
+
+
+def test_fill_survives_outcomes_that_are_all_alike() -> None:
+    """Never crossed, or always: a chance strictly between 0 and 1 all the same."""
+    x = RNG.normal(size=(200, 3))
+    for outcome in (0.0, 1.0):
+        chances = MakerTakerModel().fit(x, np.full(200, outcome)).predict_proba(x)
+        assert ((chances > 0) & (chances < 1)).all()
