@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,7 @@ from fee_calculator import (
 from feeds import VENUES, FeedError
 from orderbook import Side
 from profiling import SystemProfiler
-from session import Market, Session, Shown, learn_contract
+from session import Market, Session, Shown, learn_contract, learned_for
 from websocket_client import FeedHub, Status
 from words import (
     EXPORT_WORDS,
@@ -111,6 +112,7 @@ def main() -> None:
             st.session_state.pop("comparison").watch((), session.order)
         pictures(session)
         exports(session)
+        learning(session)
 
 
 def steer(session: Session, market: Market | None) -> None:
@@ -581,6 +583,30 @@ def exports(session: Session) -> None:
             width="stretch",
             help="Market, order, fees, units and how right the models were, as JSON.",
         )
+
+
+def learning(session: Session) -> None:
+    """What was learned, to keep and to bring back."""
+    with st.expander("What was learned"):
+        st.caption(HELP["learned"])
+        st.download_button(
+            "Download it",
+            lambda: json.dumps(session.calculator.learned() if session.calculator else None),
+            "learned.json",
+            key="download learned",
+            on_click="ignore",
+            disabled=session.market is None,
+        )
+        upload = st.file_uploader("Go on from", type=["json"], key="learned", max_upload_size=4)
+        if upload is None or session.market is None or upload.file_id == st.session_state.get("resumed"):
+            return
+        market = session.market
+        st.session_state.resumed = upload.file_id
+        try:
+            session.connect(market, learned_for(upload.getvalue(), market))
+        except (ValueError, RecursionError) as error:
+            st.error(f"{upload.name} can't be used: {error}")
+            session.connect(market)
 
 
 if __name__ == "__main__":

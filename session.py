@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from calculations import Estimate, Order, TradingCalculator
 from export_manager import ExportManager
@@ -84,6 +85,17 @@ def learn_contract(symbol: str, timeout_s: float = 3.0) -> str | None:
     return None
 
 
+def learned_for(content: bytes, market: Market) -> Any:
+    """What a saved file says was learned, if it is of this market. Raises ValueError, or RecursionError."""
+    learned = json.loads(content)
+    if not isinstance(learned, dict):
+        raise ValueError("nothing had been learned when it was saved" if learned is None else "it is no saved learning")
+    of = (learned.get("venue"), learned.get("symbol"))
+    if of != (market.venue, market.symbol):
+        raise ValueError(f"it was learned of {of[0]} {of[1]}, not of {market.venue} {market.symbol}")
+    return learned
+
+
 class Shown(NamedTuple):
     """The newest book and what the order would cost on it."""
 
@@ -134,13 +146,17 @@ class Session:
         """Whether a recording has been played to its end."""
         return isinstance(self._feed, ReplayFeed) and self._feed.ended
 
-    def connect(self, market: Market) -> None:
+    def connect(self, market: Market, learned: Any = None) -> None:
         """Look at this market from now on; what was learned of another one is forgotten.
 
-        Raises ValueError for an address that cannot be one, OSError for a recording that cannot be opened.
+        learned: what calculator.learned() said in another session of this market, to go on from.
+        Raises LearnedError if it does not fit, ValueError for an address that cannot be one, OSError
+        for a recording that cannot be opened.
         """
         self.disconnect()
         calculator = TradingCalculator(self._order, market.contract_size or math.nan)
+        if learned is not None:
+            calculator.resume(learned)
         self._calculator, self.market, self.latest, self._feed = calculator, market, None, None
         self.history.market = (market.venue, market.symbol)
         self.history.scorecard = calculator.scorecard

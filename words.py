@@ -62,6 +62,8 @@ HELP = {
     "latency": "How long after the decision your order reaches the exchange.",
     "compare": "The same order on every exchange that trades the same thing. Cheapest is who gives the best price "
     "after all costs.",
+    "learned": "The models start from nothing on every visit, and need some minutes. Keep what they learned of this "
+    "market, and go on from there next time.",
     "risk": "How much more you pay for certainty. 0 spreads the order evenly; larger trades faster.",
 }
 

@@ -11,7 +11,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[1]
 
 COSTS_FLOOR_1 = {"fee_schedules", "fee_file", "fee_calculator", "calibration", "scorecard", "estimators", "models"}
-LEARNING = {"features", "learning", "outcomes", "pricing"}
+LEARNING = {"features", "ladder", "labels", "knowledge", "learning", "outcomes", "pricing", "hindsight"}
 
 ALLOWED: dict[str, set[str]] = {
     # floor 1: values and formulas
@@ -19,7 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "fee_schedules": set(),
     "fee_file": {"fee_schedules"},
     "fee_calculator": {"fee_file", "fee_schedules"},
-    "calibration": set(),
+    "calibration": {"numpy"},
     "scorecard": {"numpy"},
     "estimators": {"numpy", "sklearn"},
     "models": {"estimators", "numpy", "scipy"},
@@ -27,9 +27,15 @@ ALLOWED: dict[str, set[str]] = {
     "feeds": {"orderbook", "numpy", "msgspec"},
     "simulated_market": {"orderbook", "numpy", "msgspec"},
     "features": {"orderbook", "numpy"},
-    "learning": COSTS_FLOOR_1 | {"features", "orderbook", "numpy"},
-    "outcomes": {"features", "learning", "orderbook"},
-    "pricing": {"features", "learning", "orderbook"},
+    "ladder": {"orderbook", "numpy"},
+    "labels": {"ladder", "orderbook", "numpy"},
+    "knowledge": {"calibration", "estimators", "features", "scorecard", "numpy"},
+    "learning": {
+        "calibration", "estimators", "features", "knowledge", "labels", "ladder", "orderbook", "scorecard", "numpy",
+    },
+    "outcomes": {"features", "knowledge", "learning", "orderbook"},
+    "pricing": {"features", "knowledge", "orderbook"},
+    "hindsight": {"orderbook"},
     "calculations": COSTS_FLOOR_1 | LEARNING | {"orderbook", "numpy"},
     # floor 3: sockets and files
     "rest": set(),

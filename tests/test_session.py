@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 
 from calculations import Order
 from orderbook import Side
-from session import Market, Session
+from session import Market, Session, learned_for
 from websocket_client import FeedHub
 
 SIMULATED = Market("simulated", "BTC-USDT-SWAP")
@@ -113,3 +114,37 @@ def test_an_unknown_symbol_is_refused_by_name() -> None:
     """A contract whose size is unknown cannot be priced, so there is no such market."""
     with pytest.raises(ValueError, match="DOGE-USDT-SWAP"):
         Market("gomarket-okx", "DOGE-USDT-SWAP")
+
+
+def test_what_was_learned_goes_on_in_another_session() -> None:
+    """A session that is given what another learned of the same market knows as much at its first book."""
+    order = Order(Side.BUY, 1.0, passive_s=0.5)
+    teacher = Session(FeedHub(), order)
+    teacher.connect(SIMULATED)
+    assert teacher.calculator is not None
+    eventually(teacher.calculator.learned, timeout_s=30)
+    content = json.dumps(teacher.calculator.learned()).encode()
+    teacher.disconnect()
+    pupil = Session(FeedHub(), order)
+    pupil.connect(SIMULATED, learned_for(content, SIMULATED))
+    eventually(lambda: pupil.latest)
+    assert pupil.calculator is not None
+    scorecard = pupil.calculator.scorecard()
+    assert scorecard is not None
+    assert scorecard.samples >= 10
+    pupil.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"null", "nothing had been learned"),
+        (b"[1]", "no saved learning"),
+        (b"{", "Expecting"),
+        (b'{"venue": "okx", "symbol": "BTC-USDT"}', "okx BTC-USDT"),
+    ],
+)
+def test_saved_learning_that_does_not_fit_says_why(content: bytes, words: str) -> None:
+    """A file that is broken, empty or of another market is refused with its reason."""
+    with pytest.raises(ValueError, match=words):
+        learned_for(content, SIMULATED)
