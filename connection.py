@@ -98,6 +98,7 @@ class Connection:
         self.leaving = asyncio.Event()  # a successor is wanted: it has ended, or soon will
         self.done = asyncio.Event()
         self.booked = False  # the owner's mark: a valid book came
+        self.exchange_ns = 0  # the owner's: of the last book that was shown
         self.held: list[Note] = []  # the owner's: not yet passed on
         self.late: OrderBook | None = None  # the owner's: passed over, unless nothing newer follows after all
         self._task: asyncio.Task[None] | None = None

@@ -14,6 +14,9 @@ from rest import NetworkError
 MAX_RETRY_AFTER_S = 300.0
 """A venue that asks to be left alone for longer is not tried again."""
 
+CATCH_UP_S = 1.0
+"""A successor whose books are older than those shown, by the venue's clock, waits so long before it takes over."""
+
 
 class Retries:
     """Counts the tries that failed in a row; nothing but a valid book starts the count again.
@@ -49,9 +52,9 @@ class Retries:
 class Succession:
     """The connections of one client, oldest first; more than one only while a newer has yet to take over.
 
-    A successor takes over with its first valid book, and only then is the older one dropped: the
-    books go on without a gap, and none comes twice. What a successor's recording needs is held until
-    then, so that two connections are never mixed in it.
+    A successor takes over with its first valid book that is not behind those shown already, and only
+    then is the older one dropped: the books go on without a gap, and never back in time. What a
+    successor's recording needs is held until then, so that two connections are never mixed in it.
     """
 
     def __init__(
@@ -112,17 +115,23 @@ class Succession:
         if connection is self.serving:
             self._release(connection)
 
-    def booked(self, connection: Connection) -> None:
-        """A valid book came from this connection."""
+    def booked(self, connection: Connection, exchange_ns: int) -> bool:
+        """A valid book came from this connection; whether it is to be shown."""
         connection.booked = True
+        age_s = monotonic() - connection.opened
         if connection is self._line[-1]:
-            self.retries.booked(monotonic() - connection.opened)
+            self.retries.booked(age_s)
+        serving = self.serving or connection
+        if exchange_ns < serving.exchange_ns and connection is not serving and age_s < CATCH_UP_S:
+            return False
+        connection.exchange_ns = exchange_ns
         if connection is not self._line[0]:
             place = self._line.index(connection)
             for older in self._line[:place]:
                 older.retire()
             self._line = self._line[place:]
             self._release(connection)
+        return True
 
     def _wait_s(self, newest: Connection) -> float | None:
         if newest.ended is None:

@@ -34,7 +34,7 @@ class Status:
     books: int  # valid ones, those passed over included
     refused: int
     ignored: int  # acknowledgements, heartbeats, trades, other symbols
-    conflated: int  # books passed over because a newer frame was already there
+    conflated: int  # books passed over because a newer one, or a newer frame, was already there
     reconnects: int  # connections made after the first
     attempt: int  # tries that failed in a row
     next_try_s: float | None  # None unless a try is being waited for
@@ -225,11 +225,13 @@ class WebSocketClient:
         book = self._parse(connection.feed, frame)
         late = connection.more and (book is None or perf_counter_ns() - frame.received_ns > self._patience_ns)
         if book is not None:
-            self._succession.booked(connection)
+            shown = self._succession.booked(connection, book.exchange_ns)
             with self._lock:
                 self._books += 1
-                self._handed += not late
+                self._handed += shown and not late
                 self._book_ns = frame.received_ns
+            if not shown:
+                return
         elif connection.late is not None and not late:
             book = connection.late
             with self._lock:

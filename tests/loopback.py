@@ -67,7 +67,8 @@ def gateway_frame(bid: float, **changes: object) -> str:
 
 class DeltaFeed:
     """A feed of numbered steps. "snapshot N" starts it, "step N" must follow N - 1; each yields a book with
-    its best bid and the venue's clock at N. With a rest_url the snapshot comes over REST, and steps before it are kept."""
+    its best bid and the venue's clock at N. With a rest_url the snapshot comes over REST, and steps before it are
+    kept."""
 
     def __init__(self, rest_url: str | None = None, keepalive: tuple[str, float] | None = None) -> None:
         self.keepalive = keepalive
@@ -119,7 +120,9 @@ class DeltaFeed:
         assert self.last is not None
         assert market_ns is not None
         bid = float(self.last)
-        return OrderBook("test", "X", np.array([[bid, 1.0]]), np.array([[bid + 0.5, 1.0]]), self.last, market_ns, received_ns)
+        return OrderBook(
+            "test", "X", np.array([[bid, 1.0]]), np.array([[bid + 0.5, 1.0]]), self.last, market_ns, received_ns
+        )
 
 
 class Server:
@@ -282,7 +285,9 @@ def frame(data: bytes, opcode: int = 1, fin: bool = True) -> bytes:
     head = bytes([opcode | (0x80 if fin else 0)])
     if len(data) < 126:
         return head + bytes([len(data)]) + data
-    return head + (struct.pack("!BH", 126, len(data)) if len(data) < 2**16 else struct.pack("!BQ", 127, len(data))) + data
+    return (
+        head + (struct.pack("!BH", 126, len(data)) if len(data) < 2**16 else struct.pack("!BQ", 127, len(data))) + data
+    )
 
 
 def text_frame(text: str) -> bytes:

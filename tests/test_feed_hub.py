@@ -46,7 +46,7 @@ def attach(
 
 def test_viewers_of_one_feed_share_one_connection() -> None:
     """Three viewers, one connection and every book for each of them; another symbol has its own."""
-    frames = [gateway_frame(100.0 + step) for step in range(50)]
+    frames = [gateway_frame(100.0 + step) for step in range(25)]
     hub = FeedHub()
     with Server(saying(*frames, every_s=0.01)) as server:
         seen: list[list[float]] = [[], [], [], []]
@@ -62,9 +62,9 @@ def test_viewers_of_one_feed_share_one_connection() -> None:
                 conflate=False,
             )
         )
-        eventually(lambda: all(of and of[-1] == 149.0 for of in seen))
+        eventually(lambda: all(of and of[-1] == 124.0 for of in seen))
         assert len(server.met) == 2
-        assert all(of == [150.0 - step for step in range(len(of), 0, -1)] for of in seen)
+        assert all(of == [125.0 - step for step in range(len(of), 0, -1)] for of in seen)
         assert {thread.name for thread in threading.enumerate()} >= {
             "feed gomarket-okx BTC-USDT-SWAP",
             "feed gomarket-okx other",

@@ -1,0 +1,176 @@
+"""A fast stream from another process through client and calculator: `python -m benchmarks.stream [--seconds 60]`.
+
+Another process of this machine sends frames of 50 levels over loopback at a steady rate, each with the time
+at which it was sent. Printed is how long it took from there to the finished estimate, on the same clock: with
+and without a refit of the models under way, together with what was skipped and how much ever waited.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import socket
+import subprocess
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Iterator
+from itertools import cycle, islice
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calculations import Order, TradingCalculator
+from feeds import VENUES
+from orderbook import OrderBook, Side
+from simulated_market import frames
+from tests.loopback import frame, shake_hands
+from websocket_client import Status, WebSocketClient
+
+SYMBOL = "BTC-USDT-SWAP"
+DIFFERENT = 2000
+P99_PROMISED_MS = 10.0
+REFIT_PROMISED = 2.0
+
+
+class Measured(NamedTuple):
+    """A row a book: when it was sent, received and priced (ns, wall clock), and whether a refit was under way."""
+
+    sent_ns: NDArray[np.int64]
+    received_ns: NDArray[np.int64]
+    priced_ns: NDArray[np.int64]
+    refit: NDArray[np.bool_]
+
+
+def texts(levels: int) -> list[tuple[bytes, bytes]]:
+    """Frames before and after their time; there and back again, so that the market never jumps."""
+    made = (text.encode() for _, text in islice(frames(SYMBOL, levels=levels, per_second=1000.0), DIFFERENT))
+    parts = []
+    for text in made:
+        start = text.index(b'"timestamp":"') + len(b'"timestamp":"')
+        parts.append((text[:start], text[text.index(b'"', start) :]))
+    return parts + parts[::-1]
+
+
+def stamp(now_ns: int) -> bytes:
+    """The time as the gateway writes it, to the nanosecond."""
+    second, fraction = divmod(now_ns, 1_000_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode() + b".%09dZ" % fraction
+
+
+def send(rate: int, seconds: float, levels: int) -> None:
+    """The other process: prints its port, sends to who connects, and prints how many ms it was late at most."""
+    parts = cycle(texts(levels))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        print(listener.getsockname()[1], flush=True)
+        peer, _ = listener.accept()
+    with peer:
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        shake_hands(peer)
+        began, latest = time.monotonic(), 0.0
+        for number, (head, tail) in enumerate(islice(parts, round(rate * seconds))):
+            ahead = began + number / rate - time.monotonic()
+            if ahead > 0:
+                time.sleep(ahead)
+            latest = max(latest, -ahead)
+            peer.sendall(frame(head + stamp(time.time_ns()) + tail))
+        print(f"{latest * 1e3:.1f}", flush=True)
+        while peer.recv(65536):
+            pass
+
+
+def measure(rate: int, seconds: float, levels: int) -> tuple[Measured, Status, float]:
+    """Every priced book's times, the client's last status, and how many ms the sender was late at most."""
+    calculator = TradingCalculator(Order(Side.BUY, 5.0), VENUES["simulated"].contract_size(SYMBOL))
+    rows = array("q")  # no objects for the collector to look through
+    wall_ns = time.time_ns() - time.perf_counter_ns()
+    done = threading.Event()
+    count = round(rate * seconds)
+
+    def price(book: OrderBook) -> None:
+        refit = _refit()
+        calculator.estimate(book)
+        rows.extend((book.exchange_ns, wall_ns + book.received_ns, time.time_ns(), refit or _refit()))
+        if client.status.frames == count:
+            done.set()
+
+    options = ["--send", "--rate", str(rate), "--seconds", str(seconds), "--levels", str(levels)]
+    command = [sys.executable, "-m", "benchmarks.stream", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sender:
+        assert sender.stdout is not None
+        url = f"ws://127.0.0.1:{int(sender.stdout.readline())}/"
+        client = WebSocketClient(url, lambda: VENUES["simulated"].make_feed(SYMBOL), price)
+        gc.collect()
+        gc.freeze()  # as the application does
+        client.start()
+        done.wait(seconds * 2 + 30)
+        status = client.status
+        late_ms = float(sender.stdout.readline()) if done.is_set() else float("nan")
+        client.stop()
+        sender.terminate()
+    sent, received, priced, refit = np.array(rows).reshape(-1, 4).T
+    return Measured(sent, received, priced, refit.astype(bool)), status, late_ms
+
+
+def _refit() -> bool:
+    return any(thread.name == "learning" for thread in threading.enumerate())
+
+
+def most_waiting(timed: Measured) -> int:
+    """How many messages, received and not yet priced, there ever were at once."""
+    arrived = np.searchsorted(timed.received_ns, timed.priced_ns, "right")
+    return int((arrived - np.arange(len(arrived)) - 1).max())
+
+
+def percentiles(milliseconds: NDArray[np.float64]) -> str:
+    if not len(milliseconds):
+        return "none"
+    p50, p99, p999 = np.percentile(milliseconds, [50, 99, 99.9])
+    return (
+        f"p50 {p50:7.2f}  p99 {p99:7.2f}  p99.9 {p999:7.2f}  max {milliseconds.max():7.2f} ms  of {len(milliseconds)}"
+    )
+
+
+def report(timed: Measured, status: Status, late_ms: float, count: int) -> Iterator[str]:
+    taken = (timed.priced_ns - timed.sent_ns) / 1e6
+    during, without = taken[timed.refit], taken[~timed.refit]
+    p99 = float(np.percentile(taken, 99))
+    yield f"sent {count}, the sender at most {late_ms:.1f} ms late"
+    yield f"books {status.books}, refused {status.refused}, passed over {status.conflated}"
+    yield f"sent -> estimated      {percentiles(taken)}"
+    yield f"received -> estimated  {percentiles((timed.priced_ns - timed.received_ns) / 1e6)}"
+    yield f"without a refit        {percentiles(without)}"
+    yield f"during a refit         {percentiles(during)}"
+    yield f"most waiting at once   {most_waiting(timed)} messages"
+    yield verdict("nothing skipped", len(taken) == status.books == count and not status.callback_errors)
+    yield verdict(f"p99 {p99:.2f} <= {P99_PROMISED_MS:g} ms", p99 <= P99_PROMISED_MS)
+    if len(during):
+        ratio = float(np.percentile(during, 99) / np.percentile(without, 99))
+        yield verdict(
+            f"p99 during refits {ratio:.2f} <= {REFIT_PROMISED:g} times the p99 without", ratio <= REFIT_PROMISED
+        )
+
+
+def verdict(claim: str, kept: bool) -> str:
+    return f"{'kept' if kept else 'MISSED'}: {claim}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rate", type=int, default=2000, help="messages a second")
+    parser.add_argument("--levels", type=int, default=50)
+    parser.add_argument("--send", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.send:
+        send(options.rate, options.seconds, options.levels)
+        return
+    timed, status, late_ms = measure(options.rate, options.seconds, options.levels)
+    for line in report(timed, status, late_ms, round(options.rate * options.seconds)):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
