@@ -11,12 +11,19 @@ import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
+from websockets.asyncio.server import ServerConnection
 
 from fee_calculator import SCHEDULES
 from feeds import VENUES
 from replay import serve
+from tests.loopback import Server, answering, saying, stay
 
 APP = Path(__file__).resolve().parents[1] / "app.py"
+
+
+async def hang_up(web_socket: ServerConnection, _number: int) -> None:
+    """A server that takes the call and hangs up."""
+    await web_socket.close()
 
 
 @pytest.fixture
@@ -33,7 +40,7 @@ def run_until(app: AppTest, condition: Callable[[], bool], timeout_s: float = 10
         assert not app.exception, app.exception
         if condition():
             return
-        assert time.monotonic() < deadline, [each.value for each in app.markdown]
+        assert time.monotonic() < deadline, [each.value for each in (*app.markdown, *app.caption)]
         time.sleep(0.05)
 
 
@@ -88,6 +95,27 @@ def test_an_unreachable_address_is_given_up_with_a_reason(app: AppTest) -> None:
     app.session_state["address"] = "ws://127.0.0.1:9"
     run_until(app, lambda: any("Reconnecting" in each.value or "Given up" in each.value for each in app.caption))
     assert any("127.0.0.1:9" in each.value for each in app.caption)
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        (Server(saying("not a book", every_s=0.05)), "unreadable"),
+        (Server(stay, answering(200, "<html>hello</html>")), "WebSocket"),
+        (Server(saying("x" * 30_000_000)), "above 16 MiB"),
+        (Server(saying()), "no new data"),
+        (Server(hang_up), "closed"),
+    ],
+    ids=["garbage", "html", "30 MB", "silence", "drops"],
+)
+def test_a_server_that_is_no_exchange_is_a_sentence(app: AppTest, server: Server, words: str) -> None:
+    """Garbage, a web page, a frame of 30 MB, silence, and hanging up at once: the page says what is wrong and lives."""
+    with server:
+        app.session_state["venue"] = "gomarket-okx"
+        app.session_state["source"] = "address"
+        app.session_state["address"] = server.url
+        run_until(app, lambda: any(words in each.value for each in app.caption), timeout_s=20)
+        assert "Net cost" not in metrics(app)
 
 
 def test_an_address_that_is_none_is_a_sentence(app: AppTest) -> None:

@@ -12,8 +12,8 @@ from calculations import Order
 from comparison import Comparison, all_in_price, first_tier, rivals
 from orderbook import Side
 from session import Market
+from tests.loopback import eventually
 from tests.loopback_exchange import LoopbackExchange
-from tests.test_session import eventually
 from websocket_client import FeedHub
 
 

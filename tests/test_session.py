@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,17 +12,10 @@ import pytest
 from calculations import Order
 from orderbook import Side
 from session import Market, Session, learned_for
+from tests.loopback import eventually
 from websocket_client import FeedHub
 
 SIMULATED = Market("simulated", "BTC-USDT-SWAP")
-
-
-def eventually(condition: Callable[[], object], timeout_s: float = 10) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def left_over() -> tuple[int, int]:
