@@ -13,10 +13,8 @@ from typing import Literal
 
 import msgspec
 
-from feeds.protocol import DeltaFeed, FeedError, Product, Venue, decode, timestamp_ns
+from feeds.protocol import DeltaFeed, FeedError, SpotVenue, decode, timestamp_ns
 from orderbook import BookBuilder
-
-_SYMBOL = re.compile(r"([A-Z0-9]+)-([A-Z0-9]+)")
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -84,34 +82,16 @@ class CoinbaseFeed(DeltaFeed):
         return timestamp_ns(frame.timestamp) if changed else None
 
 
-class Coinbase(Venue):
+class Coinbase(SpotVenue):
     """Spot, in base units."""
 
     name = "coinbase"
     symbols = ("BTC-USD", "ETH-USD", "BTC-USDT", "ETH-USDT")
+    form = re.compile(r"([A-Z0-9]+)-([A-Z0-9]+)")
 
     def url(self, symbol: str) -> str:  # noqa: ARG002 - the symbol is subscribed to
         return "wss://advanced-trade-ws.coinbase.com"
 
     def make_feed(self, symbol: str, depth: int | None = None) -> CoinbaseFeed:
-        _parts(symbol)
+        self.parts(symbol)
         return CoinbaseFeed(symbol, depth)
-
-    def product(self, symbol: str) -> Product:
-        _parts(symbol)
-        return "spot"
-
-    def contract_size(self, symbol: str) -> float:
-        _parts(symbol)
-        return 1.0
-
-    def instrument(self, symbol: str) -> str:
-        return "{}/{} spot".format(*_parts(symbol))
-
-
-def _parts(symbol: str) -> tuple[str, str]:
-    """BTC and USD. Raises ValueError."""
-    parts = _SYMBOL.fullmatch(symbol)
-    if parts is None:
-        raise ValueError(f"not a Coinbase product: {symbol!r}; they look like BTC-USD")
-    return parts[1], parts[2]

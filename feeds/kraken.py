@@ -13,13 +13,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from feeds.protocol import DeltaFeed, FeedError, Product, Venue, decode, timestamp_ns
+from feeds.protocol import DeltaFeed, FeedError, SpotVenue, decode, timestamp_ns
 from orderbook import BookBuilder
 
 DEPTHS = (10, 25, 100, 500, 1000)
 """The depths Kraken offers."""
-
-_SYMBOL = re.compile(r"([A-Z0-9][A-Z0-9.]*)/([A-Z0-9][A-Z0-9.]*)")
 
 
 class _Ack(msgspec.Struct, gc=False):
@@ -152,35 +150,17 @@ def _rows(levels: list[_Level], written: dict[float, bytes]) -> list[tuple[float
     return rows
 
 
-class Kraken(Venue):
+class Kraken(SpotVenue):
     """Spot, in base units."""
 
     name = "kraken"
     symbols = ("BTC/USD", "ETH/USD", "BTC/USDT", "ETH/USDT")
     min_reconnect_s = 5.0
+    form = re.compile(r"([A-Z0-9][A-Z0-9.]*)/([A-Z0-9][A-Z0-9.]*)")
 
     def url(self, symbol: str) -> str:  # noqa: ARG002 - the symbol is subscribed to
         return "wss://ws.kraken.com/v2"
 
     def make_feed(self, symbol: str, depth: int | None = None) -> KrakenFeed:
-        _parts(symbol)
+        self.parts(symbol)
         return KrakenFeed(symbol, depth)
-
-    def product(self, symbol: str) -> Product:
-        _parts(symbol)
-        return "spot"
-
-    def contract_size(self, symbol: str) -> float:
-        _parts(symbol)
-        return 1.0
-
-    def instrument(self, symbol: str) -> str:
-        return "{}/{} spot".format(*_parts(symbol))
-
-
-def _parts(symbol: str) -> tuple[str, str]:
-    """BTC and USD. Raises ValueError."""
-    parts = _SYMBOL.fullmatch(symbol)
-    if parts is None:
-        raise ValueError(f"not a Kraken symbol: {symbol!r}; they look like BTC/USD")
-    return parts[1], parts[2]

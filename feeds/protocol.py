@@ -146,6 +146,31 @@ class Venue(ABC):
         """What is traded, named alike on every venue: "BTC/USD spot", "BTC/USDT swap"."""
 
 
+class SpotVenue(Venue):
+    """A venue that trades spot alone, in base units; its symbols name both coins."""
+
+    form: re.Pattern[str]
+    """The two coins of a symbol, as groups."""
+
+    def parts(self, symbol: str) -> tuple[str, str]:
+        """BTC and USD. Raises ValueError."""
+        parts = self.form.fullmatch(symbol)
+        if parts is None:
+            raise ValueError(f"not a {self.name.title()} symbol: {symbol!r}; they look like {self.symbols[0]}")
+        return parts[1], parts[2]
+
+    def product(self, symbol: str) -> Product:
+        self.parts(symbol)
+        return "spot"
+
+    def contract_size(self, symbol: str) -> float:
+        self.parts(symbol)
+        return 1.0
+
+    def instrument(self, symbol: str) -> str:
+        return "{}/{} spot".format(*self.parts(symbol))
+
+
 def decode(decoder: msgspec.json.Decoder[T], message: str | bytes | msgspec.Raw) -> T:
     """What the decoder makes of the message. Raises FeedError whatever the bytes are."""
     try:
