@@ -24,6 +24,10 @@ class Side(Enum):
     SELL = -1
 
 
+LARGEST = 1e30
+"""No price and no size is as large; the learning squares them, and the square must be a number too."""
+
+
 class BookError(ValueError):
     """One book that cannot be true; the message carries the offending value."""
 
@@ -41,7 +45,7 @@ class Fill(NamedTuple):
 @dataclass(frozen=True, slots=True, eq=False)
 class OrderBook:
     """One moment of one market. Raises BookError if a side is empty, unsorted, not positive and
-    finite, or if the sides touch or cross. The level arrays are read-only.
+    below LARGEST, or if the sides touch or cross. The level arrays are read-only.
 
     exchange_ns is the venue's clock (ns since epoch, whole seconds only on some venues), market_ns
     the clock the models live on (ns since epoch), received_ns a monotonic stamp for latency alone.
@@ -101,9 +105,9 @@ def _checked(levels: Levels, taken_by: Side) -> Levels:
         raise BookError(f"{name} are empty")
     prices, sizes = array[:, 0], array[:, 1]
     # Sorted prices leave only the ends to be tested for zero, infinity and NaN.
-    ends_ok = 0 < array.item(0) < math.inf and 0 < prices.item(-1) < math.inf
+    ends_ok = 0 < array.item(0) < LARGEST and 0 < prices.item(-1) < LARGEST
     ordered = prices[1:] > prices[:-1] if taken_by is Side.BUY else prices[1:] < prices[:-1]
-    sizes_ok = np.minimum.reduce(sizes) > 0 and np.maximum.reduce(sizes) < math.inf
+    sizes_ok = np.minimum.reduce(sizes) > 0 and np.maximum.reduce(sizes) < LARGEST
     if not (ends_ok and np.logical_and.reduce(ordered) and sizes_ok):
         raise BookError(_why_refused(name, prices, sizes, ordered))
     if array.flags.writeable:
@@ -115,10 +119,10 @@ def _checked(levels: Levels, taken_by: Side) -> Levels:
 
 def _why_refused(name: str, prices: NDArray[np.float64], sizes: NDArray[np.float64], ordered: NDArray[np.bool_]) -> str:
     for what, column in (("price", prices), ("size", sizes)):
-        bad = ~(np.isfinite(column) & (column > 0))
+        bad = ~((column > 0) & (column < LARGEST))
         if bad.any():
             row = int(bad.argmax())
-            return f"{name} level {row}: {what} {column[row]} is not positive and finite"
+            return f"{name} level {row}: {what} {column[row]} is not positive and below {LARGEST:g}"
     row = int((~ordered).argmax())
     return f"{name} unsorted: level {row} at {prices[row]}, level {row + 1} at {prices[row + 1]}"
 
@@ -205,7 +209,7 @@ class BookBuilder:
 
     def apply(self, bids: Iterable[tuple[float, float]], asks: Iterable[tuple[float, float]]) -> None:
         """Applies (price, size) changes in the order given. Raises BookError on a new level whose price
-        is not positive and finite, or a size that is not finite and at least 0: load anew after that."""
+        is not positive and below LARGEST, or a size that is not at least 0 and below it: load anew after that."""
         self._bids.apply(bids)
         self._asks.apply(asks)
 
@@ -268,9 +272,9 @@ class _BookSide:
         first = self._publish
         for price, size in changes:
             key = price * sign
-            if 0 < size < math.inf:
-                if not 0 < price < math.inf:
-                    raise BookError(f"change at price {price}: not positive and finite")
+            if 0 < size < LARGEST:
+                if not 0 < price < LARGEST:
+                    raise BookError(f"change at price {price}: not positive and below {LARGEST:g}")
                 if key > edge:
                     far[key] = size
                     continue
@@ -290,7 +294,7 @@ class _BookSide:
                     continue
                 del keys[row], rows[2 * row : 2 * row + 2]
             else:
-                raise BookError(f"change to size {size} at price {price}: not finite and at least 0")
+                raise BookError(f"change to size {size} at price {price}: not at least 0 and below {LARGEST:g}")
             if row < first:  # noqa: PLR1730 - min() is four times slower
                 first = row
         if first < self._publish:

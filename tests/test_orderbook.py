@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds import VENUES
-from orderbook import BookBuilder, BookError, OrderBook, Side, walk
+from orderbook import LARGEST, BookBuilder, BookError, OrderBook, Side, walk
 from tests.dictionary_book import Change, DictionaryBook, records
 
 BIDS = [[100.0, 1.0], [99.5, 2.0], [99.0, 3.0]]
@@ -248,3 +248,16 @@ def test_a_builder_needs_a_level(publish: int, keep: int | None) -> None:
     """A depth below one is a mistake of the caller's."""
     with pytest.raises(ValueError, match="a book needs a level"):
         BookBuilder(publish, keep)
+
+
+@pytest.mark.parametrize("wrong", [LARGEST, 1e308])
+def test_numbers_too_large_to_be_squared_are_refused(wrong: float) -> None:
+    """A price or a size that no market has, and that would overflow what is learned, is no book and no change."""
+    good = np.array([[99.0, 1.0]])
+    with pytest.raises(BookError, match="below 1e\\+30"):
+        OrderBook("x", "y", good, np.array([[wrong, 1.0]]), 1, 1, 1)
+    with pytest.raises(BookError, match="below 1e\\+30"):
+        OrderBook("x", "y", np.array([[99.0, wrong]]), np.array([[101.0, 1.0]]), 1, 1, 1)
+    for change in ((wrong, 1.0), (100.0, wrong)):
+        with pytest.raises(BookError, match="below 1e\\+30"):
+            BookBuilder().apply([], [change])
