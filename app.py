@@ -164,9 +164,9 @@ def market_inputs(session: Session) -> Market | None:
     return market
 
 
-@st.cache_data(ttl=3600, show_spinner="Asking OKX what a contract is")
+@st.cache_data(ttl=300, show_spinner="Asking OKX what a contract is")
 def ask_contract(symbol: str) -> str | None:
-    """Learn from OKX what a contract of this symbol is, at most once an hour; why not, if that failed."""
+    """Learn from OKX what a contract of this symbol is, at most every five minutes; why not, if that failed."""
     return learn_contract(symbol)
 
 
@@ -174,7 +174,7 @@ def source_inputs() -> dict[str, Any]:
     """Where the prices come from, as Market takes it: the exchange itself, a recording, or a typed address."""
     kind = st.selectbox("Prices from", list(SOURCE_WORDS), format_func=SOURCE_WORDS.__getitem__, key="source")
     if kind == "recording":
-        found = sorted(path for path in RECORDINGS.glob("*") if path.suffix in (".jsonl", ".gz"))
+        found = sorted(path for path in RECORDINGS.glob("*") if path.suffix in (".jsonl", ".csv", ".gz"))
         if not found:
             st.info(f"There is no recording in the folder {RECORDINGS} yet: put one there.")
         path = st.selectbox("Recording", found, format_func=lambda each: each.name, key="recording")
@@ -441,9 +441,11 @@ def facts(shown: Shown) -> None:
     coin, _ = coins(VENUES[book.venue].instrument(book.symbol))
     deep_bids, deep_asks = book.bids[:, 1].sum(), book.asks[:, 1].sum()
     maker = estimate.maker_share
+    # The book answers for its visible part and for this moment, whatever the style and the size.
+    part = ", visible part" if estimate.unfilled else ", sent now"
     items = {
-        "Average price": price(estimate.fill.vwap),
-        "Worst price": price(estimate.fill.worst_price),
+        f"Average price{part}": price(estimate.fill.vwap),
+        f"Worst price{part}": price(estimate.fill.worst_price),
         "Levels used": f"{estimate.fill.levels} of {len(book.taken_by(estimate.order.side))}",
         "Maker / taker": f"{100 * maker:.0f} % / {100 * (1 - maker):.0f} %",
         "Depth, buyers": size(deep_bids, coin),

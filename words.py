@@ -120,12 +120,12 @@ def price(value: float) -> str:
 
 
 def size(value: float, coin: str) -> str:
-    """An amount of coins.
+    """An amount of coins, always as many digits on either side of one.
 
-    >>> size(21.30412, "BTC"), size(0.0004, "BTC")
-    ('21.304 BTC', '0.000400 BTC')
+    >>> size(21.30412, "BTC"), size(0.99999, "BTC"), size(0.0004, "BTC")
+    ('21.3041 BTC', '1.0000 BTC', '0.00040000 BTC')
     """
-    return f"{value:,.3f} {coin}" if value >= 1 else f"{value:.6f} {coin}"
+    return f"{value:,.4f} {coin}" if value >= 0.01 else f"{value:.8f} {coin}"
 
 
 def coins(instrument: str) -> tuple[str, str]:

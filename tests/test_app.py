@@ -77,6 +77,7 @@ def test_an_order_beyond_the_book_has_no_made_up_number(app: AppTest) -> None:
     run_until(app, lambda: metrics(app).get("Slippage") == "unknown")
     assert metrics(app)["Net cost"] == "unknown"
     assert any("Too thin: the visible book holds" in each.value for each in app.caption)
+    assert any(each.value.startswith("Average price, visible part") for each in app.markdown)
 
 
 @pytest.mark.parametrize("quantity", [0.0, -1.0, 1e300])
@@ -224,3 +225,13 @@ def test_the_speed_report_has_a_row_a_stage(app: AppTest) -> None:
     frame = pd.read_csv(io.BytesIO(app.session_state["prepared"].data))
     assert {"processing time", "UI update time", "end to end"} <= set(frame["stage"])
     assert "rss_bytes" not in frame
+
+
+def test_contracts_are_offered_only_where_there_are_any(app: AppTest) -> None:
+    """Moving from a swap to a spot market, an order in contracts becomes one in money again, never a wrong size."""
+    app.run()
+    app.segmented_control(key="unit").set_value("contracts").run()
+    assert app.session_state["session"].order.unit == "contracts"
+    app.selectbox(key="venue").set_value("kraken").run()
+    assert not app.exception
+    assert app.session_state["session"].order.unit == "quote"
