@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -16,8 +15,7 @@ from estimators import MakerTakerModel, Moments, SlippageModel
 from features import MAKER_COLUMNS, SLIPPAGE_COLUMNS, Moment, order_features
 from knowledge import CURVE_SIZES, LARGEST, SMALLEST, STRATA, Knowledge, fill_prior, prior_trust, volatility_bps
 from labels import Labels
-from ladder import SIGNS
-from orderbook import OrderBook
+from ladder import SIGNS, Books, Ladder
 from scorecard import FillTally, SlippageTally, Tally
 
 Floats = NDArray[np.float64]
@@ -46,19 +44,16 @@ class LearnedError(ValueError):
     """A saved state that cannot be what was learned; the message says which part."""
 
 
-class Sample(NamedTuple):
-    """One decision time: what was seen, and what was known, when an order was priced."""
-
-    moment: Moment
-    book: OrderBook
-    knowledge: Knowledge
-
-
 class Block(NamedTuple):
-    """Samples whose outcomes are known, and every book from the first sample to the last outcome."""
+    """n samples whose outcomes are known, and every book from the first sample to the last outcome.
 
-    samples: Sequence[Sample]
-    books: Sequence[OrderBook]
+    now: a Moment of (n,) columns, market_ns int64. known: what was known when the samples were priced, each
+    with how many samples in a row that was.
+    """
+
+    now: Any
+    known: Sequence[tuple[Knowledge, int]]
+    books: Books
 
 
 class _Group(NamedTuple):
@@ -155,30 +150,23 @@ class Learner:
     def learn(self, block: Block) -> Knowledge:
         """Score the block by what was known at each sample, then learn from it."""
         with self._lock:
-            samples, books = block.samples, block.books
-            now = _columns(samples)
-            groups, start = [], 0
-            for _, same in groupby(samples, key=lambda sample: id(sample.knowledge)):
-                first, *others = same
-                groups.append(_Group(first.knowledge, slice(start, start + 1 + len(others))))
-                start += 1 + len(others)
-            spacing_s = max((now.market_ns[-1] - now.market_ns[0]) / max(len(samples) - 1, 1) / 1e9, 1e-3)
-            span_s = spacing_s * len(samples)
-            outcomes = Labels(now, books, self._latency_s, self._passive_s)
-            usual = _Usual(
-                *(
-                    np.concatenate(
-                        [np.full((g.rows.stop - g.rows.start, 1), getattr(g.knowledge, name)) for g in groups]
-                    )
-                    for name in _Usual._fields
-                )
-            )
-            slippage = self._learn_slippage(groups, now, usual, outcomes, spacing_s)
+            now = block.now
+            n = len(now.mid)
+            spacing_s = max((now.market_ns[-1] - now.market_ns[0]) / max(n - 1, 1) / 1e9, 1e-3)
+            span_s = spacing_s * n
+            outcomes = Labels(now, block.books, self._latency_s, self._passive_s)
+            ends = np.cumsum([count for _, count in block.known]).tolist()
+            groups = [
+                _Group(known, slice(end - count, end)) for (known, count), end in zip(block.known, ends, strict=True)
+            ]
+            levels = [[getattr(known, name) for name in _Usual._fields] for known, _ in block.known]
+            usual = _Usual(*np.repeat(levels, [count for _, count in block.known], axis=0).T[:, :, None])
+            slippage = self._learn_slippage(groups, block, usual, outcomes, spacing_s)
             fill = self._learn_fills(groups, now, usual, outcomes, spacing_s)
-            self._samples += len(samples)
+            self._samples += n
             self._tally.add(int(now.market_ns[-1]), slippage, fill)
             sums = (
-                len(now.mid),
+                n,
                 ((now.bid_size + now.ask_size) / 2).sum(),
                 ((now.bid_depth + now.ask_depth) / 2).sum(),
                 now.reach.sum(),
@@ -189,17 +177,21 @@ class Learner:
             return self._knowledge()
 
     def _learn_slippage(
-        self, groups: Sequence[_Group], now: Any, usual: _Usual, outcomes: Labels, spacing_s: float
+        self, groups: Sequence[_Group], block: Block, usual: _Usual, outcomes: Labels, spacing_s: float
     ) -> SlippageTally:
-        n = len(now.mid)
+        now, n = block.now, len(block.now.mid)
         position = np.arange(self._samples, self._samples + n)[:, None] * _ROOTS % 1.0
         quantity = usual.depth_10 * SMALLEST * _STEP ** (np.arange(STRATA) + position)
-        excess = outcomes.ladder.excess(outcomes.seen, quantity, usual.slope)
-        met = outcomes.ladder.excess(outcomes.met, quantity, usual.slope)
-        best, visible = outcomes.ladder.best[:, :, None], outcomes.ladder.visible[:, :, None]
-        drift = SIGNS[:, None, None] * (best[:, outcomes.met] - best[:, outcomes.seen])
+        walked = np.zeros(len(block.books.market_ns), dtype=bool)
+        walked[outcomes.seen] = walked[outcomes.met] = True
+        place = np.cumsum(walked) - 1
+        ladder = Ladder(block.books, np.flatnonzero(walked), quantity.max())
+        seen, reached = place[outcomes.seen], place[outcomes.met]
+        excess = ladder.excess(seen, quantity, usual.slope)
+        met = ladder.excess(reached, quantity, usual.slope)
+        drift = SIGNS[:, None] * (ladder.best[:, reached] - ladder.best[:, seen])
         mid = now.mid[:, None]
-        residual = (met + drift - excess) / mid * 1e4
+        residual = (met + drift[:, :, None] - excess) / mid * 1e4
         features = order_features(
             np.log,
             SIGNS[:, None, None],
@@ -214,7 +206,7 @@ class Learner:
             self._passive_s,
         )
         x = np.stack(np.broadcast_arrays(*features.slippage_columns()), axis=3)
-        inside = quantity <= visible[:, outcomes.seen]
+        inside = quantity <= ladder.visible[:, seen, None]
         expected = np.zeros_like(residual)
         tally = SlippageTally(STRATA)
         error = residual.copy()
@@ -364,12 +356,6 @@ def _array(state: dict[str, Any], name: str, shape: tuple[int | None, ...]) -> F
     if not np.isfinite(array).all():
         raise LearnedError(f"{name} holds a number that is not finite")
     return array
-
-
-def _columns(samples: Sequence[Sample]) -> Any:
-    """The samples' moments as one Moment of (n,) columns; times stay whole numbers."""
-    columns: Any = map(np.array, zip(*(sample.moment for sample in samples), strict=True))
-    return Moment(*columns)
 
 
 def _upright(now: Any) -> Any:

@@ -20,9 +20,9 @@ from calculations import Order, TradingCalculator
 from features import Observer
 from feeds import VENUES
 from knowledge import beginner
-from learning import Block, Learner, Sample
+from learning import Learner
 from orderbook import OrderBook, Side
-from outcomes import Outcomes
+from outcomes import Outcomes, Sample, gathered
 from tests.made_markets import SPOT, gaussian, learned, on_grid, queues, recorded, skill, worst_start
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
@@ -69,13 +69,12 @@ def cost(market: Sequence[OrderBook]) -> None:
     print(f"learning, on the feed's thread: {(time.thread_time_ns() - began) / len(market) / 1e3:.1f} us a sample")
 
     learner = Learner(0.1, 2.0)
-    for size in (50, 100):
+    for size in (50, 100, 200, 500):
         took = []
         for start in range(0, len(market) - size - 25, size):
-            rows = range(start, start + size)
-            block = Block([Sample(moments[row], market[row], known) for row in rows], market[start : start + size + 25])
+            samples = [Sample(moment, known) for moment in moments[start : start + size]]
             began = time.thread_time_ns()
-            known = learner.learn(block)
+            known = learner.learn(gathered(samples, market[start : start + size + 25]))
             took.append((time.thread_time_ns() - began) / size)
         print(f"learning, beside it, in blocks of {size}: {median(took) / 1e3:.1f} us a sample")
 
