@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from decimal import Decimal, getcontext
 from fractions import Fraction
 from itertools import pairwise
@@ -231,6 +232,16 @@ def test_a_builder_refuses_what_is_no_level(change: tuple[float, float], loaded:
     builder.load(rows(*((1000.0 + row, 1.0) for row in range(loaded))), [])
     with pytest.raises(BookError, match="change"):
         builder.apply(rows(change), [])
+
+
+@pytest.mark.parametrize("size", [-1.0, math.nan, math.inf, LARGEST])
+@pytest.mark.parametrize("price", [1000.0, 1499.0], ids=["near the best price", "far from it"])
+def test_a_builder_refuses_a_size_that_is_none_for_a_level_it_holds(price: float, size: float) -> None:
+    """A level that is there is not changed to a size no level can have."""
+    builder = BookBuilder(publish=1)
+    builder.load([], rows(*((1000.0 + row, 1.0) for row in range(500))))
+    with pytest.raises(BookError, match=re.escape(f"change to size {size} at price {price}")):
+        builder.apply([], rows((price, size)))
 
 
 @pytest.mark.parametrize("price", [math.inf, -math.inf, math.nan, 0.0, -1.0])
