@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from calculations import Order
+from feeds import VENUES
 from orderbook import OrderBook, Side
-from replay import Recorder, ReplayEngine, Tick, decode, read, simulated
+from replay import Recorder, ReplayEngine, ReplayFeed, Tick, decode, read, simulated
 from session import Market, Session
 from simulated_market import START_NS
 from tests.loopback import census, eventually, leftovers
@@ -94,7 +95,7 @@ def test_a_long_market_loses_nothing_and_grows_nothing(seconds: int, tmp_path: P
         viewer = hub.attach(
             (MARKET.venue, SYMBOL),
             lambda: nullcontext(engine.url),
-            MARKET.make_feed,
+            lambda: ReplayFeed(VENUES["simulated"].make_feed(SYMBOL)),
             lambda _book: None,
         )
         viewer.record(note, resync=False)
