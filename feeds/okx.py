@@ -88,8 +88,8 @@ class _Head(msgspec.Struct, gc=False):
     msg: str = ""
 
 
-class _Message(_Head, gc=False):
-    data: list[_Change] = []
+class _Message(_Head, gc=False, kw_only=True):
+    data: list[_Change]
 
 
 class _Texts(msgspec.Struct, gc=False):
@@ -191,7 +191,7 @@ class OkxFeed(DeltaFeed):
         if not levels or levels < self._levels or (frame.action == "update" and not self._levels):
             return None
         self._levels = levels
-        # What could be read by its head alone is broken after all, now that it is for this book.
+        # Only the head could be read: no matter for an event or another book, but this is for ours.
         changes = frame.data if isinstance(frame, _Message) else decode(_MESSAGE, message).data
         texts = decode(_TEXTS, message).data if any(change.checksum for change in changes) else []
         for change, sent in zip_longest(changes, texts):

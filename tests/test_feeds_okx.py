@@ -198,6 +198,8 @@ def test_what_is_not_for_this_book_may_look_like_anything(arg: dict[str, str]) -
     own = {"arg": {"channel": "books", "instId": SYMBOL}, "action": "update"}
     with pytest.raises(FeedError, match=r"Expected `array`, got `str` - at `\$.data\[0\].asks`"):
         feed.parse(json.dumps(own | strange), 1)
+    with pytest.raises(FeedError, match="missing required field `data`"):
+        VENUES["okx"].make_feed(SYMBOL).parse('{"arg":{"channel":"books","instId":"BTC-USDT"}}', 1)
 
 
 def test_words_of_the_venue() -> None:
