@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,6 +158,16 @@ def walk(levels: Levels, quantity: float) -> Fill:
     return Fill(filled, best + excess / filled, price, used, quantity - filled)
 
 
+class Change(Protocol):
+    """One level of a message: a size of zero deletes it. Attributes and no tuple, so that what a
+    decoder made of the message is read as it is."""
+
+    @property
+    def price(self) -> float: ...
+    @property
+    def size(self) -> float: ...
+
+
 _NEVER_FEWER = 50
 
 
@@ -168,9 +178,11 @@ class BookBuilder:
     `publish` levels of each side are published at most. `keep` is the depth the venue keeps the book
     to: after every call the levels beyond it are forgotten. None keeps all.
 
+    >>> from collections import namedtuple
+    >>> Level = namedtuple("Level", "price size")
     >>> builder = BookBuilder(publish=2)
-    >>> builder.load(bids=[(99.0, 1.0), (98.0, 5.0), (97.0, 2.0)], asks=[(101.0, 3.0)])
-    >>> builder.apply(bids=[(99.0, 0.0), (96.5, 0.0)], asks=[(100.5, 4.0)])
+    >>> builder.load(bids=[Level(99.0, 1.0), Level(98.0, 5.0), Level(97.0, 2.0)], asks=[Level(101.0, 3.0)])
+    >>> builder.apply(bids=[Level(99.0, 0.0), Level(96.5, 0.0)], asks=[Level(100.5, 4.0)])
     >>> builder.bids.tolist(), builder.asks.tolist()
     ([[98.0, 5.0], [97.0, 2.0]], [[100.5, 4.0], [101.0, 3.0]])
     """
@@ -201,15 +213,15 @@ class BookBuilder:
         """The best `count` prices of bids and of asks, for a `count` up to 50, `publish` or `keep`."""
         return self._bids.best(count), self._asks.best(count)
 
-    def load(self, bids: Iterable[tuple[float, float]], asks: Iterable[tuple[float, float]]) -> None:
+    def load(self, bids: Iterable[Change], asks: Iterable[Change]) -> None:
         """Forgets everything, then applies a snapshot, its rows in any order. Raises as apply does."""
         self._bids.clear()
         self._asks.clear()
         self.apply(bids, asks)
 
-    def apply(self, bids: Iterable[tuple[float, float]], asks: Iterable[tuple[float, float]]) -> None:
-        """Applies (price, size) changes in the order given. Raises BookError on a new level whose price
-        is not positive and below LARGEST, or a size that is not at least 0 and below it: load anew after that."""
+    def apply(self, bids: Iterable[Change], asks: Iterable[Change]) -> None:
+        """Applies changes in the order given. Raises BookError on a new level whose price is not positive
+        and below LARGEST, or a size that is not at least 0 and below it: load anew after that."""
         self._bids.apply(bids)
         self._asks.apply(asks)
 
@@ -250,10 +262,10 @@ class _BookSide:
         self.clear()
 
     def __len__(self) -> int:
-        return len(self._keys) + len(self._far)
+        return len(self._keys) - 1 + len(self._far)
 
     def clear(self) -> None:
-        self._keys: list[float] = []
+        self._keys = [math.nan]  # always the last: it ends every search and equals nothing
         self._rows = array("d")  # price, size, price, size, ...
         self._far: dict[float, float] = {}
         self._edge = -math.inf
@@ -267,56 +279,64 @@ class _BookSide:
             self._published = np.frombuffer(self._rows[: 2 * self._publish].tobytes()).reshape(-1, 2)
         return self._published
 
-    def apply(self, changes: Iterable[tuple[float, float]]) -> None:  # noqa: PLR0912 - calls would double its time
-        keys, rows, far, edge, sign = self._keys, self._rows, self._far, self._edge, self._sign
+    def apply(self, changes: Iterable[Change]) -> None:  # noqa: PLR0912 - calls would double its time
+        keys, rows, far, edge, sign, largest = self._keys, self._rows, self._far, self._edge, self._sign, LARGEST
         first = self._publish
-        for price, size in changes:
-            key = price * sign
-            if 0 < size < LARGEST:
-                if not 0 < price < LARGEST:
-                    raise BookError(f"change at price {price}: not positive and below {LARGEST:g}")
-                if key > edge:
-                    far[key] = size
-                    continue
+        for change in changes:
+            size = change.size
+            key = change.price * sign
+            if key <= edge:
                 row = bisect_left(keys, key)
-                if row < len(keys) and keys[row] == key:
-                    rows[2 * row + 1] = size
-                else:
+                if keys[row] == key:
+                    if 0 < size < largest:
+                        rows[2 * row + 1] = size
+                    elif size == 0:
+                        del keys[row], rows[2 * row : 2 * row + 2]
+                    else:
+                        raise _no_level(change)
+                elif 0 < size < largest and 0 < change.price < largest:
                     keys.insert(row, key)
                     rows.insert(2 * row, size)
-                    rows.insert(2 * row, price)
+                    rows.insert(2 * row, change.price)
+                elif size == 0:
+                    continue
+                else:
+                    raise _no_level(change)
+                if row < first:  # noqa: PLR1730 - min() is four times slower
+                    first = row
             elif size == 0:
-                if key > edge:
-                    far.pop(key, None)
-                    continue
-                row = bisect_left(keys, key)
-                if row == len(keys) or keys[row] != key:
-                    continue
-                del keys[row], rows[2 * row : 2 * row + 2]
+                far.pop(key, None)
+            elif 0 < size < largest and 0 < change.price < largest:
+                far[key] = size
             else:
-                raise BookError(f"change to size {size} at price {price}: not at least 0 and below {LARGEST:g}")
-            if row < first:  # noqa: PLR1730 - min() is four times slower
-                first = row
+                raise _no_level(change)
         if first < self._publish:
             self._published = None
-        if far and len(keys) < self._fewest:
+        near = len(keys) - 1
+        if far and near < self._fewest:
             self._pull()
-        elif len(keys) > self._most:
+        elif near > self._most:
             self._push()
 
     def _pull(self) -> None:
         """Brings the best far levels near."""
-        for key in sorted(self._far)[: self._filled - len(self._keys)]:
-            self._keys.append(key)
+        best = sorted(self._far)[: self._filled - (len(self._keys) - 1)]
+        self._keys[-1:] = [*best, math.nan]
+        for key in best:
             self._rows.extend((key * self._sign, self._far.pop(key)))
         if self._keep is not None:
             self._far.clear()
-        self._edge = self._keys[-1] if self._far else math.inf
+        self._edge = best[-1] if self._far else math.inf
         self._published = None
 
     def _push(self) -> None:
         """Sends the worst near levels far, or away where the venue keeps no more."""
         if self._keep is None:
-            self._far.update(zip(self._keys[self._filled :], self._rows[2 * self._filled + 1 :: 2], strict=True))
+            self._far.update(zip(self._keys[self._filled : -1], self._rows[2 * self._filled + 1 :: 2], strict=True))
             self._edge = self._keys[self._filled - 1]
-        del self._keys[self._filled :], self._rows[2 * self._filled :]
+        del self._keys[self._filled : -1], self._rows[2 * self._filled :]
+
+
+def _no_level(change: Change) -> BookError:
+    what = f"change to size {change.size} at price {change.price}"
+    return BookError(f"{what}: the size must be at least 0, the price positive, both below {LARGEST:g}")

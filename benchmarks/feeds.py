@@ -2,7 +2,8 @@
 
 Prints median microseconds beside json.loads and orjson.loads of the same frames in the same run, and the
 ratios that were promised. "parse" is everything a feed does: decode, sequence, checksum, apply, publish
-and the book's own check. "rebuilt" does the same with json.loads, dictionaries, sorting and arrays.
+and the book's own check. "rebuilt" does the same with json.loads, dictionaries, sorting and arrays;
+"held" is its first half, json.loads and the changes to the dictionaries, without a book to show for it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ LEAST_TIMES = 60
 """A pass over a short recording is repeated until its frames have been clocked so often."""
 SNAPSHOT_PROMISED = 2.0
 REBUILT_PROMISED = 5.0
+SHOWN = ("json", "orjson", "parse", "held", "rebuilt")
 
 kraken_loads = partial(json.loads, parse_float=Decimal)
 
@@ -124,8 +126,8 @@ def parse_all(case: Case, depth: int, todo: list[Frame]) -> Iterator[tuple[Frame
 
 def rebuild_all(
     case: Case, depth: int, todo: list[tuple[Frame, OrderBook | None, float]]
-) -> Iterator[tuple[OrderBook, float]]:
-    """The book and the microseconds of every frame that gave one, by dictionaries."""
+) -> Iterator[tuple[OrderBook, float, float]]:
+    """Every book that dictionaries give: the microseconds until they hold it, and until it is out."""
     rebuilt = DictionaryBook(case.number, case.keep)
     held: list[Any] = []
     for frame, built, _ in todo:
@@ -139,10 +141,11 @@ def rebuild_all(
             change = case.read(case.loads(frame.text), case.symbol)
             assert change is not None
             rebuilt.apply(change)
+            held_ns = time.perf_counter_ns() - start
             assert not (case.checksum and change.checksum) or case.checksum(rebuilt) == change.checksum
             bids, asks = (np.array(rows, dtype=np.float64) for rows in rebuilt.top(depth))
             book = OrderBook(case.venue, case.symbol, bids, asks, 1, 1, 1)
-            yield book, (time.perf_counter_ns() - start) / 1000
+            yield book, held_ns / 1000, (time.perf_counter_ns() - start) / 1000
 
 
 def measure(folder: Path, case: Case, depth: int) -> dict[str, dict[str, list[float]]]:
@@ -162,11 +165,12 @@ def measure(folder: Path, case: Case, depth: int) -> dict[str, dict[str, list[fl
                 start = time.perf_counter_ns()
                 loads(frame.text)
                 passes[name].append((time.perf_counter_ns() - start) / 1000)
-        passes["rebuilt"] = []
-        for (_, built, _), (rebuilt, cost) in zip(measured, rebuild_all(case, depth, parsed), strict=True):
+        passes["held"], passes["rebuilt"] = [], []
+        for (_, built, _), (rebuilt, held, cost) in zip(measured, rebuild_all(case, depth, parsed), strict=True):
             assert built is not None
             assert np.array_equal(built.bids, rebuilt.bids), "the contestants disagree"
             assert np.array_equal(built.asks, rebuilt.asks), "the contestants disagree"
+            passes["held"].append(held)
             passes["rebuilt"].append(cost)
         for name, costs in passes.items():
             for (frame, _, _), cost in zip(measured, costs, strict=True):
@@ -186,8 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=RECORDINGS, help="the folder of recordings")
     folder = parser.parse_args().folder
-    names = f"{'json':>10}{'orjson':>10}{'parse':>10}{'rebuilt':>10}"
-    print(f"{'venue':13}{'frame':9}{'levels':>7}{'times':>7}{names}  ratios")
+    print(f"{'venue':13}{'frame':9}{'levels':>7}{'times':>7}{''.join(f'{one:>10}' for one in SHOWN)}  ratios")
     for case in CASES:
         for depth in (50, 400):
             for kind, contestants in measure(folder, case, depth).items():
@@ -199,7 +202,7 @@ def main() -> None:
                 name = f"{case.venue} (2022)" if case.checksum is oracle.okx_checksum else case.venue
                 print(
                     f"{name:13}{kind:9}{depth:7}{len(contestants['parse']):7}"
-                    f"{cost['json']:10.1f}{cost['orjson']:10.1f}{cost['parse']:10.1f}{cost['rebuilt']:10.1f}"
+                    f"{''.join(f'{cost[one]:10.1f}' for one in SHOWN)}"
                     f"  parse/json {verdict(cost['parse'] / cost['json'], limit)}"
                     f"  rebuilt/parse {verdict(cost['rebuilt'] / cost['parse'], faster, at_most=False)}"
                 )

@@ -10,28 +10,31 @@ import re
 
 import msgspec
 
-from feeds.protocol import DeltaFeed, FeedError, Millis, Product, Venue, decode
+from feeds.protocol import DeltaFeed, FeedError, Level, Millis, Product, Venue, decode
 from orderbook import BookBuilder, OrderBook
 
 MOST_WAITING = 3000
 """Changes held while the snapshot is on its way: five minutes of them."""
 
-_Rows = list[tuple[float, float]]
-
 _SYMBOL = re.compile(r"([A-Z0-9]+?)(USDT|USDC|FDUSD|TUSD|USD|EUR|TRY|BRL|JPY|BTC|ETH|BNB)(?:_([0-9]{6}))?")
 
 
-class _Event(msgspec.Struct, gc=False):
-    """Every event of every stream: what `b` and `a` are depends on `e`, so they are read later."""
+class _Head(msgspec.Struct, gc=False):
+    """What says which event of which stream it is."""
 
     e: str = ""
-    E: Millis = 0
     s: str = ""
+
+
+class _Event(_Head, gc=False):
+    """A change; in other events the same letters are other things."""
+
+    E: Millis = 0
     U: int = 0
     u: int = 0
     pu: int | None = None
-    b: msgspec.Raw = msgspec.Raw()
-    a: msgspec.Raw = msgspec.Raw()
+    b: list[Level] | None = None
+    a: list[Level] | None = None
 
 
 class _Refusal(msgspec.Struct, gc=False):
@@ -40,22 +43,27 @@ class _Refusal(msgspec.Struct, gc=False):
 
 
 class _Message(_Event, gc=False):
-    """An event, bare or in the envelope of a combined stream, or a refusal."""
+    """A change, bare or in the envelope of a combined stream, or a refusal."""
 
     stream: str = ""
     data: _Event | None = None
     error: _Refusal | None = None
 
 
+class _OtherMessage(_Head, gc=False):
+    data: _Head | None = None
+    error: msgspec.Raw = msgspec.Raw()
+
+
 class _Snapshot(_Refusal, gc=False):
     lastUpdateId: int | None = None  # noqa: N815 - the venue's spelling
-    bids: _Rows = []
-    asks: _Rows = []
+    bids: list[Level] = []
+    asks: list[Level] = []
 
 
-_MESSAGE = msgspec.json.Decoder(_Message)
+_MESSAGE = msgspec.json.Decoder(_Message, strict=False)
+_OTHER_MESSAGE = msgspec.json.Decoder(_OtherMessage)
 _SNAPSHOT = msgspec.json.Decoder(_Snapshot, strict=False)
-_ROWS = msgspec.json.Decoder(_Rows, strict=False)
 
 
 class BinanceFeed(DeltaFeed):
@@ -83,7 +91,14 @@ class BinanceFeed(DeltaFeed):
         return self._book(self._read_snapshot, body, received_ns, market_ns)
 
     def _read(self, message: str | bytes) -> int | None:
-        frame = decode(_MESSAGE, message)
+        try:
+            frame = _MESSAGE.decode(message)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            other = decode(_OTHER_MESSAGE, message)
+            kind = other.data or other
+            if not bytes(other.error) and (kind.e, kind.s) != ("depthUpdate", self._symbol):
+                return None
+            frame = decode(_MESSAGE, message)  # again, to say what is wrong with it
         if frame.error is not None:
             raise FeedError(f"Binance refused: {frame.error.code} {frame.error.msg}")
         event = frame.data or frame
@@ -138,9 +153,9 @@ class BinanceFeed(DeltaFeed):
         return event.E * 1_000_000
 
     def _apply(self, event: _Event) -> None:
-        bids: _Rows = decode(_ROWS, event.b)
-        asks: _Rows = decode(_ROWS, event.a)
-        self._builder.apply(bids, asks)
+        if event.b is None or event.a is None:
+            raise FeedError(f"the change to u {event.u} lacks a side")
+        self._builder.apply(event.b, event.a)
         self._last = event.u
 
     def _continues_from(self, event: _Event) -> int:

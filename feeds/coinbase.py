@@ -29,8 +29,8 @@ class _Message(msgspec.Struct, gc=False):
 
 class _Update(msgspec.Struct, gc=False):
     side: Literal["bid", "offer"]
-    price_level: float
-    new_quantity: float
+    price: float = msgspec.field(name="price_level")
+    size: float = msgspec.field(name="new_quantity")
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -75,8 +75,8 @@ class CoinbaseFeed(DeltaFeed):
                 changed = True
                 change = self._builder.load if event.type == "snapshot" else self._builder.apply
                 change(
-                    [(update.price_level, update.new_quantity) for update in event.updates if update.side == "bid"],
-                    [(update.price_level, update.new_quantity) for update in event.updates if update.side == "offer"],
+                    [update for update in event.updates if update.side == "bid"],
+                    [update for update in event.updates if update.side == "offer"],
                 )
                 self._loaded = True
         return timestamp_ns(frame.timestamp) if changed else None

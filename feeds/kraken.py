@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from feeds.protocol import DeltaFeed, FeedError, SpotVenue, decode, timestamp_ns
+from feeds.protocol import DeltaFeed, FeedError, Level, SpotVenue, decode, timestamp_ns
 from orderbook import BookBuilder
 
 DEPTHS = (10, 25, 100, 500, 1000)
@@ -36,7 +36,7 @@ class _Message(msgspec.Struct, gc=False):
     error: str = ""
 
 
-class _Level(msgspec.Struct, gc=False):
+class _TextLevel(msgspec.Struct, gc=False):
     """Numbers as they were written: the checksum is of their digits."""
 
     price: msgspec.Raw
@@ -45,8 +45,8 @@ class _Level(msgspec.Struct, gc=False):
 
 class _Change(msgspec.Struct, gc=False):
     symbol: str
-    bids: list[_Level]
-    asks: list[_Level]
+    bids: list[_TextLevel]
+    asks: list[_TextLevel]
     checksum: int
     timestamp: str = ""
 
@@ -136,7 +136,7 @@ class KrakenFeed(DeltaFeed):
                 del written[price]
 
 
-def _rows(levels: list[_Level], written: dict[float, bytes]) -> list[tuple[float, float]]:
+def _rows(levels: list[_TextLevel], written: dict[float, bytes]) -> list[Level]:
     """Levels as numbers; their digits go to `written`. Raises FeedError."""
     rows = []
     for level in levels:
@@ -145,7 +145,7 @@ def _rows(levels: list[_Level], written: dict[float, bytes]) -> list[tuple[float
             price, qty = float(price_text), float(qty_text)
         except ValueError:
             raise FeedError(f"a level of {price_text[:40]!r}, {qty_text[:40]!r}") from None
-        rows.append((price, qty))
+        rows.append(Level(price, qty))
         written[price] = digits(price_text, qty_text)
     return rows
 

@@ -15,20 +15,13 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from feeds.protocol import DeltaFeed, FeedError, Millis, Product, Venue, decode
+from feeds.protocol import DeltaFeed, FeedError, Level, Millis, Product, Venue, decode
 from orderbook import BookBuilder
 
 CHANNELS = {"bbo-tbt": 1, "books5": 5, "books": 400}
 """Levels a side. All three are open to anyone; only `books` sends changes."""
 
 CLOSING_SOON = "64008"
-
-
-class _Row(msgspec.Struct, array_like=True, gc=False):
-    """The two fields of a level that count; a dead one and the number of orders follow them."""
-
-    price: float
-    size: float
 
 
 class _TextRow(msgspec.Struct, array_like=True, gc=False):
@@ -42,15 +35,17 @@ class Contract(NamedTuple):
     value: float
     inverse: bool = False
 
-    def base_sizes(self, rows: list[_Row]) -> list[tuple[float, float]]:
-        """Rows of contracts as (price, base units); an inverse contract buys more base the lower the price."""
+    def to_base(self, levels: list[Level]) -> None:
+        """Turns sizes in contracts into base units; an inverse contract buys more base the lower the price."""
         value = self.value
-        try:
-            if self.inverse:
-                return [(row.price, row.size * value / row.price) for row in rows]
-            return [(row.price, row.size * value) for row in rows]
-        except ZeroDivisionError:
-            raise FeedError("a level at price 0") from None
+        if self.inverse:
+            for level in levels:
+                if not level.price:
+                    raise FeedError("a level at price 0")
+                level.size = level.size * value / level.price
+        elif value != 1.0:
+            for level in levels:
+                level.size *= value
 
 
 SPOT = Contract(1.0)
@@ -74,27 +69,36 @@ class _Arg(msgspec.Struct, gc=False):
     instId: str = ""  # noqa: N815 - the venue's spelling
 
 
-class _Message(msgspec.Struct, gc=False):
-    event: str = ""
-    arg: _Arg | None = None
-    action: Literal["snapshot", "update"] = "snapshot"
-    data: msgspec.Raw = msgspec.Raw()
-    code: str = ""
-    msg: str = ""
-
-
 class _Change(msgspec.Struct, gc=False):
-    asks: list[_Row]
-    bids: list[_Row]
+    asks: list[Level]
+    bids: list[Level]
     ts: Millis
     checksum: int = 0
     seqId: int | None = None  # noqa: N815
     prevSeqId: int | None = None  # noqa: N815
 
 
+class _Head(msgspec.Struct, gc=False):
+    """What any message has, whatever its data are."""
+
+    event: str = ""
+    arg: _Arg | None = None
+    action: Literal["snapshot", "update"] = "snapshot"
+    code: str = ""
+    msg: str = ""
+
+
+class _Message(_Head, gc=False, kw_only=True):
+    data: list[_Change]
+
+
 class _Texts(msgspec.Struct, gc=False):
     asks: list[_TextRow]
     bids: list[_TextRow]
+
+
+class _TextMessage(msgspec.Struct, gc=False):
+    data: list[_Texts]
 
 
 class _InstrumentRow(msgspec.Struct, gc=False):
@@ -110,9 +114,9 @@ class _Instruments(msgspec.Struct, gc=False):
     data: list[_InstrumentRow] = []
 
 
+_HEAD = msgspec.json.Decoder(_Head, strict=False)
 _MESSAGE = msgspec.json.Decoder(_Message, strict=False)
-_CHANGES = msgspec.json.Decoder(list[_Change], strict=False)
-_TEXTS = msgspec.json.Decoder(list[_Texts])
+_TEXTS = msgspec.json.Decoder(_TextMessage)
 _INSTRUMENTS = msgspec.json.Decoder(_Instruments)
 
 
@@ -172,7 +176,11 @@ class OkxFeed(DeltaFeed):
     def _read(self, message: str | bytes) -> int | None:
         if message in ("pong", b"pong"):
             return None
-        frame = decode(_MESSAGE, message)
+        frame: _Head
+        try:
+            frame = _MESSAGE.decode(message)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            frame = decode(_HEAD, message)
         if frame.event:
             self._hear(frame)
             return None
@@ -183,31 +191,33 @@ class OkxFeed(DeltaFeed):
         if not levels or levels < self._levels or (frame.action == "update" and not self._levels):
             return None
         self._levels = levels
-        changes = decode(_CHANGES, frame.data)
-        texts = decode(_TEXTS, frame.data) if any(change.checksum for change in changes) else []
+        # Only the head could be read: no matter for an event or another book, but this is for ours.
+        changes = frame.data if isinstance(frame, _Message) else decode(_MESSAGE, message).data
+        texts = decode(_TEXTS, message).data if any(change.checksum for change in changes) else []
         for change, sent in zip_longest(changes, texts):
             self._apply(change, frame.action == "snapshot")
             if change.checksum:
                 self._check(change.checksum, sent)
         return changes[-1].ts * 1_000_000 if changes else None
 
-    def _hear(self, frame: _Message) -> None:
+    def _hear(self, frame: _Head) -> None:
         if frame.event == "error":
             raise FeedError(f"OKX refused: {frame.code} {frame.msg}")
         if frame.event == "notice" and frame.code == CLOSING_SOON:
             self.closing = True
 
     def _apply(self, change: _Change, snapshot: bool) -> None:
-        bids, asks = self._contract.base_sizes(change.bids), self._contract.base_sizes(change.asks)
+        self._contract.to_base(change.bids)
+        self._contract.to_base(change.asks)
         if snapshot:
-            self._builder.load(bids, asks)
+            self._builder.load(change.bids, change.asks)
             self._texts = ({}, {}) if change.checksum else None
         else:
             if change.prevSeqId != self._seq:
                 raise FeedError(f"gap: prevSeqId {change.prevSeqId} after seqId {self._seq}")
             if change.seqId is None and not change.checksum:
                 raise FeedError("a change with neither a sequence nor a checksum")
-            self._builder.apply(bids, asks)
+            self._builder.apply(change.bids, change.asks)
         # A seqId below prevSeqId is legal: the venue's maintenance starts its count again.
         self._seq = change.seqId
 

@@ -44,6 +44,17 @@ def test_components_sum_to_net_cost(style: Any, side: Side, quantity: float, ste
     )
 
 
+@pytest.mark.parametrize("daily_volume", [None, 1.0])
+@pytest.mark.parametrize("horizon_s", [1.0, 300.0])
+def test_a_schedule_of_one_step_is_the_order_at_once(daily_volume: float | None, horizon_s: float) -> None:
+    """To the last digit, impact and risk included, in a market as thin as you like."""
+    at_once = Order(Side.BUY, 2.0, horizon_s=horizon_s, steps=1, daily_volume=daily_volume)
+    now, scheduled = once(at_once), once(replace(at_once, style="schedule"))
+    for field in ("slippage_bps", "fee_bps", "impact_bps", "net_cost_bps", "timing_risk_bps", "maker_share"):
+        assert getattr(scheduled, field) == getattr(now, field)
+    assert now.impact_bps == 0
+
+
 def test_all_at_once_is_walk_drift_and_fees() -> None:
     """Untrained, "now" costs exactly the walk and the fee of what it executes; a schedule of one step is the same."""
     for side, vwap in ((Side.BUY, 102.0), (Side.SELL, 98.5)):

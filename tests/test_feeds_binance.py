@@ -133,6 +133,7 @@ def test_only_the_symbol_s_own_changes_count() -> None:
         ("btcusdt@bookTicker", '{"u":5,"s":"BTCUSDT","b":"1","B":"1","a":"2","A":"1"}'),
         ("ethusdt@depth@100ms", diff(5, 6, s="ETHUSDT")),
         ("btcusdt@depth20@100ms", diff(5, 6)),
+        ("ethusdt@depth@100ms", diff(5, 6, s="ETHUSDT", b="not ours to read")),
         ("btcusdt@depth20", '{"lastUpdateId":160,"bids":[["1","1"]],"asks":[["2","1"]]}'),
     ]:
         assert feed.parse(f'{{"stream":"{stream}","data":{data}}}', 1) is None
@@ -159,10 +160,18 @@ def test_refusals_are_told_in_the_venue_s_words() -> None:
     feed = VENUES["binance"].make_feed("BTCUSDT")
     with pytest.raises(FeedError, match="Binance refused: 2 Invalid request"):
         feed.parse('{"error":{"code":2,"msg":"Invalid request: unknown variant"},"id":1}', 1)
+    feed = VENUES["binance"].make_feed("BTCUSDT")
+    with pytest.raises(FeedError, match="unreadable"):
+        feed.parse('{"error":"in words alone"}', 1)
 
 
 @pytest.mark.parametrize(
-    "change", [diff(0, 5), diff(9, 5), diff(5, 9, E=0), diff(5, 9, b=None), '{"e":"depthUpdate","s":"BTCUSDT"}']
+    "change",
+    [
+        *(diff(0, 5), diff(9, 5), diff(5, 9, E=0), diff(5, 9, b=None), diff(5, 9, b="1"), diff(5, 9, a=[["1"]])),
+        diff(5, 9).replace('"a": []', '"c": []'),
+        '{"e":"depthUpdate","s":"BTCUSDT"}',
+    ],
 )
 def test_a_change_that_lacks_something_is_refused(change: str) -> None:
     """Numbers that cannot be, or sides that are not there, break the feed before they reach the book."""

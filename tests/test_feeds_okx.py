@@ -185,6 +185,23 @@ def test_the_small_channels_send_whole_books(channel: str) -> None:
     assert after(SNAPSHOT, second) is None, "the deepest channel heard is the one followed"
 
 
+@pytest.mark.parametrize(
+    "arg", [{"channel": "tickers", "instId": SYMBOL}, {"channel": "books", "instId": "ETH-USDT"}, {"channel": "status"}]
+)
+def test_what_is_not_for_this_book_may_look_like_anything(arg: dict[str, str]) -> None:
+    """Data of another channel or symbol pass unread; the same data for this book break it, with the reason."""
+    strange = {"data": [{"askPx": "101", "asks": "many", "ts": "soon"}]}
+    feed = VENUES["okx"].make_feed(SYMBOL)
+    assert feed.parse(SNAPSHOT, 1) is not None
+    assert feed.parse(json.dumps({"arg": arg} | strange), 1) is None
+    assert feed.parse(books("update", [["100", "4"]], [], seqId=11, prevSeqId=10), 1) is not None
+    own = {"arg": {"channel": "books", "instId": SYMBOL}, "action": "update"}
+    with pytest.raises(FeedError, match=r"Expected `array`, got `str` - at `\$.data\[0\].asks`"):
+        feed.parse(json.dumps(own | strange), 1)
+    with pytest.raises(FeedError, match="missing required field `data`"):
+        VENUES["okx"].make_feed(SYMBOL).parse('{"arg":{"channel":"books","instId":"BTC-USDT"}}', 1)
+
+
 def test_words_of_the_venue() -> None:
     """Acknowledgements, pongs and other notices pass, 64008 announces a close, an error is told with its code."""
     feed = VENUES["okx"].make_feed(SYMBOL)

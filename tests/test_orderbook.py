@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from decimal import Decimal, getcontext
 from fractions import Fraction
 from itertools import pairwise
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds import VENUES
+from feeds.protocol import Level
 from orderbook import LARGEST, BookBuilder, BookError, OrderBook, Side, walk
 from tests.dictionary_book import Change, DictionaryBook, records
 
@@ -29,6 +31,10 @@ ladders = st.lists(st.tuples(prices, sizes), min_size=1, max_size=60, unique_by=
 
 def book(bids: Any = BIDS, asks: Any = ASKS) -> OrderBook:
     return OrderBook("okx", "BTC-USDT", np.array(bids, dtype=object), np.array(asks, dtype=object), 1, 2, 3)
+
+
+def rows(*changes: tuple[float, float]) -> list[Level]:
+    return [Level(price, size) for price, size in changes]
 
 
 def exact_walk(rows: list[list[float]], quantity: float) -> tuple[Fraction, Fraction, float, int, Fraction]:
@@ -194,7 +200,7 @@ def test_a_builder_equals_dictionaries(
     for snapshot, bids, asks in messages:
         higher = [(price + 300, size) for price, size in asks]
         rebuilt.apply(Change(snapshot, bids, higher))
-        (builder.load if snapshot else builder.apply)(bids, higher)
+        (builder.load if snapshot else builder.apply)(rows(*bids), rows(*higher))
         for side, expected in zip((builder.bids, builder.asks), rebuilt.top(publish), strict=True):
             assert [tuple(row) for row in side.tolist()] == expected
             assert not side.flags.writeable
@@ -209,10 +215,10 @@ def test_a_builder_equals_dictionaries(
 def test_a_deep_book_is_published_from_the_far_levels_when_the_near_ones_are_gone() -> None:
     """Taking away the best levels one by one uncovers every level there is, in order."""
     builder = BookBuilder(publish=2)
-    builder.load([(float(price), 1.0) for price in range(1, 2001)], [(3000.0, 1.0)])
+    builder.load(rows(*((price, 1.0) for price in range(1, 2001))), rows((3000.0, 1.0)))
     for best in range(2000, 1, -1):
         assert builder.bids[:, 0].tolist() == [best, best - 1]
-        builder.apply([(float(best), 0.0)], [])
+        builder.apply(rows((best, 0.0)), [])
     assert builder.bids.tolist() == [[1.0, 1.0]]
 
 
@@ -223,21 +229,45 @@ def test_a_deep_book_is_published_from_the_far_levels_when_the_near_ones_are_gon
 def test_a_builder_refuses_what_is_no_level(change: tuple[float, float], loaded: int) -> None:
     """No number that could not stand in a book gets into one, near the best price or far from it."""
     builder = BookBuilder(publish=1)
-    builder.load([(1000.0 + row, 1.0) for row in range(loaded)], [])
+    builder.load(rows(*((1000.0 + row, 1.0) for row in range(loaded))), [])
     with pytest.raises(BookError, match="change"):
-        builder.apply([change], [])
+        builder.apply(rows(change), [])
+
+
+@pytest.mark.parametrize("size", [-1.0, math.nan, math.inf, LARGEST])
+@pytest.mark.parametrize("price", [1000.0, 1499.0], ids=["near the best price", "far from it"])
+def test_a_builder_refuses_a_size_that_is_none_for_a_level_it_holds(price: float, size: float) -> None:
+    """A level that is there is not changed to a size no level can have."""
+    builder = BookBuilder(publish=1)
+    builder.load([], rows(*((1000.0 + row, 1.0) for row in range(500))))
+    with pytest.raises(BookError, match=re.escape(f"change to size {size} at price {price}")):
+        builder.apply([], rows((price, size)))
+
+
+@pytest.mark.parametrize("price", [math.inf, -math.inf, math.nan, 0.0, -1.0])
+@pytest.mark.parametrize("loaded", [1, 500])
+def test_a_delete_of_no_level_is_nothing(price: float, loaded: int) -> None:
+    """A delete at a price no level can have changes neither what is held nor what is taken later."""
+    builder = BookBuilder(publish=1)
+    builder.load(
+        rows(*((1000.0 - row, 1.0) for row in range(loaded))), rows(*((2000.0 + row, 1.0) for row in range(loaded)))
+    )
+    builder.apply(rows((price, 0.0)), rows((price, 0.0)))
+    assert len(builder) == 2 * loaded
+    builder.apply(rows((1001.0, 3.0)), rows((1999.0, 4.0)))
+    assert (builder.bids.tolist(), builder.asks.tolist()) == ([[1001.0, 3.0]], [[1999.0, 4.0]])
 
 
 def test_a_built_book_is_checked_where_building_does_not() -> None:
     """Empty and crossed sides are refused in the same words as in any other book."""
     builder = BookBuilder()
-    builder.load([], [(101.0, 1.0)])
+    builder.load([], rows((101.0, 1.0)))
     with pytest.raises(BookError, match="bids are empty"):
         builder.book("okx", "BTC-USDT", 1, 2, 3)
-    builder.load([(101.5, 1.0)], [(101.0, 1.0)])
+    builder.load(rows((101.5, 1.0)), rows((101.0, 1.0)))
     with pytest.raises(BookError, match=r"crossed: bid 101.5 >= ask 101.0"):
         builder.book("okx", "BTC-USDT", 1, 2, 3)
-    builder.load([(100.0, 1.0)], [(101.0, 2.0)])
+    builder.load(rows((100.0, 1.0)), rows((101.0, 2.0)))
     one = builder.book("okx", "BTC-USDT", 1, 2, 3)
     assert (one.venue, one.symbol, one.exchange_ns, one.market_ns, one.received_ns) == ("okx", "BTC-USDT", 1, 2, 3)
     assert OrderBook("okx", "BTC-USDT", one.bids, one.asks, 1, 2, 3).mid == one.mid
@@ -260,4 +290,4 @@ def test_numbers_too_large_to_be_squared_are_refused(wrong: float) -> None:
         OrderBook("x", "y", np.array([[99.0, wrong]]), np.array([[101.0, 1.0]]), 1, 1, 1)
     for change in ((wrong, 1.0), (100.0, wrong)):
         with pytest.raises(BookError, match="below 1e\\+30"):
-            BookBuilder().apply([], [change])
+            BookBuilder().apply([], rows(change))

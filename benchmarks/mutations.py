@@ -1,0 +1,278 @@
+"""Takes one guard after the other out of a copy of the project: `python -m benchmarks.mutations [WORD]`.
+
+With each gone, only the tests that should notice are run. Printed is the first that fails, or MISSED; WORD
+picks the guards it is found in. Takes some minutes.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+PROJECT = Path(__file__).resolve().parents[1]
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis")
+
+
+class Mutation(NamedTuple):
+    """A guard, the one place in a file where it stands, what stands there without it, and who should notice."""
+
+    guard: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTATIONS = [
+    Mutation(
+        "a crossed book is refused",
+        *("orderbook.py", "    if bid >= ask:", "    if False:"),
+        "tests/test_orderbook.py",
+    ),
+    Mutation(
+        "a size of zero or less is refused",
+        *("orderbook.py", "np.minimum.reduce(sizes) > 0 and ", ""),
+        "tests/test_orderbook.py",
+    ),
+    Mutation(
+        "a change to a negative size is refused",
+        *(
+            "orderbook.py",
+            "                    if 0 < size < largest:",
+            "                    if size and size < largest:",
+        ),
+        "tests/test_orderbook.py",
+    ),
+    Mutation(
+        "OKX: each change follows the last",
+        *("feeds/okx.py", "if change.prevSeqId != self._seq:", "if False:"),
+        "tests/test_feeds_okx.py",
+    ),
+    Mutation(
+        "OKX: the checksum where it is sent",
+        *("feeds/okx.py", "if found != expected:", "if False:"),
+        "tests/test_feeds_okx.py",
+    ),
+    Mutation(
+        "Kraken: the checksum",
+        *("feeds/kraken.py", "if found != change.checksum:", "if False:"),
+        "tests/test_feeds_kraken.py",
+    ),
+    Mutation(
+        "Coinbase: one sequence over all channels",
+        *("feeds/coinbase.py", "frame.sequence_num != self._sequence + 1", "False"),
+        "tests/test_feeds_coinbase.py",
+    ),
+    Mutation(
+        "Binance: a snapshot older than the first change is fetched anew",
+        *("feeds/binance.py", "if last < self._continues_from(self._waiting[0]):", "if False:"),
+        "tests/test_feeds_binance.py",
+    ),
+    Mutation(
+        "Binance: what the snapshot has is not applied again",
+        *("feeds/binance.py", "if event.u > last]", "]"),
+        "tests/test_feeds_binance.py",
+    ),
+    Mutation(
+        "a feed that broke stays broken",
+        *(
+            "feeds/protocol.py",
+            "        self._broken = str(error)\n        return FeedError(self._broken)",
+            "        return FeedError(str(error))",
+        ),
+        "tests/test_feeds.py tests/test_feeds_fuzz.py",
+    ),
+    Mutation(
+        "a callback that raises does not end the feed",
+        *("websocket_client.py", "except Exception as error:  # noqa: BLE001", "except ZeroDivisionError as error:  #"),
+        "tests/test_websocket_client.py",
+    ),
+    Mutation(
+        "messages are bounded",
+        *("connection.py", "max_size=MAX_MESSAGE,", "max_size=None,"),
+        "tests/test_websocket_client.py tests/test_hostile.py",
+    ),
+    Mutation(
+        "the replay's clock is the envelope's",
+        *(
+            "replay.py",
+            "self._inner.parse(tick.message, received_ns, self._last_ns)",
+            "self._inner.parse(tick.message, received_ns)",
+        ),
+        "tests/test_replay.py",
+    ),
+    Mutation(
+        "at speed 0 no book is passed over",
+        *("session.py", "conflate=market.speed != 0,", "conflate=True,"),
+        "tests/test_session.py",
+    ),
+    Mutation(
+        "what was recorded can be read before the recorder ends",
+        *("recording.py", " + self._packer.flush(zlib.Z_SYNC_FLUSH)", ""),
+        "tests/test_recording.py",
+    ),
+    Mutation(
+        "a web page gets nothing from the replay server",
+        *("playback.py", "origins=[None],", "origins=None,"),
+        "tests/test_replay.py tests/test_replay_engine.py",
+    ),
+    Mutation(
+        "an order meets the first book after its latency, not the one before",
+        *("labels.py", "np.searchsorted(clock, arrives)\n", "np.searchsorted(clock, arrives) - 1\n"),
+        "tests/test_learning.py",
+    ),
+    Mutation(
+        "a quote that arrives too late takes",
+        *("hindsight.py", "late = quote.sign * (book.taken_by(quote.side).item(0) - quote.price) <= 0", "late = False"),
+        "tests/test_calculations.py tests/test_learning.py tests/test_scorecard.py",
+    ),
+    Mutation(
+        "the model keeps silent where nothing can be known",
+        *("learning.py", "GATE_CAUTION = 2.0", "GATE_CAUTION = 0.0"),
+        "tests/test_learning_quality.py",
+    ),
+    Mutation(
+        "beyond five times the visible book there is no number",
+        *("pricing.py", "if depths > EXTRAPOLATED_DEPTHS:", "if False:"),
+        "tests/test_calculations.py",
+    ),
+    Mutation(
+        "a walk that leaves something unfilled is no walk",
+        *("calculations.py", "walk_bps=None if fill.unfilled else walked_bps,", "walk_bps=walked_bps,"),
+        "tests/test_calculations.py",
+    ),
+    Mutation(
+        "net is the sum of its parts",
+        *("calculations.py", "slippage.bps + fee + impact_bps,", "slippage.bps + fee,"),
+        "tests/test_calculations.py",
+    ),
+    Mutation(
+        "a schedule of one step is the order at once",
+        *("calculations.py", 'order.style == "schedule" and order.steps > 1:', 'order.style == "schedule":'),
+        "tests/test_calculations.py",
+    ),
+    Mutation(
+        "one step of a schedule has no cost of waiting",
+        *("models.py", "    if steps == 1:\n        return 1.0, 0.0\n", ""),
+        "tests/test_almgren_chriss.py",
+    ),
+    Mutation(
+        "time that steps back starts the learning anew",
+        *("calculations.py", "book.market_ns < self._last_ns or ", ""),
+        "tests/test_calculations.py tests/test_learning.py",
+    ),
+    Mutation(
+        "spot fees on a swap are warned of",
+        *(
+            "fee_calculator.py",
+            "if schedule.product == product and schedule.venue == venue:",
+            "if schedule.venue == venue:",
+        ),
+        "tests/test_fee_calculator.py",
+    ),
+    Mutation(
+        "formulas in a CSV are neutralised",
+        *("export_table.py", "_changed(column, neutral) if", "column if"),
+        "tests/test_export_table.py",
+    ),
+    Mutation(
+        "a folder that is a link is not written to",
+        *("export_file.py", "if folder.is_symlink():", "if False:"),
+        "tests/test_export_file.py",
+    ),
+    Mutation(
+        "a link in a file's place is not followed",
+        *("export_file.py", 'path.open("xb")', 'path.open("wb")'),
+        "tests/test_export_file.py",
+    ),
+    Mutation(
+        "a file name is a plain name",
+        *("export_file.py", "if not _STEM.fullmatch(stem):", "if False:"),
+        "tests/test_export_file.py",
+    ),
+    Mutation(
+        "the page is for this machine alone",
+        *(".streamlit/config.toml", 'address = "127.0.0.1"', 'address = "0.0.0.0"'),
+        "tests/test_security.py",
+    ),
+    Mutation(
+        "cross-site requests are refused",
+        *(".streamlit/config.toml", "enableXsrfProtection = true", "enableXsrfProtection = false"),
+        "tests/test_security.py",
+    ),
+    Mutation(
+        "uploads are bounded",
+        *(".streamlit/config.toml", "maxUploadSize = 64", "maxUploadSize = 1000"),
+        "tests/test_security.py",
+    ),
+    Mutation(
+        "a session holds on to no book",
+        *(
+            "session.py",
+            "self.latest = Shown(book, estimate)",
+            'self.latest = Shown(book, estimate); self.__dict__.setdefault("all", []).append(book)',
+        ),
+        "tests/test_soak.py",
+    ),
+    Mutation(
+        "the recorder loses nothing between two flushes",
+        *(
+            "recording.py",
+            "ticks, self._pending, self._pending_size = self._pending, [], 0",
+            "ticks, self._pending, self._pending_size = self._pending[:40], [], 0",
+        ),
+        "tests/test_soak.py",
+    ),
+]
+
+
+def noticed(mutation: Mutation, folder: Path) -> str | None:
+    """The first test that fails with the guard gone; None if all pass. ValueError if it is not where it was."""
+    path = folder / mutation.file
+    whole = path.read_text()
+    if whole.count(mutation.old) != 1:
+        raise ValueError(f"{mutation.file} has {whole.count(mutation.old)} times {mutation.old!r}")
+    path.write_text(whole.replace(mutation.old, mutation.new))
+    try:
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-rfE",
+            "-p",
+            "no:cacheprovider",
+            *mutation.tests.split(),
+        ]
+        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    finally:
+        path.write_text(whole)
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+::\w+)", ran.stdout, re.MULTILINE)
+    if failed is None and ran.returncode:
+        raise ValueError(f"the tests did not run: {ran.stdout[-2000:]}{ran.stderr[-2000:]}")
+    return failed and failed[1]
+
+
+def main() -> None:
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    missed = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "project")
+        shutil.copytree(PROJECT, folder, ignore=LEFT_OUT)
+        print("| guard | broken in | noticed by |\n|---|---|---|")
+        for mutation in MUTATIONS:
+            if word in mutation.guard:
+                test = noticed(mutation, folder)
+                missed += test is None
+                print(f"| {mutation.guard} | {mutation.file} | {test or 'MISSED'} |", flush=True)
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""A long market at ten times its speed, from client to history and recorder: nothing is lost and nothing grows."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import pytest
+
+from calculations import Order
+from feeds import VENUES
+from orderbook import OrderBook, Side
+from replay import Recorder, ReplayEngine, ReplayFeed, Tick, decode, read, simulated
+from session import Market, Session
+from simulated_market import START_NS
+from tests.loopback import census, eventually, leftovers
+from websocket_client import FeedHub
+
+SYMBOL = "BTC-USDT-SWAP"
+MARKET = Market("simulated", SYMBOL)
+SPEED = 10.0
+SAMPLES = 20
+WARM = SAMPLES // 2
+"""The first fits, and what they import, lie before this sample."""
+MOST_BOOKS = 400
+"""The outcome of an estimate is judged on the books of the seconds after it; those wait."""
+GROWTH_OBJECTS = 2000
+GROWTH_BYTES = 24 * 2**20
+
+
+class Sample(NamedTuple):
+    """What the process holds at one moment; the learning thread comes and goes by design."""
+
+    rss_bytes: int
+    objects: int
+    books: int
+    threads: frozenset[str]
+    learning: int
+
+
+def sample() -> Sample:
+    gc.collect()
+    objects = gc.get_objects()
+    names = [thread.name for thread in threading.enumerate()]
+    return Sample(
+        psutil.Process().memory_info().rss,
+        len(objects),
+        sum(isinstance(each, OrderBook) for each in objects),
+        frozenset(names) - {"learning"},
+        names.count("learning"),
+    )
+
+
+def market(seconds: int) -> Iterator[tuple[str, Tick]]:
+    """So many seconds of the simulated market at 10 frames a second, and what becomes of each frame: among
+    the good ones come crossed books, noise, and frames of another symbol."""
+    for number, good in enumerate(islice(simulated(SYMBOL, seed=7, start_ns=START_NS), 10 * seconds)):
+        yield "books", good
+        if number % 37 == 5:
+            yield "refused", good._replace(message=good.message.replace('"asks":[["', '"asks":[["1","1"],["'))
+        if number % 41 == 7:
+            yield "refused", good._replace(message=good.message[: 40 + number % 1000])
+        if number % 11 == 3:
+            yield "ignored", good._replace(message=good.message.replace(SYMBOL, "ETH-USDT-SWAP"))
+
+
+@pytest.mark.parametrize("seconds", [80, pytest.param(6000, marks=pytest.mark.slow)])
+def test_a_long_market_loses_nothing_and_grows_nothing(seconds: int, tmp_path: Path) -> None:
+    """Every frame sent is a book, refused or ignored, as its maker meant it; every book handed on is a row of
+    the history; the recording is what was sent; memory, objects and threads stay as they were after the first
+    half; and when it ends nothing is left. (`-m slow`: ten minutes of it.)"""
+    before = census()
+    meant = Counter(outcome for outcome, _ in market(seconds))
+    sent = sum(meant.values())
+    heard: Counter[str] = Counter()
+    recorder = Recorder("simulated", SYMBOL)
+    recorder.start(tmp_path / "soak.jsonl.gz")
+
+    def note(kind: str, market_ns: int, text: str | bytes, url: str | None) -> None:
+        if kind == "recv":
+            heard[decode(text).kind] += 1
+        recorder.on_served_frame(kind, market_ns, text, url)
+
+    hub = FeedHub()
+    session = Session(hub, Order(Side.BUY, 100_000.0, "quote"))
+    samples = []
+    with ReplayEngine((tick for _, tick in market(seconds)), SPEED) as engine:
+        viewer = hub.attach(
+            (MARKET.venue, SYMBOL),
+            lambda: nullcontext(engine.url),
+            lambda: ReplayFeed(VENUES["simulated"].make_feed(SYMBOL)),
+            lambda _book: None,
+        )
+        viewer.record(note, resync=False)
+        session.connect(MARKET)
+        engine.play()
+        for number in range(1, SAMPLES + 1):
+            eventually(lambda share=number: heard["recv"] >= sent * share // SAMPLES, timeout_s=60)  # type: ignore[misc]
+            samples.append(sample())
+        eventually(lambda: heard["end"])
+        status = viewer.status
+        viewer.detach()
+        session.disconnect()
+    recorder.close()
+
+    assert heard["recv"] == sent
+    assert (status.books, status.refused) == (meant["books"], meant["refused"])
+    assert status.ignored == meant["ignored"] + heard["idle"] + heard["end"]
+    assert status.books + status.refused + status.ignored == status.frames
+    assert (status.callback_errors, status.reconnects) == (0, 0)
+    assert len(session.history) + session.history.dropped == status.books - status.conflated
+    assert session.profiler.latencies()["processing time"].count == status.books - status.conflated
+
+    assert recorder.error is None
+    recording = read(tmp_path / "soak.jsonl.gz")
+    assert next(recording).kind == "meta"
+    for (_, tick), recorded in zip(market(seconds), recording, strict=True):
+        assert recorded == tick
+
+    warm, last = samples[WARM], samples[-1]
+    assert {each.threads for each in samples} == {warm.threads}
+    assert max(each.learning for each in samples) <= 2
+    assert max(each.books for each in samples) < MOST_BOOKS
+    assert last.objects - warm.objects < GROWTH_OBJECTS
+    assert last.rss_bytes - warm.rss_bytes < GROWTH_BYTES
+    eventually(leftovers(before))
