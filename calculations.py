@@ -8,23 +8,20 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self
 
 from calibration import DAY_S, YEAR_S, Parameter, market_parameters
-from features import SECOND_NS, Features, Moment, Observer
+from features import Features, Moment, Observer
 from fee_calculator import FeeTier, fee_bps, schedule
 from hindsight import Hindsight, Realised
 from knowledge import Knowledge, beginner
 from learning import LearnedError, Learner
 from models import AlmgrenChrissModel, Costs
 from orderbook import Fill, OrderBook, Side, walk
-from outcomes import Outcomes
+from outcomes import GAP_NS, Outcomes
 from pricing import Crossing, SlippageSource, one_sided_move_bps
 from scorecard import Scorecard
 
 Unit = Literal["base", "quote", "contracts"]
 Style = Literal["now", "passive", "schedule"]
 MakerSource = Literal["model", "prior"]
-
-GAP_NS = 5 * SECOND_NS
-"""A silence after which nothing seen before says anything of what comes."""
 
 MAX_STEPS = 200
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from features import Moment
+import numpy as np
+
+from features import SECOND_NS, Moment
 from knowledge import Knowledge
-from learning import Block, Learner, Sample
+from ladder import Books, Rows
+from learning import Block, Learner
 from orderbook import OrderBook
+
+GAP_NS = 5 * SECOND_NS
+"""A silence after which nothing seen before says anything of what comes."""
 
 DECISION_NS = 100_000_000
 KEPT_NS = 10_000_000
@@ -34,6 +43,33 @@ def next_fit(samples: int) -> int:
     return (samples // BLOCK + (1 if samples < 1000 else 2)) * BLOCK
 
 
+def until_known_ns(latency_s: float, passive_s: float) -> int:
+    """How long after a decision its outcome is known."""
+    return round(latency_s * 1e9) + round(passive_s * 1e9)
+
+
+class Sample(NamedTuple):
+    """One decision time: what was seen, and what was known, when an order was priced."""
+
+    moment: Moment
+    knowledge: Knowledge
+
+
+def gathered(samples: Sequence[Sample], books: Sequence[OrderBook]) -> Block:
+    """The block of these samples, and of all the books from the first of them to the last outcome."""
+    moments, knowledge = zip(*samples, strict=True)
+    known = [(next(same), 1 + sum(1 for _ in same)) for _, same in groupby(knowledge, key=id)]
+    return Block(columns(moments), known, Books.stacked(books))
+
+
+def columns(moments: Sequence[Moment]) -> Any:
+    """Moments as one Moment of (n,) columns; times stay whole numbers."""
+    market_ns, *rest = zip(*moments, strict=True)
+    made: list[Any] = [np.fromiter(market_ns, np.int64, len(moments))]
+    made += [np.fromiter(column, np.float64, len(moments)) for column in rest]
+    return Moment(*made)
+
+
 class Outcomes:
     """Takes one sample in every 100 ms of market time and hands blocks of them to the learner.
 
@@ -45,7 +81,7 @@ class Outcomes:
     def __init__(self, known: Knowledge, learner: Learner, latency_s: float, passive_s: float) -> None:
         self.known = known
         self.learner = learner
-        self._until_known_ns = round(latency_s * 1e9) + round(passive_s * 1e9)
+        self._until_known_ns = until_known_ns(latency_s, passive_s)
         self._fits: deque[_Fit] = deque()
         self._fitted = self._resolved = known.samples
         self._wanted = next_fit(self._fitted) - self._fitted
@@ -80,7 +116,7 @@ class Outcomes:
         slot = book.market_ns // DECISION_NS
         if slot != self._sampled_slot:
             self._sampled_slot = slot
-            waiting.append(Sample(moment, book, self.known))
+            waiting.append(Sample(moment, self.known))
 
     def _hand_over(self) -> None:
         first = self._seen[0].moment.market_ns
@@ -88,8 +124,9 @@ class Outcomes:
         while books[0].market_ns < first:
             books.popleft()
         before = self._fits[-1] if self._fits else None
-        block = Block(self._seen, list(books))
-        self._fits.append(_Fit(self.learner, block, before, self._resolved + EFFECT))
+        samples, shown = self._seen, list(books)
+        learn = self.learner.learn
+        self._fits.append(_Fit(lambda: learn(gathered(samples, shown)), before, self._resolved + EFFECT))
         self._seen = []
         self._fitted += self._wanted
         self._wanted = next_fit(self._fitted) - self._fitted
@@ -98,17 +135,17 @@ class Outcomes:
 class _Fit:
     """One block being learned, after the one before it."""
 
-    def __init__(self, learner: Learner, block: Block, before: _Fit | None, due: int) -> None:
+    def __init__(self, learn: Callable[[], Knowledge], before: _Fit | None, due: int) -> None:
         self.due = due
         self._outcome: Knowledge | BaseException
-        self._thread = threading.Thread(target=self._run, args=(learner, block, before), name="learning", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(learn, before), name="learning", daemon=True)
         self._thread.start()
 
-    def _run(self, learner: Learner, block: Block, before: _Fit | None) -> None:
+    def _run(self, learn: Callable[[], Knowledge], before: _Fit | None) -> None:
         try:
             if before is not None:
                 before.result()
-            self._outcome = learner.learn(block)
+            self._outcome = learn()
         except BaseException as error:  # noqa: BLE001 - raised on the feed's thread, by result()
             self._outcome = error
 
@@ -117,3 +154,75 @@ class _Fit:
         if isinstance(self._outcome, BaseException):
             raise self._outcome
         return self._outcome
+
+
+class Turn(NamedTuple):
+    """What one fit learns from, as rows of the clock: its samples, and the books from the first of them to the
+    last outcome. from_row: the row from which on it is used; None if the clock ends before."""
+
+    samples: Rows
+    books: Rows
+    from_row: int | None
+
+
+def turns(market_ns: Rows, latency_s: float, passive_s: float, fitted: int = 0) -> list[Turn]:
+    """The fits that Outcomes makes while books of these times (m,) are shown, oldest first.
+
+    market_ns must not step back; a gap of more than 5 s discards what spans it. fitted: how many samples were
+    learned from before.
+    """
+    kept = _first_in_slots(market_ns, KEPT_NS)
+    sampled = _first_in_slots(market_ns, DECISION_NS)
+    known_at = np.searchsorted(market_ns[kept], market_ns[sampled] + until_known_ns(latency_s, passive_s))
+    stretch = np.append(np.cumsum(np.diff(market_ns, prepend=market_ns[:1]) > GAP_NS), -1)
+    known_at = np.append(kept, len(market_ns))[known_at]
+    seen = stretch[known_at] == stretch[sampled]
+    sampled, known_at = sampled[seen], known_at[seen]
+    made: list[Turn] = []
+    due: list[int] = []
+    for start, stop in _runs(stretch[sampled]):
+        at = fitted
+        while start + (wanted := next_fit(fitted) - at) <= stop:
+            rows = sampled[start + fitted - at : start + wanted]
+            shown = kept[np.searchsorted(kept, rows[0]) : np.searchsorted(kept, known_at[start + wanted - 1], "right")]
+            made.append(Turn(rows, shown, None))
+            fitted = next_fit(fitted)
+            due.append(fitted + EFFECT)
+        for turn in (i for i, each in enumerate(made) if each.from_row is None):
+            if start + due[turn] - at <= stop:
+                made[turn] = made[turn]._replace(from_row=int(known_at[start + due[turn] - at - 1]))
+    return made
+
+
+def studied(
+    moments: Any, books: Books, learner: Learner, known: Knowledge, latency_s: float, passive_s: float
+) -> Iterator[tuple[int, Knowledge]]:
+    """What is known while m books are shown, and the row from which on: what Outcomes would come to know.
+
+    moments: a Moment of (m,) columns, of the same m books.
+    """
+    yield 0, known
+    rows, knowledge = [0], [known]
+    for turn in turns(moments.market_ns, latency_s, passive_s, known.samples):
+        place, counts = np.unique(np.searchsorted(rows, turn.samples, side="right") - 1, return_counts=True)
+        groups = [(knowledge[i], count) for i, count in zip(place.tolist(), counts.tolist(), strict=True)]
+        now = Moment(*(column[turn.samples] for column in moments))
+        knowledge.append(learner.learn(Block(now, groups, books.some(turn.books))))
+        rows.append(len(moments.market_ns) if turn.from_row is None else turn.from_row)
+        if turn.from_row is not None:
+            yield turn.from_row, knowledge[-1]
+
+
+def _first_in_slots(market_ns: Rows, length_ns: int) -> Rows:
+    """The rows that are the first in their slot of time.
+
+    >>> _first_in_slots(np.array([3, 4, 10, 19, 35]), 10).tolist()
+    [0, 2, 4]
+    """
+    return np.flatnonzero(np.diff(market_ns // length_ns, prepend=-1))
+
+
+def _runs(values: Rows) -> Iterator[tuple[int, int]]:
+    """Where stretches of equal values start and stop."""
+    starts = np.flatnonzero(np.diff(values, prepend=-1)).tolist()
+    yield from zip(starts, [*starts[1:], len(values)], strict=True)

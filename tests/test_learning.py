@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,16 +20,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import learning
-import outcomes
 from calculations import Estimate, Order, TradingCalculator
 from estimators import SlippageModel
 from features import Observer, flow_increment
 from hindsight import Hindsight
 from knowledge import STRATA, Knowledge, beginner
 from labels import Labels
-from ladder import Ladder
-from learning import Block, Learner, Sample
+from ladder import Books, Ladder
+from learning import Block, Learner
 from orderbook import OrderBook, Side, walk
+from outcomes import GAP_NS, Outcomes, Sample, columns, gathered, studied
 from pricing import Crossing
 from tests.made_markets import START_NS, STEP_NS, book, gaussian, known_now, queues
 
@@ -48,18 +51,15 @@ def ragged(count: int, seed: int, deepest: int = 30, tick: float = 0.5) -> list[
     return made
 
 
-def columns(moments: list[Any]) -> Any:
-    return learning._columns([Sample(moment, None, None) for moment in moments])  # type: ignore[arg-type]
-
-
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10_000), st.floats(1e-3, 2.0))
-def test_many_books_are_walked_as_one_is(seed: int, slope: float) -> None:
+@given(st.integers(0, 10_000), st.floats(1e-3, 2.0), st.sampled_from([0.0, 2.0, 6.0]))
+def test_many_books_are_walked_as_one_is(seed: int, slope: float, largest: float) -> None:
     """In books of any depth and beyond their end, the ladder's excess is the scalar walk's; so is what is offered."""
     books = ragged(5, seed)
-    ladder = Ladder(books)
-    quantity = np.exp(np.random.default_rng(seed).uniform(-5, 6, (2, 5, 4)))
-    many = ladder.excess(np.arange(5), quantity, np.full((5, 1), slope))
+    stacked = Books.stacked(books)
+    quantity = np.exp(np.random.default_rng(seed).uniform(-5, largest, (2, 5, 4)))
+    ladder = Ladder(stacked, np.arange(5), quantity.max())
+    many = ladder.excess(np.arange(5), quantity.transpose(2, 0, 1), np.full(5, slope))
     for side, each in enumerate(Side):
         for row, one in enumerate(books):
             moment = Observer().observe(one)
@@ -67,10 +67,10 @@ def test_many_books_are_walked_as_one_is(seed: int, slope: float) -> None:
             crossing = Crossing(known, moment, each, 2.0)
             for column in range(4):
                 fill = walk(one.taken_by(each), quantity[side, row, column])
-                assert many[side, row, column] == pytest.approx(crossing.excess(fill), rel=1e-9, abs=1e-9)
+                assert many[column, side, row] == pytest.approx(crossing.excess(fill), rel=1e-9, abs=1e-9)
             price = one.taken_by(each)[0, 0] + each.value
             reached = each.value * (one.taken_by(each)[:, 0] - price) <= 0
-            offered = ladder.offered(np.array([side]), np.array([row]), np.array([price]))
+            offered = stacked.offered(side, np.array([row]), np.array([price]))
             assert offered.item() == pytest.approx(one.taken_by(each)[reached, 1].sum())
 
 
@@ -88,26 +88,25 @@ def test_the_block_sees_what_the_estimate_saw() -> None:
     observer, model = Observer(), _Seen()
     moments = [observer.observe(each) for each in books]
     known = replace(beginner(moments[0], 0.1, 0.5), slippage=model, gate=0.5)
-    samples = [Sample(moment, each, known) for moment, each in zip(moments[:30], books, strict=False)]
-    Learner(0.1, 0.5).learn(Block(samples, books))
-    rows = model.rows.reshape(2, 30, STRATA, 8)
+    Learner(0.1, 0.5).learn(gathered([Sample(moment, known) for moment in moments[:30]], books))
+    rows = model.rows.reshape(STRATA, 2, 30, 8)
     for side, each in enumerate(Side):
-        for row, sample in enumerate(samples):
+        for row, moment in enumerate(moments[:30]):
             for column in range(STRATA):
-                quantity = math.exp(rows[side, row, column, 6]) * known.depth_10
-                crossing = Crossing(known, sample.moment, each, 0.5)
-                features = crossing.features(walk(sample.book.taken_by(each), quantity))
-                assert rows[side, row, column] == pytest.approx(features.slippage_columns(), rel=1e-6, abs=1e-6)
+                quantity = math.exp(rows[column, side, row, 6]) * known.depth_10
+                crossing = Crossing(known, moment, each, 0.5)
+                features = crossing.features(walk(books[row].taken_by(each), quantity))
+                assert rows[column, side, row] == pytest.approx(features.slippage_columns(), rel=1e-6, abs=1e-6)
 
 
 def test_sizes_learned_from_are_log_uniform() -> None:
     """Every size class between a fiftieth and twice the usual depth gets one size a side, anywhere in it, whatever
     the book shows."""
-    places = np.arange(5000)[:, None] * learning._ROOTS % 1.0
-    assert places.shape == (2, 5000, STRATA)
-    for column in places.transpose(0, 2, 1).reshape(-1, 5000):
+    places = np.arange(5000) * learning._ROOTS % 1.0
+    assert places.shape == (STRATA, 2, 5000)
+    for column in places.reshape(-1, 5000):
         assert np.histogram(column, 10, (0, 1))[0] == pytest.approx(np.full(10, 500), abs=15)
-    assert abs(np.corrcoef(places.transpose(0, 2, 1).reshape(-1, 5000)) - np.eye(12)).max() < 0.1
+    assert abs(np.corrcoef(places.reshape(-1, 5000)) - np.eye(12)).max() < 0.1
 
 
 def brute_force(
@@ -137,7 +136,7 @@ def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) ->
     latency_ns, passive_ns = latency_ms * 1_000_000, passive_ms * 1_000_000
     count = sum(each.market_ns + latency_ns + passive_ns <= books[-1].market_ns for each in books)
     moments = [Observer().observe(each) for each in books]
-    labels = Labels(columns(moments[:count]), books, latency_ms / 1e3, passive_ms / 1e3)
+    labels = Labels(columns(moments[:count]), Books.stacked(books), latency_ms / 1e3, passive_ms / 1e3)
     offered = dict(zip(zip(*np.nonzero(labels.crossed), strict=True), labels.offered(), strict=True))
     for side, each in enumerate(Side):
         hindsight, realised = Hindsight(), {}
@@ -205,6 +204,53 @@ def test_the_same_frames_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) 
     assert first[-1][0] is not None
 
 
+def live(books: list[OrderBook], latency_s: float, passive_s: float) -> list[tuple[int, Knowledge]]:
+    observer, found = Observer(), list[tuple[int, Knowledge]]()
+    moments = [observer.observe(each) for each in books]
+    waiting = Outcomes(beginner(moments[0], latency_s, passive_s), Learner(latency_s, passive_s), latency_s, passive_s)
+    for row, (each, moment) in enumerate(zip(books, moments, strict=True)):
+        if row and each.market_ns - books[row - 1].market_ns > GAP_NS:
+            waiting.discard()
+        waiting.add(each, moment)
+        if not found or waiting.known is not found[-1][1]:
+            found.append((row, waiting.known))
+    return found
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([(0.0, 0.1), (0.1, 0.5), (0.3, 2.0)]))
+def test_over_whole_arrays_the_same_is_learned_at_the_same_books(seed: int, times: tuple[float, float]) -> None:
+    """On any clock, with gaps, books faster than 10 ms and of any depth, and from one array of all levels: what is
+    known, and from which book on, is what book by book comes out."""
+    rng = np.random.default_rng(seed)
+    step_ms = rng.choice(
+        [0, 1, 4, 9, 30, 100, 101, 250, 6000], 900, p=[0.05, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.045, 0.005]
+    )
+    clock = START_NS + np.cumsum(step_ms) * 1_000_000
+    books = [replace(each, market_ns=int(ns)) for each, ns in zip(ragged(900, seed), clock, strict=True)]
+    observer = Observer()
+    moments = [observer.observe(each) for each in books]
+    stacked = Books.stacked(books)
+    sides = (stacked.levels(side, np.arange(900), 1000) for side in (0, 1))
+    levels = np.zeros((2, 900, 30, 2))
+    for side, found in enumerate(sides):
+        levels[side, :, : found.shape[1]] = found
+        levels[side, :, found.shape[1] :, 0] = found[:, -1:, 0]
+    whole = Books.of(clock, levels)
+    wanted = live(books, *times)
+    for shown in (stacked, whole):
+        found = list(studied(columns(moments), shown, Learner(*times), beginner(moments[0], *times), *times))
+        assert [(row, known.samples) for row, known in found] == [(row, known.samples) for row, known in wanted]
+        for (_, one), (_, other) in zip(found, wanted, strict=True):
+            assert (one.gate, one.band, one.fill_gate, one.crossed_share) == (
+                other.gate,
+                other.band,
+                other.fill_gate,
+                other.crossed_share,
+            )
+            assert one.scorecard == other.scorecard
+
+
 def test_a_gap_discards_what_spans_it_and_nothing_else() -> None:
     """After more than 5 s of silence, waiting samples are forgotten, what was learned stays, and learning goes on."""
     calculator = TradingCalculator(Order(Side.BUY, 1.0))
@@ -249,7 +295,7 @@ def test_an_error_in_a_fit_surfaces_once_and_learning_starts_anew(monkeypatch: p
     learn = Learner.learn
 
     def fails(self: Learner, block: Block) -> Knowledge:
-        if len(block.samples) == 40:
+        if len(block.now.mid) == 40:
             raise ArithmeticError("made to fail")
         return learn(self, block)
 
@@ -289,6 +335,17 @@ def test_memory_is_bounded() -> None:
     assert len(calculator.realised()) < 6000
 
 
+def test_what_fits_need_can_be_imported_beforehand() -> None:
+    """warm_up loads scikit-learn in a fresh process, where importing the models alone does not, and leaves no mark on
+    the models."""
+    script = "import sys, learning, estimators; print('sklearn' in sys.modules); estimators.warm_up()"
+    script += "; print('sklearn.linear_model' in sys.modules)"
+    command, folder = [sys.executable, "-c", script], Path(__file__).resolve().parents[1]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, cwd=folder)
+    assert said.stdout.split() == ["False", "True"]
+    assert SlippageModel().predict_one([1.0]) == 0.0
+
+
 def test_no_thread_is_left() -> None:
     """The learning thread ends by itself once its block is learned."""
     estimates(TradingCalculator(Order(Side.BUY, 1.0)), queues(400, 1))
@@ -303,7 +360,7 @@ def test_learning_on_the_feed_thread_is_cheap() -> None:
     market = list(queues(1500, 1))
     observer = Observer()
     moments = [observer.observe(each) for each in market]
-    waiting = outcomes.Outcomes(beginner(moments[0], 0.1, 2.0), Learner(0.1, 2.0), 0.1, 2.0)
+    waiting = Outcomes(beginner(moments[0], 0.1, 2.0), Learner(0.1, 2.0), 0.1, 2.0)
     began = time.thread_time()
     for each, moment in zip(market, moments, strict=True):
         waiting.add(each, moment)

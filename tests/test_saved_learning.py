@@ -14,8 +14,9 @@ import pytest
 from calculations import Order, TradingCalculator
 from features import Observer
 from knowledge import beginner
-from learning import Block, LearnedError, Learner, Sample
+from learning import LearnedError, Learner
 from orderbook import Side
+from outcomes import Sample, gathered
 from tests.made_markets import known_now, queues
 
 
@@ -53,9 +54,8 @@ def test_a_resumed_learner_goes_on_as_one_that_never_stopped() -> None:
     known = beginner(moments[0], 0.1, 0.5)
     never = Learner(0.1, 0.5)
     for start in (0, 100, 200):
-        block = Block(
-            [Sample(moments[i], books[i], known) for i in range(start, start + 100)], books[start : start + 120]
-        )
+        samples = [Sample(moment, known) for moment in moments[start : start + 100]]
+        block = gathered(samples, books[start : start + 120])
         if start == 200:
             stopped, _ = Learner.resumed(json.loads(json.dumps(never.state())))
             again = stopped.learn(block)
