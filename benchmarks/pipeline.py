@@ -124,9 +124,10 @@ def recorded(folder: Path) -> list[tuple[int, str]]:
 
 
 def wait_for_fits() -> None:
-    for thread in threading.enumerate():
-        if thread.name == "learning":
-            thread.join()
+    if threading.active_count() > 1:
+        for thread in threading.enumerate():
+            if thread.name == "learning":
+                thread.join()
 
 
 def timed(work: Any, *arguments: Any) -> float:
