@@ -1,8 +1,9 @@
-"""A fast stream from another process through client and calculator: `python -m benchmarks.stream [--seconds 60]`.
+"""A fast stream from another process to the published estimates: `python -m benchmarks.stream [--seconds 60]`.
 
 Another process of this machine sends frames of 50 levels over loopback at a steady rate, each with the time
-at which it was sent. Printed is how long it took from there to the finished estimate, on the same clock: with
-and without a refit of the models under way, together with what was skipped and how much ever waited.
+at which it was sent; a viewer reads what a page shows, five times a second. Printed is how long it took from
+there to the finished estimate, on the same clock: with and without a refit of the models under way, together
+with what was skipped and how much ever waited.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calculations import Order, TradingCalculator
+from estimators import warm_up
+from export_manager import ExportManager, to_row
 from feeds import VENUES
 from orderbook import OrderBook, Side
+from profiling import SystemProfiler
 from simulated_market import frames
 from tests.loopback import frame, shake_hands
 from websocket_client import Status, WebSocketClient
@@ -33,6 +37,7 @@ SYMBOL = "BTC-USDT-SWAP"
 DIFFERENT = 2000
 P99_PROMISED_MS = 10.0
 REFIT_PROMISED = 2.0
+VIEW_EVERY_S, SHOWN_ROWS = 0.2, 600
 
 
 class Measured(NamedTuple):
@@ -84,6 +89,7 @@ def send(rate: int, seconds: float, levels: int) -> None:
 def measure(rate: int, seconds: float, levels: int) -> tuple[Measured, Status, float]:
     """Every priced book's times, the client's last status, and how many ms the sender was late at most."""
     calculator = TradingCalculator(Order(Side.BUY, 5.0), VENUES["simulated"].contract_size(SYMBOL))
+    profiler, history = SystemProfiler(), ExportManager()
     rows = array("q")  # no objects for the collector to look through
     wall_ns = time.time_ns() - time.perf_counter_ns()
     done = threading.Event()
@@ -91,10 +97,21 @@ def measure(rate: int, seconds: float, levels: int) -> tuple[Measured, Status, f
 
     def price(book: OrderBook) -> None:
         refit = _refit()
-        calculator.estimate(book)
+        estimate = calculator.estimate(book)
         rows.extend((book.exchange_ns, wall_ns + book.received_ns, time.time_ns(), refit or _refit()))
+        profiler.record(estimate.stamps)
+        history.append(estimate)
+        history.realise(calculator.realised())
         if client.status.frames == count:
             done.set()
+
+    def view() -> None:
+        while not done.wait(VIEW_EVERY_S):
+            began = time.perf_counter_ns()
+            if history.latest is not None:
+                to_row(history.latest), history.frame(SHOWN_ROWS), calculator.scorecard(), calculator.recent()
+                profiler.latencies(), profiler.system()
+                profiler.shown(history.latest.stamps.received_ns, (time.perf_counter_ns() - began) / 1e6)
 
     options = ["--send", "--rate", str(rate), "--seconds", str(seconds), "--levels", str(levels)]
     command = [sys.executable, "-m", "benchmarks.stream", *options]
@@ -102,13 +119,16 @@ def measure(rate: int, seconds: float, levels: int) -> tuple[Measured, Status, f
         assert sender.stdout is not None
         url = f"ws://127.0.0.1:{int(sender.stdout.readline())}/"
         client = WebSocketClient(url, lambda: VENUES["simulated"].make_feed(SYMBOL), price)
+        warm_up()
         gc.collect()
         gc.freeze()  # as the application does
+        threading.Thread(target=view, name="viewer", daemon=True).start()
         client.start()
         done.wait(seconds * 2 + 30)
         status = client.status
         late_ms = float(sender.stdout.readline()) if done.is_set() else float("nan")
         client.stop()
+        done.set()  # ends the viewer, whatever happened
         sender.terminate()
     sent, received, priced, refit = np.array(rows).reshape(-1, 4).T
     return Measured(sent, received, priced, refit.astype(bool)), status, late_ms

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from calculations import Estimate, Order, OrderError, TradingCalculator
 from fee_calculator import FeeTier, fee_bps
+from hindsight import Realised
 from models import AlmgrenChrissModel
 from orderbook import OrderBook, Side
 from pricing import one_sided_move_bps
@@ -243,6 +244,49 @@ def test_rebinding_the_order_keeps_what_was_learned() -> None:
     calculator.order = replace(calculator.order, latency_s=0.5)
     calculator.estimate(next(market))
     assert known_now(calculator) == 0
+
+
+def test_what_is_kept_between_books_is_what_would_be_worked_out_anew() -> None:
+    """Whether order, mid and knowledge change or not, an estimate is that of a calculator that keeps nothing."""
+    orders = [
+        Order(Side.BUY, 3.0),
+        Order(Side.SELL, 2.0, style="passive"),
+        Order(Side.BUY, 300.0, "quote", style="schedule", daily_volume=1e4),
+    ]
+    keeps, anew = TradingCalculator(orders[0]), TradingCalculator(orders[0])
+    kept = 0
+    for row, each in enumerate(queues(500, 3)):
+        keeps.order = anew.order = orders[row // 7 % len(orders)]
+        anew._terms = None
+        before = keeps._terms
+        estimate = keeps.estimate(each)
+        assert estimate._replace(stamps=None) == anew.estimate(each)._replace(stamps=None)
+        kept += keeps._terms is before
+    assert 50 < kept < 450
+    assert known_now(keeps) > 0
+
+
+def test_an_estimate_is_frozen_and_can_be_replaced() -> None:
+    """No field can be changed in place; dataclasses.replace makes another one."""
+    estimate = once(Order(Side.BUY, 1.0))
+    with pytest.raises(AttributeError):
+        estimate.mid = 1.0  # type: ignore[misc]
+    assert replace(estimate, mid=1.0).mid == 1.0
+    assert replace(estimate, mid=estimate.mid) == estimate
+
+
+def test_outcomes_do_not_depend_on_when_they_are_read() -> None:
+    """Read after every book, after some or never until the end, the same became of the same estimates."""
+    read: list[list[Realised]] = []
+    for every in (1, 3, 10**9):
+        calculator, outcomes = TradingCalculator(Order(Side.BUY, 3.0, style="passive")), []
+        for row, each in enumerate(queues(300, 3)):
+            calculator.estimate(each)
+            if row % every == 0:
+                outcomes += calculator.realised()
+        read.append(outcomes + calculator.realised())
+    assert read[0] == read[1] == read[2]
+    assert len(read[0]) > 200
 
 
 def test_realised_costs_are_the_later_books_own() -> None:
