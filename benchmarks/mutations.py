@@ -31,12 +31,12 @@ class Mutation(NamedTuple):
 MUTATIONS = [
     Mutation(
         "a crossed book is refused",
-        *("orderbook.py", "    if bid >= ask:", "    if False:"),
+        *("orderbook.py", "if self.bids.item(0) >= self.asks.item(0):", "if False:"),
         "tests/test_orderbook.py",
     ),
     Mutation(
         "a size of zero or less is refused",
-        *("orderbook.py", "np.minimum.reduce(sizes) > 0 and ", ""),
+        *("orderbook.py", "            and np.minimum.reduce(levels, axis=None) > 0\n", ""),
         "tests/test_orderbook.py",
     ),
     Mutation(
@@ -143,7 +143,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a walk that leaves something unfilled is no walk",
-        *("calculations.py", "walk_bps=None if fill.unfilled else walked_bps,", "walk_bps=walked_bps,"),
+        *("calculations.py", "            None if fill.unfilled else walked_bps,", "            walked_bps,"),
         "tests/test_calculations.py",
     ),
     Mutation(
