@@ -71,6 +71,12 @@ class Playback:
         with contextlib.suppress(RuntimeError):  # a loop that has closed has no listener
             self._loop.call_soon_threadsafe(self._look_again, steps)
 
+    def restart(self) -> None:
+        """Begins the run again, if that can be done."""
+        if self._open_ticks is not None:
+            self._again, self.target = True, 0
+            self.change()
+
     def _look_again(self, steps: int = 0) -> None:
         self.steps += steps
         self._anchor = None
@@ -114,7 +120,7 @@ class Playback:
         if self._ahead is None:
             try:
                 self._ahead = next(self._ticks, None)
-            except RecordingError as error:
+            except (RecordingError, OSError) as error:
                 self.error = str(error)
         return self._ahead
 
@@ -149,14 +155,15 @@ class Playback:
             await self._say(connection, encode(Tick("idle", None)))
 
     async def _jump(self, connection: ServerConnection, target: int) -> None:
-        """Takes the listener's feed to the first tick at or after target, unless another target is set."""
+        """Takes the listener's feed to the first tick at or after target, unless another target is set.
+        0 is the very beginning, which a recording without times has too."""
         batch: list[bytes] = []
         size = 0
         if self._open_ticks and (self._again or (self.position is not None and target <= self.position)):
             self._ticks, self._ahead, self.position, self._again = self._open_ticks(), None, None, False
             batch.append(encode(Tick("connect", None)))
         self.ended, self.error, self.steps = False, "", 0
-        while (tick := self._next()) and (tick.market_ns is None or tick.market_ns < target):
+        while target and (tick := self._next()) and (tick.market_ns is None or tick.market_ns < target):
             self._passed(tick)
             batch.append(encode(tick))
             size += len(batch[-1])
@@ -280,8 +287,10 @@ class ReplayEngine:
     """A recording on a loopback address, with the buttons of a player; paused until play() or step().
 
     Reads a file through first, so that a broken one raises RecordingError here (OSError if it cannot be
-    read), and max_bytes bounds what it may unpack to. An endless run of ticks has every button but seek.
-    All methods may be called from any thread. A connection that comes after another goes on where that was.
+    read), and max_bytes bounds what it may unpack to. With survey=False only its first line is looked at:
+    span, frames and note stay unknown, and what is broken further on is told to the listener at the end.
+    An endless run of ticks has every button but seek. All methods may be called from any thread. A
+    connection that comes after another goes on where that was.
     """
 
     def __init__(
@@ -289,14 +298,21 @@ class ReplayEngine:
         path_or_ticks: str | os.PathLike[str] | Iterable[Tick],
         speed: float = 1.0,
         max_bytes: int | None = None,
+        *,
+        survey: bool = True,
     ) -> None:
         self.span: tuple[int, int] | None = None
         """market_ns of the earliest and the latest line; None where no line has a time."""
         self.frames = 0
         self.note = ""
+        self._seekable = isinstance(path_or_ticks, str | os.PathLike)
         if isinstance(path_or_ticks, str | os.PathLike):
             open_ticks = partial(read, path_or_ticks, max_bytes)
-            self._survey(open_ticks())
+            if survey:
+                self._survey(open_ticks())
+                self._seekable = self.span is not None
+            else:
+                next(open_ticks())
             self._playback = Playback(open_ticks(), open_ticks, speed, playing=False)
         else:
             self._playback = Playback(iter(path_or_ticks), None, speed, playing=False)
@@ -328,6 +344,11 @@ class ReplayEngine:
         return self._playback.position
 
     @property
+    def going_to(self) -> int | None:
+        """market_ns of the place that a jump is on its way to; None if there is none."""
+        return self._playback.target
+
+    @property
     def speed(self) -> float:
         """Times the recorder's clock; 0 is as fast as it is taken."""
         return self._playback.speed
@@ -338,7 +359,10 @@ class ReplayEngine:
         self._playback.change()
 
     def play(self) -> None:
+        """Goes on; from the beginning again, once the recording has ended."""
         self._playback.playing = True
+        if self._playback.ended:
+            self._playback.restart()
         self._playback.change()
 
     def pause(self) -> None:
@@ -353,10 +377,15 @@ class ReplayEngine:
     def seek(self, market_ns: int) -> None:
         """Goes to the first line at or after that time; if paused, that line is shown. Raises ValueError
         for a recording without times."""
-        if self.span is None:
+        if not self._seekable:
             raise ValueError("this recording has no times to go to")
         self._playback.target = market_ns
         self._playback.change()
+
+    def go_on_from(self, before: ReplayEngine) -> None:
+        """Takes over the place, the speed and the state of another player of the same recording, before anyone listens."""
+        mine, other = self._playback, before._playback
+        mine.speed, mine.playing, mine.position, mine.target = other.speed, other.playing, other.position, other.target
 
     def close(self) -> None:
         """Ends the server; only signals."""
