@@ -32,6 +32,7 @@ LONGEST_WAIT_S = 30.0
 LATE_S = 1.0
 """Who falls further behind than this goes on from here instead of catching up."""
 _CLOSE_S = 0.3
+_MOMENT_S = 0.002
 _BATCH = 256 * 1024
 _SHOWN = frozenset({"recv", "http", "book"})
 
@@ -40,11 +41,17 @@ class Playback:
     """One way through a run of ticks: where it is, how fast it goes, and what the listener still has to get.
 
     Belongs to the server's loop; only `change` may be called from elsewhere. The newest connection is the
-    listener, and an older one ends. open_ticks begins the run again; None if that cannot be done.
+    listener, and an older one ends. open_ticks begins the run again; None if that cannot be done. ahead is
+    how many messages may be on their way to a listener that counts what it has `handled`.
     """
 
     def __init__(
-        self, ticks: Iterator[Tick], open_ticks: Callable[[], Iterator[Tick]] | None, speed: float, playing: bool
+        self,
+        ticks: Iterator[Tick],
+        open_ticks: Callable[[], Iterator[Tick]] | None,
+        speed: float,
+        playing: bool,
+        ahead: int | None = None,
     ) -> None:
         self._ticks = ticks
         self._open_ticks = open_ticks
@@ -55,6 +62,10 @@ class Playback:
         self._again = False  # the next jump starts at the beginning
         self._anchor: tuple[float, int] | None = None  # when the last line was due, and its market_ns
         self._said = 0.0
+        self._most_ahead = math.inf if ahead is None else ahead
+        self._sent = 0  # frames, and messages of several lines
+        self.handled = 0
+        """How many of those sent the listener has handled; written by the listener alone."""
         self.speed = checked_speed(speed)
         self.playing = playing
         self.steps = 0
@@ -94,7 +105,8 @@ class Playback:
                 self.target = self.position + 1
         self.ended = False
         self._said = monotonic()
-        sent = 0
+        self._sent = self.handled
+        turns = 0
         while self._listener is connection:
             if self.target is not None:
                 await self._jump(connection, self.target)
@@ -107,12 +119,15 @@ class Playback:
             if tick is None or wait_s > 0:
                 await self._rest(connection, wait_s)
                 continue
+            if not await self._heard(connection):
+                continue
             self._passed(tick)
-            if tick.kind in _SHOWN and self.steps:
-                self.steps -= 1
+            if tick.kind in _SHOWN:
+                self.steps = max(0, self.steps - 1)
+                self._sent += 1
             await self._say(connection, encode(tick))
-            sent += 1
-            if sent % 64 == 0:
+            turns += 1
+            if turns % 64 == 0:
                 await asyncio.sleep(0)
 
     def _next(self) -> Tick | None:
@@ -145,6 +160,16 @@ class Playback:
         self._anchor = (due if now - due < LATE_S else now, tick.market_ns)
         return 0.0
 
+    async def _heard(self, connection: ServerConnection) -> bool:
+        """Whether the listener has handled enough of what it was sent; if not, it had a moment more."""
+        if self._sent - self.handled < self._most_ahead:
+            return True
+        await asyncio.sleep(_MOMENT_S)
+        if monotonic() - self._said >= IDLE_S:
+            await self._say(connection, encode(Tick("idle", None)))
+            return True
+        return False
+
     async def _rest(self, connection: ServerConnection, wait_s: float) -> None:
         """Waits so long, or until something changes; says that the line is alive."""
         self._changed.clear()
@@ -168,18 +193,24 @@ class Playback:
             batch.append(encode(tick))
             size += len(batch[-1])
             if size > _BATCH:
-                await self._say(connection, b"\n".join(batch) + b"\n")
+                await self._say_several(connection, batch)
                 batch, size = [], 0
                 await asyncio.sleep(0)
+                while not await self._heard(connection):
+                    pass
                 if self.target != target or self._listener is not connection:
                     return
         if batch:
-            await self._say(connection, b"\n".join(batch) + b"\n")
+            await self._say_several(connection, batch)
         if self.target == target:
             self.target = None
         self._anchor = None
         if not self.playing:
             self.steps = 1
+
+    async def _say_several(self, connection: ServerConnection, lines: list[bytes]) -> None:
+        self._sent += 1
+        await self._say(connection, b"\n".join(lines) + b"\n")
 
     async def _say(self, connection: ServerConnection, line: bytes) -> None:
         await connection.send(line, text=True)
@@ -289,6 +320,7 @@ class ReplayEngine:
     Reads a file through first, so that a broken one raises RecordingError here (OSError if it cannot be
     read), and max_bytes bounds what it may unpack to. With survey=False only its first line is looked at:
     span, frames and note stay unknown, and what is broken further on is told to the listener at the end.
+    ahead is how many messages may be on their way to a listener that tells of every one it has `handled`.
     An endless run of ticks has every button but seek. All methods may be called from any thread. A
     connection that comes after another goes on where that was.
     """
@@ -300,6 +332,7 @@ class ReplayEngine:
         max_bytes: int | None = None,
         *,
         survey: bool = True,
+        ahead: int | None = None,
     ) -> None:
         self.span: tuple[int, int] | None = None
         """market_ns of the earliest and the latest line; None where no line has a time."""
@@ -313,9 +346,9 @@ class ReplayEngine:
                 self._seekable = self.span is not None
             else:
                 next(open_ticks())
-            self._playback = Playback(open_ticks(), open_ticks, speed, playing=False)
+            self._playback = Playback(open_ticks(), open_ticks, speed, False, ahead)
         else:
-            self._playback = Playback(iter(path_or_ticks), None, speed, playing=False)
+            self._playback = Playback(iter(path_or_ticks), None, speed, False, ahead)
         self._server = Server(self._playback.play)
         self.url = self._server.start()
 
@@ -382,8 +415,12 @@ class ReplayEngine:
         self._playback.target = market_ns
         self._playback.change()
 
+    def handled(self) -> None:
+        """The listener has handled a frame, or a message of several lines. On one thread only."""
+        self._playback.handled += 1
+
     def go_on_from(self, before: ReplayEngine) -> None:
-        """Takes over the place, the speed and the state of another player of the same recording, before anyone listens."""
+        """Takes over the place, the speed and the state of another player of this recording, before anyone listens."""
         mine, other = self._playback, before._playback
         mine.speed, mine.playing, mine.position, mine.target = other.speed, other.playing, other.position, other.target
 

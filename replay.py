@@ -66,12 +66,12 @@ class ReplayFeed(QuietFeed):
     whatever resynchronised the recorder comes later in it. The gap is told as a BookError, on which the
     client goes on reading, and not as a FeedError, on which it would hang up and lose what is on its way.
 
-    on_fruitless is called after every single frame that gave no book.
+    on_handled is called after every message with frames: with True after a single frame that gave no book.
     """
 
-    def __init__(self, inner: Feed, on_fruitless: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, inner: Feed, on_handled: Callable[[bool], None] = lambda _fruitless: None) -> None:
         self._pristine = inner
-        self._on_fruitless = on_fruitless
+        self._on_handled = on_handled
         self._last_ns: int | None = None
         self._whole: GomarketFeed | None = None
         self.ended = False
@@ -98,14 +98,15 @@ class ReplayFeed(QuietFeed):
             try:
                 book = self.apply(tick, received_ns)
             finally:
-                if book is None and tick.kind in HANDED_ON:
-                    self._on_fruitless()
+                if tick.kind in HANDED_ON:
+                    self._on_handled(book is None)
             return book
         self.ended = False
         if not isinstance(self._pristine, GomarketFeed):  # whose books need none before them
             for line in text.rstrip("\n").split("\n"):
                 with suppress(BookError):
                     self.apply(_decode(line), received_ns)
+        self._on_handled(False)
         return None
 
     def apply(self, tick: Tick, received_ns: int) -> OrderBook | None:
