@@ -3,7 +3,8 @@
 Beside a recording's own lines, a listener gets: {"t":"idle"} after a quiet second, so that a pause or a
 thin market is not taken for a dead line; {"t":"end"} once after the last line (its "data" says what was
 wrong with a broken recording), after which the connection stays open; and, on the way to another place,
-messages of several lines: those bring a feed up to date and are not shown.
+messages of several lines: those bring a feed up to date and are not shown, and {"t":"again"} in them
+says that the run begins from its first line.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import contextlib
 import math
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
 from time import monotonic
@@ -73,6 +74,12 @@ class Playback:
         self.position: int | None = None
         self.ended = False
         self.error = ""
+
+    def close(self) -> None:
+        """Lets go of the recording's file, once nobody is played to any more."""
+        if isinstance(self._ticks, Generator):
+            with contextlib.suppress(ValueError):  # a listener that does not end is still being read for
+                self._ticks.close()
 
     def change(self, steps: int = 0) -> None:
         """Has the listener's loop look again at speed, playing and target, and go so many steps more."""
@@ -186,7 +193,7 @@ class Playback:
         size = 0
         if self._open_ticks and (self._again or (self.position is not None and target <= self.position)):
             self._ticks, self._ahead, self.position, self._again = self._open_ticks(), None, None, False
-            batch.append(encode(Tick("connect", None)))
+            batch.append(encode(Tick("again", None)))
         self.ended, self.error, self.steps = False, "", 0
         while target and (tick := self._next()) and (tick.market_ns is None or tick.market_ns < target):
             self._passed(tick)
@@ -435,6 +442,7 @@ class ReplayEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.__exit__(kind, error, trace)
+        self._playback.close()
 
 
 def checked_speed(speed: float) -> float:

@@ -25,7 +25,7 @@ MAX_LINE = 64 * 1024 * 1024
 """Bytes: a whole Coinbase book is one frame of 5 MB, and its envelope 6 MB."""
 FRAMES = frozenset({"recv", "send", "connect", "http", "http_row", "book"})
 """What a recording is made of. "book" is a whole book in base units, from a CSV."""
-_KINDS = FRAMES | {"meta", "torn", "idle", "end"}
+_KINDS = FRAMES | {"meta", "torn", "idle", "end", "again"}
 _CHUNK = 256 * 1024
 _FLUSH_S = 0.25
 _MAX_PENDING = 256 * 1024 * 1024
@@ -231,6 +231,8 @@ class Recorder:
         self.frames = 0
         self.bytes = 0
         self.error: str | None = None
+        self._begun = False
+        """Whether a frame was taken."""
         self._began = self._ended = 0.0
 
     @property
@@ -265,6 +267,7 @@ class Recorder:
             raise
         self._pending, self._pending_size = [], 0
         self._closing.clear()
+        self._begun = False
         self._began, self._ended = monotonic(), 0.0
         atexit.register(self.close)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -274,6 +277,7 @@ class Recorder:
         """Queue a tick. What is no frame (meta, torn and the like), or comes when nothing is recorded, is left out."""
         if tick.kind not in FRAMES or not self.recording:
             return
+        self._begun = True
         with self._lock:
             self._pending.append(tick)
             self._pending_size += len(tick.message)
@@ -288,10 +292,14 @@ class Recorder:
         self.write(Tick(kind, market_ns, text if isinstance(text, str) else text.decode(errors="replace"), url))
 
     def on_served_frame(self, kind: str, _market_ns: int, text: str | bytes, _url: str | None = None) -> None:
-        """The client's on_frame for a loopback market: the frames come in the envelope, with their own clock."""
+        """The client's on_frame for a loopback market: the frames come in the envelope, with their own clock.
+
+        Where the player begins again, so does a connection, unless it is the recording's own beginning.
+        """
         if kind == "recv":
             for line in (text if isinstance(text, str) else text.decode()).rstrip("\n").split("\n"):
-                self.write(decode(line))
+                tick = decode(line)
+                self.write(Tick("connect", None) if tick.kind == "again" and self._begun else tick)
 
     def close(self, wait_s: float | None = None) -> None:
         """Write what is queued and end the file, waiting so long for that, or for as long as it takes; idempotent."""

@@ -61,9 +61,9 @@ class ReplayFeed(QuietFeed):
     without any, the venue's own clock counts. Nothing is asked of the network: REST bodies come from the
     recording, and one that the feed does not wait for yet is kept until it does.
 
-    A "connect" line begins a new connection, so the inner feed is made anew (as a copy of `inner`, which
-    itself is never fed). So it is when the inner feed finds a gap: a recording cannot be asked again, and
-    whatever resynchronised the recorder comes later in it. The gap is told as a BookError, on which the
+    A "connect" line begins a new connection, and "again" the run itself, so the inner feed is made anew (as
+    a copy of `inner`, which itself is never fed). So it is when it finds a gap: a recording cannot be asked
+    again, and whatever resynchronised the recorder comes later in it. The gap is told as a BookError, on which the
     client goes on reading, and not as a FeedError, on which it would hang up and lose what is on its way.
 
     on_handled is called after every message with frames: with True after a single frame that gave no book.
@@ -124,7 +124,7 @@ class ReplayFeed(QuietFeed):
                 case "book":
                     self._whole = self._whole or feed_of(tick.message)
                     return self._whole.parse(tick.message, received_ns, self._last_ns)
-                case "connect":
+                case "connect" | "again":
                     self._begin()
                 case "end":
                     self.ended = True

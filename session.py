@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -181,13 +181,13 @@ class Session:
         alone = self.player is not None or market.address
         options: dict[str, Any] = {"min_reconnect_s": VENUES[market.venue].min_reconnect_s}
         if self.player is not None:
-            # Who waits for a frame, may wait for as long as the user does; and who plays faster, sees no less.
-            options |= {"conflate": False, "first_book_s": math.inf}
+            # It waits for frames for as long as the user does, skips none however fast they come, and is near.
+            options = {"conflate": False, "first_book_s": math.inf, "min_reconnect_s": 0.0}
         self._viewer = self._hub.attach(
             (market.venue, f"{market.symbol} {id(self)}" if alone else market.symbol),
             market.open if self.player is None else self.player.open,
             self._make_feed(market),
-            self._on_book(calculator),
+            self._on_book(market, calculator),
             **options,
         )
         if self.player is not None:
@@ -249,8 +249,10 @@ class Session:
 
         return make
 
-    def _on_book(self, calculator: TradingCalculator) -> Callable[[OrderBook], None]:
+    def _on_book(self, market: Market, calculator: TradingCalculator) -> Callable[[OrderBook], None]:
         def price(book: OrderBook) -> None:
+            if book.venue != market.venue:  # a CSV has its maker's names for exchanges and symbols
+                book = replace(book, venue=market.venue, symbol=market.symbol)
             estimate = calculator.estimate(book)
             if calculator is not self._calculator:  # a late book of the market looked at before
                 return

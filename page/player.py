@@ -28,6 +28,7 @@ SPEED_WORDS = {
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a slider shows a time without a zone as it is, and this is UTC
 LATEST_NS = 2**62
 """2116: what a clock says beyond it is no time to go to, and far beyond it none that a slider can show."""
+SHORTEST_NS = 200_000_000
 STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800)
 
 
@@ -81,8 +82,8 @@ def jump_slider(played: Player) -> None:
     if not overview.done:
         return
     span = overview.span
-    if span is None or span[0] == span[1] or span[1] > LATEST_NS:
-        st.caption("It notes no times that one could jump to.")
+    if span is None or span[1] - span[0] < SHORTEST_NS or span[1] > LATEST_NS:
+        st.caption("There are no times in it to jump to.")
         return
     begin, end = (_time(market_ns) for market_ns in span)
     step_s = next((step for step in STEPS_S if (end - begin).total_seconds() / step <= 400), 3600)

@@ -23,7 +23,10 @@ def recorder(session: Session) -> None:
         st.session_state["recording drawn"] = running
         if running:
             st.button(
-                "Stop recording", icon=":material/stop_circle:", key="stop recording", on_click=once(session.stop_recording)
+                "Stop recording",
+                icon=":material/stop_circle:",
+                key="stop recording",
+                on_click=once(session.stop_recording),
             )
         else:
             st.button(
