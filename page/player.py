@@ -49,11 +49,12 @@ def controls(session: Session) -> None:
         return
     st.session_state["controls drawn"] = state(played)
     with st.container(horizontal=True, vertical_alignment="bottom", key="buttons"):
+        # One button, so that none is left behind where another is drawn.
         if played.playing and not played.ended:
-            st.button("Pause", icon=":material/pause:", key="pause", on_click=once(played.pause))
+            words, icon, act = "Pause", ":material/pause:", played.pause
         else:
-            words = "Play again" if played.ended else "Play"
-            st.button(words, icon=":material/play_arrow:", key="play", on_click=once(played.play), type="primary")
+            words, icon, act = "Play again" if played.ended else "Play", ":material/play_arrow:", played.play
+        st.button(words, icon=icon, key="play", on_click=once(act))
         st.button(
             "Step",
             icon=":material/skip_next:",

@@ -12,8 +12,8 @@ from page.source import RECORDINGS
 from session import Session
 from words import plain
 
-MOST_DOWNLOADED = 200_000_000
-"""Bytes: a browser's download goes through this process's memory."""
+MOST_DOWNLOADED = 50_000_000
+"""Bytes: a download goes through this process's memory, and is looked at whenever the page is drawn anew."""
 
 
 def recorder(session: Session) -> None:
@@ -21,24 +21,16 @@ def recorder(session: Session) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="recorder"):
         running = session.recorder is not None and session.recorder.recording
         st.session_state["recording drawn"] = running
-        if running:
-            st.button(
-                "Stop recording",
-                icon=":material/stop_circle:",
-                key="stop recording",
-                on_click=once(session.stop_recording),
-            )
-        else:
-            st.button(
-                "Record",
-                icon=":material/radio_button_checked:",
-                key="record",
-                on_click=once(partial(_record, session)),
-                disabled=session.status is None,
-                help=f"Keeps all that the exchange sends in a file in the folder {RECORDINGS}, to be played again "
-                "later. A replay is recorded from its beginning. It ends when this page is closed: "
-                "`python replay.py record` goes on without a page.",
-            )
+        st.button(
+            "Stop recording" if running else "Record",
+            icon=":material/stop_circle:" if running else ":material/radio_button_checked:",
+            key="record",
+            on_click=once(session.stop_recording if running else partial(_record, session)),
+            disabled=session.status is None,
+            help=f"Keeps all that the exchange sends in a file in the folder {RECORDINGS}, to be played again "
+            "later. A replay is recorded from its beginning. It ends when this page is closed: "
+            "`python replay.py record` goes on without a page.",
+        )
         count(session)
         if not running:
             download(session)
@@ -81,9 +73,16 @@ def download(session: Session) -> None:
     if made.bytes > MOST_DOWNLOADED:
         st.caption("It is too large to download from here: take it from that folder.")
         return
+    try:
+        # Read here: a file made when the button is pressed may be swept away, by one of the page's timers, before
+        # the browser has fetched it.
+        content = made.path.read_bytes()
+    except OSError as error:
+        st.caption(f"It can't be downloaded: {plain(str(error))}")
+        return
     st.download_button(
         "Download",
-        made.path.read_bytes,
+        content,
         made.path.name,
         mime="application/gzip",
         icon=":material/download:",

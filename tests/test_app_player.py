@@ -67,11 +67,11 @@ def made(name: str, count: int = 200) -> Path:
 
 def test_a_recording_plays_and_its_buttons_do_what_they_say(app: AppTest) -> None:
     """It plays without a click; Pause, Step, Jump, speed and Play again, each seen in what the page then shows."""
-    made("made.jsonl")
+    made("made.jsonl", 60)
     run_until(app, lambda: "Net cost" in metrics(app))
     run_until(app, lambda: len(app.slider) == 1)
     assert "Recording, not now" in said(app)
-    app.button(key="pause").click().run()
+    app.button(key="play").click().run()
     assert not player(app).playing
     run_until(app, shows(app, "Paused"))
     run_until(app, lambda: session(app).latest.book.market_ns == player(app).position)  # type: ignore[union-attr]
@@ -110,7 +110,7 @@ def test_a_csv_plays(app: AppTest) -> None:
     table(RECORDINGS / "book.csv.gz", 5, *(row(5, index * 100_000) for index in range(30)))
     run_until(app, lambda: "Net cost" in metrics(app))
     assert "Binance futures" in said(app)
-    app.button(key="pause").click().run()
+    app.button(key="play").click().run()
     assert not app.exception
 
 
@@ -180,7 +180,7 @@ def test_recording_from_the_page_gives_a_file_that_plays(app: AppTest) -> None:
     assert recorder is not None
     run_until(app, lambda: recorder.frames >= 3)
     run_until(app, shows(app, f"{recorder.path.name}:"))
-    app.button(key="stop recording").click().run()
+    app.button(key="record").click().run()
     assert recorder.finished
     assert f"Recorded {recorder.path}: {recorder.frames:,} frames" in said(app)
     assert [each.label for each in app.get("download_button")].count("Download") == 1
