@@ -80,7 +80,8 @@ def stands_still(page: Page) -> int:
     """Wait until the same book has been on screen for ten looks; its market_ns."""
     page.wait_for_function(
         "() => { const ns = document.querySelector('#tick')?.dataset.ns;"
-        "window.looks = window.seen === ns ? (window.looks || 0) + 1 : 0; window.seen = ns; return window.looks >= 10; }",
+        "window.looks = window.seen === ns ? (window.looks || 0) + 1 : 0; window.seen = ns;"
+        "return window.looks >= 10; }",
         polling=100,
         timeout=15_000,
     )
