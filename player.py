@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine import ReplayEngine
 from feeds import Feed
-from playback import ReplayEngine
 from survey import Survey
 
 _AHEAD = 16

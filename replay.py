@@ -21,11 +21,12 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 import simulated_market
+from engine import ReplayEngine
 from feeds import VENUES, Feed, FeedError
 from feeds.gomarket import GomarketFeed
 from feeds.protocol import QuietFeed
 from orderbook import BookError, OrderBook
-from playback import ReplayEngine, Server, checked_speed, serve
+from playback import Server, checked_speed, serve
 from recording import Recorder, RecordingError, Tick, decode, encode, new_path, read
 from tardis import feed_of
 from websocket_client import WebSocketClient
