@@ -96,8 +96,11 @@ class Player:
         self._seeking_book = not self.playing
         self._engine.seek(market_ns)
 
-    def handled(self, fruitless: bool) -> None:
-        """The listener has handled a message; fruitless if it was a frame without a book. On the feed's thread."""
+    def handled(self, gave_book: bool | None) -> None:
+        """The listener has handled a frame, and it gave a book or not; None: several at once. On the feed's thread."""
         self._engine.handled()
-        if self._seeking_book and fruitless:
+        if gave_book:
+            self._seeking_book = False
+        # What is handled before a jump has arrived was on its way before it.
+        elif gave_book is False and self._seeking_book and self.going_to is None:
             self._engine.step()

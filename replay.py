@@ -67,10 +67,10 @@ class ReplayFeed(QuietFeed):
     again, and whatever resynchronised the recorder comes later in it. The gap is told as a BookError, on which the
     client goes on reading, and not as a FeedError, on which it would hang up and lose what is on its way.
 
-    on_handled is called after every message with frames: with True after a single frame that gave no book.
+    on_handled is told of every message with frames: whether a single one gave a book, None for several at once.
     """
 
-    def __init__(self, inner: Feed, on_handled: Callable[[bool], None] = lambda _fruitless: None) -> None:
+    def __init__(self, inner: Feed, on_handled: Callable[[bool | None], None] = lambda _gave_book: None) -> None:
         self._pristine = inner
         self._on_handled = on_handled
         self._last_ns: int | None = None
@@ -100,14 +100,14 @@ class ReplayFeed(QuietFeed):
                 book = self.apply(tick, received_ns)
             finally:
                 if tick.kind in HANDED_ON:
-                    self._on_handled(book is None)
+                    self._on_handled(book is not None)
             return book
         self.ended = False
         if not isinstance(self._pristine, GomarketFeed):  # whose books need none before them
             for line in text.rstrip("\n").split("\n"):
                 with suppress(BookError):
                     self.apply(_decode(line), received_ns)
-        self._on_handled(False)
+        self._on_handled(None)
         return None
 
     def apply(self, tick: Tick, received_ns: int) -> OrderBook | None:
