@@ -12,10 +12,10 @@ from page.files import exports, learning
 from page.inputs import FIRST_QUANTITY, market_inputs, order_inputs
 from page.lifeline import hub
 from page.pictures import pictures
+from page.player import player
+from page.recorder import recorder
 from session import Market, Session
-from words import (
-    HELP,
-)
+from words import HELP, plain
 
 
 def main() -> None:
@@ -33,6 +33,8 @@ def main() -> None:
         session.order = order
     steer(session, market)
     with right:
+        player(session)
+        recorder(session)
         numbers(session)
         if st.session_state.compare and session.market is not None:
             comparison(session)
@@ -54,7 +56,7 @@ def steer(session: Session, market: Market | None) -> None:
         session.connect(market)
     except (ValueError, OSError) as error:
         st.session_state.connect = False
-        st.error(f"That market can't be opened: {error}")
+        st.error(f"That market can't be opened: {plain(str(error))}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Beside a recording's own lines, a listener gets: {"t":"idle"} after a quiet second, so that a pause or a
 thin market is not taken for a dead line; {"t":"end"} once after the last line (its "data" says what was
 wrong with a broken recording), after which the connection stays open; and, on the way to another place,
-messages of several lines: those bring a feed up to date and are not shown.
+messages of several lines: those bring a feed up to date and are not shown, and {"t":"again"} in them
+says that the run begins from its first line.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import contextlib
 import math
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
 from time import monotonic
@@ -32,6 +33,7 @@ LONGEST_WAIT_S = 30.0
 LATE_S = 1.0
 """Who falls further behind than this goes on from here instead of catching up."""
 _CLOSE_S = 0.3
+_MOMENT_S = 0.002
 _BATCH = 256 * 1024
 _SHOWN = frozenset({"recv", "http", "book"})
 
@@ -40,11 +42,17 @@ class Playback:
     """One way through a run of ticks: where it is, how fast it goes, and what the listener still has to get.
 
     Belongs to the server's loop; only `change` may be called from elsewhere. The newest connection is the
-    listener, and an older one ends. open_ticks begins the run again; None if that cannot be done.
+    listener, and an older one ends. open_ticks begins the run again; None if that cannot be done. ahead is
+    how many messages may be on their way to a listener that counts what it has `handled`.
     """
 
     def __init__(
-        self, ticks: Iterator[Tick], open_ticks: Callable[[], Iterator[Tick]] | None, speed: float, playing: bool
+        self,
+        ticks: Iterator[Tick],
+        open_ticks: Callable[[], Iterator[Tick]] | None,
+        speed: float,
+        playing: bool,
+        ahead: int | None = None,
     ) -> None:
         self._ticks = ticks
         self._open_ticks = open_ticks
@@ -55,6 +63,10 @@ class Playback:
         self._again = False  # the next jump starts at the beginning
         self._anchor: tuple[float, int] | None = None  # when the last line was due, and its market_ns
         self._said = 0.0
+        self._most_ahead = math.inf if ahead is None else ahead
+        self._sent = 0  # frames, and messages of several lines
+        self.handled = 0
+        """How many of those sent the listener has handled; written by the listener alone."""
         self.speed = checked_speed(speed)
         self.playing = playing
         self.steps = 0
@@ -63,6 +75,12 @@ class Playback:
         self.ended = False
         self.error = ""
 
+    def close(self) -> None:
+        """Lets go of the recording's file, once nobody is played to any more."""
+        if isinstance(self._ticks, Generator):
+            with contextlib.suppress(ValueError):  # a listener that does not end is still being read for
+                self._ticks.close()
+
     def change(self, steps: int = 0) -> None:
         """Has the listener's loop look again at speed, playing and target, and go so many steps more."""
         if self._loop is None:
@@ -70,6 +88,12 @@ class Playback:
             return
         with contextlib.suppress(RuntimeError):  # a loop that has closed has no listener
             self._loop.call_soon_threadsafe(self._look_again, steps)
+
+    def restart(self) -> None:
+        """Begins the run again, if that can be done."""
+        if self._open_ticks is not None:
+            self._again, self.target = True, 0
+            self.change()
 
     def _look_again(self, steps: int = 0) -> None:
         self.steps += steps
@@ -88,7 +112,8 @@ class Playback:
                 self.target = self.position + 1
         self.ended = False
         self._said = monotonic()
-        sent = 0
+        self._sent = self.handled
+        turns = 0
         while self._listener is connection:
             if self.target is not None:
                 await self._jump(connection, self.target)
@@ -101,12 +126,15 @@ class Playback:
             if tick is None or wait_s > 0:
                 await self._rest(connection, wait_s)
                 continue
+            if not await self._heard(connection):
+                continue
             self._passed(tick)
-            if tick.kind in _SHOWN and self.steps:
-                self.steps -= 1
+            if tick.kind in _SHOWN:
+                self.steps = max(0, self.steps - 1)
+                self._sent += 1
             await self._say(connection, encode(tick))
-            sent += 1
-            if sent % 64 == 0:
+            turns += 1
+            if turns % 64 == 0:
                 await asyncio.sleep(0)
 
     def _next(self) -> Tick | None:
@@ -114,7 +142,7 @@ class Playback:
         if self._ahead is None:
             try:
                 self._ahead = next(self._ticks, None)
-            except RecordingError as error:
+            except (RecordingError, OSError) as error:
                 self.error = str(error)
         return self._ahead
 
@@ -139,6 +167,16 @@ class Playback:
         self._anchor = (due if now - due < LATE_S else now, tick.market_ns)
         return 0.0
 
+    async def _heard(self, connection: ServerConnection) -> bool:
+        """Whether the listener has handled enough of what it was sent; if not, it had a moment more."""
+        if self._sent - self.handled < self._most_ahead:
+            return True
+        await asyncio.sleep(_MOMENT_S)
+        if monotonic() - self._said >= IDLE_S:
+            await self._say(connection, encode(Tick("idle", None)))
+            return True
+        return False
+
     async def _rest(self, connection: ServerConnection, wait_s: float) -> None:
         """Waits so long, or until something changes; says that the line is alive."""
         self._changed.clear()
@@ -149,30 +187,37 @@ class Playback:
             await self._say(connection, encode(Tick("idle", None)))
 
     async def _jump(self, connection: ServerConnection, target: int) -> None:
-        """Takes the listener's feed to the first tick at or after target, unless another target is set."""
+        """Takes the listener's feed to the first tick at or after target, unless another target is set.
+        0 is the very beginning, which a recording without times has too."""
         batch: list[bytes] = []
         size = 0
         if self._open_ticks and (self._again or (self.position is not None and target <= self.position)):
             self._ticks, self._ahead, self.position, self._again = self._open_ticks(), None, None, False
-            batch.append(encode(Tick("connect", None)))
+            batch.append(encode(Tick("again", None)))
         self.ended, self.error, self.steps = False, "", 0
-        while (tick := self._next()) and (tick.market_ns is None or tick.market_ns < target):
+        while target and (tick := self._next()) and (tick.market_ns is None or tick.market_ns < target):
             self._passed(tick)
             batch.append(encode(tick))
             size += len(batch[-1])
             if size > _BATCH:
-                await self._say(connection, b"\n".join(batch) + b"\n")
+                await self._say_several(connection, batch)
                 batch, size = [], 0
                 await asyncio.sleep(0)
+                while not await self._heard(connection):
+                    pass
                 if self.target != target or self._listener is not connection:
                     return
         if batch:
-            await self._say(connection, b"\n".join(batch) + b"\n")
+            await self._say_several(connection, batch)
         if self.target == target:
             self.target = None
         self._anchor = None
         if not self.playing:
             self.steps = 1
+
+    async def _say_several(self, connection: ServerConnection, lines: list[bytes]) -> None:
+        self._sent += 1
+        await self._say(connection, b"\n".join(lines) + b"\n")
 
     async def _say(self, connection: ServerConnection, line: bytes) -> None:
         await connection.send(line, text=True)
@@ -274,101 +319,6 @@ def serve(path_or_ticks: str | os.PathLike[str] | Iterable[Tick], speed: float =
         await Playback(open_ticks(), None, speed, True).play(connection)
 
     return Server(play, port)
-
-
-class ReplayEngine:
-    """A recording on a loopback address, with the buttons of a player; paused until play() or step().
-
-    Reads a file through first, so that a broken one raises RecordingError here (OSError if it cannot be
-    read), and max_bytes bounds what it may unpack to. An endless run of ticks has every button but seek.
-    All methods may be called from any thread. A connection that comes after another goes on where that was.
-    """
-
-    def __init__(
-        self,
-        path_or_ticks: str | os.PathLike[str] | Iterable[Tick],
-        speed: float = 1.0,
-        max_bytes: int | None = None,
-    ) -> None:
-        self.span: tuple[int, int] | None = None
-        """market_ns of the earliest and the latest line; None where no line has a time."""
-        self.frames = 0
-        self.note = ""
-        if isinstance(path_or_ticks, str | os.PathLike):
-            open_ticks = partial(read, path_or_ticks, max_bytes)
-            self._survey(open_ticks())
-            self._playback = Playback(open_ticks(), open_ticks, speed, playing=False)
-        else:
-            self._playback = Playback(iter(path_or_ticks), None, speed, playing=False)
-        self._server = Server(self._playback.play)
-        self.url = self._server.start()
-
-    def _survey(self, ticks: Iterator[Tick]) -> None:
-        for tick in ticks:
-            if tick.kind == "torn":
-                self.note = tick.message
-            elif tick.kind != "meta":
-                self.frames += 1
-            if tick.market_ns is not None:
-                first, last = self.span or (tick.market_ns, tick.market_ns)
-                self.span = (min(first, tick.market_ns), max(last, tick.market_ns))
-
-    @property
-    def playing(self) -> bool:
-        return self._playback.playing
-
-    @property
-    def ended(self) -> bool:
-        """Whether the last line has been sent."""
-        return self._playback.ended
-
-    @property
-    def position(self) -> int | None:
-        """market_ns of the last line sent; None before the first."""
-        return self._playback.position
-
-    @property
-    def speed(self) -> float:
-        """Times the recorder's clock; 0 is as fast as it is taken."""
-        return self._playback.speed
-
-    @speed.setter
-    def speed(self, speed: float) -> None:
-        self._playback.speed = checked_speed(speed)
-        self._playback.change()
-
-    def play(self) -> None:
-        self._playback.playing = True
-        self._playback.change()
-
-    def pause(self) -> None:
-        self._playback.playing = False
-        self._playback.change()
-
-    def step(self) -> None:
-        """One more frame, then pause."""
-        self._playback.playing = False
-        self._playback.change(steps=1)
-
-    def seek(self, market_ns: int) -> None:
-        """Goes to the first line at or after that time; if paused, that line is shown. Raises ValueError
-        for a recording without times."""
-        if self.span is None:
-            raise ValueError("this recording has no times to go to")
-        self._playback.target = market_ns
-        self._playback.change()
-
-    def close(self) -> None:
-        """Ends the server; only signals."""
-        self._server.close()
-
-    def __enter__(self) -> ReplayEngine:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.__exit__(kind, error, trace)
 
 
 def checked_speed(speed: float) -> float:

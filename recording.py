@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import gzip
 import os
+import re
 import threading
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 import msgspec
@@ -21,7 +25,7 @@ MAX_LINE = 64 * 1024 * 1024
 """Bytes: a whole Coinbase book is one frame of 5 MB, and its envelope 6 MB."""
 FRAMES = frozenset({"recv", "send", "connect", "http", "http_row", "book"})
 """What a recording is made of. "book" is a whole book in base units, from a CSV."""
-_KINDS = FRAMES | {"meta", "torn", "idle", "end"}
+_KINDS = FRAMES | {"meta", "torn", "idle", "end", "again"}
 _CHUNK = 256 * 1024
 _FLUSH_S = 0.25
 _MAX_PENDING = 256 * 1024 * 1024
@@ -91,14 +95,17 @@ def encode(tick: Tick) -> bytes:
     return _ENCODER.encode(line)
 
 
-def read(path: str | os.PathLike[str], max_bytes: int | None = None) -> Iterator[Tick]:
+def read(
+    path: str | os.PathLike[str], max_bytes: int | None = None, on_read: Callable[[int], None] = lambda _bytes: None
+) -> Iterator[Tick]:
     """Every line of a recording, gzipped or plain, or every row of a Tardis book_snapshot CSV.
 
+    on_read is told now and then how much of the file itself has been read, in bytes.
     A recording that was cut off (a killed recorder, a full disk) gives all its whole lines, then one
     tick of kind "torn". Raises OSError, or RecordingError with the line's number: for what is no
     recording, for a line above 64 MiB, and for more than max_bytes once unpacked.
     """
-    lines = _Lines(Path(path), max_bytes)
+    lines = _Lines(Path(path), max_bytes, on_read)
     convert: Callable[[bytes], Tick] = decode
     table: SnapshotTable | None = None
     good = 0
@@ -136,12 +143,25 @@ def _row_converter(table: SnapshotTable) -> Callable[[bytes], Tick]:
     return convert
 
 
+def new_path(folder: Path, venue: str, symbol: str, moment: datetime) -> Path:
+    """A name that says what a recording holds and when it began, and that no file in the folder has.
+
+    >>> new_path(Path("recordings"), "kraken", "BTC/USD", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)).as_posix()
+    'recordings/kraken-BTC-USD-20260102T030405Z.jsonl.gz'
+    """
+    what = re.sub(r"[^A-Za-z0-9]+", "-", f"{venue}-{symbol}").strip("-")[:80]
+    stem = f"{what}-{moment:%Y%m%dT%H%M%SZ}"
+    names = (f"{stem}{again}.jsonl.gz" for again in chain([""], (f"-{number}" for number in count(2))))
+    return next(path for name in names if not os.path.lexists(path := folder / name))
+
+
 class _Lines:
     """A file's lines in bounded memory, unpacked on the way; knows how the file ended."""
 
-    def __init__(self, path: Path, max_bytes: int | None) -> None:
+    def __init__(self, path: Path, max_bytes: int | None, on_read: Callable[[int], None]) -> None:
         self._path = path
         self._max_bytes = max_bytes
+        self._on_read = on_read
         self.number = 0
         """Of the line given last, from 1."""
         self.truncated = False
@@ -187,6 +207,7 @@ class _Lines:
                 total += len(chunk)
                 if self._max_bytes is not None and total > self._max_bytes:
                     raise RecordingError(f"line {self.number + 1}: the file unpacks to over {self._max_bytes:,} bytes")
+                self._on_read(raw.tell())
                 yield chunk
 
 
@@ -195,7 +216,10 @@ class Recorder:
 
     `write` only queues (call it from any thread); a thread of its own writes several times a second.
     frames and bytes count what has reached the file; error says why recording stopped early, else None.
+    A process that ends in good order ends the file too.
     """
+
+    path: Path
 
     def __init__(self, venue: str | None = None, symbol: str | None = None) -> None:
         self._about = {"venue": venue, "symbol": symbol}
@@ -207,19 +231,32 @@ class Recorder:
         self.frames = 0
         self.bytes = 0
         self.error: str | None = None
+        self._begun = False
+        """Whether a frame was taken."""
+        self._began = self._ended = 0.0
 
     @property
     def recording(self) -> bool:
-        return self._thread is not None and self.error is None
+        return self._thread is not None and self.error is None and not self._closing.is_set()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be written."""
+        return self._thread is None or not self._thread.is_alive()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since the start, until close() or the error that stopped it."""
+        return (self._ended or monotonic()) - self._began
 
     def start(self, path: str | os.PathLike[str]) -> None:
         """Begin a new file, compressed if its name ends in .gz. Raises OSError, FileExistsError rather
         than overwrite; RuntimeError while another file is being written."""
         if self._thread is not None:
             raise RuntimeError(f"still recording: close() before a new file: {path}")
-        self._path = Path(path)
-        self._file = self._path.open("xb", buffering=0)
-        self._packer = zlib.compressobj(6, zlib.DEFLATED, 31) if self._path.suffix == ".gz" else None
+        self.path = Path(path)
+        self._file = self.path.open("xb", buffering=0)
+        self._packer = zlib.compressobj(6, zlib.DEFLATED, 31) if self.path.suffix == ".gz" else None
         self.frames, self.bytes, self.error = 0, 0, None
         about = {key: value for key, value in self._about.items() if value is not None}
         created = datetime.now(UTC).isoformat(timespec="seconds")
@@ -230,6 +267,9 @@ class Recorder:
             raise
         self._pending, self._pending_size = [], 0
         self._closing.clear()
+        self._begun = False
+        self._began, self._ended = monotonic(), 0.0
+        atexit.register(self.close)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -237,6 +277,7 @@ class Recorder:
         """Queue a tick. What is no frame (meta, torn and the like), or comes when nothing is recorded, is left out."""
         if tick.kind not in FRAMES or not self.recording:
             return
+        self._begun = True
         with self._lock:
             self._pending.append(tick)
             self._pending_size += len(tick.message)
@@ -251,17 +292,23 @@ class Recorder:
         self.write(Tick(kind, market_ns, text if isinstance(text, str) else text.decode(errors="replace"), url))
 
     def on_served_frame(self, kind: str, _market_ns: int, text: str | bytes, _url: str | None = None) -> None:
-        """The client's on_frame for a loopback market: the frames come in the envelope, with their own clock."""
+        """The client's on_frame for a loopback market: the frames come in the envelope, with their own clock.
+
+        Where the player begins again, so does a connection, unless it is the recording's own beginning.
+        """
         if kind == "recv":
             for line in (text if isinstance(text, str) else text.decode()).rstrip("\n").split("\n"):
-                self.write(decode(line))
+                tick = decode(line)
+                self.write(Tick("connect", None) if tick.kind == "again" and self._begun else tick)
 
-    def close(self) -> None:
-        """Write what is queued and end the file; idempotent."""
+    def close(self, wait_s: float | None = None) -> None:
+        """Write what is queued and end the file, waiting so long for that, or for as long as it takes; idempotent."""
+        self._closing.set()
         if self._thread is not None:
-            self._closing.set()
-            self._thread.join()
+            self._thread.join(wait_s)
+        if self.finished:
             self._thread = None
+            atexit.unregister(self.close)
 
     def _run(self) -> None:
         try:
@@ -271,8 +318,9 @@ class Recorder:
             if self._packer:
                 self._write(self._packer.flush())
         except (OSError, ValueError) as error:
-            self.error = f"{error} ({self._path} keeps at least its first {self.frames} frames)"
+            self.error = f"{error} ({self.path} keeps at least its first {self.frames} frames)"
         finally:
+            self._ended = monotonic()
             self._file.close()
 
     def _flush(self) -> None:

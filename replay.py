@@ -21,12 +21,13 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 import simulated_market
+from engine import ReplayEngine
 from feeds import VENUES, Feed, FeedError
 from feeds.gomarket import GomarketFeed
 from feeds.protocol import QuietFeed
 from orderbook import BookError, OrderBook
-from playback import ReplayEngine, Server, checked_speed, serve
-from recording import Recorder, RecordingError, Tick, decode, encode, read
+from playback import Server, checked_speed, serve
+from recording import Recorder, RecordingError, Tick, decode, encode, new_path, read
 from tardis import feed_of
 from websocket_client import WebSocketClient
 
@@ -61,14 +62,17 @@ class ReplayFeed(QuietFeed):
     without any, the venue's own clock counts. Nothing is asked of the network: REST bodies come from the
     recording, and one that the feed does not wait for yet is kept until it does.
 
-    A "connect" line begins a new connection, so the inner feed is made anew (as a copy of `inner`, which
-    itself is never fed). So it is when the inner feed finds a gap: a recording cannot be asked again, and
-    whatever resynchronised the recorder comes later in it. The gap is told as a BookError, on which the
+    A "connect" line begins a new connection, and "again" the run itself, so the inner feed is made anew (as
+    a copy of `inner`, which itself is never fed). So it is when it finds a gap: a recording cannot be asked
+    again, and whatever resynchronised the recorder comes later in it. The gap is told as a BookError, on which the
     client goes on reading, and not as a FeedError, on which it would hang up and lose what is on its way.
+
+    on_handled is told of every message with frames: whether a single one gave a book, None for several at once.
     """
 
-    def __init__(self, inner: Feed) -> None:
+    def __init__(self, inner: Feed, on_handled: Callable[[bool | None], None] = lambda _gave_book: None) -> None:
         self._pristine = inner
+        self._on_handled = on_handled
         self._last_ns: int | None = None
         self._whole: GomarketFeed | None = None
         self.ended = False
@@ -90,20 +94,21 @@ class ReplayFeed(QuietFeed):
         to: they are applied, and give no book."""
         text = message if isinstance(message, str) else message.decode(errors="replace")
         if not text.endswith("\n"):
-            return self._apply_line(text, received_ns)
+            tick = _decode(text)
+            book = None
+            try:
+                book = self.apply(tick, received_ns)
+            finally:
+                if tick.kind in HANDED_ON:
+                    self._on_handled(book is not None)
+            return book
         self.ended = False
         if not isinstance(self._pristine, GomarketFeed):  # whose books need none before them
             for line in text.rstrip("\n").split("\n"):
                 with suppress(BookError):
-                    self._apply_line(line, received_ns)
+                    self.apply(_decode(line), received_ns)
+        self._on_handled(None)
         return None
-
-    def _apply_line(self, line: str, received_ns: int) -> OrderBook | None:
-        try:
-            tick = decode(line)
-        except RecordingError as error:
-            raise BookError(str(error)) from None
-        return self.apply(tick, received_ns)
 
     def apply(self, tick: Tick, received_ns: int) -> OrderBook | None:
         """The book after one line of a recording, if it brings one. Raises BookError and nothing else."""
@@ -120,7 +125,7 @@ class ReplayFeed(QuietFeed):
                 case "book":
                     self._whole = self._whole or feed_of(tick.message)
                     return self._whole.parse(tick.message, received_ns, self._last_ns)
-                case "connect":
+                case "connect" | "again":
                     self._begin()
                 case "end":
                     self.ended = True
@@ -141,6 +146,14 @@ class ReplayFeed(QuietFeed):
                 self._bodies.remove(tick)
                 return self._inner.apply_snapshot(tick.message, received_ns, self._last_ns)
         return None
+
+
+def _decode(line: str) -> Tick:
+    """The tick of a line that a server sent. Raises BookError."""
+    try:
+        return decode(line)
+    except RecordingError as error:
+        raise BookError(str(error)) from None
 
 
 def _same_symbol(recorded: str | None, wanted: str) -> bool:
@@ -296,8 +309,7 @@ def _speed(text: str) -> float:
 
 
 def _record_command(options: argparse.Namespace) -> int:
-    now = datetime.now(UTC)
-    path = options.out or Path(f"{options.venue}_{options.symbol.replace('/', '-')}_{now:%Y%m%d_%H%M%S}.jsonl.gz")
+    path = options.out or new_path(Path(), options.venue, options.symbol, datetime.now(UTC))
     recorder = record(
         options.venue, options.symbol, path, None if options.hours is None else options.hours * 3600, url=options.url
     )

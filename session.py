@@ -7,15 +7,19 @@ import json
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from calculations import Estimate, Order, TradingCalculator
 from export_manager import ExportManager
 from feeds import OKX, VENUES, Feed, FeedError
+from feeds.gomarket import GomarketFeed
 from orderbook import OrderBook
+from player import Player
 from profiling import SystemProfiler
+from recording import Recorder, new_path
 from replay import ReplayFeed, serve, simulated
 from rest import NetworkError, fetch
 from websocket_client import FeedHub, Status, Viewer
@@ -25,9 +29,8 @@ from websocket_client import FeedHub, Status, Viewer
 class Market:
     """What to look at: a venue's symbol, at the venue's own address, at a typed one, or in a recording.
 
-    replayed: a replay server answers at the typed address, not an exchange. speed is that of a
-    recording: 1 as recorded, 0 as fast as it is taken. Raises ValueError for a symbol the venue
-    cannot price.
+    replayed: a replay server answers at the typed address, not an exchange. max_bytes bounds what a
+    recording may unpack to. Raises ValueError for a symbol the venue cannot price.
     """
 
     venue: str
@@ -35,7 +38,7 @@ class Market:
     address: str = ""
     replayed: bool = False
     recording: Path | None = None
-    speed: float = 1.0
+    max_bytes: int | None = None
 
     def __post_init__(self) -> None:
         VENUES[self.venue].make_feed(self.symbol)
@@ -55,14 +58,11 @@ class Market:
         return None if size == 1.0 and VENUES[self.venue].product(self.symbol) == "spot" else size
 
     def make_feed(self) -> Feed:
-        """A fresh feed for this market."""
-        feed = VENUES[self.venue].make_feed(self.symbol)
-        return ReplayFeed(feed) if self.in_envelope else feed
+        """A fresh feed of the venue's own frames."""
+        return VENUES[self.venue].make_feed(self.symbol)
 
     def open(self) -> AbstractContextManager[str]:
-        """The market's address, served for as long as the context lasts where it is played here."""
-        if self.recording is not None:
-            return serve(self.recording, self.speed)
+        """The market's address, served for as long as the context lasts where it is made here."""
         if self.address:
             return nullcontext(self.address)
         if self.venue == "simulated":
@@ -116,6 +116,10 @@ class Session:
         self._order = order
         self._feed: Feed | None = None
         self.market: Market | None = None
+        self.player: Player | None = None
+        """The buttons, while the market is a recording."""
+        self.recorder: Recorder | None = None
+        """The recording being made, or the last one."""
         self.latest: Shown | None = None
         self.profiler = SystemProfiler()
         self.history = ExportManager()
@@ -150,8 +154,8 @@ class Session:
         """Look at this market from now on; what was learned of another one is forgotten.
 
         learned: what calculator.learned() said in another session of this market, to go on from.
-        Raises LearnedError if it does not fit, ValueError for an address that cannot be one, OSError
-        for a recording that cannot be opened.
+        Raises LearnedError if it does not fit, ValueError for an address that cannot be one or for a
+        recording that is none, OSError for one that cannot be opened.
         """
         self.disconnect()
         calculator = TradingCalculator(self._order, market.contract_size or math.nan)
@@ -160,7 +164,13 @@ class Session:
         self._calculator, self.market, self.latest, self._feed = calculator, market, None, None
         self.history.market = (market.venue, market.symbol)
         self.history.scorecard = calculator.scorecard
-        self.resume()
+        if market.recording is not None:
+            self.player = Player(market.recording, market.make_feed, market.max_bytes)
+        try:
+            self.resume()
+        except (ValueError, OSError):
+            self.disconnect()
+            raise
 
     def resume(self) -> None:
         """Connect again after a release; nothing if connected, or disconnected by the user."""
@@ -168,38 +178,81 @@ class Session:
         if self._viewer is not None or market is None or calculator is None:
             return
         # A recording or a typed address belongs to this tab alone; a market is shared by all that watch it.
-        alone = market.recording is not None or market.address
-        key = (market.venue, f"{market.symbol} {id(self)}" if alone else market.symbol)
+        alone = self.player is not None or market.address
+        options: dict[str, Any] = {"min_reconnect_s": VENUES[market.venue].min_reconnect_s}
+        if self.player is not None:
+            # It waits for frames for as long as the user does, skips none however fast they come, and is near.
+            options = {"conflate": False, "first_book_s": math.inf, "min_reconnect_s": 0.0}
         self._viewer = self._hub.attach(
-            key,
-            market.open,
+            (market.venue, f"{market.symbol} {id(self)}" if alone else market.symbol),
+            market.open if self.player is None else self.player.open,
             self._make_feed(market),
-            self._on_book(calculator),
-            conflate=market.speed != 0,
-            min_reconnect_s=VENUES[market.venue].min_reconnect_s,
+            self._on_book(market, calculator),
+            **options,
+        )
+        if self.player is not None:
+            self.player.survey.start()
+
+    def record(self, folder: Path) -> None:
+        """Record all that the feed sends, from a whole book on, in a new file of this folder.
+
+        The recording of a replay begins where the replayed recording does. Raises OSError where no file
+        can be made, RuntimeError where nothing is connected.
+        """
+        if self._viewer is None or self.market is None:
+            raise RuntimeError("there is no market to record")
+        self.stop_recording()
+        venue, symbol = self.market.venue, self.market.symbol
+        folder.mkdir(parents=True, exist_ok=True)
+        recorder = Recorder(venue, symbol)
+        recorder.start(new_path(folder, venue, symbol, datetime.now(UTC)))
+        self.recorder = recorder
+        whole_books = isinstance(self.market.make_feed(), GomarketFeed)
+        self._viewer.record(
+            recorder.on_served_frame if self.market.in_envelope else recorder.on_frame,
+            resync=self.player is not None or not whole_books,
         )
 
+    def stop_recording(self, wait_s: float = 1.0) -> None:
+        """End the recording, waiting so long for its file to be whole; nothing if there is none."""
+        if self._viewer is not None:
+            self._viewer.record(None)
+        if self.recorder is not None:
+            self.recorder.close(wait_s)
+
     def release(self) -> None:
-        """Let go of the feed because the page is gone; safe on any thread, joins nothing. `resume` undoes it."""
+        """Let go of the feed because the page is gone; safe on any thread, joins nothing. `resume` undoes
+        it, but for a recording, whose file ends here."""
+        self.stop_recording(wait_s=0)
         viewer, self._viewer = self._viewer, None
         if viewer is not None:
             viewer.detach()
+        if self.player is not None:
+            self.player.survey.stop()
 
     def disconnect(self) -> None:
         """Let go of the feed because the user wants so."""
         self.release()
-        self.market = None
+        self.market = self.player = None
 
     def _make_feed(self, market: Market) -> Callable[[], Feed]:
+        player = self.player
+
         def make() -> Feed:
             feed = market.make_feed()
+            if player is not None:
+                feed = ReplayFeed(feed, player.handled)
+            elif market.in_envelope:
+                feed = ReplayFeed(feed)
             self._feed = feed
             return feed
 
         return make
 
-    def _on_book(self, calculator: TradingCalculator) -> Callable[[OrderBook], None]:
+    def _on_book(self, market: Market, calculator: TradingCalculator) -> Callable[[OrderBook], None]:
         def price(book: OrderBook) -> None:
+            if book.venue != market.venue:  # a CSV has its maker's names for exchanges and symbols
+                book = replace(book, venue=market.venue, symbol=market.symbol)
             estimate = calculator.estimate(book)
             if calculator is not self._calculator:  # a late book of the market looked at before
                 return

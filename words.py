@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
@@ -30,14 +31,6 @@ SOURCE_WORDS = {
     "exchange": "The exchange",
     "recording": "A recording",
     "address": "Another address",
-}
-SPEED_WORDS = {
-    0.5: "Half speed",
-    1.0: "As recorded",
-    2.0: "2 times",
-    10.0: "10 times",
-    50.0: "50 times",
-    0.0: "As fast as it goes",
 }
 STYLE_WORDS: dict[Style, str] = {
     "now": "All at once",
@@ -277,3 +270,12 @@ def offers_table(offers: Sequence[Offer]) -> str:
         mark = "**cheapest**" if cheapest else "too thin" if estimate.slippage_bps is None else ""
         lines.append(f"| {name} | {cells} | {after} | {mark} |")
     return "\n".join(lines)
+
+
+def plain(text: str) -> str:
+    """Text of unknown origin, shown as it is: read as Markdown, a file's content could draw pictures from afar.
+
+    >>> print(plain("line 1: ![](http://x)"))
+    line 1: !\\[\\](http://x)
+    """
+    return re.sub(r"([\\`*\[\]<>$~])", r"\\\1", text)

@@ -107,9 +107,9 @@ MUTATIONS = [
         "tests/test_replay.py",
     ),
     Mutation(
-        "at speed 0 no book is passed over",
-        *("session.py", "conflate=market.speed != 0,", "conflate=True,"),
-        "tests/test_session.py",
+        "of a recording no book is passed over, however fast",
+        *("session.py", '"conflate": False', '"conflate": True'),
+        "tests/test_player.py",
     ),
     Mutation(
         "what was recorded can be read before the recorder ends",

@@ -39,7 +39,7 @@ def numbers(session: Session) -> None:
     header(session, shown, status)
     if shown is None:
         with st.container(border=True):
-            st.markdown(f"**Waiting for the first prices.** {connection_words(status)}")
+            st.markdown(f"**{waiting_words(session)}** {connection_words(status)}")
         return
     answer(session, shown)
     facts(shown)
@@ -51,6 +51,15 @@ def numbers(session: Session) -> None:
     )
 
 
+def waiting_words(session: Session) -> str:
+    """Why there are no prices yet."""
+    if session.ended:
+        return "This recording brought no prices."
+    if session.player is not None and not session.player.playing:
+        return "Paused before the first prices: press Play."
+    return "Waiting for the first prices."
+
+
 def header(session: Session, shown: Shown | None, status: Status | None) -> None:
     """What is looked at, and whether it is alive."""
     with st.container(horizontal=True, vertical_alignment="center", key="header"):
@@ -60,6 +69,8 @@ def header(session: Session, shown: Shown | None, status: Status | None) -> None
             st.badge("Not connected", icon=":material/power_off:", color="gray")
         elif session.ended:
             st.badge("The recording has ended", icon=":material/stop_circle:", color="gray")
+        elif session.player is not None and not session.player.playing:
+            st.badge("Paused", icon=":material/pause_circle:", color="blue")
         elif status.state == "live" and (status.age_s or 0.0) < STALE_S:
             words, icon, color = live_words(market)
             st.badge(words, icon=icon, color=color)

@@ -48,9 +48,10 @@ def market_inputs(session: Session) -> Market | None:
         key=f"symbol {venue}",
         help="Pick one, or type the exchange's own name for another.",
     )
-    source = source_inputs()
+    source = source_inputs(venue, symbol or "")
     if source.get("recording", True) is None or source.get("address", True) == "":
         return None
+    venue, symbol = source.pop("venue", venue), source.pop("symbol", symbol)
     note = None
     try:
         if venue == "okx" and not source:

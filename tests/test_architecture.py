@@ -45,9 +45,13 @@ ALLOWED: dict[str, set[str]] = {
     "tardis": {"feeds", "orderbook", "msgspec"},
     "recording": {"tardis", "msgspec"},
     "playback": {"recording", "websockets"},
+    "engine": {"playback", "recording"},
     "replay": {
-        "playback", "recording", "tardis", "feeds", "orderbook", "simulated_market", "websocket_client", "msgspec",
+        "engine", "playback", "recording", "tardis", "feeds", "orderbook", "simulated_market", "websocket_client",
+        "msgspec",
     },
+    "survey": {"feeds", "orderbook", "recording", "replay"},
+    "player": {"engine", "feeds", "survey"},
     "profiling": {"calculations", "export_file", "export_table", "pandas", "psutil", "pyarrow"},
     "export_file": set(),
     "export_table": {"export_file", "pandas", "pyarrow", "numpy"},
@@ -56,13 +60,14 @@ ALLOWED: dict[str, set[str]] = {
     | {"calculations", "export_file", "export_table", "orderbook", "profiling", "numpy", "pandas", "pyarrow"},
     # floor 4: pictures, words, and one viewer's wiring, where the wings meet
     "charts": {"calculations", "orderbook", "numpy"},
+    "timeline": {"charts"},
     "comparison": {"calculations", "fee_calculator", "feeds", "session", "websocket_client"},
     "words": {
         "calculations", "comparison", "fee_calculator", "orderbook", "pricing", "profiling", "scorecard", "session",
         "websocket_client",
     },
     "session": {
-        "calculations", "export_manager", "feeds", "orderbook", "profiling", "recording", "replay", "rest",
+        "calculations", "export_manager", "feeds", "orderbook", "player", "profiling", "recording", "replay", "rest",
         "websocket_client",
     },
 }  # fmt: skip

@@ -135,6 +135,8 @@ def test_a_jump_shows_the_book_of_that_moment(path: Path, linear: dict[int, Orde
             assert same(next_book(connection, feed), expected)
             assert frames(connection, 0.1) == []
             assert engine.position == expected.market_ns
+        engine.seek(at(20))
+        next_book(connection, feed)
         engine.play()
         engine.seek(target)
         while not (line := str(connection.recv(timeout=5))).endswith("\n"):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -13,10 +11,8 @@ import pytest
 
 from calculations import Order
 from orderbook import Side
-from replay import simulated
 from session import Market, Session, learned_for
 from tests.loopback import eventually
-from tests.made_recordings import saved
 from websocket_client import FeedHub
 
 SIMULATED = Market("simulated", "BTC-USDT-SWAP")
@@ -88,18 +84,6 @@ def test_fifty_opens_and_closes_leave_nothing() -> None:
         eventually(lambda each=session: each.latest)  # type: ignore[misc]
         session.release()
     eventually(lambda: left_over() <= before, timeout_s=5)
-
-
-def test_a_recording_as_fast_as_it_is_taken_is_priced_book_by_book(tmp_path: Path) -> None:
-    """At speed 0 frames pile up at once, and yet no book is passed over: the numbers are those of any other speed."""
-    ticks = list(islice(simulated("BTC-USDT-SWAP", seed=3), 2000))
-    session = Session(FeedHub(), Order(Side.BUY, 1.0))
-    session.connect(replace(SIMULATED, recording=saved(tmp_path / "market.jsonl", ticks), speed=0.0))
-    eventually(lambda: session.ended, timeout_s=60)
-    assert session.status is not None
-    assert (session.status.books, session.status.conflated) == (2000, 0)
-    assert len(session.history) == 2000
-    session.disconnect()
 
 
 @pytest.mark.parametrize(
