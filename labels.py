@@ -31,14 +31,14 @@ class Labels:
         sign, self._quote = SIGNS[:, None], np.stack((now.bid, now.ask))
         bound, longest = sign * self._quote, int((end - first).max())
         self.late = sign * price[:, self.met] <= bound
-        self._crossed_at = _first_reached(sign * price, first, bound, longest)
+        self._crossed_at = first_reached(sign * price, first, bound, longest)
         self.crossed = (self._crossed_at < end) & ~self.late
         # At the quote's own price only a queue that shrank counts; one that did not is worth the next higher price.
         own = sign * price[::-1]
         shrunk = np.zeros(own.shape, dtype=bool)
         shrunk[:, 1:] = (own[:, 1:] < own[:, :-1]) | (np.diff(size[::-1]) < 0)
         own = np.where(shrunk, own, np.nextafter(own, np.inf))
-        self.touched = _first_reached(own, first, bound, longest) < end
+        self.touched = first_reached(own, first, bound, longest) < end
         mid = price.mean(axis=0)
         self.mid_after = np.where(self.late, mid[self.met], mid[np.maximum(end - 1, 0)])
         self._books = books
@@ -49,17 +49,17 @@ class Labels:
         return self._books.offered(sides, self._crossed_at[self.crossed], self._quote[self.crossed])
 
 
-def _first_reached(values: Floats, start: Rows, bound: Floats, longest: int) -> Rows:
-    """From each start (n,) on the first place of values (2, m) that is at most bound (2, n); beyond the next
+def first_reached(values: Floats, start: Rows, bound: Floats, longest: int) -> Rows:
+    """From each start (n,) on the first place of values (..., m) that is at most bound (..., n); beyond the next
     `longest` places, any place there, or m.
 
     It leaps by ever smaller powers of two over stretches whose least value is still too high.
     """
     leaps = longest.bit_length()
-    least = [np.append(values, np.full((2, 2**leaps), -np.inf), axis=1)]
+    least = [np.append(values, np.full((*values.shape[:-1], 2**leaps), -np.inf), axis=-1)]
     for power in range(leaps - 1):
-        least.append(np.minimum(least[-1][:, : -(2**power)], least[-1][:, 2**power :]))
-    place = np.stack((start, start))
+        least.append(np.minimum(least[-1][..., : -(2**power)], least[-1][..., 2**power :]))
+    place = np.broadcast_to(start, bound.shape).copy()
     for power in reversed(range(leaps)):
-        place += (np.take_along_axis(least[power], place, axis=1) > bound) * 2**power
+        place += (np.take_along_axis(least[power], place, axis=-1) > bound) * 2**power
     return place
