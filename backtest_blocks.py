@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from batch_hindsight import realised
 from batch_moments import BatchObserver
 from batch_pricing import Columns, Known, price
 from batch_walk import SideBlock
-from book_cache import BookArrays
+from book_cache import BookArrays, Source, opening
 from calculations import Order, OrderError
 from features import Moment
 from knowledge import Knowledge, beginner
@@ -28,18 +30,41 @@ ROWS = 4096
 """Books priced together: few enough for their numbers to stay in the processor's cache."""
 
 
+class Step(NamedTuple):
+    """How far a backtest is: books read, of a total nobody knows (None), or priced; and the estimates just made."""
+
+    stage: Literal["reading", "pricing"]
+    done: int
+    total: int | None
+    priced: Priced | None
+
+
 class Priced(NamedTuple):
     """One order's estimates on consecutive books, and what became of them.
 
     order: which of the orders. first: which book of the recording is the first. columns: as export_rows keeps
-    them, (n,) each. done: how many of the recording's books are priced by now, by this order and those before it.
+    them, (n,) each. scorecard: of what was known at the last of them.
     """
 
     order: int
     first: int
     columns: Columns
     scorecard: Scorecard
-    done: int
+
+
+def steps(source: Source, orders: Sequence[Order], cache: Path | None = None) -> Generator[Step, None, None]:
+    """A backtest of the orders, as `priced` makes it, to be iterated on any thread and closed at any time.
+
+    cache: the folder where the parsed books are kept; None is beside the recording. Raises OSError,
+    RecordingError, OrderError, ModelError.
+    """
+    with closing(opening(source, cache)) as opened:
+        for books in opened:
+            if isinstance(books, int):
+                yield Step("reading", books, None, None)
+                continue
+            for block in priced(books, orders, source.contract_size):
+                yield Step("pricing", block.first + len(block.columns["mid"]), len(books), block)
 
 
 def priced(
@@ -134,7 +159,7 @@ class _Stretch:
                 columns = price(order, contract_size, market_ns, exchange_ns, moment, known, side, rows)
                 slippage, maker = realised(order, columns["quantity_base"], window.books, side, offset, ends)
                 columns |= {"realised_slippage_bps": slippage, "realised_maker": maker}
-                yield Priced(number, first, columns, scorecard, last)
+                yield Priced(number, first, columns, scorecard)
 
     def _outlook(self, last: int) -> int:
         """As far as the books before `last` must be followed to see what becomes of them."""
@@ -156,10 +181,12 @@ class _Stretch:
         """Learn what these books allow to be learned."""
         if not self._knowledge:
             like = self._like
-            self._knowledge[0] = beginner(Moment(*(column[0].item() for column in moment)), like.latency_s, like.passive_s)
+            self._knowledge[0] = beginner(
+                Moment(*(column[0].item() for column in moment)), like.latency_s, like.passive_s
+            )
         begin, end = np.searchsorted(self._samples, (first, last))
         chosen = self._samples[begin:end] - first
-        self._waiting.append(Moment(*(column[chosen] for column in moment)))
+        self._waiting.append([column[chosen] for column in moment])
         ready = self._learned
         while ready < len(self._turns) and self._turns[ready].books[-1] + self._start < last:
             ready += 1
@@ -169,12 +196,12 @@ class _Stretch:
         taken = 0
         for number in range(self._learned, ready):
             turn = self._turns[number]
-            now = Moment(*(column[taken : taken + len(turn.samples)] for column in waiting))
+            now: Any = [column[taken : taken + len(turn.samples)] for column in waiting]
             taken += len(turn.samples)
             runs = self._known_at(turn.samples + self._start)
             shown = window.books.some(turn.books + self._start - window.first)
-            self._knowledge[number + 1] = self._learner.learn(Block(now, runs, shown))
-        self._waiting = [Moment(*(column[taken:] for column in waiting))]
+            self._knowledge[number + 1] = self._learner.learn(Block(Moment(*now), runs, shown))
+        self._waiting = [[column[taken:] for column in waiting]]
         self._learned = ready
         oldest = int(np.searchsorted(self._from_rows, min(first, self._needed()), side="right"))
         for number in [number for number in self._knowledge if number < oldest]:
@@ -183,4 +210,6 @@ class _Stretch:
     def _known_at(self, rows: Rows) -> list[tuple[Knowledge, int]]:
         """What is known at these books, each piece of knowledge with how many of them in a row."""
         numbers, counts = np.unique(np.searchsorted(self._from_rows, rows, side="right"), return_counts=True)
-        return [(self._knowledge[number], count) for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)]
+        return [
+            (self._knowledge[number], count) for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
+        ]

@@ -49,22 +49,23 @@ class BatchObserver:
         # A book that comes next looks back from its own time: one row at least a second before is enough.
         keep = max(int(np.searchsorted(clock, clock[-1] - SECOND_NS, side="right")) - 1, 0)
         self._touch, self._market_ns, self._past, self._fresh = touch[-1:], clock[keep:], past[keep:], begins[keep:]
-        return Moment(
-            market_ns,  # type: ignore[arg-type]
-            mid,  # type: ignore[arg-type]
-            (ask - bid) / (2 * mid) * 1e4,  # type: ignore[arg-type]
-            bid,  # type: ignore[arg-type]
-            ask,  # type: ignore[arg-type]
-            bid_size,  # type: ignore[arg-type]
-            ask_size,  # type: ignore[arg-type]
-            bid_depth,  # type: ignore[arg-type]
-            ask_depth,  # type: ignore[arg-type]
-            (ask_prices[:, -1] - ask + bid - bid_prices[:, -1]) / 2,  # type: ignore[arg-type]
-            (bid_size - ask_size) / (bid_size + ask_size),  # type: ignore[arg-type]
-            (bid_depth - ask_depth) / (bid_depth + ask_depth),  # type: ignore[arg-type]
-            flow - flow_then,  # type: ignore[arg-type]
-            (mid / mid_then - 1) * 1e4,  # type: ignore[arg-type]
-        )
+        columns: list[Any] = [
+            market_ns,
+            mid,
+            (ask - bid) / (2 * mid) * 1e4,
+            bid,
+            ask,
+            bid_size,
+            ask_size,
+            bid_depth,
+            ask_depth,
+            (ask_prices[:, -1] - ask + bid - bid_prices[:, -1]) / 2,
+            (bid_size - ask_size) / (bid_size + ask_size),
+            (bid_depth - ask_depth) / (bid_depth + ask_depth),
+            flow - flow_then,
+            (mid / mid_then - 1) * 1e4,
+        ]
+        return Moment(*columns)
 
 
 def flow_increments(touch: Floats) -> Floats:

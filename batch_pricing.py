@@ -41,15 +41,19 @@ class Known:
 
     def at(self, read: Callable[[Knowledge], Any]) -> NDArray[Any]:
         """A number of it, (n,); or (1,) where one piece of knowledge was all there was. NaN for None."""
-        numbers = [read(known) for known in self._all]
-        values = np.array([np.nan if number is None else number for number in numbers])
-        return values if len(values) == 1 else values[self._of]
+        return self.each(lambda known: (read(known),))[0]
+
+    def each(self, read: Callable[[Knowledge], Sequence[Any]]) -> list[NDArray[Any]]:
+        """Some of its numbers, as `at` gives one."""
+        rows = [[np.nan if number is None else number for number in read(known)] for known in self._all]
+        columns = [np.array(column) for column in zip(*rows, strict=True)]
+        return columns if len(rows) == 1 else [column[self._of] for column in columns]
 
     def table(self, read: Callable[[Knowledge], Sequence[Any] | None], width: int, column: Rows) -> Floats:
         """Of a row of numbers the one in this column, (n,). NaN for None."""
         rows = [read(known) for known in self._all]
         table = np.array([np.full(width, np.nan) if row is None else row for row in rows], dtype=np.float64)
-        picked: Floats = table[self._of, column]
+        picked: Floats = table.ravel().take(self._of * width + column)
         return picked
 
     def residual(self, features: Features, wanted: NDArray[np.bool_]) -> Floats:
@@ -101,12 +105,12 @@ class BatchCrossing:
     def excess(self, fill: Fills, rows: Any = slice(None)) -> Floats:
         """pricing.Crossing.excess"""
         best = (self._moment.ask if self._buying else self._moment.bid)[rows]
-        average = self._sign * (fill.vwap - best)
+        average: Floats = self._sign * (fill.vwap - best)
         if not fill.unfilled.any():
             return average
         slope = self._slope if len(self._slope) == 1 else self._slope[rows]
         beyond = self._sign * (fill.worst_price - best) + slope * fill.unfilled / 2
-        whole = (fill.quantity * average + fill.unfilled * beyond) / (fill.quantity + fill.unfilled)
+        whole: Floats = (fill.quantity * average + fill.unfilled * beyond) / (fill.quantity + fill.unfilled)
         return np.where(fill.unfilled > 0, whole, average)
 
     def features(self, fill: Fills) -> Features:
@@ -178,7 +182,8 @@ def share_offered(known: Known, quantity: Floats) -> Floats:
     below = np.clip(position.astype(np.int64), 0, len(CURVE_SIZES) - 2)
     part = np.clip(position - below, 0.0, 1.0)
     first, second = (known.table(lambda k: k.crossed_share, len(CURVE_SIZES), below + step) for step in (0, 1))
-    return np.where(np.isnan(first), np.minimum(1.0, 1 / size), (1 - part) * first + part * second)
+    share: Floats = np.where(np.isnan(first), np.minimum(1.0, 1 / size), (1 - part) * first + part * second)
+    return share
 
 
 def price(
@@ -198,10 +203,8 @@ def price(
     slippage = crossing.slippage(fill, features)
     chance, offered = known.chance(features), share_offered(known, quantity)
     maker_probability = chance * offered
-    measured = Measured(*(known.at(lambda k, name=name: getattr(k.calibration, name)) for name in Measured._fields))
-    given = parameters(
-        measured, mid, quantity, order.horizon_s, order.steps, order.volatility, order.daily_volume
-    )
+    measured = Measured(*known.each(lambda k: [getattr(k.calibration, name) for name in Measured._fields]))
+    given = parameters(measured, mid, quantity, order.horizon_s, order.steps, order.volatility, order.daily_volume)
     volatility = given.volatility / YEAR_S**0.5
     costs = schedules(volatility * mid, given, order.risk_aversion, quantity, order.horizon_s, order.steps)
     per_quote = 1e4 / (quantity * mid)
@@ -260,7 +263,7 @@ def _after_waiting(
     slippage: _Slippage, maker_share: Floats, half_spread_bps: Floats, clean_up_bps: Floats, known: Known
 ) -> _Slippage:
     """pricing.Slippage.after_waiting"""
-    low, high = (known.at(lambda k, end=end: k.clean_up_band and k.clean_up_band[end]) for end in (0, 1))
+    low, high = known.each(lambda k: k.clean_up_band or (None, None))
     bps = (1 - maker_share) * (slippage.bps + clean_up_bps) - maker_share * half_spread_bps
     least = np.minimum(np.minimum(bps, slippage.bps + low), -half_spread_bps)
     return _Slippage(bps, least + 0 * slippage.bps, np.maximum(bps, slippage.bps + high), slippage.source)

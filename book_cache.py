@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 from numpy.lib import format as npy
@@ -25,10 +25,9 @@ from replay import books
 
 FORMAT = "trade-simulator books 1"
 
+_SIDES = ("bids", "asks")
 _WRITTEN = 1024
 """Books held while a recording is parsed."""
-
-Report = Callable[[int], None]
 
 
 class CacheError(ValueError):
@@ -55,11 +54,13 @@ class Source(NamedTuple):
 
     @property
     def contract_size(self) -> float | None:
-        """Base units a contract; None where a contract has no fixed size."""
+        """Base units a contract; None where nothing is counted in contracts of a fixed size."""
+        venue = VENUES[self.venue]
         try:
-            return VENUES[self.venue].contract_size(self.symbol)
-        except ValueError:
+            size = venue.contract_size(self.symbol)
+        except ValueError:  # an inverse contract, whose base units follow the price
             return None
+        return None if size == 1.0 and venue.product(self.symbol) == "spot" else size
 
     def books(self) -> Iterator[OrderBook]:
         """Every book of the recording, as replay.books gives them."""
@@ -69,60 +70,86 @@ class Source(NamedTuple):
 class BookArrays:
     """The books of one recording in their order, read from files and never all held in memory.
 
-    clock (n, 2): market_ns and exchange_ns. starts (n + 1, 2): where each book's bids and asks begin
-    among all levels of their side.
+    clock (n, 2): market_ns and exchange_ns. Raises OSError, ValueError if the files are not whole.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.clock: NDArray[np.int64] = np.load(folder / "clock.npy", mmap_mode="r")
-        self.starts: NDArray[np.int64] = np.load(folder / "starts.npy", mmap_mode="r")
+        self._starts: NDArray[np.int64] = np.load(folder / "starts.npy", mmap_mode="r")
+        with ExitStack() as stack:
+            self._levels = [_Levels(stack.enter_context((folder / f"{name}.npy").open("rb"))) for name in _SIDES]
+            held = [levels.rows for levels in self._levels]
+            if self.clock.shape != (len(self), 2) or self._starts.shape != (len(self) + 1, 2):
+                raise ValueError(f"clock and books do not fit: {self.clock.shape}, {self._starts.shape}")
+            if self._starts[-1].tolist() != held:
+                raise ValueError(f"the levels are not all there: {held}")
+            self._files = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
 
     def __len__(self) -> int:
         return len(self.clock)
 
     def side(self, side: Side, first: int, last: int) -> SideBlock:
-        """What an aggressor of this side takes from books first to last (excluded), mapped for as long as it is held."""
-        column, name = (1, "asks") if side is Side.BUY else (0, "bids")
-        starts = np.array(self.starts[first : last + 1, column])
-        # Mapped anew for each block: pages of one that is done with are not held against the process.
-        levels = np.load(self.folder / f"{name}.npy", mmap_mode="r")[starts[0] : starts[-1]]
-        return SideBlock(levels, starts - starts[0])
+        """What an aggressor of this side takes from books first to last (excluded), mapped while it is held."""
+        column = 1 if side is Side.BUY else 0
+        starts = np.array(self._starts[first : last + 1, column])
+        return SideBlock(self._levels[column].mapped(*starts[[0, -1]].tolist()), starts - starts[0])
 
 
-@contextmanager
-def open_books(source: Source, folder: Path | None = None, report: Report | None = None) -> Iterator[BookArrays]:
-    """The recording's books, parsed now unless that was done before and the recording is unchanged.
+class _Levels:
+    """A side's levels of all books, in an open file. Raises ValueError if it is not whole."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        npy.read_magic(file)
+        shape, _, kind = npy.read_array_header_1_0(file)
+        self._begin, self.rows = file.tell(), int(shape[0])
+        size = os.fstat(file.fileno()).st_size
+        if kind != np.float64 or size != self._begin + 16 * self.rows:
+            raise ValueError(f"{self.rows} levels of {kind} in {size} bytes")
+
+    def mapped(self, first: int, last: int) -> Levels:
+        """Levels first to last (excluded), mapped by themselves: pages of what is done with are let go."""
+        begin = self._begin + 16 * first
+        page = begin // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+        length = self._begin + 16 * last - page
+        mapped = mmap.mmap(self._file.fileno(), length, access=mmap.ACCESS_READ, offset=page)
+        return np.frombuffer(mapped, np.float64, 2 * (last - first), begin - page).reshape(-1, 2)
+
+
+def opening(source: Source, folder: Path | None = None) -> Generator[int | BookArrays, None, None]:
+    """The recording's books, parsed now unless that was done before and the recording is unchanged: how many were
+    parsed so far, now and then, and at last the books themselves, to be used until the iterator is closed.
 
     They are kept in `folder`, or None: beside the recording; where nothing can be written, or the recording
-    grows meanwhile, only until the context ends. report is told the books parsed so far, now and then.
-    Raises OSError, RecordingError.
+    grows meanwhile, they are gone afterwards. Raises OSError, RecordingError.
     """
     home = (source.path.parent if folder is None else folder) / _name(source)
     stamp = _stamp(source.path)
-    about: dict[str, Any] = {
-        "format": FORMAT,
-        "venue": source.venue,
-        "symbol": source.symbol,
-        "contract_size": source.contract_size,
-    }
+    about = {"format": FORMAT, **source._asdict(), "path": source.path.name, "contract_size": source.contract_size}
     kept = _kept(home, about)
     if kept is not None and kept.get("size") == stamp["size"]:
-        if {name: kept.get(name) for name in stamp} == stamp:
-            yield BookArrays(home)
-            return
-        if kept.get("digest") == _digest(source.path):
-            with suppress(OSError):
-                _write_about(home, {**kept, **stamp})
-            yield BookArrays(home)
+        same = {name: kept.get(name) for name in stamp} == stamp
+        if same or kept.get("digest") == _digest(source.path):
+            if not same:
+                with suppress(OSError):
+                    _write_about(home, {**kept, **stamp})
+            with BookArrays(home) as books:
+                yield books
             return
     with _room(home) as part:
         # The digest comes first: what is appended while the books are parsed must not pass as parsed.
         digest = _digest(source.path)
-        _parse(source, part, report)
+        yield from _parse(source, part)
         _write_about(part, {**about, **stamp, "digest": digest})
         unchanged = _stamp(source.path) == stamp
-        yield BookArrays(_move(part, home) if unchanged else part)
+        with BookArrays(_move(part, home) if unchanged else part) as books:
+            yield books
 
 
 def _name(source: Source) -> str:
@@ -138,7 +165,7 @@ def _stamp(path: Path) -> dict[str, int]:
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _kept(home: Path, about: dict[str, Any]) -> dict[str, Any] | None:
@@ -147,13 +174,10 @@ def _kept(home: Path, about: dict[str, Any]) -> dict[str, Any] | None:
         kept = json.loads((home / "about.json").read_bytes())
         if not isinstance(kept, dict) or {name: kept.get(name) for name in about} != about:
             return None
-        found = BookArrays(home)
-        whole = found.clock.shape == (len(found), 2) and found.starts.shape == (len(found) + 1, 2)
-        levels = [np.load(home / f"{side}.npy", mmap_mode="r").shape for side in ("bids", "asks")]
-        whole = whole and levels == [(int(count), 2) for count in found.starts[-1]]
-    except (OSError, ValueError, IndexError):
+        with BookArrays(home):
+            return kept
+    except (OSError, ValueError):
         return None
-    return kept if whole else None
 
 
 def _write_about(folder: Path, about: dict[str, Any]) -> None:
@@ -189,7 +213,8 @@ def _move(part: Path, home: Path) -> Path:
             return part
 
 
-def _parse(source: Source, folder: Path, report: Report | None) -> None:
+def _parse(source: Source, folder: Path) -> Iterator[int]:
+    """Write the books' arrays; how many books so far, now and then."""
     found = source.books()
     with (
         _Growing(folder / "clock.npy", np.int64, 2) as clock,
@@ -207,8 +232,7 @@ def _parse(source: Source, folder: Path, report: Report | None) -> None:
             end = ends[-1:]
             bids.append(np.concatenate([book.bids for book in some]))
             asks.append(np.concatenate([book.asks for book in some]))
-            if report is not None:
-                report(clock.rows)
+            yield clock.rows
 
 
 class _Growing:
