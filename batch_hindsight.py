@@ -40,7 +40,8 @@ def realised(
     arrival = np.maximum(np.searchsorted(clock, arrives), row + 1) if order.latency_s else row
     price, mid = own[row], books.touch[:, row, 0].mean(axis=0)
     late = taken[arrival] <= sign * price
-    crossed_at = first_reached(taken, arrival + 1, sign * price, max(int((closes - arrival).max()), 1))
+    longest = max(int((closes - arrival).max()), 1)
+    crossed_at = first_reached(taken[None], arrival + 1, (sign * price)[None], longest)[0]
     crossed = ~late & (crossed_at < closes)
     filled = np.zeros(len(row))
     sides = np.full(int(crossed.sum()), 0 if buying else 1)

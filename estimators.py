@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -13,6 +14,24 @@ Array = NDArray[np.float64]
 
 CLIP = 3.0
 """Columns count up to so many standard deviations from their mean."""
+
+
+def warm_up() -> None:
+    """Import what the fits need, and make one of each: about two seconds that no running feed should share.
+
+    Safe to call more than once, and never necessary.
+    """
+    x, y = np.array([[0.0], [1.0], [2.0]]), np.array([0.0, 1.0, 0.0])
+    SlippageModel().fit(x, y)
+    MakerTakerModel().fit(x, y)
+
+
+def _unchecked() -> AbstractContextManager[None]:
+    """The arrays are checked where they are made; scikit-learn need not look at every number again."""
+    from sklearn import config_context  # noqa: PLC0415 - takes longer than the page may wait
+
+    context: AbstractContextManager[None] = config_context(assume_finite=True, skip_parameter_validation=True)
+    return context
 
 
 class Linear(NamedTuple):
@@ -85,7 +104,7 @@ class SlippageModel:
 
     def fit_moments(self, moments: Moments, samples: float) -> Self:
         """Learn from the rows' sums: the same regression, whatever the number of rows behind them."""
-        from sklearn.linear_model import LinearRegression  # noqa: PLC0415 - takes longer than the page may wait
+        from sklearn.linear_model import LinearRegression  # noqa: PLC0415 - as above
 
         sums = moments.sums
         n, k = sums[0, 0], len(sums) - 2
@@ -99,7 +118,8 @@ class SlippageModel:
         rows = np.vstack((factor[:, :k], ridge * np.eye(k)))
         target = np.append(factor[:, k], np.zeros(k))
         shrink = samples / (samples + self.SHRINK_SAMPLES)
-        weights = shrink * LinearRegression(fit_intercept=False).fit(rows, target).coef_
+        with _unchecked():
+            weights = shrink * LinearRegression(fit_intercept=False).fit(rows, target).coef_
         self.samples = samples
         self._linear = Linear.standardised(mean[:k], scale[:k], weights, shrink * float(mean[k]))
         self._limit = CLIP * math.sqrt(sums[-1, -1] / n)
@@ -157,7 +177,8 @@ class MakerTakerModel:
         if 0 < weight @ y < total:
             from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - as above
 
-            fitted = LogisticRegression(C=1.0, solver="newton-cholesky").fit(z, y, weight)
+            with _unchecked():
+                fitted = LogisticRegression(C=1.0, solver="newton-cholesky").fit(z, y, weight)
             shrink = total / (total + self.SHRINK_SAMPLES)
             weights = shrink * fitted.coef_[0] + (1 - shrink) * weights
             bias = shrink * float(fitted.intercept_[0]) + (1 - shrink) * bias
@@ -191,5 +212,8 @@ def _intercept(offset: Array, y: Array, weight: Array, prior: float) -> float:
     for _ in range(8):  # Newton's method; the objective is concave and starts close
         chance = 1 / (1 + np.exp(-(offset + bias)))
         slope = weight @ (y - chance) - (bias - prior) / 0.49
-        bias += float(slope / (weight @ (chance * (1 - chance)) + 1 / 0.49))
+        step = float(slope / (weight @ (chance * (1 - chance)) + 1 / 0.49))
+        bias += step
+        if abs(step) < 1e-9:
+            break
     return bias

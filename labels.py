@@ -31,35 +31,40 @@ class Labels:
         sign, self._quote = SIGNS[:, None], np.stack((now.bid, now.ask))
         bound, longest = sign * self._quote, int((end - first).max())
         self.late = sign * price[:, self.met] <= bound
-        self._crossed_at = first_reached(sign * price, first, bound, longest)
-        self.crossed = (self._crossed_at < end) & ~self.late
         # At the quote's own price only a queue that shrank counts; one that did not is worth the next higher price.
         own = sign * price[::-1]
         shrunk = np.zeros(own.shape, dtype=bool)
         shrunk[:, 1:] = (own[:, 1:] < own[:, :-1]) | (np.diff(size[::-1]) < 0)
         own = np.where(shrunk, own, np.nextafter(own, np.inf))
-        self.touched = first_reached(own, first, bound, longest) < end
+        values = np.concatenate((sign * price, own))
+        reached = first_reached(values, first, np.concatenate((bound, bound)), longest)
+        self._crossed_at = reached[:2]
+        self.crossed = (reached[:2] < end) & ~self.late
+        self.touched = reached[2:] < end
         mid = price.mean(axis=0)
         self.mid_after = np.where(self.late, mid[self.met], mid[np.maximum(end - 1, 0)])
         self._books = books
 
     def offered(self) -> Floats:
         """What was on offer to each quote that was crossed, base units."""
-        sides, _ = np.nonzero(self.crossed)
-        return self._books.offered(sides, self._crossed_at[self.crossed], self._quote[self.crossed])
+        each_side = zip(range(2), self._crossed_at, self._quote, self.crossed, strict=True)
+        return np.concatenate([self._books.offered(side, at[is_], quote[is_]) for side, at, quote, is_ in each_side])
 
 
 def first_reached(values: Floats, start: Rows, bound: Floats, longest: int) -> Rows:
-    """From each start (n,) on the first place of values (..., m) that is at most bound (..., n); beyond the next
+    """From each start (n,) on the first place of values (r, m) that is at most bound (r, n); beyond the next
     `longest` places, any place there, or m.
 
     It leaps by ever smaller powers of two over stretches whose least value is still too high.
     """
     leaps = longest.bit_length()
-    least = [np.append(values, np.full((*values.shape[:-1], 2**leaps), -np.inf), axis=-1)]
+    rows, m = values.shape
+    least = [np.full((rows, m + 2**leaps), -np.inf)]
+    least[0][:, :m] = values
     for power in range(leaps - 1):
-        least.append(np.minimum(least[-1][..., : -(2**power)], least[-1][..., 2**power :]))
-    place = np.broadcast_to(start, bound.shape).copy()
+        least.append(np.minimum(least[-1][:, : -(2**power)], least[-1][:, 2**power :]))
+    place = np.repeat(start[None], rows, axis=0)
     for power in reversed(range(leaps)):
-        place += (np.take_along_axis(least[power], place, axis=-1) > bound) * 2**power
+        each_row = np.arange(rows)[:, None] * least[power].shape[1]
+        place += (least[power].ravel()[each_row + place] > bound) * 2**power
     return place

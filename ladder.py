@@ -16,97 +16,115 @@ Rows = NDArray[np.int64]
 SIGNS: Floats = np.array([1.0, -1.0])
 """The first axis of what is asked of books and ladders: buying (the asks), selling (the bids)."""
 
-WALKED = 16
+WALKED = 64
 OFFERED = 4
-"""How many levels are looked at first; twice as many until they are enough."""
+"""How many levels are looked at first, and four times as many until they are enough."""
 
 
 class Books(NamedTuple):
     """m books in the order of their time.
 
     market_ns: (m,) int64. touch: (2, m, 2), price and size of the best ask and the best bid.
-    levels(rows, depth): (2, k, d, 2), the first `depth` asks and bids of k of the books, or all there are; a side
-    that ends before goes on at its last price with sizes of zero.
+    levels(side, rows, depth): (k, d, 2), of k of the books the first `depth` levels, or all there are, of the asks
+    (side 0) or the bids (1); a side that ends before goes on at its last price with sizes of zero.
     """
 
     market_ns: Rows
     touch: Floats
-    levels: Callable[[Rows, int], Floats]
+    levels: Callable[[int, Rows, int], Floats]
 
     @classmethod
     def of(cls, market_ns: Rows, levels: Floats) -> Self:
-        """From one array (2, m, depth, 2), as `levels` would give it."""
-        return cls(market_ns, levels[:, :, 0], lambda rows, depth: levels[:, rows, :depth])
+        """From one array (2, m, depth, 2) of asks and bids, padded as above."""
+        return cls(market_ns, levels[:, :, 0], lambda side, rows, depth: levels[side, rows, :depth])
 
     @classmethod
     def stacked(cls, books: Sequence[OrderBook]) -> Self:
         """From books of any depths; only what is asked for is copied."""
-
-        def levels(rows: Rows, depth: int) -> Floats:
-            chosen = [books[row] for row in rows.tolist()]
-            sides = [book.asks[:depth] for book in chosen] + [book.bids[:depth] for book in chosen]
-            lengths = np.fromiter(map(len, sides), np.int64, len(sides))
-            deepest, all_levels = int(lengths.max()), np.concatenate(sides)
-            if len(all_levels) < len(sides) * deepest:
-                level = np.arange(deepest)
-                starts, last = np.cumsum(lengths) - lengths, lengths[:, None] - 1
-                all_levels = all_levels[starts[:, None] + np.minimum(level, last)]
-                all_levels[level > last, 1] = 0.0
-            return all_levels.reshape(2, len(chosen), deepest, 2)
-
+        sides = [book.asks for book in books], [book.bids for book in books]
         clock = np.fromiter((book.market_ns for book in books), np.int64, len(books))
-        return cls(clock, levels(np.arange(len(books)), 1)[:, :, 0], levels)
+        touch = np.array([[[side.item(place) for side in both] for place in (0, 1)] for both in sides])
+
+        def levels(side: int, rows: Rows, depth: int) -> Floats:
+            chosen = [sides[side][row] for row in rows.tolist()]
+            return _even([each if len(each) <= depth else each[:depth] for each in chosen])
+
+        return cls(clock, touch.transpose(0, 2, 1), levels)
 
     def some(self, rows: Rows) -> Books:
         """These of the books."""
-        return Books(self.market_ns[rows], self.touch[:, rows], lambda some, depth: self.levels(rows[some], depth))
+        return Books(
+            self.market_ns[rows],
+            self.touch[:, rows],
+            lambda side, some, depth: self.levels(side, rows[some], depth),
+        )
 
-    def offered(self, side: Rows, rows: Rows, price: Floats) -> Floats:
-        """What these books offer to quotes at these prices, or better, (k,) base units. side: 0 buying, 1 selling."""
-        volume, depth, reached = np.zeros(len(rows)), OFFERED // 2, np.ones((len(rows), OFFERED // 2), dtype=bool)
-        while reached.shape[1] == depth and reached[:, -1].any():
-            depth *= 2
-            levels = self.levels(rows, depth)[side, np.arange(len(rows))]
-            reached = SIGNS[side, None] * (levels[:, :, 0] - price[:, None]) <= 0
-            volume = np.vecdot(levels[:, :, 1], reached)
+    def offered(self, side: int, rows: Rows, price: Floats) -> Floats:
+        """What these books offer at these prices or better, (k,) base units, on side 0 (asks) or 1 (bids)."""
+        volume, depth, left = np.zeros(len(rows)), OFFERED, np.arange(len(rows))
+        while len(left):
+            levels = self.levels(side, rows[left], depth)
+            reached = SIGNS[side] * (levels[:, :, 0] - price[left, None]) <= 0
+            volume[left] = np.vecdot(levels[:, :, 1], reached)
+            left = left[reached[:, -1] & (levels.shape[1] == depth)]
+            depth *= 4
         return volume
+
+
+def _even(sides: Sequence[Floats]) -> Floats:
+    """Sides (d, 2) as one array, the shorter ones padded: prices stay, sizes are zero."""
+    levels = np.concatenate(sides)
+    lengths = np.fromiter(map(len, sides), np.int64, len(sides))
+    deepest = int(lengths.max())
+    if len(levels) < len(sides) * deepest:
+        level, last = np.arange(deepest), lengths[:, None] - 1
+        levels = levels[(np.cumsum(lengths) - lengths)[:, None] + np.minimum(level, last)]
+        levels[level > last, 1] = 0.0
+    return levels.reshape(len(sides), deepest, 2)
 
 
 class Ladder:
     """k of the books, ready to be walked by up to `largest` base units: `best` (2, k) is the first price a buyer and
-    a seller takes, and `visible` (2, k) what the levels hold, all of them or those that `largest` reaches."""
+    a seller takes, and `visible` (2, k) what the levels hold: all of them, or as many as `largest` needs."""
 
     def __init__(self, books: Books, rows: Rows, largest: float) -> None:
-        depth = WALKED
-        while True:
-            levels = books.levels(rows, depth)
-            prices, sizes = levels[..., 0], levels[..., 1]
-            # Before any level there is nothing: the sums start with a zero.
-            self._depth, self._cost = sums = np.zeros((2, 2, len(rows), levels.shape[2] + 1))
-            np.cumsum(sizes, axis=2, out=sums[0, :, :, 1:])
-            self.visible = self._depth[:, :, -1]
-            if levels.shape[2] < depth or self.visible.min() >= largest:
-                break
-            depth *= 2
-        self.best = prices[:, :, 0]
-        self._distance = SIGNS[:, None, None] * (prices - prices[:, :, :1])
-        np.cumsum(sizes * self._distance, axis=2, out=self._cost[:, :, 1:])
-        # One sorted array of all books' depths: book r's are shares of its own, between r and r + 1/2.
-        shares = self._depth[:, :, 1:] / self.visible[:, :, None] / 2
-        self._sorted = (shares + np.arange(2 * len(rows)).reshape(2, -1, 1)).ravel()
+        depth, enough = WALKED, False
+        while not enough:
+            both = books.levels(0, rows, depth), books.levels(1, rows, depth)
+            found = max(side.shape[1] for side in both)
+            # Level by level, so that every step below is one over many books. Before any level there is nothing:
+            # the sums start with a zero.
+            prices, sums = np.empty((found, 2, len(rows))), np.zeros((2, found + 1, 2, len(rows)))
+            for side, levels in enumerate(both):
+                own = levels.shape[1]
+                prices[:own, side], sums[0, 1 : own + 1, side] = levels.transpose(2, 1, 0)
+                prices[own:, side] = prices[own - 1, side]
+            enough = found < depth or sums[0].sum(axis=0).min() >= largest
+            depth *= 4
+        self.best = prices[0].copy()
+        self._distance = np.subtract(prices, self.best, out=prices)
+        np.abs(prices, out=prices)
+        np.multiply(sums[0, 1:], prices, out=sums[1, 1:])
+        for level in range(1, found):
+            sums[:, level + 1] += sums[:, level]
+        self._depth, self._cost = sums
+        self.visible = self._depth[-1]
+        self._least = self._depth.min(axis=(1, 2))
 
     def excess(self, rows: Rows, quantity: Floats, slope: Floats) -> Floats:
-        """The average price paid beyond the best, (2, m, s) for these m of the k books and quantities (2, m, s).
+        """The average price paid beyond the best, (s, 2, m) for s quantities (s, 2, m) from these m of the k books.
 
-        The book's price goes on at slope (m, 1), price per base unit, beyond its last visible level.
+        The book's price goes on at slope (m,), price per base unit, beyond its last visible level.
         """
-        deepest = self._distance.shape[2]
-        visible = self.visible[:, rows, None]
-        place = (np.array([[0], [len(self.best[0])]]) + rows)[:, :, None]
-        whole = np.searchsorted(self._sorted, place + np.minimum(quantity / visible, 1.5) / 2) - place * deepest
-        below = place * (deepest + 1) + whole
-        rest = quantity - self._depth.ravel()[below]
-        last = place * deepest + np.minimum(whole, deepest - 1)
-        paid = self._cost.ravel()[below] + rest * self._distance.ravel()[last]
-        average: Floats = (paid + slope * np.maximum(quantity - visible, 0.0) ** 2 / 2) / quantity
+        depth = self._depth[1:, :, rows]
+        whole = np.empty(quantity.shape, dtype=np.int64)
+        for size, count in zip(quantity, whole, strict=True):
+            # No book is walked deeper than where the thinnest holds as much.
+            needed = np.searchsorted(self._least[1:], size.max()) + 1
+            np.add.reduce(depth[:needed] <= size, axis=0, out=count)
+        books, column = self.best.size, rows + np.array([[0], [len(self.best[0])]])
+        below, last = whole * books + column, np.minimum(whole, len(depth) - 1) * books + column
+        paid = (quantity - self._depth.ravel()[below]) * self._distance.ravel()[last] + self._cost.ravel()[below]
+        beyond = np.maximum(quantity - depth[-1], 0.0)
+        average: Floats = (paid + slope / 2 * beyond**2) / quantity
         return average

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from calibration import MarketTally
 from estimators import MakerTakerModel, Moments, SlippageModel
-from features import MAKER_COLUMNS, SLIPPAGE_COLUMNS, Moment, order_features
+from features import MAKER_COLUMNS, SLIPPAGE_COLUMNS, order_features
 from knowledge import CURVE_SIZES, LARGEST, SMALLEST, STRATA, Knowledge, fill_prior, prior_trust, volatility_bps
 from labels import Labels
 from ladder import SIGNS, Books, Ladder
@@ -32,12 +32,15 @@ BAND_LEAST_ROWS = 40
 GATE_CAUTION = 2.0
 PRIOR_WINDOWS = 0.5
 LONGEST_FIT = 500
-"""The models are fitted anew when a tenth of the samples is new, at least every 500."""
+"""The slippage model is fitted anew when a tenth of the samples is new, at least every 500."""
+
+FILL_FIT, LONGEST_FILL_FIT = 0.25, 1000
+"""The fill model, whose rows last longer and whose fit takes longer, when so large a part of the samples is new."""
 
 _NUMBERS = {"_samples": 1e15, "_worth": 1e15, "_overlap": 1e6}
 
-_ROOTS = np.sqrt([2.0, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37]).reshape(2, 1, STRATA)
-_STEP = (LARGEST / SMALLEST) ** (1 / STRATA)
+_ROOTS = np.sqrt([2.0, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37]).reshape(2, STRATA).T[:, :, None]
+_LOG_STEP = math.log(LARGEST / SMALLEST) / STRATA
 
 
 class LearnedError(ValueError):
@@ -64,7 +67,7 @@ class _Group(NamedTuple):
 
 
 class _Usual(NamedTuple):
-    """What was known at each sample, (n, 1) columns."""
+    """What was known at each sample, (n,) columns."""
 
     depth_1: Floats
     depth_10: Floats
@@ -86,7 +89,7 @@ class Learner:
         # Slippage: the regression's sums and how many independent samples they are worth; how well
         # past predictions agreed with outcomes; recent errors by size.
         self._slippage: SlippageModel | None = None
-        self._fitted_at = 0
+        self._slippage_fitted_at = self._fill_fitted_at = 0
         self._moments = Moments(len(SLIPPAGE_COLUMNS))
         self._overlap = 1.0
         self._worth = 0.0
@@ -125,7 +128,8 @@ class Learner:
             raise LearnedError("nothing was learned yet")
         try:
             with np.errstate(all="raise"):
-                learner._fit()
+                learner._fit_slippage()
+                learner._fit_fill()
                 return learner, learner._knowledge()
         except (ArithmeticError, ValueError) as error:  # LinAlgError is a ValueError
             raise LearnedError(f"the parts do not fit together: {error}") from None
@@ -160,7 +164,7 @@ class Learner:
                 _Group(known, slice(end - count, end)) for (known, count), end in zip(block.known, ends, strict=True)
             ]
             levels = [[getattr(known, name) for name in _Usual._fields] for known, _ in block.known]
-            usual = _Usual(*np.repeat(levels, [count for _, count in block.known], axis=0).T[:, :, None])
+            usual = _Usual(*np.repeat(levels, [count for _, count in block.known], axis=0).T)
             slippage = self._learn_slippage(groups, block, usual, outcomes, spacing_s)
             fill = self._learn_fills(groups, now, usual, outcomes, spacing_s)
             self._samples += n
@@ -179,71 +183,72 @@ class Learner:
     def _learn_slippage(
         self, groups: Sequence[_Group], block: Block, usual: _Usual, outcomes: Labels, spacing_s: float
     ) -> SlippageTally:
+        """All arrays are (sizes, sides, samples)."""
         now, n = block.now, len(block.now.mid)
-        position = np.arange(self._samples, self._samples + n)[:, None] * _ROOTS % 1.0
-        quantity = usual.depth_10 * SMALLEST * _STEP ** (np.arange(STRATA) + position)
+        position = np.arange(self._samples, self._samples + n) * _ROOTS
+        position += np.arange(STRATA)[:, None, None] - np.floor(position)
+        quantity = usual.depth_10 * SMALLEST * np.exp(_LOG_STEP * position)
         walked = np.zeros(len(block.books.market_ns), dtype=bool)
         walked[outcomes.seen] = walked[outcomes.met] = True
         place = np.cumsum(walked) - 1
         ladder = Ladder(block.books, np.flatnonzero(walked), quantity.max())
-        seen, reached = place[outcomes.seen], place[outcomes.met]
-        excess = ladder.excess(seen, quantity, usual.slope)
-        met = ladder.excess(reached, quantity, usual.slope)
-        drift = SIGNS[:, None] * (ladder.best[:, reached] - ladder.best[:, seen])
-        mid = now.mid[:, None]
-        residual = (met + drift[:, :, None] - excess) / mid * 1e4
+        seen, met = place[outcomes.seen], place[outcomes.met]
+        to_bps = 1e4 / now.mid
+        excess = ladder.excess(seen, quantity, usual.slope) * to_bps
+        drift = SIGNS[:, None] * (ladder.best[:, met] - ladder.best[:, seen]) * to_bps
+        residual = ladder.excess(met, quantity, usual.slope) * to_bps + drift - excess
         features = order_features(
             np.log,
-            SIGNS[:, None, None],
-            _upright(now),
-            np.stack((now.ask_depth, now.bid_depth))[:, :, None],
+            SIGNS[:, None],
+            now,
+            np.stack((now.ask_depth, now.bid_depth)),
             1.0,
             quantity,
-            excess / mid * 1e4,
+            excess,
             usual.depth_1,
             usual.depth_10,
             usual.volatility_bps,
             self._passive_s,
         )
-        x = np.stack(np.broadcast_arrays(*features.slippage_columns()), axis=3)
-        inside = quantity <= ladder.visible[:, seen, None]
+        x = _table(features.slippage_columns(), quantity.shape)
+        inside = quantity <= ladder.visible[:, seen]
         expected = np.zeros_like(residual)
-        tally = SlippageTally(STRATA)
         error = residual.copy()
+        tally = SlippageTally(STRATA)
         for known, rows in groups:
             if known.slippage is not None:
-                predicted = known.slippage.predict(x[:, rows].reshape(-1, x.shape[3]))
-                expected[:, rows] = np.where(inside[:, rows], predicted.reshape(2, -1, STRATA), 0.0)
-                error[:, rows] -= known.gate * expected[:, rows]
-            tally.add(
-                rows.stop - rows.start,
-                error[:, rows].reshape(-1, STRATA),
-                residual[:, rows].reshape(-1, STRATA),
-                known.band,
-            )
+                predicted = known.slippage.predict(x[..., rows].reshape(len(x), -1).T)
+                expected[..., rows] = inside[..., rows] * predicted.reshape(STRATA, 2, -1)
+                error[..., rows] -= known.gate * expected[..., rows]
+            of_model, of_walk = (each[..., rows].reshape(STRATA, -1).T for each in (error, residual))
+            tally.add(rows.stop - rows.start, of_model, of_walk, known.band)
         span_s = spacing_s * n
         self._overlap = max(1.0, self._latency_s / spacing_s)
-        agreed = (residual * expected).sum(axis=(0, 2))
+        agreed = (residual * expected).sum(axis=(0, 1))
         # Overlapping outcomes agree together: only sums over several of their lengths are independent.
         apart = np.add.reduceat(agreed, np.arange(0, n, max(10, round(5 * self._overlap))))
         sums = np.array((agreed.sum(), np.vdot(expected, expected), np.vdot(apart, apart)))
         fade = math.exp(-span_s / GATE_MEMORY_S)
         self._agreement = np.array((fade, fade, fade * fade)) * self._agreement + sums
-        self._errors = np.concatenate((self._errors, error.transpose(1, 0, 2).reshape(-1, STRATA)))[-BAND_ROWS:]
+        self._errors = np.concatenate((self._errors, error.T.reshape(-1, STRATA)))[-BAND_ROWS:]
         fade = math.exp(-span_s / SLIPPAGE_MEMORY_S)
         self._worth = fade * self._worth + n / math.sqrt(self._overlap)
-        self._moments.add(x[inside], residual[inside], fade)
+        table, target = x.reshape(len(x), -1), residual.ravel()
+        if not inside.all():
+            table, target = table[:, inside.ravel()], target[inside.ravel()]
+        self._moments.add(table.T, target, fade)
         return tally
 
     def _learn_fills(
         self, groups: Sequence[_Group], now: Any, usual: _Usual, outcomes: Labels, spacing_s: float
     ) -> FillTally:
+        """All arrays are (sides, samples)."""
         features = order_features(
             np.log,
-            SIGNS[:, None, None],
-            _upright(now),
+            SIGNS[:, None],
+            now,
             1.0,
-            np.stack((now.bid_size, now.ask_size))[:, :, None],
+            np.stack((now.bid_size, now.ask_size)),
             1.0,
             0.0,
             usual.depth_1,
@@ -251,14 +256,14 @@ class Learner:
             usual.volatility_bps,
             self._passive_s,
         )
-        x = np.stack(np.broadcast_arrays(*features.maker_columns()), axis=3)[:, :, 0]
         y = outcomes.crossed.astype(np.float64)
+        x = _table(features.maker_columns(), y.shape)
         weight = min(1.0, spacing_s / (2 * self._passive_s))
         tally = FillTally()
         agreement = np.zeros(2)
         for known, rows in groups:
-            beyond = known.fill.predict_proba(x[:, rows].reshape(-1, x.shape[2]))[:, 1] - known.base_rate
-            filled = y[:, rows].reshape(-1)
+            chance = known.fill.predict_proba(x[..., rows].reshape(len(x), -1).T)[:, 1]
+            beyond, filled = chance - known.base_rate, y[:, rows].ravel()
             tally.add(known.base_rate + known.fill_gate * beyond, np.full(len(filled), known.base_rate), filled, weight)
             agreement += weight * np.array((np.vdot(filled - known.base_rate, beyond), np.vdot(beyond, beyond)))
         fade = math.exp(-spacing_s * len(now.mid) / FILL_MEMORY_S)
@@ -272,34 +277,38 @@ class Learner:
         self._offered = np.append(self._offered, outcomes.offered() / np.mean(usual.depth_1))[-BAND_ROWS:]
         # Windows a quarter as far apart as they are long hold nearly all there is to learn.
         stride = max(1, int(self._passive_s / 4 / spacing_s))
-        kept = x[:, ::stride].transpose(1, 0, 2).reshape(-1, x.shape[2])
-        made = y[:, ::stride].T.reshape(-1)
+        kept = x[..., ::stride].T.reshape(-1, len(x))
+        made = y[:, ::stride].T.ravel()
         added = np.column_stack((kept, made, np.full(len(made), min(1.0, weight * stride))))
         self._fills = np.concatenate((self._fills, added))[-FILL_ROWS:]
         return tally
 
-    def _fit(self) -> None:
-        self._fill = MakerTakerModel(self._prior).fit(self._fills[:, :-2], self._fills[:, -2], self._fills[:, -1])
+    def _fit_slippage(self) -> None:
         self._slippage = SlippageModel().fit_moments(self._moments, self._worth)
-        self._fitted_at = self._samples
+        self._slippage_fitted_at = self._samples
+
+    def _fit_fill(self) -> None:
+        self._fill = MakerTakerModel(self._prior).fit(self._fills[:, :-2], self._fills[:, -2], self._fills[:, -1])
+        self._fill_fitted_at = self._samples
 
     def _knowledge(self) -> Knowledge:
         count, depth_1, depth_10, reach, half_spread = self._usual.tolist()
         calibration = self._market.calibration(half_spread / count, reach / depth_10)
         gate = _cautious(*self._agreement.tolist())
-        if self._samples >= self._fitted_at + min(self._fitted_at / 10, LONGEST_FIT):
-            self._fit()
+        if self._samples >= self._slippage_fitted_at + min(self._slippage_fitted_at / 10, LONGEST_FIT):
+            self._fit_slippage()
+        if self._samples >= self._fill_fitted_at + min(FILL_FIT * self._fill_fitted_at, LONGEST_FILL_FIT):
+            self._fit_fill()
         band, share = None, None
         if len(self._errors) >= BAND_LEAST_ROWS:
             # Of n independent outcomes the next one exceeds the k-th smallest with chance 1 - k / (n + 1).
             level = min(1.0, 0.975 * (1 + 2 * math.sqrt(self._overlap) / len(self._errors)))
-            low, high = np.quantile(self._errors, (1 - level, level), axis=0).tolist()
-            band = tuple(zip(low, high, strict=True))
+            band = tuple(_ends(errors, level) for errors in self._errors.T)
         if len(self._offered):
-            share = tuple(np.minimum(1.0, self._offered[:, None] / CURVE_SIZES).mean(axis=0).tolist())
+            share = tuple(np.minimum(1.0, self._offered / CURVE_SIZES[:, None]).mean(axis=1).tolist())
         clean_up_band = None
         if len(self._moved) >= BAND_LEAST_ROWS:
-            clean_up_band = tuple(np.quantile(self._moved, (0.025, 0.975)).tolist())
+            clean_up_band = _ends(self._moved, 0.975)
         crossed, quotes = self._crossed.tolist()
         touched, waited = self._touched.tolist()
         away, uncrossed = self._away.tolist()
@@ -358,6 +367,24 @@ def _array(state: dict[str, Any], name: str, shape: tuple[int | None, ...]) -> F
     return array
 
 
-def _upright(now: Any) -> Any:
-    """A Moment of (n, 1) columns."""
-    return Moment(*(column[:, None] for column in now))
+def _table(columns: Sequence[Any], shape: tuple[int, ...]) -> Floats:
+    """Columns that broadcast to `shape` as one array, a column after the other."""
+    table = np.empty((len(columns), *shape))
+    for row, column in zip(table, columns, strict=True):
+        row[...] = column
+    return table
+
+
+def _ends(values: Floats, level: float) -> tuple[float, float]:
+    """The quantiles 1 - level and level of values (n,), interpolated.
+
+    >>> _ends(np.array([3.0, 1.0, 0.0, 2.0, 4.0]), 0.875)
+    (0.5, 3.5)
+    """
+    last = len(values) - 1
+    place = level * last
+    below = min(int(place), last - 1)
+    ranks = (last - below - 1, last - below, below, below + 1)
+    ordered = np.partition(values, ranks)
+    (low, lower, upper, high), part = ordered[list(ranks)].tolist(), place - below
+    return lower + part * (low - lower), upper + part * (high - upper)

@@ -110,6 +110,12 @@ def skill(later: Scorecard, earlier: Scorecard | None = None) -> float:
     return 1 - errors[0] / errors[1]
 
 
+def halves(known: Sequence[Knowledge]) -> tuple[Scorecard, Scorecard]:
+    """The scorecards of the first half of the samples, and of all."""
+    middle = next(each for each in known if each.samples >= known[-1].samples / 2)
+    return middle.scorecard, known[-1].scorecard
+
+
 def worst_start(known: Sequence[Knowledge]) -> float:
     """The largest ratio of the model's cumulative RMSE to the walk's, from the 10th to the 1,000th decision time;
     1 where none was scored yet."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,7 +59,7 @@ def test_many_books_are_walked_as_one_is(seed: int, slope: float, largest: float
     stacked = Books.stacked(books)
     quantity = np.exp(np.random.default_rng(seed).uniform(-5, largest, (2, 5, 4)))
     ladder = Ladder(stacked, np.arange(5), quantity.max())
-    many = ladder.excess(np.arange(5), quantity, np.full((5, 1), slope))
+    many = ladder.excess(np.arange(5), quantity.transpose(2, 0, 1), np.full(5, slope))
     for side, each in enumerate(Side):
         for row, one in enumerate(books):
             moment = Observer().observe(one)
@@ -64,10 +67,10 @@ def test_many_books_are_walked_as_one_is(seed: int, slope: float, largest: float
             crossing = Crossing(known, moment, each, 2.0)
             for column in range(4):
                 fill = walk(one.taken_by(each), quantity[side, row, column])
-                assert many[side, row, column] == pytest.approx(crossing.excess(fill), rel=1e-9, abs=1e-9)
+                assert many[column, side, row] == pytest.approx(crossing.excess(fill), rel=1e-9, abs=1e-9)
             price = one.taken_by(each)[0, 0] + each.value
             reached = each.value * (one.taken_by(each)[:, 0] - price) <= 0
-            offered = stacked.offered(np.array([side]), np.array([row]), np.array([price]))
+            offered = stacked.offered(side, np.array([row]), np.array([price]))
             assert offered.item() == pytest.approx(one.taken_by(each)[reached, 1].sum())
 
 
@@ -86,24 +89,24 @@ def test_the_block_sees_what_the_estimate_saw() -> None:
     moments = [observer.observe(each) for each in books]
     known = replace(beginner(moments[0], 0.1, 0.5), slippage=model, gate=0.5)
     Learner(0.1, 0.5).learn(gathered([Sample(moment, known) for moment in moments[:30]], books))
-    rows = model.rows.reshape(2, 30, STRATA, 8)
+    rows = model.rows.reshape(STRATA, 2, 30, 8)
     for side, each in enumerate(Side):
         for row, moment in enumerate(moments[:30]):
             for column in range(STRATA):
-                quantity = math.exp(rows[side, row, column, 6]) * known.depth_10
+                quantity = math.exp(rows[column, side, row, 6]) * known.depth_10
                 crossing = Crossing(known, moment, each, 0.5)
                 features = crossing.features(walk(books[row].taken_by(each), quantity))
-                assert rows[side, row, column] == pytest.approx(features.slippage_columns(), rel=1e-6, abs=1e-6)
+                assert rows[column, side, row] == pytest.approx(features.slippage_columns(), rel=1e-6, abs=1e-6)
 
 
 def test_sizes_learned_from_are_log_uniform() -> None:
     """Every size class between a fiftieth and twice the usual depth gets one size a side, anywhere in it, whatever
     the book shows."""
-    places = np.arange(5000)[:, None] * learning._ROOTS % 1.0
-    assert places.shape == (2, 5000, STRATA)
-    for column in places.transpose(0, 2, 1).reshape(-1, 5000):
+    places = np.arange(5000) * learning._ROOTS % 1.0
+    assert places.shape == (STRATA, 2, 5000)
+    for column in places.reshape(-1, 5000):
         assert np.histogram(column, 10, (0, 1))[0] == pytest.approx(np.full(10, 500), abs=15)
-    assert abs(np.corrcoef(places.transpose(0, 2, 1).reshape(-1, 5000)) - np.eye(12)).max() < 0.1
+    assert abs(np.corrcoef(places.reshape(-1, 5000)) - np.eye(12)).max() < 0.1
 
 
 def brute_force(
@@ -228,7 +231,12 @@ def test_over_whole_arrays_the_same_is_learned_at_the_same_books(seed: int, time
     observer = Observer()
     moments = [observer.observe(each) for each in books]
     stacked = Books.stacked(books)
-    whole = Books.of(clock, stacked.levels(np.arange(900), 1000))
+    sides = (stacked.levels(side, np.arange(900), 1000) for side in (0, 1))
+    levels = np.zeros((2, 900, 30, 2))
+    for side, found in enumerate(sides):
+        levels[side, :, : found.shape[1]] = found
+        levels[side, :, found.shape[1] :, 0] = found[:, -1:, 0]
+    whole = Books.of(clock, levels)
     wanted = live(books, *times)
     for shown in (stacked, whole):
         found = list(studied(columns(moments), shown, Learner(*times), beginner(moments[0], *times), *times))
@@ -325,6 +333,17 @@ def test_memory_is_bounded() -> None:
     assert most < 1300
     assert len(calculator.recent()) == 500
     assert len(calculator.realised()) < 6000
+
+
+def test_what_fits_need_can_be_imported_beforehand() -> None:
+    """warm_up loads scikit-learn in a fresh process, where importing the models alone does not, and leaves no mark on
+    the models."""
+    script = "import sys, learning, estimators; print('sklearn' in sys.modules); estimators.warm_up()"
+    script += "; print('sklearn.linear_model' in sys.modules)"
+    command, folder = [sys.executable, "-c", script], Path(__file__).resolve().parents[1]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, cwd=folder)
+    assert said.stdout.split() == ["False", "True"]
+    assert SlippageModel().predict_one([1.0]) == 0.0
 
 
 def test_no_thread_is_left() -> None:

@@ -15,7 +15,7 @@ from knowledge import Knowledge, beginner
 from learning import Learner
 from orderbook import OrderBook, Side
 from outcomes import Outcomes
-from tests.made_markets import SPOT, STEP_NS, gaussian, learned, on_grid, queues, recorded, skill, worst_start
+from tests.made_markets import SPOT, STEP_NS, gaussian, halves, learned, on_grid, queues, recorded, skill, worst_start
 
 SHORT = {
     "gateway": ("gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz", "gomarket-okx", "BTC-USDT-SWAP"),
@@ -35,7 +35,7 @@ def spot(request: pytest.FixtureRequest, recordings: Path) -> list[OrderBook]:
 def test_slippage_on_real_books(spot: list[OrderBook], latency_s: float) -> None:
     """Better than the walk over all, no worse in any half, and 95 % bands that hold 95 % at every size."""
     known = learned(spot, latency_s)
-    half, whole = known[len(known) // 2].scorecard, known[-1].scorecard
+    half, whole = halves(known)
     assert skill(whole) > 0
     assert skill(half) >= -0.001
     assert skill(whole, half) >= -0.001
