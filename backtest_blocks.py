@@ -104,17 +104,10 @@ class _Window:
         self.sides = [books.side(side, first, last) for side in (Side.BUY, Side.SELL)]
         self.market_ns = np.array(books.clock[first:last, 0])
         touch = np.stack([side.best() for side in self.sides])
-        self.books = Books(self.market_ns, touch, self._levels)
+        self.books = Books(self.market_ns, touch, lambda side, rows, depth: self.sides[side].top(rows, depth))
 
     def side(self, side: Side) -> SideBlock:
         return self.sides[0 if side is Side.BUY else 1]
-
-    def _levels(self, rows: Rows, depth: int) -> NDArray[np.float64]:
-        depth = min(depth, max(int(side.depths[rows].max()) for side in self.sides))
-        levels = np.empty((2, len(rows), depth, 2))
-        for made, side in zip(levels, self.sides, strict=True):
-            made[:, :, 0], made[:, :, 1] = side.some(rows, 0, depth)
-        return levels
 
 
 class _Stretch:

@@ -44,8 +44,8 @@ def realised(
     crossed_at = first_reached(taken[None], arrival + 1, (sign * price)[None], longest)[0]
     crossed = ~late & (crossed_at < closes)
     filled = np.zeros(len(row))
-    sides = np.full(int(crossed.sum()), 0 if buying else 1)
-    filled[crossed] = np.minimum(1.0, books.offered(sides, crossed_at[crossed], price[crossed]) / quantity[crossed])
+    on_offer = books.offered(0 if buying else 1, crossed_at[crossed], price[crossed])
+    filled[crossed] = np.minimum(1.0, on_offer / quantity[crossed])
     maker[known] = filled
 
     def crossing_bps(at: Rows, which: NDArray[np.bool_], sizes: Floats) -> Floats:

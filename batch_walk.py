@@ -51,6 +51,12 @@ class SideBlock:
         both = self._levels[starts[:, None] + np.minimum(level, depths[:, None] - 1)]
         return both[:, :, 0], np.where(level < depths[:, None], both[:, :, 1], 0.0)
 
+    def top(self, rows: Rows, depth: int) -> Levels:
+        """As ladder.Books gives levels: (k, d, 2), the first `depth` of these books, or all that any of them has."""
+        if self._even is not None:
+            return self._even[rows, :depth]
+        return np.stack(self.some(rows, 0, min(depth, int(self.depths[rows].max()))), axis=2)
+
     def best(self) -> Levels:
         """The first level of each book, (n, 2)."""
         best: Levels = self._levels[self._starts[:-1]]
