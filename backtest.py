@@ -103,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     size.add_argument("--sizes", type=_numbers, metavar="Q,Q,...", help="many quantities, each an order of its own")
     order.add_argument("--unit", choices=get_args(Unit))
     order.add_argument("--style", choices=get_args(Style))
-    order.add_argument("--latency-ms", dest="latency_s", type=_milliseconds, help="until the order is at the venue")
+    order.add_argument(
+        "--latency-ms", dest="latency_s", type=_milliseconds, metavar="MS", help="until the order is at the venue"
+    )
     order.add_argument("--passive-s", type=float, help="how long a quote waits")
     order.add_argument("--horizon-s", type=float, help="how long a schedule takes")
     order.add_argument("--steps", type=int, help="child orders of a schedule")

@@ -131,7 +131,7 @@ def _backend(scheduler: str | None) -> Iterator[None]:
     except ImportError:
         raise OutputError("a scheduler needs Dask: pip install -r requirements-cluster.txt") from None
     client: Any = Client
-    with client(scheduler, timeout=10, set_as_default=False) as cluster, joblib.parallel_config("dask", client=cluster):
+    with client(scheduler, timeout=5, set_as_default=False) as cluster, joblib.parallel_config("dask", client=cluster):
         yield
 
 

@@ -23,7 +23,7 @@ class Measured(NamedTuple):
     resilience: Floats
 
     @classmethod
-    def none(cls, calibration: Calibration) -> Measured:
+    def of(cls, calibration: Calibration) -> Measured:
         """One calibration, as columns of one row."""
         values = [getattr(calibration, name) for name in cls._fields]
         return cls(*(np.array([np.nan if value is None else value]) for value in values))

@@ -90,10 +90,10 @@ def walk(side: SideBlock, rows: slice | Rows, quantity: Floats) -> Fills:
         filled[left] = np.where(ends, wanted, before[:, -1])
         excess[left] = np.where(ends, paid[each, at] + distance[each, at] * remaining[each, at], paid[:, -1])
         worst[left] = np.where(ends, price[each, at], price[:, -1])
-        levels[left] = np.where(ends, first + at + 1, levels[left])
+        levels[left] = np.where(ends, np.minimum(first + at + 1, levels[left]), levels[left])
         if ends.all():
             break
-        more = ~ends & (side.depths[rows] > last)
+        more = ~ends & (side.depths[rows] > last) & (filled[left] < wanted)
         if not more.any():
             break
         rows = (np.arange(len(side))[rows] if isinstance(rows, slice) else rows)[more]
