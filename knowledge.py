@@ -32,17 +32,19 @@ def fill_prior(latency_s: float, passive_s: float) -> Prior:
     """The logit of "crossed in time" pooled over many markets, in features.MAKER_COLUMNS.
 
     What is seen now fades while the quote travels; the longer it travels the likelier it is to
-    arrive too late, with the square root of time as a price diffuses.
+    arrive too late, with the square root of time as a price diffuses. A long queue of one's own
+    is less likely to be gone by then, so its sign turns.
     """
     fade = math.exp(-latency_s)
-    weights = tuple(fade * weight for weight in (-0.49, -0.18, 0.11, -0.10, 0.26))
+    imbalance, flow, return_bps, log_reach = (fade * weight for weight in (-0.49, -0.18, 0.11, 0.26))
+    weights = (imbalance, flow, return_bps, -0.10 + 0.2 * latency_s, log_reach)
     intercept = -1.05 - 0.85 * math.sqrt(latency_s) + 0.72 * math.log(passive_s)
     return Prior(weights, (0.0, 0.0, 0.0, -0.5, 4.5), (0.65, 2.5, 0.9, 1.3, 1.5), intercept)
 
 
 def prior_trust(latency_s: float) -> float:
-    """The share of the prior's opinion in use before it is checked: it was pooled at a latency of 0.1 s."""
-    return math.exp(-4 * latency_s)
+    """The share of the prior's opinion in use before it is checked: the later, the less it told."""
+    return 0.75 * math.exp(-latency_s)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,7 +26,7 @@ from outcomes import Outcomes, Sample, gathered
 from tests.made_markets import SPOT, gaussian, halves, learned, on_grid, queues, recorded, skill, worst_start
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
-WINDOWS = ((0.1, 1.0), (0.1, 2.0), (0.1, 5.0), (0.5, 2.0), (1.0, 2.0))
+WINDOWS = ((0.1, 1.0), (0.1, 2.0), (0.1, 5.0), (0.5, 1.0), (0.5, 2.0), (1.0, 1.0), (1.0, 2.0))
 
 
 def simulated(symbol: str, seed: int, count: int) -> list[OrderBook]:

@@ -47,10 +47,12 @@ def test_slippage_on_real_books(spot: list[OrderBook], latency_s: float) -> None
         assert share > 0.90
 
 
-@pytest.mark.parametrize(("latency_s", "passive_s", "least"), [(0.1, 1.0, 0.03), (0.1, 2.0, 0.015), (1.0, 2.0, -0.001)])
+@pytest.mark.parametrize(
+    ("latency_s", "passive_s", "least"), [(0.1, 1.0, 0.03), (0.1, 2.0, 0.015), (0.5, 1.0, 0.003), (1.0, 2.0, -0.001)]
+)
 def test_fills_on_real_books(spot: list[OrderBook], latency_s: float, passive_s: float, least: float) -> None:
-    """Chances of being crossed beat the running base rate by Brier's score; where the touch tells nothing any more,
-    a second later, they are as good as it."""
+    """Chances of being crossed beat the running base rate by Brier's score, less the longer a quote travels; where the
+    touch tells nothing any more, a second later, they are as good as it."""
     fill = learned(spot, latency_s, passive_s)[-1].scorecard.fill
     assert fill.skill is not None
     assert fill.skill > least

@@ -1,0 +1,30 @@
+"""The same order on every exchange that trades the same thing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from comparison import Comparison, rivals
+from feeds import VENUES
+from page.lifeline import hub, lifeline
+from session import Session
+from words import (
+    offers_table,
+)
+
+
+@st.fragment(run_every=1.0, key="comparison")
+def comparison(session: Session) -> None:
+    """The same order on every exchange that trades the same thing."""
+    market, shown = session.market, session.latest
+    if market is None or shown is None:
+        return
+    compared = st.session_state.setdefault("comparison", Comparison(hub()))
+    lifeline(compared, id(compared))
+    compared.watch(rivals(market), replace(session.order, quantity=shown.estimate.quantity, unit="base"))
+    with st.container(border=True):
+        instrument = VENUES[market.venue].instrument(market.symbol)
+        st.markdown(f"**{instrument} on every exchange**: the same order, each with its own first fee tier")
+        st.markdown(offers_table(compared.offers()))
