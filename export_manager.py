@@ -12,7 +12,18 @@ import pyarrow as pa
 
 from calculations import Estimate
 from export_file import ExportError
-from export_rows import COLUMNS, ROW_BYTES, UNITS, Context, pack, packed_market_ns, realise, to_row, unpack
+from export_rows import (
+    COLUMNS,
+    ROW_BYTES,
+    UNITS,
+    Context,
+    pack_into,
+    packed_market_ns,
+    parameter_values,
+    realise,
+    to_row,
+    unpack,
+)
 from export_table import Format, Table
 from fee_calculator import FeeSchedule
 from hindsight import Realised
@@ -41,6 +52,7 @@ class ExportManager:
         self._latest: Estimate | None = None
         self._contexts: dict[Context, int] = {}
         self._context = 0
+        self._parameters: tuple[float, ...] = ()
         self._market: tuple[str, str] | None = None
         self._dropped = 0
         self._dropping_since_ns: int | None = None
@@ -82,16 +94,18 @@ class ExportManager:
 
     def append(self, estimate: Estimate) -> None:
         """Keeps an estimate, in place of the oldest once the history is full."""
-        market, order = self.market, estimate.order
+        market, latest = self.market, self._latest
         with self._lock:
-            if self._latest is None or market is not self._market or order is not self._latest.order:
+            if latest is None or market is not self._market or estimate.order is not latest.order:
                 venue, symbol = market or (None, None)
-                self._context = self._contexts.setdefault(Context(venue, symbol, order), len(self._contexts))
+                context = Context(venue, symbol, estimate.order)
+                self._context = self._contexts.setdefault(context, len(self._contexts))
                 self._market = market
-            if self._latest is not None and estimate.market_ns < self._latest.market_ns:
+            if latest is None or estimate.parameters is not latest.parameters:
+                self._parameters = parameter_values(estimate.parameters)
+            if latest is not None and estimate.market_ns < latest.market_ns:
                 self._open = 0
-            start = self._next * ROW_BYTES
-            self._ring[start : start + ROW_BYTES] = pack(estimate, self._context)
+            pack_into(self._ring, self._next * ROW_BYTES, estimate, self._parameters, self._context)
             self._latest = estimate
             self._next = (self._next + 1) % self._limit
             if self._held < self._limit:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from calculations import Estimate, MakerSource, Order
-from calibration import Origin
+from calibration import Origin, Parameter
 from features import Features
 from pricing import SlippageSource
 
@@ -64,8 +64,10 @@ _KEPT = {
     **dict.fromkeys(("maker_probability", "maker_probability_high", "maker_share", "clean_up_bps"), "d"),
     **dict.fromkeys(("fee_bps", "impact_bps", "impact_permanent_bps", "impact_temporary_bps", "timing_risk_bps"), "d"),
     **dict.fromkeys((*_NULLABLE, "realised_slippage_bps", "realised_maker"), "d"),
-    **dict.fromkeys((*_FEATURES, *_PARAMETERS.values()), "d"),
-    **dict.fromkeys(("slippage_source", "maker_source", *(f"{name}_origin" for name in _PARAMETERS)), "b"),
+    **dict.fromkeys(_FEATURES, "d"),
+    **dict.fromkeys(("slippage_source", "maker_source"), "b"),
+    **dict.fromkeys(_PARAMETERS.values(), "d"),
+    **dict.fromkeys((f"{name}_origin" for name in _PARAMETERS), "b"),
 }
 """The numbers kept of an estimate, in the order of `_values`; texts are kept as codes, unknowns as NaN."""
 
@@ -81,10 +83,15 @@ _NAN = math.nan
 _UNKNOWN = (_NAN, None)
 
 
-def _values(estimate: Estimate, context: int) -> tuple[float, ...]:
+def parameter_values(parameters: Mapping[str, Parameter]) -> tuple[float, ...]:
+    """The last of what is kept of an estimate, which many estimates in a row share."""
+    values, origins = zip(*[parameters.get(name, _UNKNOWN) for name in _PARAMETERS], strict=True)
+    return (*values, *map(_ORIGIN_CODES.__getitem__, origins))
+
+
+def _values(estimate: Estimate, parameters: tuple[float, ...], context: int) -> tuple[float, ...]:
     """One estimate as `_KEPT`."""
     e, fill, stamps = estimate, estimate.fill, estimate.stamps
-    parameters, sources = zip(*[e.parameters.get(name, _UNKNOWN) for name in _PARAMETERS], strict=True)
     return (
         e.market_ns,
         e.exchange_ns,
@@ -113,10 +120,9 @@ def _values(estimate: Estimate, context: int) -> tuple[float, ...]:
         _NAN,
         _NAN,
         *e.features[1:],
-        *parameters,
         _SLIPPAGE_CODES[e.slippage_source],
         _MAKER_CODES[e.maker_source],
-        *map(_ORIGIN_CODES.__getitem__, sources),
+        *parameters,
     )
 
 
@@ -128,9 +134,10 @@ class Context(NamedTuple):
     order: Order
 
 
-def pack(estimate: Estimate, context: int) -> bytes:
-    """One estimate in ROW_BYTES; context: the number by which `unpack` finds its context again."""
-    return _ROW.pack(*_values(estimate, context))
+def pack_into(rows: bytearray, start: int, estimate: Estimate, parameters: tuple[float, ...], context: int) -> None:
+    """One estimate in ROW_BYTES; parameters: its parameter_values; context: the number by which `unpack`
+    finds its context again."""
+    _ROW.pack_into(rows, start, *_values(estimate, parameters, context))
 
 
 def packed_market_ns(rows: bytearray, start: int) -> int:
@@ -163,7 +170,7 @@ def to_row(estimate: Estimate, venue: str | None = None, symbol: str | None = No
 
     The realised columns are None: only later books can tell.
     """
-    kept = dict(zip(_KEPT, _values(estimate, 0), strict=True))
+    kept = dict(zip(_KEPT, _values(estimate, parameter_values(estimate.parameters), 0), strict=True))
     row = _columns(_One(kept, Context(venue, symbol, estimate.order)))
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from orderbook import OrderBook, Side, walk
 
@@ -29,6 +29,19 @@ class Realised(NamedTuple):
     realised_maker: float
 
 
+class Plan(Protocol):
+    """What is looked at of an order."""
+
+    @property
+    def side(self) -> Side: ...
+    @property
+    def style(self) -> str: ...
+    @property
+    def latency_s(self) -> float: ...
+    @property
+    def passive_s(self) -> float: ...
+
+
 class _Quote:
     """An order's quote at its own touch, waiting to be crossed."""
 
@@ -46,18 +59,16 @@ class _Quote:
         "style",
     )
 
-    def __init__(
-        self, book: OrderBook, side: Side, quantity: float, style: str, latency_ns: int, passive_ns: int, said: Realised
-    ) -> None:
+    def __init__(self, book: OrderBook, order: Plan, quantity: float, said: Realised) -> None:
         self.said = said
-        self.side = side
+        self.side = side = order.side
         self.sign = 1.0 if side is Side.BUY else -1.0
-        self.style = style
+        self.style = order.style
         self.quantity = quantity
         self.mid = book.mid
         self.price = book.bids.item(0) if side is Side.BUY else book.asks.item(0)
-        self.arrives_ns = book.market_ns + latency_ns
-        self.expires_ns = self.arrives_ns + passive_ns
+        self.arrives_ns = book.market_ns + round(order.latency_s * 1e9)
+        self.expires_ns = self.arrives_ns + round(order.passive_s * 1e9)
         self.maker: float | None = None
         self.crossing_bps: float | None = None
 
@@ -77,6 +88,7 @@ class Hindsight:
         # The quote to be crossed first is on top: the highest bid, the lowest ask.
         self._waiting: dict[Side, list[tuple[float, int, _Quote]]] = {Side.BUY: [], Side.SELL: []}
         self._count = 0
+        self._noted: tuple[OrderBook, Plan, float, Realised] | None = None
 
     def read(self) -> list[Realised]:
         """The outcomes known since the last call, oldest first; the last 10,000 of them. Safe from any thread."""
@@ -87,26 +99,26 @@ class Hindsight:
             except IndexError:
                 return known
 
-    def add(
-        self,
-        book: OrderBook,
-        side: Side,
-        quantity: float,
-        style: str,
-        latency_s: float,
-        passive_s: float,
-        said: Realised,
+    def note(
+        self, book: OrderBook, order: Plan, quantity: float, slippage_bps: float | None, maker_probability: float
     ) -> None:
-        """Wait for the outcome of an order decided on at this book; `said` is the estimate without its outcome."""
-        quote = _Quote(book, side, quantity, style, round(latency_s * 1e9), round(passive_s * 1e9), said)
+        """The next book, and what was said of an order decided on at it; costs nothing until `look`."""
+        self._noted = (book, order, quantity, Realised(book.market_ns, slippage_bps, None, maker_probability, 0.0))
+
+    def look(self) -> None:
+        """Look at the book noted last: what it shows of earlier orders, then the order decided on at it."""
+        if self._noted is None:
+            return
+        (book, order, quantity, said), self._noted = self._noted, None
+        self._show(book)
+        quote = _Quote(book, order, quantity, said)
         self._open.append(quote)
-        if latency_s:
+        if order.latency_s:
             self._travelling.append(quote)
         else:
             self._arrive(quote, book)
 
-    def look(self, book: OrderBook) -> None:
-        """Show the next book, before an order is decided on at it."""
+    def _show(self, book: OrderBook) -> None:
         now = book.market_ns
         opened, travelling = self._open, self._travelling
         while travelling and travelling[0].arrives_ns <= now:

@@ -60,9 +60,20 @@ class OrderBook:
     received_ns: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bids", _checked(self.bids, Side.SELL))
-        object.__setattr__(self, "asks", _checked(self.asks, Side.BUY))
-        _refuse_crossed(self.bids, self.asks)
+        bids, asks = _levels("bids", self.bids), _levels("asks", self.asks)
+        # From the worst bid to the worst ask all prices rise: both sides are sorted, and do not touch.
+        levels = np.concatenate((bids[::-1], asks))
+        prices = levels[:, 0]
+        if not (
+            np.logical_and.reduce(prices[1:] > prices[:-1])
+            and np.minimum.reduce(levels, axis=None) > 0
+            and np.maximum.reduce(levels, axis=None) < LARGEST
+        ):
+            raise BookError(_why_refused(bids, asks))
+        if bids is not self.bids:
+            object.__setattr__(self, "bids", bids)
+        if asks is not self.asks:
+            object.__setattr__(self, "asks", asks)
 
     @property
     def mid(self) -> float:
@@ -84,32 +95,16 @@ class OrderBook:
         return self.asks if side is Side.BUY else self.bids
 
 
-def _refuse_crossed(bids: Levels, asks: Levels) -> None:
-    bid, ask = bids.item(0), asks.item(0)
-    if bid >= ask:
-        raise BookError(f"crossed: bid {bid} >= ask {ask}" if bid > ask else f"locked: bid {bid} = ask {ask}")
-
-
-def _checked(levels: Levels, taken_by: Side) -> Levels:
-    """The levels as a read-only float array, or BookError."""
-    name = "asks" if taken_by is Side.BUY else "bids"
+def _levels(name: str, levels: Levels) -> Levels:
+    """The levels as a read-only (n, 2) float array, a copy if they could be written to. Raises BookError."""
     try:
         array = np.ascontiguousarray(levels, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise BookError(f"{name} are not numbers: {error}") from None
-    if array.ndim != 2 or array.shape[1] != 2:
-        if array.size == 0:
-            raise BookError(f"{name} are empty")
-        raise BookError(f"{name} are not (n, 2) but {array.shape}")
-    if not len(array):
+    if not array.size:
         raise BookError(f"{name} are empty")
-    prices, sizes = array[:, 0], array[:, 1]
-    # Sorted prices leave only the ends to be tested for zero, infinity and NaN.
-    ends_ok = 0 < array.item(0) < LARGEST and 0 < prices.item(-1) < LARGEST
-    ordered = prices[1:] > prices[:-1] if taken_by is Side.BUY else prices[1:] < prices[:-1]
-    sizes_ok = np.minimum.reduce(sizes) > 0 and np.maximum.reduce(sizes) < LARGEST
-    if not (ends_ok and np.logical_and.reduce(ordered) and sizes_ok):
-        raise BookError(_why_refused(name, prices, sizes, ordered))
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise BookError(f"{name} are not (n, 2) but {array.shape}")
     if array.flags.writeable:
         if array is levels or array.base is not None:
             array = array.copy()
@@ -117,14 +112,23 @@ def _checked(levels: Levels, taken_by: Side) -> Levels:
     return array
 
 
-def _why_refused(name: str, prices: NDArray[np.float64], sizes: NDArray[np.float64], ordered: NDArray[np.bool_]) -> str:
-    for what, column in (("price", prices), ("size", sizes)):
-        bad = ~((column > 0) & (column < LARGEST))
-        if bad.any():
-            row = int(bad.argmax())
-            return f"{name} level {row}: {what} {column[row]} is not positive and below {LARGEST:g}"
-    row = int((~ordered).argmax())
-    return f"{name} unsorted: level {row} at {prices[row]}, level {row + 1} at {prices[row + 1]}"
+def _why_refused(bids: Levels, asks: Levels) -> str:
+    for name, levels, sign in (("bids", bids, -1), ("asks", asks, 1)):
+        for what, column in (("price", levels[:, 0]), ("size", levels[:, 1])):
+            bad = ~((column > 0) & (column < LARGEST))
+            if bad.any():
+                row = int(bad.argmax())
+                return f"{name} level {row}: {what} {column[row]} is not positive and below {LARGEST:g}"
+        unsorted = np.diff(sign * levels[:, 0]) <= 0
+        if unsorted.any():
+            row = int(unsorted.argmax())
+            return f"{name} unsorted: level {row} at {levels[row, 0]}, level {row + 1} at {levels[row + 1, 0]}"
+    return _why_crossed(bids, asks)
+
+
+def _why_crossed(bids: Levels, asks: Levels) -> str:
+    bid, ask = bids.item(0), asks.item(0)
+    return f"crossed: bid {bid} >= ask {ask}" if bid > ask else f"locked: bid {bid} = ask {ask}"
 
 
 def walk(levels: Levels, quantity: float) -> Fill:
@@ -227,7 +231,8 @@ class _BuiltBook(OrderBook):
     def __post_init__(self) -> None:
         if not len(self.bids) or not len(self.asks):
             raise BookError(f"{'asks' if len(self.bids) else 'bids'} are empty")
-        _refuse_crossed(self.bids, self.asks)
+        if self.bids.item(0) >= self.asks.item(0):
+            raise BookError(_why_crossed(self.bids, self.asks))
 
 
 class _BookSide:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from features import Features, Moment, order_features
@@ -44,8 +43,7 @@ class Slippage(NamedTuple):
 TOO_THIN = Slippage(None, None, None, "too thin")
 
 
-@dataclass(frozen=True, slots=True)
-class Crossing:
+class Crossing(NamedTuple):
     """One side of one book, ready to be crossed by orders of any size."""
 
     known: Knowledge

@@ -205,7 +205,7 @@ class Session:
                 return
             self.profiler.record(estimate.stamps)
             self.history.append(estimate)
-            self.history.realise(calculator.realised())
             self.latest = Shown(book, estimate)
+            self.history.realise(calculator.realised())  # what became of earlier ones can wait
 
         return price

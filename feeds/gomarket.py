@@ -9,18 +9,19 @@ from __future__ import annotations
 import msgspec
 
 from feeds.okx import Okx
-from feeds.protocol import Product, QuietFeed, Venue, decode_levels, timestamp_ns
-from orderbook import BookError, OrderBook
+from feeds.protocol import Product, QuietFeed, Venue, compact_sides, decode_sides, timestamp_ns
+from orderbook import BookError, Levels, OrderBook
 
 
 class _Frame(msgspec.Struct, gc=False):
     timestamp: str
     symbol: str
-    asks: msgspec.Raw
-    bids: msgspec.Raw
+    asks: msgspec.Raw = msgspec.Raw(b"[]")
+    bids: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 _FRAME = msgspec.json.Decoder(_Frame)
+_ASKS, _BIDS = b',"asks":', b',"bids":'
 
 
 class GomarketFeed(QuietFeed):
@@ -34,16 +35,28 @@ class GomarketFeed(QuietFeed):
 
     def parse(self, message: str | bytes, received_ns: int, market_ns: int | None = None) -> OrderBook | None:
         try:
-            frame = _FRAME.decode(message)
+            head, sides = self._read(message.encode() if isinstance(message, str) else message)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise BookError(f"unreadable message: {error}") from None
-        if frame.symbol != self._symbol:
+        if head.symbol != self._symbol:
             return None
-        exchange_ns = timestamp_ns(frame.timestamp)
-        bids = decode_levels(frame.bids, self._contract_size)[: self._depth]
-        asks = decode_levels(frame.asks, self._contract_size)[: self._depth]
+        exchange_ns = timestamp_ns(head.timestamp)
+        asks, bids = sides or decode_sides(head.asks, head.bids, self._contract_size)
+        if self._depth is not None:
+            asks, bids = asks[: self._depth], bids[: self._depth]
         market_ns = exchange_ns if market_ns is None else market_ns
         return OrderBook(self._venue, self._symbol, bids, asks, exchange_ns, market_ns, received_ns)
+
+    def _read(self, message: bytes) -> tuple[_Frame, tuple[Levels, Levels] | None]:
+        """The frame, and its asks and bids; in the usual form these are cut out, to be gone through only once."""
+        asks, bids = message.find(_ASKS), message.find(_BIDS)
+        if 0 <= asks < bids and message.endswith(b"}"):
+            one, other = message[asks + len(_ASKS) : bids], message[bids + len(_BIDS) : -1]
+            sides = compact_sides(one, other, self._contract_size)
+            if sides is not None:
+                # An object that is whole without the sides has them as members, not in something else.
+                return _FRAME.decode(message[:asks] + b"}"), sides
+        return _FRAME.decode(message), None
 
 
 class GomarketOkx(Venue):

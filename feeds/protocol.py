@@ -213,25 +213,45 @@ _DIGITS = b"0123456789."
 _MARKS = b'[]"'
 
 
-def decode_levels(raw: msgspec.Raw, size_unit: float) -> Levels:
-    """`[["95445.5","9.06"],...]` as levels whose sizes are multiplied by size_unit. Raises BookError.
-
-    The usual compact form goes a fast way: without its digits it must be exactly `["",""],` over
-    and over, and without its marks it is one flat list of numbers. Anything else (spaces, exponents,
-    bare numbers) takes the slow, typed way and means the same.
-    """
-    text = bytes(raw)
-    skeleton = text.translate(None, _DIGITS)
-    rows = len(skeleton) // 8
+def decode_sides(one: msgspec.Raw, other: msgspec.Raw, size_unit: float) -> tuple[Levels, Levels]:
+    """Two texts like `[["95445.5","9.06"],...]`, the numbers quoted or bare, as levels whose sizes are
+    multiplied by size_unit. Raises BookError."""
     try:
-        if rows and skeleton == b"[" + b'["",""],' * (rows - 1) + b'["",""]]':
-            flat = _FLAT.decode(b"[" + text.translate(None, _MARKS) + b"]")
-        else:
-            flat = [number for pair in _PAIRS.decode(text) for number in pair]
+        pairs, others = _PAIRS.decode(one), _PAIRS.decode(other)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BookError(f"levels unreadable: {error}") from None
-    levels = np.frombuffer(bytearray(struct.pack(f"{len(flat)}d", *flat))).reshape(-1, 2)
+    return _sides([number for pair in pairs + others for number in pair], len(pairs), size_unit)
+
+
+def compact_sides(one: bytes, other: bytes, size_unit: float) -> tuple[Levels, Levels] | None:
+    """What decode_sides makes of two texts in the usual compact form, in two thirds of its time; None in any other.
+
+    In that form a text without its digits is exactly `["",""],` over and over, and without its marks
+    it is one flat list of numbers.
+    """
+    rows = _compact_rows(one)
+    if not (rows and _compact_rows(other)):
+        return None
+    try:
+        numbers = _FLAT.decode(b"[%b]" % (one + b"," + other).translate(None, _MARKS))
+    except msgspec.MsgspecError:
+        return None
+    return _sides(numbers, rows, size_unit)
+
+
+def _compact_rows(text: bytes) -> int:
+    """How many levels a text in the compact form has; 0 if it is in another form."""
+    skeleton = text.translate(None, _DIGITS)
+    rows = len(skeleton) // 8
+    return rows if skeleton == b"[" + (b'["",""],' * rows)[:-1] + b"]" else 0
+
+
+def _sides(numbers: list[float], rows: int, size_unit: float) -> tuple[Levels, Levels]:
+    """Price, size, price, ... of both sides as read-only levels, `rows` of them on the first side."""
+    packed = bytearray(struct.pack(f"{len(numbers)}d", *numbers))
+    levels: Levels = np.ndarray((len(numbers) // 2, 2), buffer=packed)
     if size_unit != 1.0:
-        levels[:, 1] *= size_unit
+        sizes = levels[:, 1]
+        sizes *= size_unit
     levels.flags.writeable = False
-    return levels
+    return levels[:rows], levels[rows:]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from feeds import VENUES, FeedError
-from feeds.protocol import decode_levels, timestamp_ns
+from feeds.protocol import compact_sides, decode_sides, timestamp_ns
 from orderbook import BookError
 from tests import dictionary_book
 from tests.dictionary_book import Change, DictionaryBook, records
@@ -285,19 +285,87 @@ number = st.one_of(
 )
 
 
+def row_texts(quote: str) -> st.SearchStrategy[str]:
+    """A side of rows, most of them of two numbers."""
+    rows = st.one_of(st.lists(number, min_size=2, max_size=2), st.lists(number, min_size=1, max_size=3))
+    return st.lists(rows.map(lambda row: "[" + ",".join(quote + one + quote for one in row) + "]"), max_size=5).map(
+        lambda rows: "[" + ",".join(rows) + "]"
+    )
+
+
 @settings(deadline=None)
-@given(rows=st.lists(st.lists(number, min_size=1, max_size=3), max_size=5), space=st.booleans(), quoted=st.booleans())
-def test_levels_are_read_as_json_and_float_read_them(rows: list[list[str]], space: bool, quoted: bool) -> None:
+@given(texts=st.sampled_from(["", '"', '"']).flatmap(lambda quote: st.tuples(row_texts(quote), row_texts(quote))))
+def test_levels_are_read_as_json_and_float_read_them(texts: tuple[str, str]) -> None:
     """The fast way and the slow way give the numbers that json and float give, or refuse what those refuse."""
-    quote = '"' if quoted else ""
-    text = f",{' ' * space}".join("[" + ",".join(quote + one + quote for one in row) + "]" for row in rows)
+    raw = [text.encode() for text in texts]
+    fast = compact_sides(*raw, 0.5)
     try:
-        levels = decode_levels(msgspec.Raw(f"[{text}]".encode()), 0.5)
+        slow = decode_sides(msgspec.Raw(raw[0]), msgspec.Raw(raw[1]), 0.5)
     except BookError:
+        assert fast is None
         with pytest.raises((ValueError, AssertionError)):
-            strict(f"[{text}]")
+            [strict(text) for text in texts]
+        return
+    for text, levels in zip(texts, slow, strict=True):
+        assert np.array_equal(levels, strict(text) * [1, 0.5], equal_nan=True)
+        assert not levels.flags.writeable
+    if fast is not None:
+        assert np.array_equal(fast[0], slow[0])
+        assert np.array_equal(fast[1], slow[1])
+
+
+def test_the_gateway_s_own_form_goes_the_fast_way() -> None:
+    """What is said of the other tests' texts holds for real ones: digits and dots in quotes, nothing else."""
+    one, other = ASKS.encode(), BIDS.encode()
+    assert compact_sides(one, other, 1.0) is not None
+    for wrong in (
+        b"[]",
+        b"[[]]",
+        b'[["1"]]',
+        b'[["1","2","3"],["4"]]',
+        b'[["1","2"],]',
+        b'[["1","2"]',
+        b'[["1.2.3","2"]]',
+    ):
+        assert compact_sides(one, wrong, 1.0) is None
+        assert compact_sides(wrong, one, 1.0) is None
+
+
+SIDES = '"asks":[["101","1"]],"bids":[["99","2"]]'
+HEAD = '"timestamp":"2025-05-04T10:39:13Z","symbol":"BTC-USDT-SWAP"'
+
+
+@pytest.mark.parametrize(
+    ("frame", "read"),
+    [
+        (f"{{{HEAD},{SIDES}}}", True),
+        (f"{{{SIDES},{HEAD}}}", True),
+        (f'{{{HEAD},{SIDES},"seq":[["5","6"]]}}', True),
+        (f'{{{HEAD},"asks":[["101","1"]],"seq":1,"bids":[["99","2"]]}}', True),
+        (f'{{{HEAD},"bids":[["99","2"]],"asks":[["101","1"]]}}', True),
+        (f'{{{HEAD},"note":"[[,\\"asks\\":[[",{SIDES}}}', True),
+        (f'{{{HEAD},"data":{{"x":1,{SIDES}}}}}', False),
+        (f'{{{HEAD},"data":{{"x":1,{SIDES}}}', False),
+        (f'{{{HEAD},"data":[{{"x":1,{SIDES}}}]}}', False),
+        (f'{{{HEAD},"x\\"asks":[["101","1"]],"bids":[["99","2"]]}}', False),
+        (f'{{{HEAD},"note":"x,"asks":[["101","1"]],"bids":[["99","2"]]}}', False),
+        (f"{{{HEAD},{SIDES}}}}}", False),
+        (f"[{{{HEAD},{SIDES}}}", False),
+        (f"{{{HEAD},,{SIDES}}}", False),
+        (f"{HEAD},{SIDES}}}", False),
+    ],
+)
+def test_a_frame_is_cut_only_where_json_would_cut_it(frame: str, read: bool) -> None:
+    """Wherever the sides stand in a frame, it gives the book that a JSON reader sees in it, and else none."""
+    feed = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP")
+    if read:
+        assert json.loads(frame)["asks"] == [["101", "1"]]
+        book = feed.parse(frame, 1)
+        assert book is not None
+        assert (book.bids.tolist(), book.asks.tolist()) == ([[99, 0.02]], [[101, 0.01]])
     else:
-        assert np.array_equal(levels, strict(f"[{text}]") * [1, 0.5], equal_nan=True)
+        with pytest.raises(BookError):
+            feed.parse(frame, 1)
 
 
 def strict(text: str) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ import learning
 from calculations import Estimate, Order, TradingCalculator
 from estimators import SlippageModel
 from features import Observer, flow_increment
-from hindsight import Hindsight, Realised
+from hindsight import Hindsight
 from knowledge import STRATA, Knowledge, beginner
 from labels import Labels
 from ladder import Books, Ladder
@@ -140,11 +140,11 @@ def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) ->
     offered = dict(zip(zip(*np.nonzero(labels.crossed), strict=True), labels.offered(), strict=True))
     for side, each in enumerate(Side):
         hindsight, realised = Hindsight(), {}
+        order = Order(each, 2.0, latency_s=latency_ms / 1e3, passive_s=passive_ms / 1e3)
         for one in books:
-            hindsight.look(one)
+            hindsight.note(one, order, 2.0, None, 0.5)
+            hindsight.look()
             realised |= {r.market_ns: r.realised_maker for r in hindsight.read()}
-            said = Realised(one.market_ns, None, None, 0.5, 0.0)
-            hindsight.add(one, each, 2.0, "now", latency_ms / 1e3, passive_ms / 1e3, said)
         for row in range(count):
             late, crossed, volume = brute_force(books, row, each, latency_ns, passive_ns)
             assert labels.late[side, row] == late

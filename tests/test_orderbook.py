@@ -151,7 +151,7 @@ def test_only_true_books_are_made(bids: list[tuple[float, float]], asks: list[tu
     rows = bids + asks
     allowed = (
         bool(bids and asks)
-        and all(0 < number < math.inf for row in rows for number in row)
+        and all(0 < number < LARGEST for row in rows for number in row)
         and all(a[0] > b[0] for a, b in pairwise(bids))
         and all(a[0] < b[0] for a, b in pairwise(asks))
         and bids[0][0] < asks[0][0]

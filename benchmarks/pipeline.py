@@ -1,0 +1,179 @@
+"""What a frame costs from its text to a published estimate: `python -m benchmarks.pipeline [FOLDER]`.
+
+Microseconds, beside `json.loads`, `orjson.loads` and the way one writes first: `json`, numpy arrays and
+scikit-learn's `predict`. Every frame goes through the first three in turn, so that each finds the processor's
+caches as the others left them; the naive way, which leaves little in them, goes alone. Models are being learned all
+the while; a fit under way is waited for between frames (`benchmarks.stream` measures what fits disturb). FOLDER
+holds real recordings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import math
+import threading
+from collections.abc import Sequence
+from itertools import islice, pairwise
+from pathlib import Path
+from statistics import median
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+import simulated_market
+from calculations import Order, TradingCalculator
+from export_manager import ExportManager
+from feeds import VENUES
+from orderbook import Side
+from profiling import SystemProfiler
+from recording import read
+from session import Shown
+
+RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
+REAL = "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz"
+VENUE, SYMBOL = "gomarket-okx", "BTC-USDT-SWAP"
+NOTIONAL = 100_000.0
+PER_SECOND = 10.0
+FRAMES = 1000
+ROUNDS = 3
+
+JSON_PROMISED = {50: 2.5, 400: 1.0}
+"""The whole path, as a multiple of json.loads."""
+NAIVE_PROMISED = {50: 10.0, 400: 5.0}
+"""How many times faster than the naive way."""
+
+STAGES = ("parse", "features", "models", "fees", "publish")
+
+
+class Line:
+    """One viewer's way from a frame to the page, as session.Session wires it."""
+
+    def __init__(self) -> None:
+        self.feed = VENUES[VENUE].make_feed(SYMBOL)
+        self.calculator = TradingCalculator(Order(Side.BUY, NOTIONAL, "quote"), VENUES[VENUE].contract_size(SYMBOL))
+        self.profiler, self.history = SystemProfiler(), ExportManager()
+        self.latest: Shown | None = None
+
+    def take(self, frame: str, market_ns: int) -> tuple[float, ...]:
+        """The microseconds of each stage; what happens after publishing is not among them."""
+        start = perf_counter_ns()
+        book = self.feed.parse(frame, start, market_ns)
+        assert book is not None
+        estimate = self.calculator.estimate(book)
+        self.profiler.record(estimate.stamps)
+        self.history.append(estimate)
+        self.latest = Shown(book, estimate)
+        end = perf_counter_ns()
+        self.history.realise(self.calculator.realised())
+        stamps = (*estimate.stamps, end)
+        return tuple((after - before) / 1e3 for before, after in pairwise(stamps))
+
+
+class Naive:
+    """The same answers without care for time; its models are fitted beforehand, to noise."""
+
+    def __init__(self) -> None:
+        noise = np.random.default_rng(0).normal(size=(1000, 9))
+        self._slippage = LinearRegression().fit(noise[:, :8], noise[:, 8])
+        self._maker = LogisticRegression().fit(noise[:, :5], noise[:, 8] > 0)
+        self.history: list[dict[str, Any]] = []
+
+    def take(self, frame: str) -> None:
+        book = json.loads(frame)
+        bids, asks = np.array(book["bids"], dtype=np.float64), np.array(book["asks"], dtype=np.float64)
+        bids[:, 1] *= 0.01
+        asks[:, 1] *= 0.01
+        assert np.all(np.diff(asks[:, 0]) > 0)
+        assert np.all(np.diff(bids[:, 0]) < 0)
+        assert (bids > 0).all()
+        assert (asks > 0).all()
+        mid = (bids[0, 0] + asks[0, 0]) / 2
+        quantity = NOTIONAL / mid
+        taken = np.clip(quantity - (np.cumsum(asks[:, 1]) - asks[:, 1]), 0, asks[:, 1])
+        walk_bps = ((taken * asks[:, 0]).sum() / taken.sum() / mid - 1) * 1e4
+        half_bps = (asks[0, 0] - bids[0, 0]) / (2 * mid) * 1e4
+        bid_depth, ask_depth = bids[:10, 1].sum(), asks[:10, 1].sum()
+        imbalance = (bid_depth - ask_depth) / (bid_depth + ask_depth)
+        x: NDArray[np.float64] = np.array(
+            [[walk_bps - half_bps, half_bps, imbalance, 0.0, 0.0, math.log(ask_depth), math.log(quantity), 1.0]]
+        )
+        slippage_bps = walk_bps + self._slippage.predict(x)[0]
+        maker = self._maker.predict_proba(x[:, :5])[0, 1]
+        kappa, times = 1e-3, np.linspace(0, 300, 11)
+        holdings = quantity * np.sinh(kappa * (300 - times)) / np.sinh(kappa * 300)
+        impact_bps = (0.3 * quantity**2 / 2 + 10 * (np.diff(holdings) ** 2).sum()) / (quantity * mid) * 1e4
+        fee_bps = maker * 2 + (1 - maker) * 5
+        self.history.append({"mid": mid, "slippage_bps": slippage_bps, "fee_bps": fee_bps, "impact_bps": impact_bps})
+
+
+def simulated(levels: int) -> list[tuple[int, str]]:
+    return list(islice(simulated_market.frames(SYMBOL, levels=levels, per_second=PER_SECOND), FRAMES))
+
+
+def recorded(folder: Path) -> list[tuple[int, str]]:
+    """The gateway's real frames, over and over, on a clock that goes on."""
+    texts = [tick.message for tick in read(folder / REAL) if tick.kind == "recv"]
+    step_ns = round(1e9 / PER_SECOND)
+    return [(10**18 + row * step_ns, str(texts[row % len(texts)])) for row in range(FRAMES)]
+
+
+def wait_for_fits() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "learning":
+            thread.join()
+
+
+def timed(work: Any, *arguments: Any) -> float:
+    start = perf_counter_ns()
+    work(*arguments)
+    return (perf_counter_ns() - start) / 1e3
+
+
+def measure(ticks: Sequence[tuple[int, str]]) -> NDArray[np.float64]:
+    """A row a frame: the stages, then json, orjson and the naive way. The first quarter of a round warms up."""
+    rounds = []
+    for _ in range(ROUNDS):
+        line, naive = Line(), Naive()
+        gc.collect()
+        gc.freeze()  # as the application does
+        rows = []
+        for market_ns, frame in ticks:
+            wait_for_fits()
+            rows.append((*line.take(frame, market_ns), timed(json.loads, frame), timed(orjson.loads, frame)))
+        alone = [timed(naive.take, frame) for _, frame in ticks]
+        rounds.append(np.column_stack((rows, alone))[len(ticks) // 4 :])
+    return np.concatenate(rounds)
+
+
+def verdict(ratio: float, limit: float, at_most: bool) -> str:
+    kept = ratio <= limit if at_most else ratio >= limit
+    return f"{ratio:6.2f} ({'kept' if kept else 'MISSED'}: {'<=' if at_most else '>='} {limit:g})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=RECORDINGS, help="the folder of recordings")
+    folder = parser.parse_args().folder
+    markets = [("simulated", levels, simulated(levels)) for levels in (50, 400)]
+    if (folder / REAL).is_file():
+        markets.insert(1, ("real", 50, recorded(folder)))
+    columns = ("whole", *STAGES, "json", "orjson", "naive")
+    print(f"{'frames':10}{'levels':>7}{'':>8}" + "".join(f"{name:>10}" for name in columns))
+    for name, levels, ticks in markets:
+        costs = measure(ticks)
+        table = np.column_stack((costs[:, : len(STAGES)].sum(axis=1), costs))
+        for what, row in (("median", np.median(table, axis=0)), ("p99", np.percentile(table, 99, axis=0))):
+            print(f"{name:10}{levels:7}{what:>8}" + "".join(f"{cost:10.1f}" for cost in row))
+        whole, in_json, in_naive = (median(table[:, columns.index(each)]) for each in ("whole", "json", "naive"))
+        print(f"  whole/json  {verdict(whole / in_json, JSON_PROMISED[levels], at_most=True)}")
+        print(f"  naive/whole {verdict(in_naive / whole, NAIVE_PROMISED[levels], at_most=False)}")
+
+
+if __name__ == "__main__":
+    main()
