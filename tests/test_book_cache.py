@@ -43,9 +43,9 @@ def parsed(source: Source) -> Seen:
 
 
 def test_the_books_of_the_recording_to_the_last_digit(tmp_path: Path) -> None:
-    """2,500 books of 2 to 50 levels, more than are held at a time, come back as the feed made them; the second time
+    """1,500 books of 2 to 50 levels, more than are held at a time, come back as the feed made them; the second time
     nothing is parsed."""
-    source = of(saved(tmp_path / "made.jsonl", okx_ticks(2500)))
+    source = of(saved(tmp_path / "made.jsonl", okx_ticks(1500)))
     assert seen(source) == (parsed(source), True)
     assert seen(source) == (parsed(source), False)
 
@@ -159,14 +159,14 @@ def test_markets_that_cannot_be(tmp_path: Path) -> None:
 
 def test_two_processes_at_once(tmp_path: Path) -> None:
     """Whoever is first, both have all the books, and one cache is left."""
-    source = of(saved(tmp_path / "made.jsonl", okx_ticks(2000)))
+    source = of(saved(tmp_path / "made.jsonl", okx_ticks(1100)))
     code = "import sys\nfrom book_cache import *\ns = Source.of(sys.argv[1], 'okx', 'BTC-USDT')\n"
     code += "*_, books = opening(s)\nprint(len(books))"
     both = [
         subprocess.Popen([sys.executable, "-c", code, source.path], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    assert [process.communicate(timeout=60)[0].strip() for process in both] == ["2000", "2000"]
+    assert [process.communicate(timeout=60)[0].strip() for process in both] == ["1100", "1100"]
     assert len(list(tmp_path.iterdir())) == 2
     assert seen(source) == (parsed(source), False)
 
