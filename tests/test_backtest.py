@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from backtest import backtest
@@ -29,7 +29,7 @@ ORDERS = (
     Order(Side.BUY, 40.0, "contracts", style="passive"),
     Order(Side.SELL, 20.0, style="passive", latency_s=0.0, passive_s=1.0),
     Order(Side.BUY, 30.0, style="schedule", horizon_s=60.0, steps=20, daily_volume=1e5, risk_aversion=1e-3),
-    Order(Side.SELL, 3e6, "quote", style="schedule", volatility=0.6),
+    Order(Side.SELL, 60.0, style="schedule", volatility=0.6, horizon_s=3600.0, steps=5, risk_aversion=1.0),
     Order(Side.BUY, 25.0),
     Order(Side.SELL, 500.0),
 )
@@ -109,7 +109,16 @@ WAITS = st.sampled_from([0, 1, 3_000_000, 40_000_000, 100_000_000, 100_000_000, 
 BREAKS = st.sampled_from([5_000_000_000, 5_000_000_001, 7_000_000_000, -1, -3_000_000_000])
 
 
-@settings(max_examples=10, deadline=None)
+UNSTEADY = [
+    (100_000_000, 1, [3, 9, 40], [2, 2]),
+    (40_000_000, -2, [5], [1, 1, 7, 300]),
+    (3_000_000, 2, [8, 1, 30, 2, 2, 2, 2, 2, 2, 2, 2, 9], [4, 60]),
+    (0, -1, [1, 1, 1, 1], [6, 6, 6]),
+]
+"""Books that come by fits and starts, one in four at the same moment as the one before."""
+
+
+@settings(max_examples=5, deadline=None)
 @given(
     st.lists(st.tuples(WAITS, st.integers(-2, 2), SIZES, SIZES), min_size=1, max_size=40),
     st.lists(st.tuples(st.integers(0, 300), BREAKS), max_size=4),
@@ -117,6 +126,9 @@ BREAKS = st.sampled_from([5_000_000_000, 5_000_000_001, 7_000_000_000, -1, -3_00
     st.sampled_from([0.1, 0.5, 2.0]),
     st.sampled_from(["now", "passive", "schedule"]),
 )
+@example(UNSTEADY, [(90, 5_000_000_001), (150, 5_000_000_000), (200, -1), (260, 7_000_000_000)], 0.1, 0.5, "passive")
+@example(UNSTEADY, [(40, -3_000_000_000), (160, 7_000_000_000), (162, 7_000_000_000)], 1e-10, 2.0, "now")
+@example(UNSTEADY, [(299, 9_000_000_000)], 0.0, 0.5, "schedule")
 def test_any_recording(
     tmp_path_factory: pytest.TempPathFactory,
     books: list[tuple[int, int, list[int], list[int]]],
@@ -133,12 +145,13 @@ def test_any_recording(
         now += jumps.get(row, wait)
         bid += move
         ticks.append(Tick("recv", now, gateway_message(bid, bids, asks)))
-    source = Source.of(saved(tmp_path_factory.mktemp("any") / "made.jsonl", ticks), "simulated", BTC)
+    source = Source.of(saved(tmp_path_factory.mktemp("any") / "made.jsonl", ticks), "gomarket-okx", BTC)
     orders = [
         Order(side, 3.0, style=style, latency_s=latency_s, passive_s=passive_s, horizon_s=20.0)  # type: ignore[arg-type]
         for side in Side
     ]
     live = shown(source, orders, source.books()).frames()
+    assert live[0]["market_ns"].tolist() == [tick.market_ns for tick in ticks]
     for order, frame in zip(orders, live, strict=True):
         assert_same_rows(backtest(source.path, source.venue, source.symbol, order), frame)
 
