@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from concurrent.futures import BrokenExecutor
 from contextlib import closing
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -74,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
             print("\r\x1b[K" if shown else "", end="", file=sys.stderr, flush=True)
             bare = bare or not summary.books
             print(_words(summary), file=sys.stdout if summary.books else sys.stderr)
-    except (OSError, ValueError) as error:
+    except (BrokenExecutor, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -101,10 +101,12 @@ class _Window:
 
     def __init__(self, books: BookArrays, first: int, last: int) -> None:
         self.first = first
-        self.sides = [books.side(side, first, last) for side in (Side.BUY, Side.SELL)]
+        sides = [books.side(side, first, last) for side in (Side.BUY, Side.SELL)]
+        self.sides = sides
         self.market_ns = np.array(books.clock[first:last, 0])
-        touch = np.stack([side.best() for side in self.sides])
-        self.books = Books(self.market_ns, touch, lambda side, rows, depth: self.sides[side].top(rows, depth))
+        touch = np.stack([side.best() for side in sides])
+        # Nothing here refers back to the window: it is unmapped the moment that it is let go.
+        self.books = Books(self.market_ns, touch, lambda side, rows, depth: sides[side].top(rows, depth))
 
     def side(self, side: Side) -> SideBlock:
         return self.sides[0 if side is Side.BUY else 1]
