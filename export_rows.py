@@ -153,7 +153,12 @@ def realise(rows: bytearray, start: int, slippage_bps: float | None, maker: floa
 
 def unpack(rows: bytes, contexts: Sequence[Context]) -> pa.Table:
     """Packed estimates one after the other as a table, columns as COLUMNS; null where nothing is known."""
-    columns = _columns(_Many(np.frombuffer(rows, _DTYPE), contexts))
+    return tabled(np.frombuffer(rows, _DTYPE), contexts)
+
+
+def tabled(kept: NDArray[Any] | Mapping[str, NDArray[Any]], contexts: Sequence[Context]) -> pa.Table:
+    """The same, of what is kept as arrays under its names."""
+    columns = _columns(_Many(kept, contexts))
     arrays = [
         column if isinstance(column, pa.Array) else pa.array(column, from_pandas=True) for column in columns.values()
     ]
@@ -210,11 +215,12 @@ class _One(NamedTuple):
 
 
 class _Many(NamedTuple):
-    kept: NDArray[Any]
+    kept: NDArray[Any] | Mapping[str, NDArray[Any]]
     contexts: Sequence[Context]
 
     def number(self, name: str) -> NDArray[Any]:
-        return self.kept[name]
+        values: NDArray[Any] = self.kept[name]
+        return values
 
     def word(self, name: str, words: Sequence[str | None]) -> pa.Array:
         codes = self.kept[name]

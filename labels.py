@@ -37,7 +37,7 @@ class Labels:
         shrunk[:, 1:] = (own[:, 1:] < own[:, :-1]) | (np.diff(size[::-1]) < 0)
         own = np.where(shrunk, own, np.nextafter(own, np.inf))
         values = np.concatenate((sign * price, own))
-        reached = _first_reached(values, first, np.concatenate((bound, bound)), longest)
+        reached = first_reached(values, first, np.concatenate((bound, bound)), longest)
         self._crossed_at = reached[:2]
         self.crossed = (reached[:2] < end) & ~self.late
         self.touched = reached[2:] < end
@@ -51,7 +51,7 @@ class Labels:
         return np.concatenate([self._books.offered(side, at[is_], quote[is_]) for side, at, quote, is_ in each_side])
 
 
-def _first_reached(values: Floats, start: Rows, bound: Floats, longest: int) -> Rows:
+def first_reached(values: Floats, start: Rows, bound: Floats, longest: int) -> Rows:
     """From each start (n,) on the first place of values (r, m) that is at most bound (r, n); beyond the next
     `longest` places, any place there, or m.
 

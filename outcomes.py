@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -180,6 +180,7 @@ def turns(market_ns: Rows, latency_s: float, passive_s: float, fitted: int = 0) 
     sampled, known_at = sampled[seen], known_at[seen]
     made: list[Turn] = []
     due: list[int] = []
+    used = 0
     for start, stop in _runs(stretch[sampled]):
         at = fitted
         while start + (wanted := next_fit(fitted) - at) <= stop:
@@ -188,9 +189,9 @@ def turns(market_ns: Rows, latency_s: float, passive_s: float, fitted: int = 0) 
             made.append(Turn(rows, shown, None))
             fitted = next_fit(fitted)
             due.append(fitted + EFFECT)
-        for turn in (i for i, each in enumerate(made) if each.from_row is None):
-            if start + due[turn] - at <= stop:
-                made[turn] = made[turn]._replace(from_row=int(known_at[start + due[turn] - at - 1]))
+        while used < len(made) and start + due[used] - at <= stop:
+            made[used] = made[used]._replace(from_row=int(known_at[start + due[used] - at - 1]))
+            used += 1
     return made
 
 
@@ -224,5 +225,5 @@ def _first_in_slots(market_ns: Rows, length_ns: int) -> Rows:
 
 def _runs(values: Rows) -> Iterator[tuple[int, int]]:
     """Where stretches of equal values start and stop."""
-    starts = np.flatnonzero(np.diff(values, prepend=-1)).tolist()
-    yield from zip(starts, [*starts[1:], len(values)], strict=True)
+    edges = [*np.flatnonzero(np.diff(values, prepend=-1)).tolist(), len(values)]
+    yield from pairwise(edges)

@@ -11,6 +11,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[1]
 
 COSTS_FLOOR_1 = {"fee_schedules", "fee_file", "fee_calculator", "calibration", "scorecard", "estimators", "models"}
+BATCH = {"batch_walk", "batch_moments", "batch_costs", "batch_pricing", "batch_hindsight"}
 LEARNING = {"features", "ladder", "labels", "knowledge", "learning", "outcomes", "pricing", "hindsight"}
 
 ALLOWED: dict[str, set[str]] = {
@@ -37,6 +38,12 @@ ALLOWED: dict[str, set[str]] = {
     "pricing": {"features", "knowledge", "orderbook"},
     "hindsight": {"orderbook"},
     "calculations": COSTS_FLOOR_1 | LEARNING | {"orderbook", "numpy"},
+    # floor 3: the same for many books at once
+    "batch_walk": {"orderbook", "numpy"},
+    "batch_moments": {"batch_walk", "features", "numpy"},
+    "batch_costs": {"calibration", "models", "numpy"},
+    "batch_pricing": COSTS_FLOOR_1 | LEARNING | {"batch_costs", "batch_walk", "calculations", "orderbook", "numpy"},
+    "batch_hindsight": {"batch_walk", "calculations", "labels", "ladder", "orderbook", "numpy"},
     # floor 3: sockets and files
     "rest": set(),
     "connection": {"feeds", "rest", "orderbook", "websockets"},
@@ -65,6 +72,17 @@ ALLOWED: dict[str, set[str]] = {
     "words": {
         "calculations", "comparison", "fee_calculator", "orderbook", "pricing", "profiling", "scorecard", "session",
         "websocket_client",
+    },
+    "book_cache": {"batch_walk", "feeds", "orderbook", "replay", "numpy"},
+    "backtest_blocks": COSTS_FLOOR_1 | LEARNING | BATCH | {"book_cache", "calculations", "orderbook", "numpy"},
+    "backtest_summary": {"batch_pricing", "calculations", "scorecard", "numpy"},
+    "backtest_run": {
+        "backtest_blocks", "backtest_summary", "book_cache", "calculations", "export_rows", "export_table",
+        "distributed", "joblib", "numpy", "pyarrow",
+    },
+    "backtest": {
+        "backtest_blocks", "backtest_run", "backtest_summary", "book_cache", "calculations", "export_rows",
+        "fee_calculator", "feeds", "orderbook", "replay", "pandas", "pyarrow",
     },
     "session": {
         "calculations", "export_manager", "feeds", "orderbook", "player", "profiling", "recording", "replay", "rest",

@@ -1,0 +1,209 @@
+"""What an order would have cost at every moment of a recording: the live calculation over whole files, and its command
+line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from concurrent.futures import BrokenExecutor
+from contextlib import closing
+from dataclasses import fields
+from datetime import UTC, datetime
+from os import PathLike
+from pathlib import Path
+from typing import get_args
+
+import pandas as pd
+import pyarrow as pa
+
+from backtest_blocks import Step, steps
+from backtest_run import rows, run
+from backtest_summary import Summary
+from book_cache import CacheError, Source
+from calculations import Order, Style, Unit
+from export_rows import COLUMNS
+from fee_calculator import FeeError, FeeTier, fee_venue, schedule
+from feeds import VENUES
+from orderbook import Side
+from replay import meta
+
+__all__ = ["backtest", "main"]
+
+_SHOWN = {
+    "slippage": "slippage_bps",
+    "fees": "fee_bps",
+    "market impact": "impact_bps",
+    "net cost": "net_cost_bps",
+    "timing risk": "timing_risk_bps",
+    "walk of the book": "walk_bps",
+    "realised slippage": "realised_slippage_bps",
+}
+
+
+def backtest(
+    path: str | PathLike[str], venue: str, symbol: str, order: Order, cache: str | PathLike[str] | None = None
+) -> pd.DataFrame:
+    """What the order would have cost on every book of the recording: a row a book, columns of the export.
+
+    The numbers that the live calculation gives on the same frames, what became of each estimate included.
+    processing_ms is unknown. cache: a folder to keep the parsed books in; None is beside the recording.
+    Raises OSError, RecordingError, CacheError, OrderError, ModelError.
+    """
+    source = Source.of(path, venue, symbol)
+    with closing(steps(source, [order], None if cache is None else Path(cache))) as made:
+        tables = [rows(source, order, step.priced) for step in made if step.priced is not None]
+    if not tables:
+        return pd.DataFrame(columns=list(COLUMNS))
+    return pa.concat_tables(tables).to_pandas()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; 0, or 2 after a sentence about what went wrong."""
+    options = _parser().parse_args(arguments)
+    shown = sys.stderr.isatty()
+    bare = False
+    try:
+        sources = [_source(path, options.venue, options.symbol) for path in dict.fromkeys(options.files)]
+        for summary in run(
+            [(source, _orders(options, source)) for source in sources],
+            out=options.out,
+            cache=options.cache,
+            workers=options.workers,
+            scheduler=options.scheduler,
+            report=_show if shown else None,
+        ):
+            print("\r\x1b[K" if shown else "", end="", file=sys.stderr, flush=True)
+            bare = bare or not summary.books
+            print(_words(summary), file=sys.stdout if summary.books else sys.stderr)
+    except (BrokenExecutor, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return 2 if bare else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="backtest.py", description="What an order would have cost at every moment of recordings."
+    )
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="a recording, or a Tardis book_snapshot CSV"
+    )
+    parser.add_argument("--venue", choices=sorted(VENUES), help="whose feed reads it; the recording's own if not given")
+    parser.add_argument("--symbol", help="as the venue writes it; the recording's own if not given")
+    parser.add_argument("--out", type=Path, help="a new .parquet or .csv file for a row a book")
+    parser.add_argument("--cache", type=Path, help="where parsed books are kept; beside the recording if not given")
+    parser.add_argument("--workers", type=int, default=1, help="processes of this machine")
+    parser.add_argument("--scheduler", help="tcp://host:8786 of a Dask cluster that sees the same folders")
+    order = parser.add_argument_group("the order")
+    order.add_argument("--side", choices=("buy", "sell"), default="buy")
+    size = order.add_mutually_exclusive_group(required=True)
+    size.add_argument("--quantity", dest="sizes", type=_one, metavar="Q")
+    size.add_argument("--sizes", type=_numbers, metavar="Q,Q,...", help="many quantities, each an order of its own")
+    order.add_argument("--unit", choices=get_args(Unit))
+    order.add_argument("--style", choices=get_args(Style))
+    order.add_argument(
+        "--latency-ms", dest="latency_s", type=_milliseconds, metavar="MS", help="until the order is at the venue"
+    )
+    order.add_argument("--passive-s", type=float, help="how long a quote waits")
+    order.add_argument("--horizon-s", type=float, help="how long a schedule takes")
+    order.add_argument("--steps", type=int, help="child orders of a schedule")
+    order.add_argument("--risk-aversion", type=float, help="1 / quote")
+    order.add_argument("--volatility", type=float, help="a year, as a fraction; measured if not given")
+    order.add_argument("--daily-volume", type=float, help="base units")
+    fees = parser.add_argument_group("fees")
+    fees.add_argument("--fees", choices=("current", "specification"), default="current", help="which published edition")
+    fees.add_argument("--fee-tier", help="its name; the venue's first if not given")
+    fees.add_argument("--maker-bps", type=float, help="your own rate; needs --taker-bps")
+    fees.add_argument("--taker-bps", type=float)
+    return parser
+
+
+def _one(text: str) -> list[float]:
+    return [float(text)]
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in text.split(",")]
+
+
+def _milliseconds(text: str) -> float:
+    """In seconds."""
+    return float(text) / 1e3
+
+
+def _source(path: Path, venue: str | None, symbol: str | None) -> Source:
+    """The market given, or what the recording says of itself."""
+    about = {} if venue and symbol else meta(path)
+    venue, symbol = venue or str(about.get("venue") or ""), symbol or str(about.get("symbol") or "")
+    if not (venue and symbol):
+        raise CacheError(f"{path.name} does not say what it is of; give --venue and --symbol")
+    return Source.of(path, venue, symbol)
+
+
+def _orders(options: argparse.Namespace, source: Source) -> list[Order]:
+    names = {field.name for field in fields(Order)} & vars(options).keys()
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    given |= {"side": Side[options.side.upper()], "tier": _tier(options, source)}
+    return [Order(**given, quantity=quantity) for quantity in options.sizes]
+
+
+def _tier(options: argparse.Namespace, source: Source) -> FeeTier:
+    if options.maker_bps is not None or options.taker_bps is not None:
+        if options.maker_bps is None or options.taker_bps is None:
+            raise FeeError("own fees need both --maker-bps and --taker-bps")
+        return FeeTier("own", options.maker_bps / 1e4, options.taker_bps / 1e4)
+    tiers = schedule(fee_venue(source.venue), VENUES[source.venue].product(source.symbol), options.fees).tiers
+    if options.fee_tier is None:
+        return tiers[0]
+    for tier in tiers:
+        if tier.name.lower() == options.fee_tier.lower():
+            return tier
+    raise FeeError(f"there is no fee tier {options.fee_tier!r}; there are {', '.join(tier.name for tier in tiers)}")
+
+
+def _show(source: Source, step: Step) -> None:
+    """A line on the terminal that says how far a backtest is."""
+    if step.total is None:
+        line = f"reading, {step.done:,} books"
+    else:
+        part = step.done / step.total
+        line = f"[{'=' * round(30 * part):30}] {part:4.0%} of {step.total:,} books"
+    print(f"\r\x1b[K{source.path.name}: {line}", end="", file=sys.stderr, flush=True)
+
+
+def _words(summary: Summary) -> str:
+    """A summary as a table to read."""
+    order = summary.order
+    head = f"{summary.recording}: {order.side.name.lower()} {order.quantity:g} {order.unit}, {order.style}"
+    lines = [f"{head}, on {summary.venue} {summary.symbol}, {summary.books:,} books"]
+    if not summary.books:
+        return f"{summary.recording}: there is no book of {summary.venue} {summary.symbol} in it"
+    lines.append(f"{'bps of the mid':20}{'mean':>10}{'P50':>10}{'P95':>10}{'P99':>10}")
+    for name, column in _SHOWN.items():
+        spread = summary.components[column]
+        numbers = "".join(f"{number:10.4f}" for number in spread[1:]) if spread else f"{'no number':>10}"
+        lines.append(f"{name:20}{numbers}")
+    if summary.cheapest is not None and summary.dearest is not None:
+        for word, book in (("cheapest", summary.cheapest), ("dearest", summary.dearest)):
+            lines.append(f"{word}: {book.net_cost_bps:.4f} bps at {_utc(book.market_ns)}")
+    thin = f"too thin: {summary.thin:,} of {summary.books:,} books ({summary.thin / summary.books:.1%})"
+    lines.append(f"{thin}, {summary.unpriced:,} of them by too much for a number")
+    score = summary.scorecard
+    if score is not None:
+        lines.append(f"slippage model: {score.verdict}")
+        if score.slippage.coverage is not None:
+            lines.append(f"  of what followed, {score.slippage.coverage:.1%} was inside the 95 % band")
+        if score.fill.skill is not None:
+            lines.append(f"fill model: {100 * score.fill.skill:.1f} % less squared error than the usual rate")
+    return "\n".join(lines) + "\n"
+
+
+def _utc(market_ns: int) -> str:
+    return f"{datetime.fromtimestamp(market_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
