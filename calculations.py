@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -151,6 +152,14 @@ class TradingCalculator:
         self._learned_for = (order.latency_s, order.passive_s)
         self._last_ns = 0
         self._market: tuple[str, str] | None = None
+        # The newest book, what it said and what was known at it, rebound as one: read from any thread.
+        self._seen: tuple[OrderBook, Moment, Knowledge] | None = None
+
+    @property
+    def moments(self) -> int:
+        """How many decision times have shown their outcome so far. Safe from any thread."""
+        outcomes = self._outcomes
+        return 0 if outcomes is None else outcomes.resolved
 
     def scorecard(self) -> Scorecard | None:
         """The scores so far; None before the first book. Safe from any thread."""
@@ -206,6 +215,22 @@ class TradingCalculator:
         parsed_ns = time.perf_counter_ns()
         order = self.order
         moment, known = self._observe(book, order)
+        self._seen = book, moment, known
+        estimate = self._price(book, moment, known, order, parsed_ns)
+        said = Realised(book.market_ns, estimate.slippage_bps, None, estimate.maker_probability, 0.0)
+        self._hindsight.add(book, order.side, estimate.quantity, order.style, order.latency_s, order.passive_s, said)
+        return estimate
+
+    def what_if(self, orders: Iterable[Order]) -> list[Estimate]:
+        """What other orders would cost on the newest book, all on the same one; empty before the first.
+
+        Nothing is learned from them and nobody waits for their outcome. Safe from any thread.
+        """
+        seen = self._seen
+        return [] if seen is None else [self._price(*seen, order, time.perf_counter_ns()) for order in orders]
+
+    def _price(self, book: OrderBook, moment: Moment, known: Knowledge, order: Order, parsed_ns: int) -> Estimate:
+        """What the order costs, given what the book says and what is known; changes nothing."""
         sign, mid = (1.0 if order.side is Side.BUY else -1.0), moment.mid
         quantity = base_quantity(order, mid, self._contract_size)
         levels = book.taken_by(order.side)
@@ -221,13 +246,7 @@ class TradingCalculator:
             known.calibration, mid, quantity, order.horizon_s, order.steps, order.volatility, order.daily_volume
         )
         volatility = parameters["volatility"].value / math.sqrt(YEAR_S)
-        model = AlmgrenChrissModel(
-            sigma=volatility * mid,
-            eta=parameters["eta"].value,
-            gamma=parameters["gamma"].value,
-            epsilon=parameters["half_spread"].value,
-            risk_aversion=order.risk_aversion,
-        )
+        model = impact_model(parameters, mid, order.risk_aversion)
         costs = model.costs(quantity, order.horizon_s, order.steps)
         per_quote = 1e4 / (quantity * mid)
         walked_bps = sign * (fill.vwap - mid) / mid * 1e4
@@ -253,8 +272,6 @@ class TradingCalculator:
         models_ns = time.perf_counter_ns()
 
         fee = fee_bps(maker_share, order.tier) * (1 + sign * executed_bps / 1e4)
-        said = Realised(book.market_ns, slippage.bps, None, maker_probability, 0.0)
-        self._hindsight.add(book, order.side, quantity, order.style, order.latency_s, order.passive_s, said)
         return Estimate(
             market_ns=book.market_ns,
             exchange_ns=book.exchange_ns,
@@ -317,6 +334,17 @@ class TradingCalculator:
         self._outcomes = None
         self._hindsight.forget()
         self._observer.reset()
+
+
+def impact_model(parameters: dict[str, Parameter], mid: float, risk_aversion: float) -> AlmgrenChrissModel:
+    """The Almgren-Chriss model made of an estimate's parameters."""
+    return AlmgrenChrissModel(
+        sigma=parameters["volatility"].value / math.sqrt(YEAR_S) * mid,
+        eta=parameters["eta"].value,
+        gamma=parameters["gamma"].value,
+        epsilon=parameters["half_spread"].value,
+        risk_aversion=risk_aversion,
+    )
 
 
 def base_quantity(order: Order, mid: float, contract_size: float) -> float:
