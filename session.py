@@ -18,6 +18,7 @@ from orderbook import OrderBook
 from profiling import SystemProfiler
 from replay import ReplayFeed, serve, simulated
 from rest import NetworkError, fetch
+from trail import Trail
 from websocket_client import FeedHub, Status, Viewer
 
 
@@ -119,6 +120,7 @@ class Session:
         self.latest: Shown | None = None
         self.profiler = SystemProfiler()
         self.history = ExportManager()
+        self.trail = Trail()
 
     @property
     def calculator(self) -> TradingCalculator | None:
@@ -158,6 +160,7 @@ class Session:
         if learned is not None:
             calculator.resume(learned)
         self._calculator, self.market, self.latest, self._feed = calculator, market, None, None
+        self.trail = Trail()
         self.history.market = (market.venue, market.symbol)
         self.history.scorecard = calculator.scorecard
         self.resume()
@@ -206,6 +209,7 @@ class Session:
             self.profiler.record(estimate.stamps)
             self.history.append(estimate)
             self.history.realise(calculator.realised())
+            self.trail.add(estimate.market_ns, estimate.net_cost_bps, estimate.order)
             self.latest = Shown(book, estimate)
 
         return price
