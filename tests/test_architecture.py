@@ -55,14 +55,18 @@ ALLOWED: dict[str, set[str]] = {
     "export_manager": COSTS_FLOOR_1 | LEARNING | {"export_rows"}
     | {"calculations", "export_file", "export_table", "orderbook", "profiling", "numpy", "pandas", "pyarrow"},
     # floor 4: pictures, words, and one viewer's wiring, where the wings meet
+    "trail": set(),
     "charts": {"calculations", "orderbook", "numpy"},
+    "charts_cost": {"calculations", "charts", "orderbook", "trail", "numpy"},
+    "charts_models": {"calculations", "charts", "hindsight", "scorecard", "numpy"},
+    "advice": {"calculations", "orderbook", "words"},
+    "provenance": {"calculations", "outcomes", "pricing", "scorecard", "words"},
     "comparison": {"calculations", "fee_calculator", "feeds", "session", "websocket_client"},
     "words": {
-        "calculations", "comparison", "fee_calculator", "orderbook", "pricing", "profiling", "scorecard", "session",
-        "websocket_client",
+        "calculations", "comparison", "fee_calculator", "orderbook", "profiling", "session", "websocket_client",
     },
     "session": {
-        "calculations", "export_manager", "feeds", "orderbook", "profiling", "recording", "replay", "rest",
+        "calculations", "export_manager", "feeds", "orderbook", "profiling", "recording", "replay", "rest", "trail",
         "websocket_client",
     },
 }  # fmt: skip
