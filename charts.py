@@ -9,6 +9,7 @@ import numpy as np
 
 from calculations import Estimate
 from orderbook import Levels, OrderBook, Side
+from words import bps
 
 Theme = Literal["dark", "light"]
 Option = dict[str, Any]
@@ -17,6 +18,8 @@ POINTS = 160
 
 LOOSE = 4.0
 """An axis is kept until it is so many times longer than needed."""
+
+LOPSIDED = 3.0
 
 LINES, ROOM = 4.5, 0.2
 """Lines across a picture, and the room between what is drawn and its edge, in lines."""
@@ -165,35 +168,41 @@ def mark_line(words: str, value: float, colours: Palette, axis: str = "xAxis", *
     return {
         "silent": True,
         "symbol": "none",
+        "precision": 8,
         "lineStyle": {"color": colours.mark, "type": "dashed", "width": 1},
         "label": {"formatter": words, "color": colours.mark, "position": "end", "fontSize": 11, "distance": 4, **label},
         "data": [{axis: value}],
     }
 
 
-def depth_chart(book: OrderBook, estimate: Estimate, axes: Axes, theme: Theme) -> Option:
-    """Money waiting on both sides by distance from the mid, and the part this order would take."""
+def depth_chart(book: OrderBook, estimate: Estimate, axes: Axes, theme: Theme, sign: str = "$") -> Option:
+    """Money waiting on both sides by distance from the mid, and the part this order would take.
+
+    sign: of the currency, before its amounts. Of a side that goes on far beyond the other one, no more
+    is shown than the order reaches or LOPSIDED times the other.
+    """
     colours = PALETTES[theme]
     mid, buying = book.mid, estimate.order.side is Side.BUY
-    reach = 1e4 * max(book.asks[-1, 0] / mid - 1, 1 - book.bids[-1, 0] / mid)
+    reach_bps = (estimate.fill.worst_price / mid - 1) * 1e4
+    shorter, longer = sorted((1e4 * (book.asks[-1, 0] / mid - 1), 1e4 * (1 - book.bids[-1, 0] / mid)))
+    reach = min(longer, max(LOPSIDED * shorter, 1.2 * abs(reach_bps)))
     far = axes.fit("depth reach", 0.0, reach)
-    waiting = max(float(levels[:, 0] @ levels[:, 1]) for levels in (book.bids, book.asks))
-    top = axes.fit("depth money", 0.0, waiting)
+    bids, asks = (_within(levels, mid, reach) for levels in (book.bids, book.asks))
+    top = axes.fit("depth money", 0.0, max(float(levels[:, 0] @ levels[:, 1]) for levels in (bids, asks)))
     unit, suffix = money_unit(top.high)
     taken, colour = (book.asks, colours.ask) if buying else (book.bids, colours.bid)
     part = taken[: estimate.fill.levels].copy()
     part[-1, 1] -= max(0.0, part[:, 1].sum() - estimate.fill.quantity)
-    reach_bps = (estimate.fill.worst_price / mid - 1) * 1e4
     return picture(
         value_axis(far._replace(low=-far.high), colours, "{value} bps"),
-        value_axis(Axis(0, top.high / unit, top.step / unit), colours, f"${{value}}{suffix}"),
+        value_axis(Axis(0, top.high / unit, top.step / unit), colours, f"{sign}{{value}}{suffix}"),
         [
-            _side("Buyers waiting", _cumulative(book.bids, mid, unit), colours.bid, 0.22),
-            _side("Sellers waiting", _cumulative(book.asks, mid, unit), colours.ask, 0.22),
+            _side("Buyers waiting", _cumulative(bids, mid, unit), colours.bid, 0.22),
+            _side("Sellers waiting", _cumulative(asks, mid, unit), colours.ask, 0.22),
             _side("Your order", _cumulative(part, mid, unit), colour, 0.75)
             | {
                 "markLine": mark_line(
-                    f"reaches {abs(reach_bps):.3f} bps",
+                    f"reaches {bps(abs(reach_bps))}",
                     round(reach_bps, 4),
                     colours,
                     # Outwards, but never over the edge.
@@ -201,10 +210,16 @@ def depth_chart(book: OrderBook, estimate: Estimate, axes: Axes, theme: Theme) -
                 )
             },
         ],
-        grid=plot(top=36),
+        grid=plot(top=36, right=34),
         legend=legend(["Buyers waiting", "Sellers waiting", "Your order"], colours),
-        tooltip={"trigger": "axis", "valueFormatter": f"$%.2f{suffix}"},
+        tooltip={"trigger": "axis", "valueFormatter": f"{sign}%.2f{suffix}"},
     )
+
+
+def _within(levels: Levels, mid: float, reach_bps: float) -> Levels:
+    """The levels no further from the mid than this, the best one at least."""
+    inside = np.abs(levels[:, 0] / mid - 1) * 1e4 <= reach_bps * (1 + 1e-9)
+    return levels[: max(1, int(np.count_nonzero(inside)))]
 
 
 def _side(name: str, points: list[list[float]], colour: str, opacity: float) -> Option:

@@ -13,6 +13,7 @@ from calculations import Estimate, Order
 from charts import PALETTES, Axes, Axis, Option, Palette, Theme, legend, line, mark_line, picture, plot, value_axis
 from orderbook import OrderBook
 from trail import Point, continues
+from words import bps
 
 SIZES = 25
 MOST_WALKS = 600
@@ -29,8 +30,8 @@ PARTS = ("Slippage", "Fees", "Impact")
 UNSEEN = 0.05
 """Gains smaller than this part of the costs do not move the curve's axis."""
 
-LEAST_BPS = 0.2
-"""The shortest axis of the last minutes: smaller moves are not blown up."""
+LEAST_BPS, LEAST_SHARE = 0.2, 0.002
+"""The shortest axis of the last minutes, bps and a share of the cost: smaller moves are not blown up."""
 
 
 class Part(NamedTuple):
@@ -51,10 +52,10 @@ def cost_stack(estimate: Estimate) -> list[Part]:
     if estimate.slippage_bps is None:
         return []
     parts, ends = [], {True: 0.0, False: 0.0}
-    for name, bps in zip(PARTS, (estimate.slippage_bps, estimate.fee_bps, estimate.impact_bps), strict=True):
-        start = ends[bps < 0]
-        ends[bps < 0] = start + bps
-        parts.append(Part(name, bps, min(start, start + bps), max(start, start + bps)))
+    for name, cost in zip(PARTS, (estimate.slippage_bps, estimate.fee_bps, estimate.impact_bps), strict=True):
+        start = ends[cost < 0]
+        end = ends[cost < 0] = start + cost
+        parts.append(Part(name, cost, min(start, end), max(start, end)))
     return parts
 
 
@@ -81,7 +82,13 @@ def curve_orders(today: Estimate, visible: float, axis: Axis) -> list[Order]:
 
 
 def curve_chart(
-    estimates: Sequence[Estimate], today: Estimate, visible: float, sizes_axis: Axis, axes: Axes, theme: Theme
+    estimates: Sequence[Estimate],
+    today: Estimate,
+    visible: float,
+    sizes_axis: Axis,
+    axes: Axes,
+    theme: Theme,
+    sign: str = "$",
 ) -> Option:
     """The cost of `estimates` by size, its parts stacked; dashed where the visible book no longer answers.
 
@@ -108,7 +115,7 @@ def curve_chart(
         for column, (name, shade) in enumerate(part_colours(colours).items())
     ]
     size = today.quantity * today.mid
-    words = "too thin" if today.net_cost_bps is None else f"{today.net_cost_bps:.2f} bps"
+    words = "too thin" if today.net_cost_bps is None else bps(today.net_cost_bps)
     solid = line("Net cost", points(net, slice(seen)), colours.mark, z=5)
     dashed = line("Beyond the visible book", points(net, slice(max(seen - 1, 0), None)), colours.mark, z=5)
     dashed["lineStyle"] |= {"type": "dashed"}
@@ -121,7 +128,7 @@ def curve_chart(
         if visible < sizes_axis.high
         else [],
     }
-    x_axis = value_axis(sizes_axis, colours, "${value}") | {"type": "log"}
+    x_axis = value_axis(sizes_axis, colours, f"{sign}{{value}}") | {"type": "log"}
     return picture(
         x_axis,
         value_axis(axis, colours),
@@ -140,8 +147,8 @@ def trail_chart(points: Sequence[Point], axes: Axes, theme: Theme) -> Option:
     colours = PALETTES[theme]
     now = points[-1]
     before, today = broken_lines(points)
-    costs = [bps for p in points if p.net_bps is not None for bps in (p.low_bps, p.high_bps)] or [0.0]
-    axis = axes.fit("trail cost", min(costs), max(costs), LEAST_BPS)
+    costs = [cost for p in points if p.net_bps is not None for cost in (p.low_bps, p.high_bps)] or [0.0]
+    axis = axes.fit("trail cost", min(costs), max(costs), max(LEAST_BPS, LEAST_SHARE * max(map(abs, costs))))
     band = [
         [minutes, None if net is None else low, None if net is None else round(high - low, 5)]
         for minutes, net, low, high in today
@@ -156,12 +163,13 @@ def trail_chart(points: Sequence[Point], axes: Axes, theme: Theme) -> Option:
     ]
     if now.net_bps is not None:
         series[-1]["markLine"] = mark_line(
-            f"{now.net_bps:.2f}", round(now.net_bps, 5), colours, "yAxis", position="insideStartTop"
+            bps(now.net_bps), round(now.net_bps, 5), colours, "yAxis", position="insideStartTop"
         )
     return picture(
         value_axis(Axis(-5, 0, 1), colours, "{value} min"),
         value_axis(axis, colours),
         series,
+        grid=plot(left=60),
         legend=legend(["Net cost", "Other orders"], colours),
         tooltip={"trigger": "axis", "valueFormatter": "%.3f bps"},
     )

@@ -41,7 +41,7 @@ def net_caption(estimate: Estimate, moments: int, samples: int) -> Caption:
     band = net_band(estimate)
     if band is None:
         return "95 % band not known yet", warm_up_words(moments, samples) or "Needs more outcomes"
-    return f"95 %: {band[0]:.2f} to {band[1]:.2f} bps", f"Slippage from: {estimate.slippage_source}"
+    return f"95 %: {band[0]:,.2f} to {band[1]:,.2f} bps", f"Slippage from: {estimate.slippage_source}"
 
 
 def slippage_caption(estimate: Estimate, scorecard: Scorecard, moments: int) -> Caption:

@@ -23,6 +23,12 @@ class Point(NamedTuple):
     order: Hashable
 
 
+def point(market_ns: int, net_bps: float | None, order: Hashable) -> Point:
+    """One estimate as a point of its own."""
+    cost = net_bps or 0.0
+    return Point(market_ns, net_bps, cost, cost, order)
+
+
 class Trail:
     """One thread adds, any thread reads.
 
@@ -42,7 +48,7 @@ class Trail:
 
     def add(self, market_ns: int, net_bps: float | None, order: Hashable) -> None:
         """The next estimate; a step back in market time begins anew."""
-        points, cost = self._points, net_bps or 0.0
+        points, new = self._points, point(market_ns, net_bps, order)
         last = points[-1] if points else None
         if last is not None and market_ns < last.market_ns:
             points.clear()
@@ -53,9 +59,9 @@ class Trail:
             and (last.net_bps is None) == (net_bps is None)
             and last.order == order
         ):
-            points[-1] = Point(market_ns, net_bps, min(last.low_bps, cost), max(last.high_bps, cost), order)
+            points[-1] = new._replace(low_bps=min(last.low_bps, new.low_bps), high_bps=max(last.high_bps, new.high_bps))
             return
-        points.append(Point(market_ns, net_bps, cost, cost, order))
+        points.append(new)
         while points[0].market_ns < market_ns - SPAN_NS:
             points.popleft()
 

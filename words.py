@@ -107,8 +107,17 @@ def money(value: float | None, currency: str) -> str:
     if value is None:
         return "unknown"
     digits = f"{abs(value):,.2f}" if abs(value) < 1000 else f"{abs(value):,.0f}"
-    sign = "-" if value < 0 else ""
-    return f"{sign}${digits}" if currency.startswith("USD") else f"{sign}{digits} {currency}"
+    minus = "-" if value < 0 else ""
+    return f"{minus}${digits}" if currency.startswith("USD") else f"{minus}{digits} {currency}"
+
+
+def sign(currency: str) -> str:
+    """What stands before amounts of a currency on an axis; nothing where it has no sign here.
+
+    >>> sign("USDT"), sign("GBP")
+    ('$', '')
+    """
+    return "$" if currency.startswith("USD") else ""
 
 
 def milliseconds(value: float | None) -> str:

@@ -12,6 +12,7 @@ from advice import advice, alternatives
 from charts import PALETTES
 from charts_cost import cost_stack, part_colours
 from feeds import VENUES
+from page.drawing import current
 from page.lifeline import lifeline
 from provenance import (
     Caption,
@@ -57,7 +58,7 @@ def answers(session: Session) -> None:
     """The answer and its parts, several times a second."""
     began = time.perf_counter()
     lifeline(session, id(session))
-    shown, status = session.latest, session.status
+    shown, status = current(session), session.status
     header(session, shown, status)
     if shown is None:
         with st.container(border=True):
@@ -156,7 +157,7 @@ def stack_bar(shown: Shown) -> str:
     pieces = ""
     for part in parts:
         start, width = scale * (part.start_bps - low), scale * (part.end_bps - part.start_bps)
-        name = f"{part.name} {part.bps:.2f}" if width > NAMED_PERCENT else ""
+        name = f"{part.name} {part.bps:,.2f}" if width > NAMED_PERCENT else ""
         if part.bps:
             pieces += (
                 f'<span class="{"gain" if part.bps < 0 else "cost"}" style="left:{start:.3f}%;width:{width:.3f}%;'

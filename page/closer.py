@@ -16,7 +16,7 @@ from charts_models import (
     trajectory_chart,
 )
 from feeds import VENUES
-from page.drawing import axes, theme
+from page.drawing import axes, current, theme
 from provenance import maker_words, score_words
 from session import Session
 from words import HELP, LATENCY_WORDS, PARAMETER_WORDS, bps, coins, milliseconds, system_words
@@ -42,7 +42,7 @@ def closer(session: Session) -> None:
 @st.fragment(run_every=CLOSER_S, key="closer impact")
 def impact(session: Session) -> None:
     """The Almgren-Chriss schedule of this order, what its certainty costs, and what it is made from."""
-    shown = session.latest
+    shown = current(session)
     if shown is None:
         return
     estimate, look, kept = shown.estimate, theme(), axes()
@@ -85,7 +85,7 @@ def impact(session: Session) -> None:
 @st.fragment(run_every=CLOSER_S, key="closer right")
 def right(session: Session) -> None:
     """How right the guesses were, in pictures and in words."""
-    shown, calculator = session.latest, session.calculator
+    shown, calculator = current(session), session.calculator
     scorecard = calculator.scorecard() if calculator else None
     if shown is None or calculator is None or scorecard is None:
         return

@@ -1,10 +1,25 @@
-"""What every picture of one tab shares: the theme the user sees, and axes that stand still."""
+"""What all that is drawn in one tab shares: the order's cost now, the theme, and axes that stand still."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from charts import Axes, Theme
+from session import Session, Shown
+
+
+def current(session: Session) -> Shown | None:
+    """The newest book and what the order costs on it, priced now if it was changed since that book came.
+
+    The next book of a quiet market may be long in coming, and that of an ended recording never comes.
+    """
+    shown, calculator = session.latest, session.calculator
+    if shown is None or calculator is None or shown.estimate.order == session.order:
+        return shown
+    for estimate in calculator.what_if([session.order]):
+        if estimate.market_ns == shown.estimate.market_ns:
+            return Shown(shown.book, estimate)
+    return session.latest
 
 
 def theme() -> Theme:

@@ -8,9 +8,12 @@ import streamlit as st
 
 from charts import depth_chart
 from charts_cost import curve_axis, curve_chart, curve_orders, trail_chart, visible_quote
+from feeds import VENUES
 from page.closer import closer
-from page.drawing import axes, theme
+from page.drawing import axes, current, theme
 from session import Session
+from trail import point
+from words import coins, sign
 
 CHARTS_S = 0.5
 DEPTH_HEIGHT, LOWER_HEIGHT = 216, 200
@@ -26,16 +29,17 @@ def pictures(session: Session) -> None:
 def charts(session: Session) -> None:
     """The book's depth with the order's reach, the cost of other sizes, and the cost of the last minutes."""
     began = time.perf_counter()
-    shown, calculator = session.latest, session.calculator
+    shown, calculator = current(session), session.calculator
     if shown is None or calculator is None:
         return
     book, estimate = shown
     look, kept = theme(), axes()
+    dollar = sign(coins(VENUES[book.venue].instrument(book.symbol))[1])
     with st.container(border=True, key="depth-card"):
         beyond = ": it needs **more than the visible book**" if estimate.unfilled else ""
         st.markdown(f"**Order book depth** · money waiting on each side, and what your order takes{beyond}")
         st.echarts_chart(
-            depth_chart(book, estimate, kept, look),
+            depth_chart(book, estimate, kept, look, dollar),
             key="depth chart",
             height=DEPTH_HEIGHT,
             alt="Money waiting on both sides of the book by distance from the mid price",
@@ -47,24 +51,24 @@ def charts(session: Session) -> None:
         sizes = curve_axis(estimate, visible, kept)
         st.echarts_chart(
             curve_chart(
-                calculator.what_if(curve_orders(estimate, visible, sizes)), estimate, visible, sizes, kept, look
+                calculator.what_if(curve_orders(estimate, visible, sizes)), estimate, visible, sizes, kept, look, dollar
             ),
             key="curve chart",
             height=LOWER_HEIGHT,
             alt="The net cost of this order in other sizes, split into fees, slippage and market impact",
         )
     points = session.trail.points()
+    if not points or points[-1].order != estimate.order:  # changed since the newest book
+        points.append(point(estimate.market_ns, estimate.net_cost_bps, estimate.order))
     with by_time.container(border=True, key="trail-card"):
         st.markdown("**Net cost, last 5 minutes** · bps")
-        if points:
-            st.echarts_chart(
-                trail_chart(points, kept, look),
-                key="trail chart",
-                height=LOWER_HEIGHT,
-                alt="The net cost of this order over the last five minutes",
-            )
-    newest = points[-1] if points else None
+        st.echarts_chart(
+            trail_chart(points, kept, look),
+            key="trail chart",
+            height=LOWER_HEIGHT,
+            alt="The net cost of this order over the last five minutes",
+        )
     st.html(
-        f'<span id="drawn" hidden data-ns="{newest and newest.market_ns}" data-net="{newest and newest.net_bps}" '
+        f'<span id="drawn" hidden data-ns="{points[-1].market_ns}" data-net="{points[-1].net_bps}" '
         f'data-ms="{(time.perf_counter() - began) * 1e3:.2f}"></span>'
     )

@@ -56,8 +56,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"calculations", "export_file", "export_table", "orderbook", "profiling", "numpy", "pandas", "pyarrow"},
     # floor 4: pictures, words, and one viewer's wiring, where the wings meet
     "trail": set(),
-    "charts": {"calculations", "orderbook", "numpy"},
-    "charts_cost": {"calculations", "charts", "orderbook", "trail", "numpy"},
+    "charts": {"calculations", "orderbook", "words", "numpy"},
+    "charts_cost": {"calculations", "charts", "orderbook", "trail", "words", "numpy"},
     "charts_models": {"calculations", "charts", "hindsight", "scorecard", "numpy"},
     "advice": {"calculations", "orderbook", "words"},
     "provenance": {"calculations", "outcomes", "pricing", "scorecard", "words"},

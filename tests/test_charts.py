@@ -57,6 +57,17 @@ def test_a_deep_book_is_thinned_but_keeps_its_ends() -> None:
         assert side[-1][1] * unit == pytest.approx(money, rel=1e-4)
 
 
+def test_one_absurd_order_far_away_does_not_squeeze_the_picture() -> None:
+    """Sellers up to 20 times the price beside buyers within a percent: the picture ends at three times the buyers'."""
+    lopsided = book([(99.9, 1.0), (99.0, 1.0)], [(100.1, 1.0), (101.0, 2.0), (2000.0, 5.0)])
+    near = drawn(lopsided, Order(Side.BUY, 2.0))
+    assert 300 <= near["xAxis"]["max"] <= 400
+    assert points(near, "Sellers waiting")[-1][0] == pytest.approx(100.0, rel=1e-3)
+    far = drawn(lopsided, Order(Side.BUY, 6.0))
+    assert far["xAxis"]["max"] >= 1.9e5
+    assert points(far, "Sellers waiting")[-1][0] == pytest.approx(1.9e5, rel=1e-3)
+
+
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(0, 1e6)), min_size=1, max_size=30))
 def test_an_axis_always_holds_what_is_drawn(spans: list[tuple[float, float]]) -> None:
     """Whatever came before, the ends lie outside the values, on a line, and not absurdly far out."""

@@ -121,7 +121,8 @@ def test_every_view_is_drawn_alone(app: AppTest) -> None:
 
 
 def test_old_numbers_are_marked_with_their_age(app: AppTest) -> None:
-    """A feed that fell silent: the last numbers stay, greyed by their mark, and the badge counts the seconds."""
+    """A feed that fell silent: its numbers are greyed by their mark, the badge counts the seconds, and a new size is
+    priced on the last book."""
     with Server(saying(gateway_frame(95_000.0))) as server:
         app.session_state["venue"] = "gomarket-okx"
         app.session_state["source"] = "address"
@@ -129,6 +130,10 @@ def test_old_numbers_are_marked_with_their_age(app: AppTest) -> None:
         run_until(app, lambda: 'data-old="no"' in page_html(app))
         run_until(app, lambda: 'data-old="yes"' in page_html(app))
         assert len(app.metric) == 5
+        app.number_input(key="quantity quote").set_value(3_000.0)
+        app.run()
+        assert 'data-quantity="3000.0"' in page_html(app)  # priced anew although no book came
+        assert drawn_net(app) == pytest.approx(float(app.metric[0].value.removesuffix(" bps")), abs=1e-3)
         assert any(re.search(r"Old: no new prices for [2-9] s", each.value) for each in app.markdown)
 
 
