@@ -48,7 +48,7 @@ class Trail:
 
     def add(self, market_ns: int, net_bps: float | None, order: Hashable) -> None:
         """The next estimate; a step back in market time begins anew."""
-        points, new = self._points, point(market_ns, net_bps, order)
+        points, cost = self._points, net_bps or 0.0
         last = points[-1] if points else None
         if last is not None and market_ns < last.market_ns:
             points.clear()
@@ -57,11 +57,11 @@ class Trail:
             last is not None
             and last.market_ns // BUCKET_NS == market_ns // BUCKET_NS
             and (last.net_bps is None) == (net_bps is None)
-            and last.order == order
+            and (last.order is order or last.order == order)  # most often the very same one
         ):
-            points[-1] = new._replace(low_bps=min(last.low_bps, new.low_bps), high_bps=max(last.high_bps, new.high_bps))
+            points[-1] = Point(market_ns, net_bps, min(last.low_bps, cost), max(last.high_bps, cost), order)
             return
-        points.append(new)
+        points.append(point(market_ns, net_bps, order))
         while points[0].market_ns < market_ns - SPAN_NS:
             points.popleft()
 
