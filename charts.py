@@ -103,6 +103,11 @@ def money_unit(amount: float) -> tuple[float, str]:
     return (1e6, "M") if amount >= 1e6 else (1e3, "k") if amount >= 1e4 else (1.0, "")
 
 
+def short(value: float) -> float:
+    """A number to seven digits: more than any picture shows, and shorter to send."""
+    return float(f"{value:.7g}")
+
+
 def picture(x_axis: Option, y_axis: Option, series: list[Option], **more: Any) -> Option:
     """An option without motion, its plot filling all but the axis labels; `more` overrides or adds."""
     return {

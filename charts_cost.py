@@ -10,7 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calculations import Estimate, Order
-from charts import PALETTES, Axes, Axis, Option, Palette, Theme, legend, line, mark_line, picture, plot, value_axis
+from charts import (
+    PALETTES,
+    Axes,
+    Axis,
+    Option,
+    Palette,
+    Theme,
+    legend,
+    line,
+    mark_line,
+    picture,
+    plot,
+    short,
+    value_axis,
+)
 from orderbook import OrderBook
 from trail import Point, continues
 from words import bps
@@ -22,7 +36,7 @@ MOST_WALKS = 600
 SPAN = 30.0
 """The curve runs from this part of the order's size to so many times it."""
 
-LEAST_QUOTE, MOST_QUOTE = 1e-2, 1e12
+LEAST_QUOTE, MOST_QUOTE = 1e-6, 1e12
 
 Floats = NDArray[np.float64]
 
@@ -106,8 +120,7 @@ def curve_chart(
     seen = int(np.argmax(guessed)) if guessed.any() else len(known)
 
     def points(values: Floats, rows: slice = slice(None)) -> list[list[float]]:
-        pairs: list[list[float]] = np.column_stack((sizes[rows].round(2), values[rows].round(4))).tolist()
-        return pairs
+        return [[short(size), short(value)] for size, value in zip(sizes[rows], values[rows], strict=True)]
 
     areas = [
         line(name, points(clipped[:, column]), shade, 0, stack=stack, areaStyle={"color": shade, "opacity": 0.45})
@@ -119,12 +132,12 @@ def curve_chart(
     solid = line("Net cost", points(net, slice(seen)), colours.mark, z=5)
     dashed = line("Beyond the visible book", points(net, slice(max(seen - 1, 0), None)), colours.mark, z=5)
     dashed["lineStyle"] |= {"type": "dashed"}
-    solid["markLine"] = mark_line(f"yours: {words}", round(size, 2), colours, align="center")
+    solid["markLine"] = mark_line(f"yours: {words}", short(size), colours, align="center")
     dashed["markArea"] = {
         "silent": True,
         "itemStyle": {"color": colours.text, "opacity": 0.10},
         "label": {"color": colours.text, "fontSize": 11, "position": "insideTopRight"},
-        "data": [[{"name": "beyond the book", "xAxis": round(visible, 2)}, {"xAxis": sizes_axis.high}]]
+        "data": [[{"name": "beyond the book", "xAxis": short(visible)}, {"xAxis": sizes_axis.high}]]
         if visible < sizes_axis.high
         else [],
     }

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calculations import Estimate, impact_model
-from charts import PALETTES, Axes, Axis, Option, Palette, Theme, legend, line, picture, plot, value_axis
+from charts import PALETTES, Axes, Axis, Option, Palette, Theme, legend, line, picture, plot, short, value_axis
 from hindsight import Realised
 from scorecard import FillScore, Scorecard
 
@@ -34,8 +34,8 @@ def trajectory_chart(estimate: Estimate, axes: Axes, theme: Theme) -> Option:
         value_axis(Axis(0, round(end, 6), round(end, 6) / 5), colours, f"{{value}} {unit}"),
         value_axis(axes.fit("left", 0.0, whole), colours),
         [
-            line(AT_ONCE, [[0, _round(whole)], [0, 0], [round(end, 6), 0]], colours.ask),
-            line(EVEN, [[0, _round(whole)], [round(end, 6), 0]], colours.text, lineStyle=_dashed(colours.text)),
+            line(AT_ONCE, [[0, short(whole)], [0, 0], [round(end, 6), 0]], colours.ask),
+            line(EVEN, [[0, short(whole)], [round(end, 6), 0]], colours.text, lineStyle=_dashed(colours.text)),
             line(CHOSEN, _pairs(times, left), colours.accent, 2.2, showSymbol=order.steps <= 30, symbolSize=5),
         ],
         legend=legend([CHOSEN, EVEN, AT_ONCE], colours),
@@ -81,7 +81,7 @@ def frontier_chart(estimate: Estimate, axes: Axes, theme: Theme) -> Option:
                     "name": name,
                     "type": "scatter",
                     "symbolSize": 13 if name == CHOSEN else 9,
-                    "data": [[_round(risk), _round(cost)]],
+                    "data": [[short(risk), short(cost)]],
                     "itemStyle": {"color": shades[name]},
                 }
                 for name, (risk, cost) in named.items()
@@ -229,10 +229,5 @@ def _time_unit(seconds: float) -> tuple[str, float]:
     return "s", seconds
 
 
-def _round(value: float) -> float:
-    """Five digits are more than a picture shows."""
-    return float(f"{value:.5g}")
-
-
 def _pairs(x: Sequence[float] | Floats, y: Sequence[float] | Floats) -> list[list[float]]:
-    return [[_round(a), _round(b)] for a, b in zip(x, y, strict=True)]
+    return [[short(a), short(b)] for a, b in zip(x, y, strict=True)]

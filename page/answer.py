@@ -109,7 +109,7 @@ def hero(session: Session, shown: Shown) -> None:
         explained = f"{HELP[key]} {words}".replace("$", r"\$")
         with st.container(border=True, height="stretch", key=f"cell {key}"):
             st.metric(label, value, pill, delta_color="off", delta_arrow="off", help=explained)
-            st.caption("  \n".join(caption))
+            st.caption("  \n".join(caption).replace("$", r"\$"))
 
     def cost(key: str, label: str, value: float | None, caption: Caption, words: str) -> None:
         pill = "too thin" if value is None else money(value * per_bps, currency)
@@ -138,10 +138,10 @@ def hero(session: Session, shown: Shown) -> None:
             caption, words = maker_caption(estimate, scorecard), maker_words(estimate, scorecard)
             cell("maker", "Maker / taker", value, pill, caption, words)
         st.html(stack_bar(shown))
-    others = dict(zip(("now", "passive", "schedule"), calculator.what_if(alternatives(estimate.order)), strict=False))
-    if others:
-        others[estimate.order.style] = estimate
-        sentence = advice(others["now"], others["passive"], others["schedule"], coin, currency)
+    ways = {each.order.style: each for each in calculator.what_if(alternatives(estimate.order))}
+    if ways:
+        ways[estimate.order.style] = estimate
+        sentence = advice(ways["now"], ways["passive"], ways["schedule"], coin, currency)
         with st.container(key="advice"):
             st.markdown(sentence.replace("$", r"\$"), help=HELP["advice"])
 
