@@ -104,6 +104,13 @@ def hero(session: Session, shown: Shown) -> None:
     moments = calculator.moments
     coin, currency = coins(VENUES[shown.book.venue].instrument(shown.book.symbol))
     per_bps = estimate.quantity * estimate.mid / 1e4
+    # All is computed before the first cell is drawn, so that the browser gets one book's numbers together.
+    ways = {each.order.style: each for each in calculator.what_if(alternatives(estimate.order))}
+    if not ways:
+        return
+    ways[estimate.order.style] = estimate
+    sentence = advice(ways["now"], ways["passive"], ways["schedule"], coin, currency)
+    bar = stack_bar(shown)
 
     def cell(key: str, label: str, value: str, pill: str, caption: Caption, words: str) -> None:
         explained = f"{HELP[key]} {words}".replace("$", r"\$")
@@ -137,13 +144,9 @@ def hero(session: Session, shown: Shown) -> None:
             value = f"{100 * share:.0f} / {100 * (1 - share):.0f} %"
             caption, words = maker_caption(estimate, scorecard), maker_words(estimate, scorecard)
             cell("maker", "Maker / taker", value, pill, caption, words)
-        st.html(stack_bar(shown))
-    ways = {each.order.style: each for each in calculator.what_if(alternatives(estimate.order))}
-    if ways:
-        ways[estimate.order.style] = estimate
-        sentence = advice(ways["now"], ways["passive"], ways["schedule"], coin, currency)
-        with st.container(key="advice"):
-            st.markdown(sentence.replace("$", r"\$"), help=HELP["advice"])
+        st.html(bar)
+    with st.container(key="advice"):
+        st.markdown(sentence.replace("$", r"\$"), help=HELP["advice"])
 
 
 def stack_bar(shown: Shown) -> str:
