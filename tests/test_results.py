@@ -81,20 +81,22 @@ def test_changing_the_size_breaks_the_history_and_its_end_is_what_is_shown(app: 
 
 
 def test_the_history_agrees_with_the_headline_book_by_book(app: AppTest) -> None:
-    """The line ends no earlier than the numbers, and of the same book both show the same, whatever is typed between."""
-    agreed = 0
+    """The line ends no earlier than the numbers, and of the same book both show the same, also after a new size."""
+    agreed: list[int] = []
 
     def compared() -> bool:
-        nonlocal agreed
         words = page_html(app)
         tick = re.search(r'id="tick" hidden data-ns="(\d+)".*?data-net="([^"]*)"', words)
         drawn = re.search(r'id="drawn" hidden data-ns="(\d+)" data-net="([^"]*)"', words)
-        assert not (tick and drawn) or int(drawn[1]) >= int(tick[1])  # pictures are drawn after the numbers
-        if tick and drawn and tick[1] == drawn[1]:
+        if not tick or not drawn:
+            return False
+        assert int(drawn[1]) >= int(tick[1])  # pictures are drawn after the numbers
+        if tick[1] == drawn[1]:
             assert tick[2] == drawn[2]
-            agreed += 1
-            app.number_input(key="quantity quote").set_value(100_000.0 * agreed)
-        return agreed > 4
+            agreed.append(int(tick[1]))
+            if len(agreed) == 1:
+                app.number_input(key="quantity quote").set_value(300_000.0)
+        return len(agreed) > 4 and agreed[-1] - agreed[1] > 1.5e9
 
     run_until(app, compared)
 
