@@ -27,7 +27,6 @@ from charts import (
 )
 from orderbook import OrderBook
 from trail import Point, continues
-from words import bps
 
 SIZES = 25
 MOST_WALKS = 600
@@ -128,11 +127,12 @@ def curve_chart(
         for column, (name, shade) in enumerate(part_colours(colours).items())
     ]
     size = today.quantity * today.mid
-    words = "too thin" if today.net_cost_bps is None else bps(today.net_cost_bps)
+    # No number: the headline is drawn more often, and would soon say another one.
+    words = "your order: too thin" if today.net_cost_bps is None else "your order"
     solid = line("Net cost", points(net, slice(seen)), colours.mark, z=5)
     dashed = line("Beyond the visible book", points(net, slice(max(seen - 1, 0), None)), colours.mark, z=5)
     dashed["lineStyle"] |= {"type": "dashed"}
-    solid["markLine"] = mark_line(f"yours: {words}", short(size), colours, align="center")
+    solid["markLine"] = mark_line(words, short(size), colours, align="center")
     dashed["markArea"] = {
         "silent": True,
         "itemStyle": {"color": colours.text, "opacity": 0.10},
@@ -175,9 +175,7 @@ def trail_chart(points: Sequence[Point], axes: Axes, theme: Theme) -> Option:
         line("Net cost", [list(row[:2]) for row in today], colours.accent, 1.8),
     ]
     if now.net_bps is not None:
-        series[-1]["markLine"] = mark_line(
-            bps(now.net_bps), round(now.net_bps, 5), colours, "yAxis", position="insideStartTop"
-        )
+        series[-1]["markLine"] = mark_line("now", round(now.net_bps, 5), colours, "yAxis", position="insideStartTop")
     return picture(
         value_axis(Axis(-5, 0, 1), colours, "{value} min"),
         value_axis(axis, colours),

@@ -51,7 +51,7 @@ def slippage_caption(estimate: Estimate, scorecard: Scorecard, moments: int) -> 
         held = f"The book holds {100 * estimate.fill.quantity / estimate.quantity:.0f} % of it"
         return ("Too thin" if source == "too thin" else "Partly guessed"), held
     if source == "model" and skill is not None:
-        return "Model", f"{scorecard.samples:,} samples, skill {100 * skill:.0f} %"
+        return "Model", f"{scorecard.samples:,} samples, skill {round(100 * skill)} %"
     return "Book walk", warm_up_words(moments, scorecard.samples) or f"Model no better, {scorecard.samples:,} samples"
 
 
@@ -67,7 +67,9 @@ def maker_caption(estimate: Estimate, scorecard: Scorecard) -> Caption:
     if estimate.maker_source == "prior":
         return "Prior", "Average of real books"
     skill = scorecard.fill.skill
-    return "Model", f"{scorecard.fill.samples:,} outcomes" + ("" if skill is None else f", skill {100 * skill:.0f} %")
+    return "Model", f"{scorecard.fill.samples:,} outcomes" + (
+        "" if skill is None else f", skill {round(100 * skill)} %"
+    )
 
 
 def slippage_words(estimate: Estimate, scorecard: Scorecard, coin: str) -> str:

@@ -29,7 +29,7 @@ def pictures(session: Session) -> None:
 def charts(session: Session) -> None:
     """The book's depth with the order's reach, the cost of other sizes, and the cost of the last minutes."""
     began = time.perf_counter()
-    shown, calculator = current(session), session.calculator
+    shown, points, calculator = current(session), session.trail.points(), session.calculator
     if shown is None or calculator is None:
         return
     book, estimate = shown
@@ -57,7 +57,6 @@ def charts(session: Session) -> None:
             height=LOWER_HEIGHT,
             alt="The net cost of this order in other sizes, split into fees, slippage and market impact",
         )
-    points = session.trail.points()
     if not points or points[-1].order != estimate.order:  # changed since the newest book
         points.append(point(estimate.market_ns, estimate.net_cost_bps, estimate.order))
     with by_time.container(border=True, key="trail-card"):

@@ -57,7 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     # floor 4: pictures, words, and one viewer's wiring, where the wings meet
     "trail": set(),
     "charts": {"calculations", "orderbook", "words", "numpy"},
-    "charts_cost": {"calculations", "charts", "orderbook", "trail", "words", "numpy"},
+    "charts_cost": {"calculations", "charts", "orderbook", "trail", "numpy"},
     "charts_models": {"calculations", "charts", "hindsight", "scorecard", "numpy"},
     "advice": {"calculations", "orderbook", "words"},
     "provenance": {"calculations", "outcomes", "pricing", "scorecard", "words"},
