@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self
 
@@ -165,13 +166,7 @@ class Terms(NamedTuple):
             known.calibration, mid, quantity, order.horizon_s, order.steps, order.volatility, order.daily_volume
         )
         volatility = parameters["volatility"].value / math.sqrt(YEAR_S)
-        model = AlmgrenChrissModel(
-            sigma=volatility * mid,
-            eta=parameters["eta"].value,
-            gamma=parameters["gamma"].value,
-            epsilon=parameters["half_spread"].value,
-            risk_aversion=order.risk_aversion,
-        )
+        model = impact_model(parameters, mid, order.risk_aversion)
         costs = model.costs(quantity, order.horizon_s, order.steps)
         per_quote = 1e4 / (quantity * mid)
         trades: tuple[float, ...] = ()
@@ -220,6 +215,14 @@ class TradingCalculator:
         self._last_ns = 0
         self._market: tuple[str, str] | None = None
         self._terms: Terms | None = None
+        # The newest book, what it said and what was known at it, rebound as one: read from any thread.
+        self._seen: tuple[OrderBook, Moment, Knowledge] | None = None
+
+    @property
+    def moments(self) -> int:
+        """How many decision times have shown their outcome so far. Safe from any thread."""
+        outcomes = self._outcomes
+        return 0 if outcomes is None else outcomes.resolved
 
     def scorecard(self) -> Scorecard | None:
         """The scores so far; None before the first book. Safe from any thread."""
@@ -277,64 +280,26 @@ class TradingCalculator:
         parsed_ns = time.perf_counter_ns()
         order = self.order
         moment, known = self._observe(book, order)
-        terms, mid = self._terms, moment.mid
-        if terms is None or terms.mid != mid or terms.order is not order or terms.known is not known:
-            terms = self._terms = Terms.of(order, mid, known, self._contract_size)
-        levels = book.taken_by(order.side)
-        fill = walk(levels, terms.quantity)
-        crossing = Crossing(known, moment, order.side, order.passive_s)
-        features = crossing.features(fill)
-        features_ns = time.perf_counter_ns()
+        terms = self._terms
+        if terms is None or terms.mid != moment.mid or terms.order is not order or terms.known is not known:
+            terms = self._terms = Terms.of(order, moment.mid, known, self._contract_size)
+        self._seen = book, moment, known
+        estimate = _price(book, moment, known, terms, parsed_ns)
+        self._hindsight.note(book, order, terms.quantity, estimate.slippage_bps, estimate.maker_probability)
+        return estimate
 
-        slippage = crossing.slippage(fill, features)
-        chance, costs = known.chance(features), terms.costs
-        maker_probability = chance * terms.offered
-        walked_bps = terms.sign * (fill.vwap - mid) / mid * 1e4
-        executed_bps, impact_bps, maker_share = walked_bps, 0.0, 0.0
-        if order.style == "passive":
-            maker_share = maker_probability
-            half_bps = moment.half_spread_bps
-            slippage = slippage.after_waiting(maker_share, half_bps, terms.clean_up_bps, known.clean_up_band)
-            executed_bps = (1 - maker_share) * walked_bps - maker_share * half_bps
-        elif terms.trades:
-            slippage, paid = crossing.children(levels, terms.trades)
-            executed_bps = moment.half_spread_bps + paid * terms.per_quote
-            # What the children's own walks already paid is not charged again as temporary impact.
-            transient = max(0.0, costs.temporary_paid - terms.crossed - paid)
-            impact_bps = (costs.permanent_paid + transient) * terms.per_quote
-        models_ns = time.perf_counter_ns()
+    def what_if(self, orders: Iterable[Order]) -> list[Estimate]:
+        """What other orders would cost on the newest book, all on the same one; empty before the first.
 
-        rate_bps = fee_bps(maker_share, order.tier) if maker_share else terms.taker_bps
-        fee = rate_bps * (1 + terms.sign * executed_bps / 1e4)
-        self._hindsight.note(book, order, terms.quantity, slippage.bps, maker_probability)
-        return Estimate(
-            book.market_ns,
-            book.exchange_ns,
-            order,
-            terms.quantity,
-            mid,
-            features,
-            fill,
-            None if fill.unfilled else walked_bps,
-            slippage.bps,
-            slippage.low_bps,
-            slippage.high_bps,
-            slippage.source,
-            fee,
-            impact_bps,
-            terms.permanent_bps,
-            terms.temporary_bps,
-            terms.timing_risk_bps,
-            None if slippage.bps is None else slippage.bps + fee + impact_bps,
-            maker_probability,
-            terms.offered * (chance + (1 - chance) * known.touch_rate),
-            terms.clean_up_bps,
-            maker_share,
-            "model" if known.fill.samples else "prior",
-            fill.unfilled,
-            terms.parameters,
-            Stamps(book.received_ns, parsed_ns, features_ns, models_ns, time.perf_counter_ns()),
-        )
+        Nothing is learned from them and nobody waits for their outcome. Safe from any thread.
+        """
+        if self._seen is None:
+            return []
+        book, moment, known = self._seen
+        return [
+            _price(book, moment, known, Terms.of(order, moment.mid, known, self._contract_size), time.perf_counter_ns())
+            for order in orders
+        ]
 
     def _observe(self, book: OrderBook, order: Order) -> tuple[Moment, Knowledge]:
         """This book's moment and what is known at it; the book joins what is learned from."""
@@ -369,6 +334,76 @@ class TradingCalculator:
         self._outcomes = None
         self._hindsight.forget()
         self._observer.reset()
+
+
+def impact_model(parameters: dict[str, Parameter], mid: float, risk_aversion: float) -> AlmgrenChrissModel:
+    """The Almgren-Chriss model made of an estimate's parameters."""
+    return AlmgrenChrissModel(
+        sigma=parameters["volatility"].value / math.sqrt(YEAR_S) * mid,
+        eta=parameters["eta"].value,
+        gamma=parameters["gamma"].value,
+        epsilon=parameters["half_spread"].value,
+        risk_aversion=risk_aversion,
+    )
+
+
+def _price(book: OrderBook, moment: Moment, known: Knowledge, terms: Terms, parsed_ns: int) -> Estimate:
+    """What the order costs, given what the book says and what is known; changes nothing."""
+    order, mid = terms.order, moment.mid
+    levels = book.taken_by(order.side)
+    fill = walk(levels, terms.quantity)
+    crossing = Crossing(known, moment, order.side, order.passive_s)
+    features = crossing.features(fill)
+    features_ns = time.perf_counter_ns()
+
+    slippage = crossing.slippage(fill, features)
+    chance, costs = known.chance(features), terms.costs
+    maker_probability = chance * terms.offered
+    walked_bps = terms.sign * (fill.vwap - mid) / mid * 1e4
+    executed_bps, impact_bps, maker_share = walked_bps, 0.0, 0.0
+    if order.style == "passive":
+        maker_share = maker_probability
+        half_bps = moment.half_spread_bps
+        slippage = slippage.after_waiting(maker_share, half_bps, terms.clean_up_bps, known.clean_up_band)
+        executed_bps = (1 - maker_share) * walked_bps - maker_share * half_bps
+    elif terms.trades:
+        slippage, paid = crossing.children(levels, terms.trades)
+        executed_bps = moment.half_spread_bps + paid * terms.per_quote
+        # What the children's own walks already paid is not charged again as temporary impact.
+        transient = max(0.0, costs.temporary_paid - terms.crossed - paid)
+        impact_bps = (costs.permanent_paid + transient) * terms.per_quote
+    models_ns = time.perf_counter_ns()
+
+    rate_bps = fee_bps(maker_share, order.tier) if maker_share else terms.taker_bps
+    fee = rate_bps * (1 + terms.sign * executed_bps / 1e4)
+    return Estimate(
+        book.market_ns,
+        book.exchange_ns,
+        order,
+        terms.quantity,
+        mid,
+        features,
+        fill,
+        None if fill.unfilled else walked_bps,
+        slippage.bps,
+        slippage.low_bps,
+        slippage.high_bps,
+        slippage.source,
+        fee,
+        impact_bps,
+        terms.permanent_bps,
+        terms.temporary_bps,
+        terms.timing_risk_bps,
+        None if slippage.bps is None else slippage.bps + fee + impact_bps,
+        maker_probability,
+        terms.offered * (chance + (1 - chance) * known.touch_rate),
+        terms.clean_up_bps,
+        maker_share,
+        "model" if known.fill.samples else "prior",
+        fill.unfilled,
+        terms.parameters,
+        Stamps(book.received_ns, parsed_ns, features_ns, models_ns, time.perf_counter_ns()),
+    )
 
 
 def base_quantity(order: Order, mid: float, contract_size: float) -> float:

@@ -93,6 +93,11 @@ class Outcomes:
         self._waiting: deque[Sample] = deque()
         self._seen: list[Sample] = []
 
+    @property
+    def resolved(self) -> int:
+        """How many decision times have shown their outcome."""
+        return self._resolved
+
     def discard(self) -> None:
         """Forget every sample whose outcome is not learned yet: a gap lies between."""
         self._resolved -= len(self._seen)

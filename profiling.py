@@ -122,17 +122,24 @@ class SystemProfiler:
 
     def latencies(self) -> dict[str, Latency]:
         """Every stage, in the order of STAGES."""
+        return {stage: _latency(count, last_ns) for stage, (count, last_ns) in self._measured().items()}
+
+    def last_ms(self) -> dict[str, list[float]]:
+        """The last 100 measurements of every stage, oldest first, in the order of STAGES."""
+        return {stage: [ns / 1e6 for ns in last_ns] for stage, (_, last_ns) in self._measured().items()}
+
+    def _measured(self) -> dict[str, tuple[int, Sequence[float]]]:
         with self._lock:
             count, ticks = self._ticks.count, list(self._ticks.values)
             updates = self._updates_ns.count, list(self._updates_ns.values)
             ends = self._ends_ns.count, list(self._ends_ns.values)
         return {
             **{
-                stage: _latency(count, [getattr(tick, end) - getattr(tick, start) for tick in ticks])
+                stage: (count, [getattr(tick, end) - getattr(tick, start) for tick in ticks])
                 for stage, (start, end) in _STAGES.items()
             },
-            UPDATE: _latency(*updates),
-            END_TO_END: _latency(*ends),
+            UPDATE: updates,
+            END_TO_END: ends,
         }
 
     def system(self) -> System:

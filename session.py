@@ -22,6 +22,7 @@ from profiling import SystemProfiler
 from recording import Recorder, new_path
 from replay import ReplayFeed, serve, simulated
 from rest import NetworkError, fetch
+from trail import Trail
 from websocket_client import FeedHub, Status, Viewer
 
 
@@ -123,6 +124,7 @@ class Session:
         self.latest: Shown | None = None
         self.profiler = SystemProfiler()
         self.history = ExportManager()
+        self.trail = Trail()
 
     @property
     def calculator(self) -> TradingCalculator | None:
@@ -162,6 +164,7 @@ class Session:
         if learned is not None:
             calculator.resume(learned)
         self._calculator, self.market, self.latest, self._feed = calculator, market, None, None
+        self.trail = Trail()
         self.history.market = (market.venue, market.symbol)
         self.history.scorecard = calculator.scorecard
         if market.recording is not None:
@@ -258,6 +261,7 @@ class Session:
                 return
             self.profiler.record(estimate.stamps)
             self.history.append(estimate)
+            self.trail.add(estimate.market_ns, estimate.net_cost_bps, estimate.order)
             self.latest = Shown(book, estimate)
             self.history.realise(calculator.realised())  # what became of earlier ones can wait
 

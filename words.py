@@ -10,10 +10,7 @@ from typing import Literal
 from calculations import Estimate, Style, Unit
 from comparison import Offer
 from fee_calculator import FeeCalculator, FeeSchedule, edition_words
-from orderbook import Side
-from pricing import EXTRAPOLATED_DEPTHS
 from profiling import System
-from scorecard import Scorecard
 from session import Market
 from websocket_client import Status
 
@@ -57,6 +54,12 @@ HELP = {
     "after all costs.",
     "learned": "The models start from nothing on every visit, and need some minutes. Keep what they learned of this "
     "market, and go on from there next time.",
+    "band": "In 95 of 100 past cases the outcome fell into such a band around the guess.",
+    "advice": "± is one standard deviation of how the price moves meanwhile: two times in three it moves by less.",
+    "schedule": "Almgren and Chriss, Optimal Execution of Portfolio Transactions (2000): trade slowly and you move the "
+    "price less, but it has longer to move against you. The best schedule weighs one against the other.",
+    "right": "Every guess is kept until the order books that came later show what it should have been.",
+    "speed": "From receiving an order book to having priced your order, and to having drawn this page.",
     "risk": "How much more you pay for certainty. 0 spreads the order evenly; larger trades faster.",
 }
 
@@ -77,12 +80,15 @@ PARAMETER_WORDS = {
 
 
 def bps(value: float | None) -> str:
-    """Three decimals, so that the parts on the page add up to the whole.
+    """Three decimals, since half the spread of a large market is a few thousandths; fewer from a hundred on.
 
-    >>> bps(0.0049), bps(None)
-    ('0.005 bps', 'unknown')
+    >>> bps(0.0049), bps(-0.0001), bps(123.4567), bps(1234.567), bps(None)
+    ('0.005 bps', '0.000 bps', '123.46 bps', '1,234.6 bps', 'unknown')
     """
-    return "unknown" if value is None else f"{value + 0.0:.3f} bps"
+    if value is None:
+        return "unknown"
+    decimals = 3 if abs(value) < 99.9995 else 2 if abs(value) < 999.995 else 1
+    return f"{round(value, decimals) + 0.0:,.{decimals}f} bps"
 
 
 def money(value: float | None, currency: str) -> str:
@@ -94,8 +100,17 @@ def money(value: float | None, currency: str) -> str:
     if value is None:
         return "unknown"
     digits = f"{abs(value):,.2f}" if abs(value) < 1000 else f"{abs(value):,.0f}"
-    sign = "-" if value < 0 else ""
-    return f"{sign}${digits}" if currency.startswith("USD") else f"{sign}{digits} {currency}"
+    minus = "-" if value < 0 else ""
+    return f"{minus}${digits}" if currency.startswith("USD") else f"{minus}{digits} {currency}"
+
+
+def sign(currency: str) -> str:
+    """What stands before amounts of a currency on an axis; nothing where it has no sign here.
+
+    >>> sign("USDT"), sign("GBP")
+    ('$', '')
+    """
+    return "$" if currency.startswith("USD") else ""
 
 
 def milliseconds(value: float | None) -> str:
@@ -191,60 +206,6 @@ def moment_words(market_ns: int) -> str:
     '2024-08-08 23:54:13 UTC'
     """
     return f"{datetime.fromtimestamp(market_ns // 10**9, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def slippage_words(estimate: Estimate, scorecard: Scorecard, coin: str) -> str:
-    """Where the slippage comes from, and what is missing."""
-    filled = estimate.fill.quantity
-    if estimate.unfilled:
-        holds = f"the visible book holds {size(filled, coin)}; your order is {size(estimate.quantity, coin)}"
-        if estimate.slippage_bps is None:
-            return f"Too thin: {holds}, more than {EXTRAPOLATED_DEPTHS:.0f} times as much."
-        if estimate.order.style != "schedule" or estimate.slippage_source == "extrapolated":
-            return f"Partly guessed: {holds}. Beyond it, the price is taken to go on as it does inside."
-    if estimate.slippage_source == "model":
-        return f"Learned from {scorecard.samples:,} moments: {scorecard.verdict}."
-    if scorecard.samples == 0:
-        return "Book walk: the orders waiting now. The model is still learning."
-    return f"Book walk: the orders waiting now. The model is {scorecard.verdict}."
-
-
-def impact_words(estimate: Estimate) -> str:
-    """How much of the market impact is counted, and why."""
-    if estimate.order.style == "schedule":
-        return "Counted: what the parts of your order do to each other."
-    return "None counted: sent at once, the order pays its impact in its slippage."
-
-
-def maker_words(estimate: Estimate, scorecard: Scorecard) -> str:
-    """How sure the maker share is, and whether it counts."""
-    source = "an average of real books" if estimate.maker_source == "prior" else f"{scorecard.fill.samples:,} outcomes"
-    if estimate.order.style == "passive":
-        return f"Learned from {source}."
-    return f"If you waited at the best price; learned from {source}. Your order does not wait, so all of it takes."
-
-
-def trade_words(estimate: Estimate) -> str:
-    """The order in a few words."""
-    verb = "Buying" if estimate.order.side is Side.BUY else "Selling"
-    return f"{verb}, {STYLE_WORDS[estimate.order.style].lower()}"
-
-
-def score_words(scorecard: Scorecard) -> str:
-    """How right the guesses were so far, each scored before it was learned from."""
-    lines = []
-    slippage, fill = scorecard.slippage, scorecard.fill
-    if slippage.rmse is not None:
-        lines.append(
-            f"Slippage guesses were off by {bps(slippage.rmse)} (root mean square; the book walk by "
-            f"{bps(slippage.walk_rmse)})."
-        )
-    if slippage.coverage is not None:
-        lines.append(f"{100 * slippage.coverage:.0f} % of outcomes fell inside the 95 % band.")
-    if fill.skill is not None:
-        better = "better" if fill.skill > 0 else "worse"
-        lines.append(f"Waiting guesses were {100 * abs(fill.skill):.1f} % {better} than the plain average.")
-    return " ".join(lines) or "No guess has been checked against what happened yet."
 
 
 def system_words(system: System) -> str:

@@ -3,52 +3,71 @@
 from __future__ import annotations
 
 import time
+from html import escape
+from pathlib import Path
 
 import streamlit as st
 
+from advice import advice, alternatives
+from charts import PALETTES
+from charts_cost import cost_stack, part_colours
 from feeds import VENUES
+from page.drawing import current
 from page.lifeline import lifeline
+from provenance import (
+    Caption,
+    impact_caption,
+    impact_words,
+    maker_caption,
+    maker_words,
+    net_caption,
+    slippage_caption,
+    slippage_words,
+)
 from session import Session, Shown
 from websocket_client import Status
 from words import (
     HELP,
     STALE_S,
-    STYLE_WORDS,
     VENUE_WORDS,
     bps,
     coins,
     connection_words,
-    impact_words,
     live_words,
     moment_words,
     money,
     price,
     size,
-    slippage_words,
 )
 
 NUMBERS_S = 0.2
+NAMED_PERCENT = 9.0
+"""Pieces of the bar shorter than this part of it have no room for their name."""
+LOOKS = Path(__file__).with_name("results.css")
+
+
+def numbers(session: Session) -> None:
+    """The answer and its parts, and how they look."""
+    st.html(LOOKS)
+    with st.container(key="numbers"):
+        answers(session)
 
 
 @st.fragment(run_every=NUMBERS_S, key="numbers")
-def numbers(session: Session) -> None:
+def answers(session: Session) -> None:
     """The answer and its parts, several times a second."""
     began = time.perf_counter()
     lifeline(session, id(session))
-    shown, status = session.latest, session.status
+    shown, status = current(session), session.status
     header(session, shown, status)
     if shown is None:
         with st.container(border=True):
             st.markdown(f"**{waiting_words(session)}** {connection_words(status)}")
         return
-    answer(session, shown)
-    facts(shown)
+    hero(session, shown)
+    old = not session.ended and (status is None or status.state != "live" or (status.age_s or 0.0) >= STALE_S)
+    st.html(facts(shown) + tick(shown, old))
     session.profiler.shown(shown.estimate.stamps.received_ns, (time.perf_counter() - began) * 1e3)
-    estimate = shown.estimate
-    st.html(
-        f'<span id="tick" hidden data-ns="{estimate.market_ns}" data-quantity="{estimate.order.quantity}" '
-        f'data-slippage="{estimate.slippage_bps}" data-net="{estimate.net_cost_bps}"></span>'
-    )
 
 
 def waiting_words(session: Session) -> str:
@@ -87,63 +106,109 @@ def header(session: Session, shown: Shown | None, status: Status | None) -> None
             )
 
 
-def answer(session: Session, shown: Shown) -> None:
-    """Net cost and the three parts it is the sum of."""
-    estimate = shown.estimate
-    scorecard = session.calculator.scorecard() if session.calculator else None
-    if scorecard is None:
+def hero(session: Session, shown: Shown) -> None:
+    """Net cost, the parts it is the sum of, what would be filled as maker, and what else could be done."""
+    estimate, calculator = shown.estimate, session.calculator
+    scorecard = calculator.scorecard() if calculator else None
+    if calculator is None or scorecard is None:
         return
+    moments = calculator.moments
     coin, currency = coins(VENUES[shown.book.venue].instrument(shown.book.symbol))
-    notional = estimate.quantity * estimate.mid
-    per_bps = notional / 1e4
+    per_bps = estimate.quantity * estimate.mid / 1e4
+    # All is computed before the first cell is drawn, so that the browser gets one book's numbers together.
+    ways = {each.order.style: each for each in calculator.what_if(alternatives(estimate.order))}
+    if not ways:
+        return
+    ways[estimate.order.style] = estimate
+    sentence = advice(ways["now"], ways["passive"], ways["schedule"], coin, currency)
+    bar = stack_bar(shown)
 
-    def cell(label: str, value: float | None, help_key: str, words: str) -> None:
-        with st.container(border=True, height="stretch", key=f"cell {help_key}"):
-            amount = None if value is None else value * per_bps
-            st.metric(
-                label, bps(value), money(amount, currency), delta_color="off", delta_arrow="off", help=HELP[help_key]
+    def cell(key: str, label: str, value: str, pill: str, caption: Caption, words: str) -> None:
+        explained = f"{HELP[key]} {words}".replace("$", r"\$")
+        with st.container(border=True, height="stretch", key=f"cell {key}"):
+            st.metric(label, value, pill, delta_color="off", delta_arrow="off", help=explained)
+            st.caption("  \n".join(caption).replace("$", r"\$"))
+
+    def cost(key: str, label: str, value: float | None, caption: Caption, words: str) -> None:
+        pill = "too thin" if value is None else money(value * per_bps, currency)
+        cell(key, label, bps(value), pill, caption, words)
+
+    with st.container(key="hero"):
+        net, slippage, fees, impact, maker = st.columns([1.5, 1, 1, 1, 1])
+        with net:
+            caption = net_caption(estimate, moments, scorecard.samples)
+            cost("net", "Net cost", estimate.net_cost_bps, caption, HELP["band"])
+        with slippage:
+            words = slippage_words(estimate, scorecard, coin)
+            cost("slippage", "Slippage", estimate.slippage_bps, slippage_caption(estimate, scorecard, moments), words)
+        with fees:
+            tier = estimate.order.tier
+            caption = tier.name, f"Taker {tier.taker * 1e4:g}, maker {tier.maker * 1e4:g} bps"
+            cost("fees", "Fees", estimate.fee_bps, caption, "")
+        with impact:
+            cost("impact", "Market impact", estimate.impact_bps, impact_caption(estimate), impact_words(estimate))
+        with maker:
+            share = estimate.maker_share
+            pill = f"{100 * estimate.maker_probability:.0f} % if you waited"
+            if estimate.order.style == "passive":
+                pill = f"up to {100 * estimate.maker_probability_high:.0f} %"
+            value = f"{100 * share:.0f} / {100 * (1 - share):.0f} %"
+            caption, words = maker_caption(estimate, scorecard), maker_words(estimate, scorecard)
+            cell("maker", "Maker / taker", value, pill, caption, words)
+        st.html(bar)
+    with st.container(key="advice"):
+        st.markdown(sentence.replace("$", r"\$"), help=HELP["advice"])
+
+
+def stack_bar(shown: Shown) -> str:
+    """The parts of the net cost end to end, as HTML: gains hatched, and a mark where their sum is."""
+    parts = cost_stack(shown.estimate)
+    if not parts:
+        return '<div class="stack unknown" role="img" aria-label="No total: a part is unknown"></div>'
+    low, high = min(part.start_bps for part in parts), max(part.end_bps for part in parts)
+    scale = 100 / max(high - low, 1e-12)
+    shades = part_colours(PALETTES["dark"])
+    pieces = ""
+    for part in parts:
+        start, width = scale * (part.start_bps - low), scale * (part.end_bps - part.start_bps)
+        name = f"{part.name} {part.bps:,.2f}" if width > NAMED_PERCENT else ""
+        if part.bps:
+            pieces += (
+                f'<span class="{"gain" if part.bps < 0 else "cost"}" style="left:{start:.3f}%;width:{width:.3f}%;'
+                f'background-color:{shades[part.name]}">{name}</span>'
             )
-            st.caption(words)
-
-    net, slippage, fees, impact = st.columns([1.25, 1, 1, 1])
-    with net:
-        if estimate.net_cost_bps is None:
-            words = "Part of it can't be known, so there is no total."
-        else:
-            style = STYLE_WORDS[estimate.order.style]
-            words = f"{style}, on {money(notional, currency)} ({size(estimate.quantity, coin)})."
-        cell("Net cost", estimate.net_cost_bps, "net", words.replace("$", r"\$"))
-    with slippage:
-        cell("Slippage", estimate.slippage_bps, "slippage", slippage_words(estimate, scorecard, coin))
-    with fees:
-        tier = estimate.order.tier
-        cell(
-            "Fees",
-            estimate.fee_bps,
-            "fees",
-            f"{tier.name}: taker {tier.taker * 1e4:g} bps, maker {tier.maker * 1e4:g} bps.",
-        )
-    with impact:
-        cell("Market impact", estimate.impact_bps, "impact", impact_words(estimate))
+    words = escape(", ".join(f"{part.name} {bps(part.bps)}" for part in parts))
+    net = shown.estimate.net_cost_bps or 0.0
+    mark = f'<b style="left:calc({scale * (net - low):.3f}% - 1px)"></b>' if low < 0 else ""
+    return f'<div class="stack" role="img" aria-label="{words}">{pieces}{mark}</div>'
 
 
-def facts(shown: Shown) -> None:
-    """The smaller numbers, in one line."""
+def tick(shown: Shown, old: bool) -> str:
+    """What is shown, hidden in the page for who looks after it: the styles that grey old numbers, tests, probes."""
+    estimate = shown.estimate
+    return (
+        f'<span id="tick" hidden data-ns="{estimate.market_ns}" data-quantity="{estimate.order.quantity}" '
+        f'data-slippage="{estimate.slippage_bps}" data-net="{estimate.net_cost_bps}" '
+        f'data-old="{"yes" if old else "no"}"></span>'
+    )
+
+
+def facts(shown: Shown) -> str:
+    """The smaller numbers as HTML, in one line of places that never move."""
     book, estimate = shown.book, shown.estimate
-    coin, _ = coins(VENUES[book.venue].instrument(book.symbol))
+    coin, currency = coins(VENUES[book.venue].instrument(book.symbol))
     deep_bids, deep_asks = book.bids[:, 1].sum(), book.asks[:, 1].sum()
-    maker = estimate.maker_share
     # The book answers for its visible part and for this moment, whatever the style and the size.
-    part = ", visible part" if estimate.unfilled else ", sent now"
+    part = "visible part" if estimate.unfilled else "sent now"
     items = {
-        f"Average price{part}": price(estimate.fill.vwap),
-        f"Worst price{part}": price(estimate.fill.worst_price),
+        "Order size": size(estimate.quantity, coin),
+        "Order value": money(estimate.quantity * estimate.mid, currency),
+        f"Average, {part}": price(estimate.fill.vwap),
+        f"Worst, {part}": price(estimate.fill.worst_price),
         "Levels used": f"{estimate.fill.levels} of {len(book.taken_by(estimate.order.side))}",
-        "Maker / taker": f"{100 * maker:.0f} % / {100 * (1 - maker):.0f} %",
-        "Depth, buyers": size(deep_bids, coin),
-        "Depth, sellers": size(deep_asks, coin),
+        "Buyers hold": size(deep_bids, coin),
+        "Sellers hold": size(deep_asks, coin),
         "Risk while trading": f"± {bps(estimate.timing_risk_bps)}",
     }
-    with st.container(horizontal=True, key="facts"):
-        for label, value in items.items():
-            st.markdown(f"{label}  \n**{value}**".replace("$", r"\$"), width="content")
+    places = "".join(f"<div><span>{escape(label)}</span><b>{escape(value)}</b></div>" for label, value in items.items())
+    return f'<div class="facts">{places}</div>'

@@ -1,90 +1,73 @@
-"""What stands behind the numbers, drawn twice a second."""
+"""The pictures beside the answer, drawn twice a second: the book, the cost by size, and the last minutes."""
 
 from __future__ import annotations
 
+import time
+
 import streamlit as st
 
-import charts
-from calculations import Estimate
-from profiling import SystemProfiler
+from charts import depth_chart
+from charts_cost import curve_axis, curve_chart, curve_orders, trail_chart, visible_quote
+from feeds import VENUES
+from page.closer import closer
+from page.drawing import axes, current, theme
 from session import Session
-from words import (
-    HELP,
-    LATENCY_WORDS,
-    PARAMETER_WORDS,
-    bps,
-    maker_words,
-    milliseconds,
-    score_words,
-    system_words,
-)
+from trail import point
+from words import coins, sign
 
 CHARTS_S = 0.5
+DEPTH_HEIGHT, LOWER_HEIGHT = 216, 200
+
+
+def pictures(session: Session) -> None:
+    """The pictures, and what to look at more closely."""
+    charts(session)
+    closer(session)
 
 
 @st.fragment(run_every=CHARTS_S, key="charts")
-def pictures(session: Session) -> None:
-    """The book's depth with the order's reach, and what stands behind the numbers."""
-    shown = session.latest
-    if shown is None:
+def charts(session: Session) -> None:
+    """The book's depth with the order's reach, the cost of other sizes, and the cost of the last minutes."""
+    began = time.perf_counter()
+    shown, points, calculator = current(session), session.trail.points(), session.calculator
+    if shown is None or calculator is None:
         return
     book, estimate = shown
-    frame = charts.depth_frame(book, st.session_state.get("depth frame"))
-    st.session_state["depth frame"] = frame
-    theme: charts.Theme = "light" if st.context.theme.type == "light" else "dark"
-    with st.container(border=True):
-        st.markdown("**Order book depth**: money waiting on each side, and the part your order would take")
+    look, kept = theme(), axes()
+    dollar = sign(coins(VENUES[book.venue].instrument(book.symbol))[1])
+    with st.container(border=True, key="depth-card"):
+        beyond = ": it needs **more than the visible book**" if estimate.unfilled else ""
+        st.markdown(f"**Order book depth** · money waiting on each side, and what your order takes{beyond}")
         st.echarts_chart(
-            charts.depth_chart(book, estimate, frame, theme),
-            key="depth",
-            height=300,
+            depth_chart(book, estimate, kept, look, dollar),
+            key="depth chart",
+            height=DEPTH_HEIGHT,
             alt="Money waiting on both sides of the book by distance from the mid price",
         )
-    impact, maker, speed = st.columns([1.2, 1, 1])
-    with impact.container(border=True, height="stretch"):
-        impact_details(estimate)
-    with maker.container(border=True, height="stretch"):
-        maker_details(session, estimate)
-    with speed.container(border=True, height="stretch"):
-        speed_details(session.profiler)
-
-
-def impact_details(estimate: Estimate) -> None:
-    """Almgren-Chriss for this size, whatever is counted, and what it is made from."""
-    order = estimate.order
-    st.markdown("**Market impact of this size**", help=HELP["impact"])
-    st.markdown(
-        f"Over {order.horizon_s / 60:g} minutes in {order.steps} parts: permanent "
-        f"**{bps(estimate.impact_permanent_bps)}**, temporary **{bps(estimate.impact_temporary_bps)}**. "
-        f"In the net cost: **{bps(estimate.impact_bps)}**."
+    by_size, by_time = st.columns(2)
+    with by_size.container(border=True, key="curve-card"):
+        st.markdown("**Cost by size** · bps, in the colours above")
+        visible = visible_quote(book, estimate.order)
+        sizes = curve_axis(estimate, visible, kept)
+        st.echarts_chart(
+            curve_chart(
+                calculator.what_if(curve_orders(estimate, visible, sizes)), estimate, visible, sizes, kept, look, dollar
+            ),
+            key="curve chart",
+            height=LOWER_HEIGHT,
+            alt="The net cost of this order in other sizes, split into fees, slippage and market impact",
+        )
+    if not points or points[-1].order != estimate.order:  # changed since the newest book
+        points.append(point(estimate.market_ns, estimate.net_cost_bps, estimate.order))
+    with by_time.container(border=True, key="trail-card"):
+        st.markdown("**Net cost, last 5 minutes** · bps")
+        st.echarts_chart(
+            trail_chart(points, kept, look),
+            key="trail chart",
+            height=LOWER_HEIGHT,
+            alt="The net cost of this order over the last five minutes",
+        )
+    st.html(
+        f'<span id="drawn" hidden data-ns="{points[-1].market_ns}" data-net="{points[-1].net_bps}" '
+        f'data-ms="{(time.perf_counter() - began) * 1e3:.2f}"></span>'
     )
-    rows = "\n".join(
-        f"| {PARAMETER_WORDS[name]} | {value:.4g} | {origin} |"
-        for name, (value, origin) in estimate.parameters.items()
-        if name in PARAMETER_WORDS
-    )
-    st.markdown(f"| Made from | Value | Source |\n|---|---:|---|\n{rows}")
-
-
-def maker_details(session: Session, estimate: Estimate) -> None:
-    """What waiting at the best price would bring, and how right such guesses were."""
-    scorecard = session.calculator.scorecard() if session.calculator else None
-    st.markdown("**If you waited at the best price**", help=HELP["maker"])
-    st.markdown(
-        f"Filled within {estimate.order.passive_s:g} s: **{100 * estimate.maker_probability:.0f} %** of your order."
-    )
-    if scorecard is not None:
-        st.caption(maker_words(estimate, scorecard))
-        st.markdown(score_words(scorecard))
-
-
-def speed_details(profiler: SystemProfiler) -> None:
-    """The three latencies of the page's own work, and what the process uses."""
-    latencies, system = profiler.latencies(), profiler.system()
-    st.markdown("**Speed of this page**, last 100, in milliseconds")
-    rows = "".join(
-        f"| {words} | {milliseconds(row.p50_ms)} | {milliseconds(row.p95_ms)} | {milliseconds(row.p99_ms)} |\n"
-        for words, row in ((words, latencies[name]) for name, words in LATENCY_WORDS.items())
-    )
-    st.markdown(f"| | P50 | P95 | P99 |\n|---|---:|---:|---:|\n{rows}")
-    st.caption(system_words(system))

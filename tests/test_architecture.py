@@ -66,12 +66,16 @@ ALLOWED: dict[str, set[str]] = {
     "export_manager": COSTS_FLOOR_1 | LEARNING | {"export_rows"}
     | {"calculations", "export_file", "export_table", "orderbook", "profiling", "numpy", "pandas", "pyarrow"},
     # floor 4: pictures, words, and one viewer's wiring, where the wings meet
-    "charts": {"calculations", "orderbook", "numpy"},
     "timeline": {"charts"},
+    "trail": set(),
+    "charts": {"calculations", "orderbook", "words", "numpy"},
+    "charts_cost": {"calculations", "charts", "orderbook", "trail", "numpy"},
+    "charts_models": {"calculations", "charts", "hindsight", "scorecard", "numpy"},
+    "advice": {"calculations", "orderbook", "words"},
+    "provenance": {"calculations", "outcomes", "pricing", "scorecard", "words"},
     "comparison": {"calculations", "fee_calculator", "feeds", "session", "websocket_client"},
     "words": {
-        "calculations", "comparison", "fee_calculator", "orderbook", "pricing", "profiling", "scorecard", "session",
-        "websocket_client",
+        "calculations", "comparison", "fee_calculator", "orderbook", "profiling", "session", "websocket_client",
     },
     "book_cache": {"batch_walk", "feeds", "orderbook", "replay", "numpy"},
     "backtest_blocks": COSTS_FLOOR_1 | LEARNING | BATCH | {"book_cache", "calculations", "orderbook", "numpy"},
@@ -86,7 +90,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "session": {
         "calculations", "export_manager", "feeds", "orderbook", "player", "profiling", "recording", "replay", "rest",
-        "websocket_client",
+        "trail", "websocket_client",
     },
 }  # fmt: skip
 

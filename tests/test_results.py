@@ -1,0 +1,156 @@
+"""The right panel as Streamlit runs it, without a browser: pictures agree with numbers, and states are told."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from calculations import Order, TradingCalculator
+from orderbook import Side
+from page.answer import stack_bar
+from page.closer import VIEWS
+from session import Shown
+from tests.loopback import Server, gateway_frame, saying
+from tests.made_markets import book
+
+APP = Path(__file__).resolve().parents[1] / "app.py"
+
+
+@pytest.fixture
+def app() -> Iterator[AppTest]:
+    yield AppTest.from_file(str(APP), default_timeout=20)
+    st.cache_resource.clear()  # releases the feeds, as a closed tab would
+
+
+def run_until(app: AppTest, condition: Callable[[], Any], timeout_s: float = 15) -> None:
+    """Run the script again and again, as the page's timers do, until a condition holds."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        app.run()
+        assert not app.exception, app.exception
+        if condition():
+            return
+        assert time.monotonic() < deadline, [each.value for each in (*app.markdown, *app.caption)]
+        time.sleep(0.05)
+
+
+def charts(app: AppTest) -> dict[str, Any]:
+    """Every picture's option by its key."""
+    found: dict[str, Any] = {each.key: json.loads(each.proto.spec) for each in app.get("echarts_chart")}
+    return found
+
+
+def line(option: dict[str, Any], name: str) -> list[list[float | None]]:
+    found: list[list[float | None]] = next(each["data"] for each in option["series"] if each["name"] == name)
+    return found
+
+
+def page_html(app: AppTest) -> str:
+    """What the page draws as HTML, its styles left out."""
+    return " ".join(each.proto.body for each in app.get("html") if "<style" not in each.proto.body)
+
+
+def drawn_net(app: AppTest) -> float:
+    found = re.search(r'id="drawn".*data-net="([^"]*)"', page_html(app))
+    assert found is not None
+    return float(found[1])
+
+
+def test_changing_the_size_breaks_the_history_and_its_end_is_what_is_shown(app: AppTest) -> None:
+    """Costs of the order before are another line; today's begins after a hole and ends at the newest cost."""
+    run_until(app, lambda: "trail chart" in charts(app) and len(line(charts(app)["trail chart"], "Net cost")) > 1)
+    assert line(charts(app)["trail chart"], "Other orders") == []
+    app.number_input(key="quantity quote").set_value(900_000.0)
+    run_until(app, lambda: len(line(charts(app)["trail chart"], "Other orders")) > 0)
+    picture = charts(app)["trail chart"]
+    today, before = line(picture, "Net cost"), line(picture, "Other orders")
+    assert today[0][1] is None
+    assert today[-1] == [0.0, pytest.approx(drawn_net(app), abs=1e-5)]
+    first = today[1][0]
+    assert first is not None
+    assert all(minutes is not None and minutes <= first for minutes, _ in before)
+
+
+def test_the_history_agrees_with_the_headline_book_by_book(app: AppTest) -> None:
+    """The line ends no earlier than the numbers, and of the same book both show the same, also after a new size."""
+    agreed: list[int] = []
+
+    def compared() -> bool:
+        words = page_html(app)
+        tick = re.search(r'id="tick" hidden data-ns="(\d+)".*?data-net="([^"]*)"', words)
+        drawn = re.search(r'id="drawn" hidden data-ns="(\d+)" data-net="([^"]*)"', words)
+        if not tick or not drawn:
+            return False
+        assert int(drawn[1]) >= int(tick[1])  # pictures are drawn after the numbers
+        if tick[1] == drawn[1]:
+            assert tick[2] == drawn[2]
+            agreed.append(int(tick[1]))
+            if len(agreed) == 1:
+                app.number_input(key="quantity quote").set_value(300_000.0)
+        return len(agreed) > 4 and agreed[-1] - agreed[1] > 1.5e9
+
+    run_until(app, compared)
+
+
+def test_the_maker_share_and_every_source_stand_beside_the_numbers(app: AppTest) -> None:
+    """Each of the five numbers has a caption that says where it comes from, and an explanation."""
+    run_until(app, lambda: len(app.metric) == 5)
+    assert all(metric.help and len(metric.help) > 40 for metric in app.metric)
+    captions = [each.value for each in app.caption]
+    assert any("Model warming up (" in each and " of 10)" in each for each in captions)
+    assert any("Book walk" in each for each in captions)
+
+
+def test_every_view_is_drawn_alone(app: AppTest) -> None:
+    """Choosing a view draws its pictures and none of the others'."""
+    run_until(app, lambda: "depth chart" in charts(app))
+    always, seen = {"depth chart", "curve chart", "trail chart"}, []
+    for view in VIEWS:
+        app.segmented_control(key="closer").set_value(view)
+        run_until(app, lambda: set(charts(app)) > always)
+        seen.append(set(charts(app)) - always)
+    assert all(not a & b for i, a in enumerate(seen) for b in seen[:i])
+    assert {"trajectory chart", "frontier chart"} in seen
+    assert {"predicted chart", "errors chart", "reliability chart"} in seen
+
+
+def test_old_numbers_are_marked_with_their_age(app: AppTest) -> None:
+    """A feed that fell silent: its numbers are greyed by their mark, the badge counts the seconds, and a new size is
+    priced on the last book."""
+    with Server(saying(gateway_frame(95_000.0))) as server:
+        app.session_state["venue"] = "gomarket-okx"
+        app.session_state["source"] = "address"
+        app.session_state["address"] = server.url
+        run_until(app, lambda: 'data-old="no"' in page_html(app))
+        run_until(app, lambda: 'data-old="yes"' in page_html(app))
+        assert len(app.metric) == 5
+        app.number_input(key="quantity quote").set_value(3_000.0)
+        app.run()
+        assert 'data-quantity="3000.0"' in page_html(app)  # priced anew although no book came
+        assert drawn_net(app) == pytest.approx(float(app.metric[0].value.removesuffix(" bps")), abs=1e-3)
+        assert any(re.search(r"Old: no new prices for [2-4] s", each.value) for each in app.markdown)
+
+
+def test_a_gain_is_drawn_as_one() -> None:
+    """What is earned lies hatched left of zero, and a mark stands where costs less gains end."""
+    order = Order(Side.BUY, 1.0)
+    seen = book([(99.9, 5.0)], [(100.1, 5.0)])
+    estimate = TradingCalculator(order).estimate(seen)
+    gain = replace(estimate, slippage_bps=-1.0, fee_bps=4.0, impact_bps=0.0, net_cost_bps=3.0)
+    bar = stack_bar(Shown(seen, gain))
+    assert re.findall(r'class="(\w+)" style="left:([\d.]+)%;width:([\d.]+)%', bar) == [
+        ("gain", "0.000", "20.000"),
+        ("cost", "20.000", "80.000"),
+    ]
+    assert '<b style="left:calc(80.000% - 1px)">' in bar
+    unknown = replace(estimate, slippage_bps=None, net_cost_bps=None)
+    assert "unknown" in stack_bar(Shown(seen, unknown))

@@ -1,0 +1,76 @@
+"""The net cost of the last minutes, thinned to one point a second, each with the order it was computed for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from typing import NamedTuple
+
+SPAN_NS = 300 * 10**9
+BUCKET_NS = 10**9
+MOST_POINTS = 400
+GAP_NS = 5 * 10**9
+"""A silence that breaks the line: nobody knows what the order cost meanwhile."""
+
+
+class Point(NamedTuple):
+    """The newest net cost of one second, and the lowest and highest in it, bps; None where nobody could say."""
+
+    market_ns: int
+    net_bps: float | None
+    low_bps: float
+    high_bps: float
+    order: Hashable
+
+
+def point(market_ns: int, net_bps: float | None, order: Hashable) -> Point:
+    """One estimate as a point of its own."""
+    cost = net_bps or 0.0
+    return Point(market_ns, net_bps, cost, cost, order)
+
+
+class Trail:
+    """One thread adds, any thread reads.
+
+    >>> trail = Trail()
+    >>> for ns, cost in ((0, 5.0), (400_000_000, 7.0), (900_000_000, 6.0), (1_000_000_000, 6.5)):
+    ...     trail.add(ns, cost, "buy 1")
+    >>> [point[:4] for point in trail.points()]
+    [(900000000, 6.0, 5.0, 7.0), (1000000000, 6.5, 6.5, 6.5)]
+    """
+
+    def __init__(self) -> None:
+        self._points: deque[Point] = deque(maxlen=MOST_POINTS)
+
+    def points(self) -> list[Point]:
+        """The last five minutes, oldest first; the last is the newest estimate."""
+        return list(self._points.copy())
+
+    def add(self, market_ns: int, net_bps: float | None, order: Hashable) -> None:
+        """The next estimate; a step back in market time begins anew."""
+        points, cost = self._points, net_bps or 0.0
+        last = points[-1] if points else None
+        if last is not None and market_ns < last.market_ns:
+            points.clear()
+            last = None
+        if (
+            last is not None
+            and last.market_ns // BUCKET_NS == market_ns // BUCKET_NS
+            and (last.net_bps is None) == (net_bps is None)
+            and (last.order is order or last.order == order)  # most often the very same one
+        ):
+            points[-1] = Point(market_ns, net_bps, min(last.low_bps, cost), max(last.high_bps, cost), order)
+            return
+        points.append(point(market_ns, net_bps, order))
+        while points[0].market_ns < market_ns - SPAN_NS:
+            points.popleft()
+
+
+def continues(before: Point, after: Point) -> bool:
+    """Whether a line may join two neighbouring points: the same order, both known, no silence between."""
+    return (
+        before.net_bps is not None
+        and after.net_bps is not None
+        and before.order == after.order
+        and after.market_ns - before.market_ns <= GAP_NS
+    )
