@@ -15,7 +15,7 @@ from knowledge import Knowledge, beginner
 from learning import LearnedError, Learner
 from models import AlmgrenChrissModel
 from orderbook import Fill, OrderBook, Side, walk
-from outcomes import Outcomes
+from outcomes import FIRST_FIT, Outcomes
 from pricing import Crossing, SlippageSource, one_sided_move_bps
 from scorecard import Scorecard
 
@@ -151,11 +151,17 @@ class TradingCalculator:
         self._learned_for = (order.latency_s, order.passive_s)
         self._last_ns = 0
         self._market: tuple[str, str] | None = None
+        self._seen: tuple[OrderBook, Moment, Knowledge] | None = None
 
     def scorecard(self) -> Scorecard | None:
         """The scores so far; None before the first book. Safe from any thread."""
         outcomes = self._outcomes
         return None if outcomes is None else outcomes.known.scorecard
+
+    def warmed_up(self) -> int:
+        """How many outcomes were seen of the FIRST_FIT that the first fit is made from. Safe from any thread."""
+        outcomes = self._outcomes
+        return 0 if outcomes is None else min(FIRST_FIT, outcomes.resolved)
 
     def learned(self) -> dict[str, Any] | None:
         """What was learned of this market, as plain JSON values for `resume`; None before the first fit.
@@ -206,6 +212,21 @@ class TradingCalculator:
         parsed_ns = time.perf_counter_ns()
         order = self.order
         moment, known = self._observe(book, order)
+        self._seen = book, moment, known
+        estimate = self._price(order, book, moment, known, parsed_ns)
+        said = Realised(book.market_ns, estimate.slippage_bps, None, estimate.maker_probability, 0.0)
+        self._hindsight.add(book, order.side, estimate.quantity, order.style, order.latency_s, order.passive_s, said)
+        return estimate
+
+    def estimate_again(self) -> tuple[OrderBook, Estimate] | None:
+        """The last book, and what the order as it is now would cost on it; nothing is learned from it twice.
+
+        None before the first book. Safe from any thread.
+        """
+        seen = self._seen
+        return None if seen is None else (seen[0], self._price(self.order, *seen, time.perf_counter_ns()))
+
+    def _price(self, order: Order, book: OrderBook, moment: Moment, known: Knowledge, parsed_ns: int) -> Estimate:
         sign, mid = (1.0 if order.side is Side.BUY else -1.0), moment.mid
         quantity = base_quantity(order, mid, self._contract_size)
         levels = book.taken_by(order.side)
@@ -253,8 +274,6 @@ class TradingCalculator:
         models_ns = time.perf_counter_ns()
 
         fee = fee_bps(maker_share, order.tier) * (1 + sign * executed_bps / 1e4)
-        said = Realised(book.market_ns, slippage.bps, None, maker_probability, 0.0)
-        self._hindsight.add(book, order.side, quantity, order.style, order.latency_s, order.passive_s, said)
         return Estimate(
             market_ns=book.market_ns,
             exchange_ns=book.exchange_ns,

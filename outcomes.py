@@ -57,6 +57,11 @@ class Outcomes:
         self._waiting: deque[Sample] = deque()
         self._seen: list[Sample] = []
 
+    @property
+    def resolved(self) -> int:
+        """How many outcomes were ever seen."""
+        return self._resolved
+
     def discard(self) -> None:
         """Forget every sample whose outcome is not learned yet: a gap lies between."""
         self._resolved -= len(self._seen)

@@ -132,14 +132,17 @@ class Session:
 
     @property
     def order(self) -> Order:
-        """The order being priced."""
+        """The order being priced; a new one is priced at once, on the book that is there."""
         return self._order
 
     @order.setter
     def order(self, order: Order) -> None:
+        if order == self._order:
+            return
         self._order = order
         if self._calculator is not None:
             self._calculator.order = order
+            self._price_again(self._calculator)
 
     @property
     def ended(self) -> bool:
@@ -207,5 +210,12 @@ class Session:
             self.history.append(estimate)
             self.history.realise(calculator.realised())
             self.latest = Shown(book, estimate)
+            if estimate.order is not calculator.order:  # it was changed while this book was priced
+                self._price_again(calculator)
 
         return price
+
+    def _price_again(self, calculator: TradingCalculator) -> None:
+        again = calculator.estimate_again()
+        if again is not None:
+            self.latest = Shown(*again)

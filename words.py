@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
 from calculations import Estimate, Style, Unit
 from comparison import Offer
-from fee_calculator import FeeCalculator, FeeSchedule, edition_words
+from fee_calculator import FeeCalculator, edition_words
 from orderbook import Side
+from outcomes import FIRST_FIT
 from pricing import EXTRAPOLATED_DEPTHS
 from profiling import System
 from scorecard import Scorecard
@@ -45,6 +47,13 @@ STYLE_WORDS: dict[Style, str] = {
     "schedule": "Spread over time",
 }
 ORDER_TYPES: dict[str, tuple[Style, ...]] = {"Market": ("now", "schedule"), "Limit": ("passive",)}
+FEE_TABLE_WORDS = {
+    ("this market", "current"): "Today, this market",
+    ("spot", "current"): "Today, spot",
+    ("swap", "current"): "Today, perpetual swap",
+    ("spot", "specification"): "As specified, spot",
+    ("own", "own"): "My own file",
+}
 UNIT_WORDS: dict[Unit, str] = {"quote": "USD", "base": "coins", "contracts": "contracts"}
 Colour = Literal["green", "blue", "violet"]
 STALE_S = 1.5
@@ -64,6 +73,8 @@ HELP = {
     "after all costs.",
     "learned": "The models start from nothing on every visit, and need some minutes. Keep what they learned of this "
     "market, and go on from there next time.",
+    "pause": "Stops the picture, not the market: prices are still received and learned from. Key: P.",
+    "volatility": "How much the price swings in a year. Leave it empty to use what is measured here.",
     "risk": "How much more you pay for certainty. 0 spreads the order evenly; larger trades faster.",
 }
 
@@ -114,9 +125,9 @@ def price(value: float) -> str:
     """A price with the digits that matter.
 
     >>> price(95539.35), price(0.056234)
-    ('95,539.35', '0.056234')
+    ('95,539.35', '0.0562340')
     """
-    return f"{value:,.2f}" if value >= 100 else f"{value:.6g}"
+    return f"{value:,.2f}" if value >= 100 else f"{value:#.6g}"
 
 
 def size(value: float, coin: str) -> str:
@@ -154,18 +165,10 @@ def connection_words(status: Status | None) -> str:
             wait = f", next in {status.next_try_s:.0f} s" if status.next_try_s else ""
             return f"Reconnecting: try {status.attempt} of 5{wait}.{problem}"
         case "given up":
-            return f"Given up after {status.attempt} tries.{problem} Press Disconnect, then Connect, to try again."
+            return f"Given up after {status.attempt} tries.{problem}"
         case "stopped":
             return "Not connected."
     return f"Connecting.{problem}"
-
-
-def fee_table_words(fees: FeeSchedule | None) -> str:
-    """A fee table's name in a list; None is the user's own."""
-    if fees is None:
-        return "My own file"
-    product = {"spot": "spot", "swap": "perpetual swap"}[fees.product]
-    return f"{'Today' if fees.edition == 'current' else 'As specified'}: {product}"
 
 
 def fee_words(fees: FeeCalculator, estimate: Estimate | None) -> str:
@@ -263,7 +266,7 @@ def system_words(system: System) -> str:
 def offers_table(offers: Sequence[Offer]) -> str:
     """The comparison as a Markdown table; exchanges without live prices say why."""
     lines = [
-        "| Exchange | Net cost, bps | Slippage | Fees | Impact | Price after all costs | |",
+        "| Exchange | Net cost, bps | Slippage | Fees | Impact | Price after all costs | Note |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
     for market, status, estimate, all_in_price, cheapest in offers:
@@ -277,3 +280,32 @@ def offers_table(offers: Sequence[Offer]) -> str:
         mark = "**cheapest**" if cheapest else "too thin" if estimate.slippage_bps is None else ""
         lines.append(f"| {name} | {cells} | {after} | {mark} |")
     return "\n".join(lines)
+
+
+def as_text(words: str) -> str:
+    """Words from elsewhere, such as a server's or a link's, so that Markdown shows them and does nothing with them.
+
+    >>> print(as_text("no ![x](http://host/x.png)"))
+    no \\!\\[x\\](http://host/x.png)
+    """
+    return re.sub(r"([\\`*_\[\]<>$~|!#])", r"\\\1", words)
+
+
+def state_words(status: Status | None, paused: bool, ended: bool) -> str:
+    """What goes on between the market and this page, in a sentence."""
+    if paused and status is not None:
+        return "The picture stands still. Prices are still received and learned from: press Continue to see them."
+    if ended:
+        return "Every price of this recording has been shown."
+    if status is not None and status.state == "live" and (status.age_s or 0.0) >= STALE_S:
+        return f"Connected, but no new prices for {status.age_s:.0f} s: the numbers below are old."
+    return connection_words(status)
+
+
+def warm_up_words(seen: int, scorecard: Scorecard | None) -> str:
+    """How far the models are from their first fit; nothing after it."""
+    if scorecard is not None and scorecard.samples:
+        return ""
+    if seen < FIRST_FIT:
+        return f" The models are warming up: {seen} of {FIRST_FIT} outcomes seen."
+    return " The models have learned their first lesson; it is checked before it counts."

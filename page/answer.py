@@ -7,20 +7,17 @@ import time
 import streamlit as st
 
 from feeds import VENUES
-from page.lifeline import lifeline
+from page.lifeline import NUMBERS, lifeline, live
+from page.state import header, summary
 from session import Session, Shown
-from websocket_client import Status
 from words import (
     HELP,
-    STALE_S,
     STYLE_WORDS,
-    VENUE_WORDS,
+    as_text,
     bps,
     coins,
     connection_words,
     impact_words,
-    live_words,
-    moment_words,
     money,
     price,
     size,
@@ -30,50 +27,27 @@ from words import (
 NUMBERS_S = 0.2
 
 
-@st.fragment(run_every=NUMBERS_S, key="numbers")
+@live(NUMBERS_S, NUMBERS)
 def numbers(session: Session) -> None:
     """The answer and its parts, several times a second."""
     began = time.perf_counter()
     lifeline(session, id(session))
-    shown, status = session.latest, session.status
-    header(session, shown, status)
+    shown = session.latest
+    header(session, shown)
     if shown is None:
         with st.container(border=True):
-            st.markdown(f"**Waiting for the first prices.** {connection_words(status)}")
+            st.markdown(f"**Waiting for the first prices.** {as_text(connection_words(session.status))}")
         return
-    answer(session, shown)
-    facts(shown)
+    with st.container(key="answer"):
+        answer(session, shown)
+        facts(shown)
+    summary(bps(shown.estimate.net_cost_bps))
     session.profiler.shown(shown.estimate.stamps.received_ns, (time.perf_counter() - began) * 1e3)
     estimate = shown.estimate
     st.html(
         f'<span id="tick" hidden data-ns="{estimate.market_ns}" data-quantity="{estimate.order.quantity}" '
         f'data-slippage="{estimate.slippage_bps}" data-net="{estimate.net_cost_bps}"></span>'
     )
-
-
-def header(session: Session, shown: Shown | None, status: Status | None) -> None:
-    """What is looked at, and whether it is alive."""
-    with st.container(horizontal=True, vertical_alignment="center", key="header"):
-        st.subheader("Trade Simulator", anchor=False, width="content")
-        market = session.market
-        if market is None or status is None:
-            st.badge("Not connected", icon=":material/power_off:", color="gray")
-        elif session.ended:
-            st.badge("The recording has ended", icon=":material/stop_circle:", color="gray")
-        elif status.state == "live" and (status.age_s or 0.0) < STALE_S:
-            words, icon, color = live_words(market)
-            st.badge(words, icon=icon, color=color)
-        elif status.state in ("live", "stale"):
-            st.badge(f"Old: no new prices for {status.age_s or 0:.0f} s", icon=":material/hourglass:", color="orange")
-        else:
-            st.badge(status.state.capitalize(), icon=":material/sync_problem:", color="orange")
-        if shown is not None and market is not None:
-            book = shown.book
-            st.markdown(
-                f"{VENUE_WORDS[book.venue]} · {book.symbol} · mid **{price(book.mid)}** · spread "
-                f"**{book.spread_bps:.3f} bps** · {moment_words(book.market_ns)}",
-                width="content",
-            )
 
 
 def answer(session: Session, shown: Shown) -> None:

@@ -6,6 +6,7 @@ import streamlit as st
 
 import charts
 from calculations import Estimate
+from page.lifeline import CHARTS, live
 from profiling import SystemProfiler
 from session import Session
 from words import (
@@ -22,7 +23,7 @@ from words import (
 CHARTS_S = 0.5
 
 
-@st.fragment(run_every=CHARTS_S, key="charts")
+@live(CHARTS_S, CHARTS)
 def pictures(session: Session) -> None:
     """The book's depth with the order's reach, and what stands behind the numbers."""
     shown = session.latest
@@ -86,5 +87,5 @@ def speed_details(profiler: SystemProfiler) -> None:
         f"| {words} | {milliseconds(row.p50_ms)} | {milliseconds(row.p95_ms)} | {milliseconds(row.p99_ms)} |\n"
         for words, row in ((words, latencies[name]) for name, words in LATENCY_WORDS.items())
     )
-    st.markdown(f"| | P50 | P95 | P99 |\n|---|---:|---:|---:|\n{rows}")
+    st.markdown(f"| Stage | P50 | P95 | P99 |\n|---|---:|---:|---:|\n{rows}")
     st.caption(system_words(system))

@@ -13,7 +13,6 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from websockets.asyncio.server import ServerConnection
 
-from fee_calculator import SCHEDULES
 from feeds import VENUES
 from replay import serve
 from tests.loopback import Server, answering, saying, stay
@@ -67,13 +66,13 @@ def test_a_larger_order_slips_more(app: AppTest) -> None:
     """The slippage on screen follows the quantity."""
     run_until(app, lambda: "Slippage" in metrics(app))
     small = bps(app, "Slippage")
-    app.number_input(key="quantity quote").set_value(4_000_000.0)
+    app.number_input(key="quantity").set_value(4_000_000.0)
     run_until(app, lambda: metrics(app)["Slippage"] != "unknown" and bps(app, "Slippage") > small + 0.1)
 
 
 def test_an_order_beyond_the_book_has_no_made_up_number(app: AppTest) -> None:
     """A hundred times the visible book: the page says too thin, and shows no slippage and no total."""
-    app.session_state["quantity quote"] = 500_000_000.0
+    app.session_state["quantity"] = 500_000_000.0
     run_until(app, lambda: metrics(app).get("Slippage") == "unknown")
     assert metrics(app)["Net cost"] == "unknown"
     assert any("Too thin: the visible book holds" in each.value for each in app.caption)
@@ -84,7 +83,7 @@ def test_an_order_beyond_the_book_has_no_made_up_number(app: AppTest) -> None:
 def test_a_quantity_that_makes_no_sense_is_refused_in_a_sentence(app: AppTest, quantity: float) -> None:
     """The sentence names the trouble, and the numbers of the last good order go on."""
     run_until(app, lambda: "Slippage" in metrics(app))
-    app.number_input(key="quantity quote").set_value(quantity)
+    app.number_input(key="quantity").set_value(quantity)
     app.run()
     assert any("can't be priced" in error.value for error in app.error)
     assert "Net cost" in metrics(app)
@@ -151,7 +150,7 @@ def test_every_venue_is_offered_with_its_symbols(app: AppTest) -> None:
 def test_a_symbol_no_exchange_has_is_a_sentence(app: AppTest) -> None:
     """A typed symbol that cannot be one of this exchange's is refused by name, and the page lives on."""
     app.session_state["venue"] = "okx"
-    app.session_state["symbol okx"] = "BITCOIN"
+    app.session_state["symbol"] = "BITCOIN"
     app.run()
     assert not app.exception
     assert any("BITCOIN" in error.value for error in app.error)
@@ -192,8 +191,7 @@ def test_spot_fees_for_a_swap_are_possible_and_warned_of(app: AppTest) -> None:
     """A perpetual never pays spot fees: choosing them works, and the page says what is wrong with it."""
     run_until(app, lambda: "Fees" in metrics(app))
     assert not app.warning
-    tables = app.selectbox(key="fees okx swap")
-    tables.set_value(next(fees for fees in SCHEDULES.values() if (fees.venue, fees.product) == ("okx", "spot")))
+    app.selectbox(key="fees").set_value("Today, spot")
     run_until(app, lambda: bps(app, "Fees") > 9)
     assert any("never pays spot fees" in each.value for each in app.warning)
 
@@ -201,9 +199,9 @@ def test_spot_fees_for_a_swap_are_possible_and_warned_of(app: AppTest) -> None:
 def test_a_thirty_day_volume_finds_its_tier(app: AppTest) -> None:
     """Typing what was traded picks the tier, and the fee on screen follows."""
     run_until(app, lambda: "Fees" in metrics(app))
-    app.number_input(key="30 days USD").set_value(10_000_000.0)
+    app.number_input(key="traded").set_value(10_000_000.0)
     run_until(app, lambda: bps(app, "Fees") < 4.9)
-    assert any(each.value.startswith("Your tier: VIP") for each in app.caption)
+    assert any(each.value.startswith("Your fee tier: **VIP") for each in app.markdown)
 
 
 def test_the_history_keeps_as_many_rows_as_the_user_wants_and_says_what_went(app: AppTest) -> None:
@@ -230,7 +228,7 @@ def test_the_speed_report_has_a_row_a_stage(app: AppTest) -> None:
 def test_contracts_are_offered_only_where_there_are_any(app: AppTest) -> None:
     """Moving from a swap to a spot market, an order in contracts becomes one in money again, never a wrong size."""
     app.run()
-    app.segmented_control(key="unit").set_value("contracts").run()
+    app.selectbox(key="unit").set_value("contracts").run()
     assert app.session_state["session"].order.unit == "contracts"
     app.selectbox(key="venue").set_value("kraken").run()
     assert not app.exception

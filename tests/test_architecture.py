@@ -58,8 +58,8 @@ ALLOWED: dict[str, set[str]] = {
     "charts": {"calculations", "orderbook", "numpy"},
     "comparison": {"calculations", "fee_calculator", "feeds", "session", "websocket_client"},
     "words": {
-        "calculations", "comparison", "fee_calculator", "orderbook", "pricing", "profiling", "scorecard", "session",
-        "websocket_client",
+        "calculations", "comparison", "fee_calculator", "orderbook", "outcomes", "pricing", "profiling", "scorecard",
+        "session", "websocket_client",
     },
     "session": {
         "calculations", "export_manager", "feeds", "orderbook", "profiling", "recording", "replay", "rest",
