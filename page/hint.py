@@ -22,9 +22,9 @@ HTML = """
 """
 
 CSS = """
-section { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: center; justify-content: space-between; padding: 0.75rem 1rem;
-  border: 1px solid var(--st-border-color); border-radius: 6px; background: var(--st-secondary-background-color);
-  color: var(--st-text-color); font: 400 0.95rem/1.5 var(--st-font); }
+section { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: center; justify-content: space-between;
+  padding: 0.75rem 1rem; border: 1px solid var(--st-border-color); border-radius: 6px;
+  background: var(--st-secondary-background-color); color: var(--st-text-color); font: 400 0.95rem/1.5 var(--st-font); }
 section[hidden] { display: none; }
 ol { flex: 1 1 16rem; margin: 0; padding-left: 1.25rem; }
 button { flex: none; padding: 0.35rem 0.9rem; border: 1px solid var(--st-border-color); border-radius: 6px;

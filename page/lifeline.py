@@ -35,12 +35,19 @@ def lifeline(_session: Session | Comparison, key: int) -> Session | Comparison: 
 
 
 def live(every_s: float, key: str) -> Callable[[Callable[[Session], None]], Callable[[Session], None]]:
-    """Draw this part of the page again and again by itself, at this pace; a paused page draws it once."""
+    """Draw this part of the page again and again by itself, at this pace; a paused page draws it once.
+
+    A timer ends with its fragment, so a paused page has none.
+    """
 
     def decorate(draw: Callable[[Session], None]) -> Callable[[Session], None]:
         @wraps(draw)
         def drawn(session: Session) -> None:
-            st.fragment(draw, run_every=None if paused() else every_s, key=key)(session)
+            if paused():
+                with st.container():
+                    draw(session)
+            else:
+                st.fragment(draw, run_every=every_s, key=key)(session)
 
         return drawn
 
@@ -54,4 +61,4 @@ def paused() -> bool:
 
 def redraw() -> NoReturn:
     """What follows from a changed input, and nothing else: for the callbacks of the inputs."""
-    st.rerun([INPUTS, NUMBERS, CHARTS])
+    st.rerun("app" if paused() else [INPUTS, NUMBERS, CHARTS])

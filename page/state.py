@@ -45,9 +45,17 @@ def header(session: Session, shown: Shown | None) -> None:
     calculator = session.calculator
     if market is not None and calculator is not None and fresh:
         sentence += warm_up_words(calculator.warmed_up(), calculator.scorecard())
-    st.caption(as_text(sentence))
+    with st.container(horizontal=True, vertical_alignment="center", key="sentence"):
+        st.caption(as_text(sentence), width="content")
+        if status is not None and status.state == "given up":
+            st.button("Connect again", key="again", on_click=_again, args=(session,))
     name = "off" if status is None else status.state
     st.html(f'<span id="state" hidden data-state="{name}" data-fresh="{str(fresh).lower()}"></span>')
+
+
+def _again(session: Session) -> None:
+    session.release()
+    session.resume()
 
 
 def summary(net: str) -> None:
