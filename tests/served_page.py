@@ -100,7 +100,9 @@ def wait_for(page: Page, condition: str, timeout_s: float = 15) -> None:
 
 def choose(page: Page, label: str, option: str) -> None:
     """Pick an option of a select box, as a user does."""
-    page.get_by_label(label, exact=True).click()
+    field = page.get_by_label(label, exact=True)
+    field.evaluate("node => node.scrollIntoView({block: 'center'})")  # a list closes when the page is scrolled
+    field.click()
     page.get_by_role("option", name=option, exact=True).click()
 
 
