@@ -76,13 +76,16 @@ def ask_contract(symbol: str) -> str | None:
 
 
 def _another_venue(session: Session) -> None:
-    """The same instrument on the new venue where it has it, else its first; the fees and the unit follow."""
+    """The same coin, currency and product on the new venue, as far as it has them; fees and unit follow."""
     venue, before = VENUES[st.session_state.venue], session.market
     if before is not None:
-        instrument = VENUES[before.venue].instrument(before.symbol)
-        same = (symbol for symbol in venue.symbols if venue.instrument(symbol) == instrument)
-        alike = (symbol for symbol in venue.symbols if venue.instrument(symbol).split()[0] == instrument.split()[0])
-        st.session_state.symbol = next(same, next(alike, venue.symbols[0]))
+        wanted = VENUES[before.venue].instrument(before.symbol).replace("/", " ").split()
+
+        def alike(symbol: str) -> list[bool]:
+            there = venue.instrument(symbol).replace("/", " ").split()
+            return [ours == theirs for ours, theirs in zip(wanted, there, strict=True)]
+
+        st.session_state.symbol = max(venue.symbols, key=alike)
         market = Market(venue.name, st.session_state.symbol)
         name, fees = next(iter(tables(market).items()))
         st.session_state.fees = name

@@ -13,8 +13,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from websockets.asyncio.server import ServerConnection
 
+from fee_calculator import SCHEDULES
 from feeds import VENUES
 from replay import serve
+from session import Market
 from tests.loopback import Server, answering, saying, stay
 
 APP = Path(__file__).resolve().parents[1] / "app.py"
@@ -233,3 +235,58 @@ def test_contracts_are_offered_only_where_there_are_any(app: AppTest) -> None:
     app.selectbox(key="venue").set_value("kraken").run()
     assert not app.exception
     assert app.session_state["session"].order.unit == "quote"
+
+
+def test_another_exchange_keeps_the_question_sensible(app: AppTest) -> None:
+    """The same coin is looked for there; contracts that it does not have become the money they were; the fees and
+    the tier are those of the new exchange, whatever was chosen for the old one."""
+    run_until(app, lambda: "Net cost" in metrics(app))
+    app.selectbox(key="symbol").set_value("ETH-USDT-SWAP").run()
+    run_until(app, lambda: "Net cost" in metrics(app))
+    app.selectbox(key="unit").set_value("contracts").run()
+    app.number_input(key="quantity").set_value(500.0).run()
+    app.selectbox(key="fees").set_value("Today, spot").run()
+    app.selectbox(key="tier").set_value("VIP2").run()
+    run_until(app, lambda: app.session_state["session"].latest.estimate.order.quantity == 500.0)
+    estimate = app.session_state["session"].latest.estimate
+    app.selectbox(key="venue").set_value("kraken").run()
+    assert not app.exception
+    order = app.session_state["session"].order
+    assert app.session_state["symbol"] == "ETH/USDT"
+    assert order.unit == "quote"
+    assert order.quantity == pytest.approx(estimate.quantity * estimate.mid, rel=0.01)
+    assert app.session_state["fees"] == "Today, this market"
+    assert order.tier == SCHEDULES["kraken", "spot", "current"].tiers[0]
+    assert not app.warning
+    app.selectbox(key="venue").set_value("coinbase").run()
+    assert app.session_state["symbol"] == "ETH-USDT"
+    app.selectbox(key="symbol").set_value("ETH-USD").run()
+    app.selectbox(key="venue").set_value("binance-usdm").run()
+    assert app.session_state["symbol"] == "ETHUSDT"
+
+
+def test_another_unit_keeps_the_size(app: AppTest) -> None:
+    """The quantity is turned into the unit just chosen, there and back again."""
+    run_until(app, lambda: "Net cost" in metrics(app))
+    app.selectbox(key="unit").set_value("base").run()
+    estimate = app.session_state["session"].latest.estimate
+    assert app.number_input(key="quantity").value == pytest.approx(100_000 / estimate.mid, rel=0.01)
+    app.selectbox(key="unit").set_value("quote").run()
+    assert app.number_input(key="quantity").value == pytest.approx(100_000, rel=0.01)
+    app.selectbox(key="unit").set_value("contracts").run()
+    assert app.number_input(key="quantity").value == pytest.approx(100 * 100_000 / estimate.mid, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "name", ["source", "address", "replayed", "recording", "speed", "connect", "paused", "compare"]
+)
+def test_a_link_cannot_do_what_a_click_does(app: AppTest, name: str) -> None:
+    """Where prices come from, and whether they come, is not for a link to say."""
+    for value in ("address", "ws://127.0.0.1:9", "recordings/x.jsonl", "true", "false"):
+        app.query_params[name] = [value]
+        app.run()
+        assert not app.exception
+        assert app.session_state["source"] == "exchange"
+        assert app.session_state["connect"] is True
+        assert not app.session_state["compare"]
+        assert app.session_state["session"].market == Market("simulated", "BTC-USDT-SWAP")

@@ -9,10 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from calculations import Order
+from calculations import Order, TradingCalculator
 from orderbook import Side
+from replay import books
 from session import Market, Session, learned_for
 from tests.loopback import eventually
+from tests.made_recordings import okx, okx_ticks, saved
 from websocket_client import FeedHub
 
 SIMULATED = Market("simulated", "BTC-USDT-SWAP")
@@ -23,6 +25,27 @@ def left_over() -> tuple[int, int]:
     ours = ("feed", "replay", "learning")
     threads = [thread for thread in threading.enumerate() if thread.name.startswith(ours)]
     return len(threads), len(psutil.Process().net_connections())
+
+
+def test_a_new_order_is_priced_without_waiting_for_the_next_book(tmp_path: Path) -> None:
+    """After the last book of a recording, a new order is priced on that book, and nothing more is learned or kept."""
+    path = saved(tmp_path / "short.jsonl", okx_ticks(30))
+    session = Session(FeedHub(), Order(Side.BUY, 0.5))
+    session.connect(Market("okx", "BTC-USDT", recording=path, speed=0.0))
+    eventually(lambda: session.ended and session.latest)
+    before, rows = session.latest, len(session.history)
+    assert before is not None
+    session.order = Order(Side.SELL, 3.0)
+    after = session.latest
+    assert after is not None
+    assert after.book is before.book
+    assert (after.estimate.order.side, after.estimate.quantity) == (Side.SELL, 3.0)
+    fresh = TradingCalculator(Order(Side.SELL, 3.0))
+    for book in books(path, okx):
+        same = fresh.estimate(book)
+    assert after.estimate.net_cost_bps == same.net_cost_bps
+    assert len(session.history) == rows
+    session.disconnect()
 
 
 def test_prices_flow_and_follow_the_order() -> None:
