@@ -9,6 +9,7 @@ import streamlit as st
 from calculations import Order
 from orderbook import Side
 from page.answer import numbers
+from page.buttons import buttons
 from page.compare import comparison, no_comparison
 from page.files import exports, learning
 from page.hint import hint
@@ -29,7 +30,8 @@ def main() -> None:
         session = st.session_state.session = Session(hub(), Order(Side.BUY, FIRST_QUANTITY["quote"], "quote"))
         st.session_state.connect = True
     left, right = st.columns([1, 3], gap="medium")
-    with left:
+    with left, st.container(border=True, key="inputs"):
+        buttons(session)
         inputs(session)
     with right:
         hint()

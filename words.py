@@ -74,6 +74,7 @@ HELP = {
     "learned": "The models start from nothing on every visit, and need some minutes. Keep what they learned of this "
     "market, and go on from there next time.",
     "pause": "Stops the picture, not the market: prices are still received and learned from. Key: P.",
+    "continue": "The picture follows the market again. Key: P.",
     "volatility": "How much the price swings in a year. Leave it empty to use what is measured here.",
     "risk": "How much more you pay for certainty. 0 spreads the order evenly; larger trades faster.",
 }
@@ -165,7 +166,7 @@ def connection_words(status: Status | None) -> str:
             wait = f", next in {status.next_try_s:.0f} s" if status.next_try_s else ""
             return f"Reconnecting: try {status.attempt} of 5{wait}.{problem}"
         case "given up":
-            return f"Given up after {status.attempt} tries.{problem}"
+            return f"{(status.last_error or 'gave up').replace('gave up', 'Given up', 1)}."
         case "stopped":
             return "Not connected."
     return f"Connecting.{problem}"

@@ -9,7 +9,7 @@ from fee_calculator import FeeTier
 from feeds import VENUES, FeedError
 from orderbook import Side
 from page.fees import fee_inputs, tables
-from page.lifeline import INPUTS, lifeline, paused, redraw
+from page.lifeline import INPUTS, lifeline, redraw
 from page.source import source_inputs
 from session import Market, Session, learn_contract
 from words import HELP, ORDER_TYPES, STYLE_WORDS, UNIT_WORDS, VENUE_WORDS, as_text
@@ -21,10 +21,8 @@ LONGEST_SYMBOL = 40
 @st.fragment(key=INPUTS)
 def inputs(session: Session) -> None:
     """Everything the user decides; what is drawn by itself never draws this panel again."""
-    with st.container(key="left"), st.container(border=True, key="inputs"):
-        market = market_inputs(session)
-        buttons(session)
-        order = order_inputs(session, market)
+    market = market_inputs(session)
+    order = order_inputs(session, market)
     if order is not None:
         session.order = order
     steer(session, market)
@@ -95,38 +93,6 @@ def _another_venue(session: Session) -> None:
             st.session_state.unit = "quote"
             st.session_state.quantity = _in_unit(session, "quote")
     redraw()
-
-
-def buttons(session: Session) -> None:
-    """Connect and pause, beside each other."""
-    left, right = st.columns(2, gap="small")
-    with left:
-        label, icon = (
-            ("Disconnect", ":material/link_off:") if st.session_state.connect else ("Connect", ":material/link:")
-        )
-        st.button(label, icon=icon, key="connection", width="stretch", on_click=_turn_connection, args=(session,))
-    with right:
-        label, icon = ("Continue", ":material/play_arrow:") if paused() else ("Pause", ":material/pause:")
-        st.button(
-            label,
-            icon=icon,
-            key="pause",
-            shortcut="P",
-            width="stretch",
-            help=HELP["pause"],
-            on_click=_turn_pause,
-        )
-
-
-def _turn_connection(session: Session) -> None:
-    session.disconnect()
-    st.session_state.connect = not st.session_state.connect
-    redraw()
-
-
-def _turn_pause() -> None:
-    st.session_state.paused = not paused()
-    st.rerun()
 
 
 def order_inputs(session: Session, market: Market | None) -> Order | None:

@@ -305,7 +305,7 @@ def test_the_keyboard_reaches_every_input_in_the_order_of_reading(page: Page) ->
     while "How" not in named and len(named) < 30:
         page.keyboard.press("Tab")
         named.append(focused(page))
-    wanted = ["Exchange", "Symbol", "Prices from", "Disconnect", "Pause", "Buy", "Quantity", "In", "Order type", "How"]
+    wanted = ["Disconnect", "Pause", "Exchange", "Symbol", "Prices from", "Buy", "Quantity", "In", "Order type", "How"]
     places = [next((place for place, name in enumerate(named) if want in name), -1) for want in wanted]
     assert -1 not in places, named
     assert places == sorted(places), named
