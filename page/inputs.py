@@ -76,22 +76,21 @@ def ask_contract(symbol: str) -> str | None:
 def _another_venue(session: Session) -> None:
     """The same coin, currency and product on the new venue, as far as it has them; fees and unit follow."""
     venue, before = VENUES[st.session_state.venue], session.market
-    if before is not None:
-        wanted = VENUES[before.venue].instrument(before.symbol).replace("/", " ").split()
+    wanted = "" if before is None else VENUES[before.venue].instrument(before.symbol)
 
-        def alike(symbol: str) -> list[bool]:
-            there = venue.instrument(symbol).replace("/", " ").split()
-            return [ours == theirs for ours, theirs in zip(wanted, there, strict=True)]
+    def alike(symbol: str) -> list[bool]:
+        there = venue.instrument(symbol).replace("/", " ").split()
+        return [ours == theirs for ours, theirs in zip(wanted.replace("/", " ").split(), there, strict=False)]
 
-        st.session_state.symbol = max(venue.symbols, key=alike)
-        market = Market(venue.name, st.session_state.symbol)
-        name, fees = next(iter(tables(market).items()))
-        st.session_state.fees = name
-        if fees is not None:
-            st.session_state.tier = fees.tiers[0].name
-        if st.session_state.unit == "contracts" and market.contract_size is None:
-            st.session_state.unit = "quote"
-            st.session_state.quantity = _in_unit(session, "quote")
+    st.session_state.symbol = max(venue.symbols, key=alike)
+    market = Market(venue.name, st.session_state.symbol)
+    name, fees = next(iter(tables(market).items()))
+    st.session_state.fees = name
+    if fees is not None:
+        st.session_state.tier = fees.tiers[0].name
+    if st.session_state.unit == "contracts" and market.contract_size is None:
+        st.session_state.unit = "quote"
+        st.session_state.quantity = _in_unit(session, "quote")
     redraw()
 
 

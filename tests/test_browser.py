@@ -249,7 +249,7 @@ def test_every_state_of_a_connection_is_said(page: Page) -> None:
         page.get_by_role("button", name="Disconnect").click()
         expect(page.get_by_text("Not connected").first).to_be_visible()
         eventually(lambda: server.open == 0)
-        page.get_by_role("button", name="Connect").click()
+        page.get_by_role("button", name="Connect", exact=True).click()
         expect(page.get_by_text("Connected:").first).to_be_visible(timeout=10_000)
 
 
