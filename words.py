@@ -9,7 +9,7 @@ from typing import Literal
 
 from calculations import Estimate, Style, Unit
 from comparison import Offer
-from fee_calculator import FeeCalculator, FeeSchedule, edition_words
+from fee_calculator import FeeCalculator, edition_words
 from profiling import System
 from session import Market
 from websocket_client import Status
@@ -35,6 +35,13 @@ STYLE_WORDS: dict[Style, str] = {
     "schedule": "Spread over time",
 }
 ORDER_TYPES: dict[str, tuple[Style, ...]] = {"Market": ("now", "schedule"), "Limit": ("passive",)}
+FEE_TABLE_WORDS = {
+    ("this market", "current"): "Today, this market",
+    ("spot", "current"): "Today, spot",
+    ("swap", "current"): "Today, perpetual swap",
+    ("spot", "specification"): "As specified, spot",
+    ("own", "own"): "My own file",
+}
 UNIT_WORDS: dict[Unit, str] = {"quote": "USD", "base": "coins", "contracts": "contracts"}
 Colour = Literal["green", "blue", "violet"]
 STALE_S = 1.5
@@ -60,6 +67,9 @@ HELP = {
     "price less, but it has longer to move against you. The best schedule weighs one against the other.",
     "right": "Every guess is kept until the order books that came later show what it should have been.",
     "speed": "From receiving an order book to having priced your order, and to having drawn this page.",
+    "pause": "Stops the picture, not the market: prices are still received and learned from. Key: P.",
+    "continue": "The picture follows the market again. Key: P.",
+    "volatility": "How much the price swings in a year. Leave it empty to use what is measured here.",
     "risk": "How much more you pay for certainty. 0 spreads the order evenly; larger trades faster.",
 }
 
@@ -122,9 +132,9 @@ def price(value: float) -> str:
     """A price with the digits that matter.
 
     >>> price(95539.35), price(0.056234)
-    ('95,539.35', '0.056234')
+    ('95,539.35', '0.0562340')
     """
-    return f"{value:,.2f}" if value >= 100 else f"{value:.6g}"
+    return f"{value:,.2f}" if value >= 100 else f"{value:#.6g}"
 
 
 def size(value: float, coin: str) -> str:
@@ -162,18 +172,10 @@ def connection_words(status: Status | None) -> str:
             wait = f", next in {status.next_try_s:.0f} s" if status.next_try_s else ""
             return f"Reconnecting: try {status.attempt} of 5{wait}.{problem}"
         case "given up":
-            return f"Given up after {status.attempt} tries.{problem} Press Disconnect, then Connect, to try again."
+            return f"{(status.last_error or 'gave up').replace('gave up', 'Given up', 1)}."
         case "stopped":
             return "Not connected."
     return f"Connecting.{problem}"
-
-
-def fee_table_words(fees: FeeSchedule | None) -> str:
-    """A fee table's name in a list; None is the user's own."""
-    if fees is None:
-        return "My own file"
-    product = {"spot": "spot", "swap": "perpetual swap"}[fees.product]
-    return f"{'Today' if fees.edition == 'current' else 'As specified'}: {product}"
 
 
 def fee_words(fees: FeeCalculator, estimate: Estimate | None) -> str:
@@ -217,7 +219,7 @@ def system_words(system: System) -> str:
 def offers_table(offers: Sequence[Offer]) -> str:
     """The comparison as a Markdown table; exchanges without live prices say why."""
     lines = [
-        "| Exchange | Net cost, bps | Slippage | Fees | Impact | Price after all costs | |",
+        "| Exchange | Net cost, bps | Slippage | Fees | Impact | Price after all costs | Note |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
     for market, status, estimate, all_in_price, cheapest in offers:
@@ -233,10 +235,21 @@ def offers_table(offers: Sequence[Offer]) -> str:
     return "\n".join(lines)
 
 
-def plain(text: str) -> str:
-    """Text of unknown origin, shown as it is: read as Markdown, a file's content could draw pictures from afar.
+def plain(words: str) -> str:
+    """Words from elsewhere, such as a server's or a link's, so that Markdown shows them and does nothing with them.
 
-    >>> print(plain("line 1: ![](http://x)"))
-    line 1: !\\[\\](http://x)
+    >>> print(plain("no ![x](http://host/x.png)"))
+    no \\!\\[x\\](http://host/x.png)
     """
-    return re.sub(r"([\\`*\[\]<>$~])", r"\\\1", text)
+    return re.sub(r"([\\`*_\[\]<>$~|!#])", r"\\\1", words)
+
+
+def state_words(status: Status | None, paused: bool, ended: bool) -> str:
+    """What goes on between the market and this page, in a sentence."""
+    if paused and status is not None:
+        return "The picture stands still. Prices are still received and learned from: press Continue to see them."
+    if ended:
+        return "Every price of this recording has been shown."
+    if status is not None and status.state == "live" and (status.age_s or 0.0) >= STALE_S:
+        return f"Connected, but no new prices for {status.age_s:.0f} s: the numbers below are old."
+    return connection_words(status)

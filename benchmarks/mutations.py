@@ -143,7 +143,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a walk that leaves something unfilled is no walk",
-        *("calculations.py", "            None if fill.unfilled else walked_bps,", "            walked_bps,"),
+        *("calculations.py", "        None if fill.unfilled else walked_bps,", "        walked_bps,"),
         "tests/test_calculations.py",
     ),
     Mutation(

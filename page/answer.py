@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from html import escape
-from pathlib import Path
 
 import streamlit as st
 
@@ -13,7 +12,8 @@ from charts import PALETTES
 from charts_cost import cost_stack, part_colours
 from feeds import VENUES
 from page.drawing import current
-from page.lifeline import lifeline
+from page.lifeline import NUMBERS, lifeline, live
+from page.state import header, summary
 from provenance import (
     Caption,
     impact_caption,
@@ -25,48 +25,28 @@ from provenance import (
     slippage_words,
 )
 from session import Session, Shown
-from websocket_client import Status
-from words import (
-    HELP,
-    STALE_S,
-    VENUE_WORDS,
-    bps,
-    coins,
-    connection_words,
-    live_words,
-    moment_words,
-    money,
-    price,
-    size,
-)
+from words import HELP, bps, coins, connection_words, money, plain, price, size
 
 NUMBERS_S = 0.2
 NAMED_PERCENT = 9.0
 """Pieces of the bar shorter than this part of it have no room for their name."""
-LOOKS = Path(__file__).with_name("results.css")
 
 
+@live(NUMBERS_S, NUMBERS)
 def numbers(session: Session) -> None:
-    """The answer and its parts, and how they look."""
-    st.html(LOOKS)
-    with st.container(key="numbers"):
-        answers(session)
-
-
-@st.fragment(run_every=NUMBERS_S, key="numbers")
-def answers(session: Session) -> None:
     """The answer and its parts, several times a second."""
     began = time.perf_counter()
     lifeline(session, id(session))
-    shown, status = current(session), session.status
-    header(session, shown, status)
+    shown = current(session)
+    header(session, shown)
     if shown is None:
         with st.container(border=True):
-            st.markdown(f"**{waiting_words(session)}** {connection_words(status)}")
+            st.markdown(f"**{waiting_words(session)}** {plain(connection_words(session.status))}")
         return
-    hero(session, shown)
-    old = not session.ended and (status is None or status.state != "live" or (status.age_s or 0.0) >= STALE_S)
-    st.html(facts(shown) + tick(shown, old))
+    with st.container(key="answer"):
+        hero(session, shown)
+        st.html(facts(shown) + tick(shown))
+    summary(bps(shown.estimate.net_cost_bps))
     session.profiler.shown(shown.estimate.stamps.received_ns, (time.perf_counter() - began) * 1e3)
 
 
@@ -77,33 +57,6 @@ def waiting_words(session: Session) -> str:
     if session.player is not None and not session.player.playing:
         return "Paused before the first prices: press Play."
     return "Waiting for the first prices."
-
-
-def header(session: Session, shown: Shown | None, status: Status | None) -> None:
-    """What is looked at, and whether it is alive."""
-    with st.container(horizontal=True, vertical_alignment="center", key="header"):
-        st.subheader("Trade Simulator", anchor=False, width="content")
-        market = session.market
-        if market is None or status is None:
-            st.badge("Not connected", icon=":material/power_off:", color="gray")
-        elif session.ended:
-            st.badge("The recording has ended", icon=":material/stop_circle:", color="gray")
-        elif session.player is not None and not session.player.playing:
-            st.badge("Paused", icon=":material/pause_circle:", color="blue")
-        elif status.state == "live" and (status.age_s or 0.0) < STALE_S:
-            words, icon, color = live_words(market)
-            st.badge(words, icon=icon, color=color)
-        elif status.state in ("live", "stale"):
-            st.badge(f"Old: no new prices for {status.age_s or 0:.0f} s", icon=":material/hourglass:", color="orange")
-        else:
-            st.badge(status.state.capitalize(), icon=":material/sync_problem:", color="orange")
-        if shown is not None and market is not None:
-            book = shown.book
-            st.markdown(
-                f"{VENUE_WORDS[book.venue]} · {book.symbol} · mid **{price(book.mid)}** · spread "
-                f"**{book.spread_bps:.3f} bps** · {moment_words(book.market_ns)}",
-                width="content",
-            )
 
 
 def hero(session: Session, shown: Shown) -> None:
@@ -183,13 +136,12 @@ def stack_bar(shown: Shown) -> str:
     return f'<div class="stack" role="img" aria-label="{words}">{pieces}{mark}</div>'
 
 
-def tick(shown: Shown, old: bool) -> str:
-    """What is shown, hidden in the page for who looks after it: the styles that grey old numbers, tests, probes."""
+def tick(shown: Shown) -> str:
+    """What is shown, hidden in the page for who looks after it: tests and probes."""
     estimate = shown.estimate
     return (
         f'<span id="tick" hidden data-ns="{estimate.market_ns}" data-quantity="{estimate.order.quantity}" '
-        f'data-slippage="{estimate.slippage_bps}" data-net="{estimate.net_cost_bps}" '
-        f'data-old="{"yes" if old else "no"}"></span>'
+        f'data-slippage="{estimate.slippage_bps}" data-net="{estimate.net_cost_bps}"></span>'
     )
 
 

@@ -16,7 +16,10 @@ from charts_models import (
     trajectory_chart,
 )
 from feeds import VENUES
+from page.compare import comparison, no_comparison
 from page.drawing import axes, current, theme
+from page.files import files
+from page.lifeline import live
 from provenance import maker_words, score_words
 from session import Session
 from words import HELP, LATENCY_WORDS, PARAMETER_WORDS, bps, coins, milliseconds, system_words
@@ -35,11 +38,13 @@ def closer(session: Session) -> None:
         key="closer",
         label_visibility="collapsed",
     )
+    if VIEWS[chosen] is not comparison:
+        no_comparison()
     with st.container(key="closer view"):
         VIEWS[chosen](session)
 
 
-@st.fragment(run_every=CLOSER_S, key="closer impact")
+@live(CLOSER_S, "closer impact")
 def impact(session: Session) -> None:
     """The Almgren-Chriss schedule of this order, what its certainty costs, and what it is made from."""
     shown = current(session)
@@ -82,7 +87,7 @@ def impact(session: Session) -> None:
         st.markdown(f"| Made from | Value | Source |\n|---|---:|---|\n{rows}")
 
 
-@st.fragment(run_every=CLOSER_S, key="closer right")
+@live(CLOSER_S, "closer right")
 def right(session: Session) -> None:
     """How right the guesses were, in pictures and in words."""
     shown, calculator = current(session), session.calculator
@@ -124,7 +129,7 @@ def right(session: Session) -> None:
         st.caption(f"{chance} {maker_words(estimate, scorecard)}")
 
 
-@st.fragment(run_every=CLOSER_S, key="closer speed")
+@live(CLOSER_S, "closer speed")
 def speed(session: Session) -> None:
     """How long each stage takes, and what the process uses."""
     profiler = session.profiler
@@ -151,6 +156,8 @@ def speed(session: Session) -> None:
 VIEWS: dict[str, Callable[[Session], None]] = {
     "Impact and schedule": impact,
     "Was it right?": right,
+    "All exchanges": comparison,
     "Speed": speed,
+    "Files": files,
 }
 """What can be looked at more closely, by the words it is chosen by."""

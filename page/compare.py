@@ -8,16 +8,16 @@ import streamlit as st
 
 from comparison import Comparison, rivals
 from feeds import VENUES
-from page.lifeline import hub, lifeline
+from page.lifeline import hub, lifeline, live
 from session import Session
-from words import (
-    offers_table,
-)
+from words import HELP, offers_table
+
+COMPARISON_S = 1.0
 
 
-@st.fragment(run_every=1.0, key="comparison")
+@live(COMPARISON_S, "comparison")
 def comparison(session: Session) -> None:
-    """The same order on every exchange that trades the same thing."""
+    """The same order on every exchange that trades the same thing; `no_comparison` lets go of them again."""
     market, shown = session.market, session.latest
     if market is None or shown is None:
         return
@@ -26,5 +26,15 @@ def comparison(session: Session) -> None:
     compared.watch(rivals(market), replace(session.order, quantity=shown.estimate.quantity, unit="base"))
     with st.container(border=True):
         instrument = VENUES[market.venue].instrument(market.symbol)
-        st.markdown(f"**{instrument} on every exchange**: the same order, each with its own first fee tier")
+        st.markdown(
+            f"**{instrument} on every exchange**: the same order, each with its own first fee tier",
+            help=HELP["compare"],
+        )
         st.markdown(offers_table(compared.offers()))
+
+
+def no_comparison() -> None:
+    """Let go of every exchange that was compared."""
+    compared: Comparison | None = st.session_state.pop("comparison", None)
+    if compared is not None:
+        compared.release()

@@ -1,52 +1,53 @@
-"""The left panel: which market, which order, at which fees."""
+"""The left panel: which market, which order, at which fees. What a link may say lives in its query parameters."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from calculations import Order, OrderError, Style, Unit
-from fee_calculator import (
-    OWN_EXAMPLE,
-    SCHEDULES,
-    FeeCalculator,
-    FeeError,
-    FeeSchedule,
-    FeeTier,
-    fee_venue,
-    own_schedule,
-    tier_for_volume,
-    tier_words,
-    warning,
-)
+from fee_calculator import FeeTier
 from feeds import VENUES, FeedError
 from orderbook import Side
-from page.lifeline import lifeline
+from page.fees import fee_inputs, tables
+from page.lifeline import INPUTS, lifeline, redraw
 from page.source import source_inputs
 from session import Market, Session, learn_contract
-from words import (
-    HELP,
-    ORDER_TYPES,
-    STYLE_WORDS,
-    UNIT_WORDS,
-    VENUE_WORDS,
-    connection_words,
-    fee_table_words,
-    fee_words,
-)
+from words import HELP, ORDER_TYPES, STYLE_WORDS, UNIT_WORDS, VENUE_WORDS, plain
 
-FIRST_QUANTITY = {"quote": 100_000.0, "base": 1.0, "contracts": 100.0}
+FIRST_QUANTITY: dict[Unit, float] = {"quote": 100_000.0, "base": 1.0, "contracts": 100.0}
+LONGEST_SYMBOL = 40
+
+
+@st.fragment(key=INPUTS)
+def inputs(session: Session) -> None:
+    """Everything the user decides; what is drawn by itself never draws this panel again."""
+    market = market_inputs(session)
+    order = order_inputs(session, market)
+    if order is not None:
+        session.order = order
+    steer(session, market)
 
 
 def market_inputs(session: Session) -> Market | None:
     """The market to look at; None, and a sentence, if there is no such market."""
-    st.subheader("Market", anchor=False)
-    venue = st.selectbox("Exchange", list(VENUES), format_func=VENUE_WORDS.__getitem__, key="venue")
+    venue = st.selectbox(
+        "Exchange",
+        list(VENUES),
+        format_func=VENUE_WORDS.__getitem__,
+        filter_mode=None,
+        key="venue",
+        bind="query-params",
+        on_change=_another_venue,
+        args=(session,),
+    )
     symbol = st.selectbox(
         "Symbol",
         VENUES[venue].symbols,
         accept_new_options=True,
-        key=f"symbol {venue}",
+        key="symbol",
         help="Pick one, or type the exchange's own name for another.",
+        bind="query-params",
+        on_change=redraw,
     )
     source = source_inputs(venue, symbol or "")
     if source.get("recording", True) is None or source.get("address", True) == "":
@@ -54,22 +55,16 @@ def market_inputs(session: Session) -> Market | None:
     venue, symbol = source.pop("venue", venue), source.pop("symbol", symbol)
     note = None
     try:
+        if len(symbol) > LONGEST_SYMBOL:
+            raise ValueError(f"no symbol has more than {LONGEST_SYMBOL} characters")
         if venue == "okx" and not source:
-            note = ask_contract(symbol or "")
-        market = Market(venue, symbol or "", **source)
+            note = ask_contract(symbol)
+        market = Market(venue, symbol, **source)
     except (ValueError, FeedError) as error:
-        st.error(f"{VENUE_WORDS[venue]} can't show {symbol!r}: {error}")
+        st.error(plain(f"{VENUE_WORDS[venue]} can't show {symbol[:LONGEST_SYMBOL]!r}: {error}"))
         return None
-    st.button(
-        "Disconnect" if st.session_state.connect else "Connect",
-        key="connection",
-        width="stretch",
-        on_click=_turn_connection,
-        args=(session,),
-    )
-    connection(session)
     if note:
-        st.caption(note)
+        st.caption(plain(note))
     return market
 
 
@@ -79,21 +74,29 @@ def ask_contract(symbol: str) -> str | None:
     return learn_contract(symbol)
 
 
-def _turn_connection(session: Session) -> None:
-    session.disconnect()
-    st.session_state.connect = not st.session_state.connect
+def _another_venue(session: Session) -> None:
+    """The same coin, currency and product on the new venue, as far as it has them; fees and unit follow."""
+    venue, before = VENUES[st.session_state.venue], session.market
+    wanted = "" if before is None else VENUES[before.venue].instrument(before.symbol)
 
+    def alike(symbol: str) -> list[bool]:
+        there = venue.instrument(symbol).replace("/", " ").split()
+        return [ours == theirs for ours, theirs in zip(wanted.replace("/", " ").split(), there, strict=False)]
 
-@st.fragment(run_every=1.0, key="connection words")
-def connection(session: Session) -> None:
-    """The connection's state in words."""
-    lifeline(session, id(session))
-    st.caption(connection_words(session.status))
+    st.session_state.symbol = max(venue.symbols, key=alike)
+    market = Market(venue.name, st.session_state.symbol)
+    name, fees = next(iter(tables(market).items()))
+    st.session_state.fees = name
+    if fees is not None:
+        st.session_state.tier = fees.tiers[0].name
+    if st.session_state.unit == "contracts" and market.contract_size is None:
+        st.session_state.unit = "quote"
+        st.session_state.quantity = _in_unit(session, "quote")
+    redraw()
 
 
 def order_inputs(session: Session, market: Market | None) -> Order | None:
     """The order the inputs describe; None, and a sentence, if it cannot be priced."""
-    st.subheader("Order", anchor=False)
     side: Side = st.segmented_control(
         "Side",
         list(Side),
@@ -102,118 +105,169 @@ def order_inputs(session: Session, market: Market | None) -> Order | None:
         default=Side.BUY,
         key="side",
         width="stretch",
+        label_visibility="collapsed",
+        bind="query-params",
+        on_change=redraw,
     )
-    unit: Unit = st.segmented_control(
-        "Quantity in",
+    quantity_column, unit_column = st.columns([3, 2], gap="small")
+    unit: Unit = unit_column.selectbox(
+        "In",
         [unit for unit in UNIT_WORDS if unit != "contracts" or (market and market.contract_size)],
         format_func=UNIT_WORDS.__getitem__,
-        required=True,
-        default="quote",
+        filter_mode=None,
         key="unit",
-        width="stretch",
+        bind="query-params",
+        on_change=_another_unit,
+        args=(session,),
     )
-    quantity = st.number_input(
+    quantity = quantity_column.number_input(
         "Quantity",
         value=FIRST_QUANTITY[unit],
-        step=None,
+        step=FIRST_QUANTITY[unit] / 10,
         format="%.2f" if unit == "quote" else "%.6f",
-        key=f"quantity {unit}",
+        key="quantity",
+        bind="query-params",
+        on_change=redraw,
     )
-    kind_column, style_column = st.columns(2)
-    kind = kind_column.selectbox("Order type", list(ORDER_TYPES), key="order type")
-    styles = ORDER_TYPES[kind]
-    style: Style = style_column.selectbox("How", styles, format_func=STYLE_WORDS.__getitem__, key=f"style {kind}")
-    tier = fee_inputs(session, market)
-    st.subheader("Model", anchor=False)
-    typed = st.segmented_control(
-        "Volatility", ["Measured", "Typed"], default="Measured", required=True, key="volatility", width="stretch"
+    kind_column, style_column = st.columns([2, 3], gap="small")
+    kind = kind_column.selectbox(
+        "Order type", list(ORDER_TYPES), filter_mode=None, key="type", bind="query-params", on_change=redraw
     )
-    volatility = None
-    if typed == "Typed":
-        volatility = st.number_input("Volatility, % a year", value=50.0, format="%.1f", key="volatility %") / 100
-    with st.expander("Timing and risk"):
-        latency_ms = st.number_input("Latency, ms", value=100.0, format="%.0f", key="latency", help=HELP["latency"])
-        passive_s = st.number_input("Wait at the best price, s", value=2.0, format="%.1f", key="passive")
-        horizon_min = st.number_input("Spread over, minutes", value=5.0, format="%.1f", key="horizon")
-        steps = st.number_input("In how many parts", value=10, step=1, key="steps")
-        risk = st.number_input(
-            "Risk aversion, per million USD", value=1.0, format="%.3f", key="risk", help=HELP["risk"]
-        )
-        volume = st.number_input(
-            "Daily volume, coins",
-            value=None,
-            format="%.0f",
-            key="daily volume",
-            placeholder="unknown",
-            help="With it, impact follows the square-root law.",
-        )
+    style: Style = style_column.selectbox(
+        "How",
+        ORDER_TYPES[kind],
+        format_func=STYLE_WORDS.__getitem__,
+        filter_mode=None,
+        key="style",
+        bind="query-params",
+        on_change=redraw,
+    )
+    tier = session.order.tier if market is None else fee_inputs(session, market)
+    volatility = st.number_input(
+        "Volatility, % a year",
+        value=None,
+        step=5.0,
+        format="%.1f",
+        placeholder="measured",
+        key="volatility",
+        help=HELP["volatility"],
+        bind="query-params",
+        on_change=redraw,
+    )
     try:
-        return Order(
-            side=side,
-            quantity=quantity,
-            unit=unit,
-            style=style,
-            latency_s=latency_ms / 1e3,
-            passive_s=passive_s,
-            horizon_s=horizon_min * 60,
-            steps=int(steps),
-            risk_aversion=risk / 1e6,
-            volatility=volatility,
-            daily_volume=volume,
-            tier=tier,
-        )
+        return timed(side, quantity, unit, style, tier, None if volatility is None else volatility / 100)
     except OrderError as error:
         st.error(f"This order can't be priced: {error}. The numbers are still those of the order before.")
         return None
 
 
-def fee_inputs(session: Session, market: Market | None) -> FeeTier:
-    """The fee tier: of the product that the symbol is, unless the user wants another table and is warned."""
-    if market is None:
-        return session.order.tier
-    venue, product = fee_venue(market.venue), VENUES[market.venue].product(market.symbol)
-    tables = sorted(
-        (fees for fees in SCHEDULES.values() if fees.venue == venue),
-        key=lambda fees: (fees.product != product, fees.edition != "current"),
+def timed(side: Side, quantity: float, unit: Unit, style: Style, tier: FeeTier, volatility: float | None) -> Order:
+    """The order with what the user says of timing and risk. Raises OrderError."""
+    with st.expander("Timing and risk"):
+        latency_ms = st.number_input(
+            "Latency, ms",
+            value=100.0,
+            step=10.0,
+            format="%.0f",
+            key="latency",
+            help=HELP["latency"],
+            bind="query-params",
+            on_change=redraw,
+        )
+        passive_s = st.number_input(
+            "Wait at the best price, s",
+            value=2.0,
+            step=1.0,
+            format="%.1f",
+            key="wait",
+            bind="query-params",
+            on_change=redraw,
+        )
+        horizon_min = st.number_input(
+            "Spread over, minutes",
+            value=5.0,
+            step=1.0,
+            format="%.1f",
+            key="minutes",
+            bind="query-params",
+            on_change=redraw,
+        )
+        steps = st.number_input(
+            "In how many parts",
+            value=10.0,
+            step=1.0,
+            format="%.0f",
+            key="parts",
+            bind="query-params",
+            on_change=redraw,
+        )
+        risk = st.number_input(
+            "Risk aversion, per million USD",
+            value=1.0,
+            step=1.0,
+            format="%.3f",
+            key="risk",
+            help=HELP["risk"],
+            bind="query-params",
+            on_change=redraw,
+        )
+        volume = st.number_input(
+            "Daily volume, coins",
+            value=None,
+            step=1000.0,
+            format="%.0f",
+            key="daily",
+            placeholder="unknown",
+            help="With it, impact follows the square-root law.",
+            bind="query-params",
+            on_change=redraw,
+        )
+    return Order(
+        side=side,
+        quantity=quantity,
+        unit=unit,
+        style=style,
+        latency_s=latency_ms / 1e3,
+        passive_s=passive_s,
+        horizon_s=horizon_min * 60,
+        steps=round(steps),
+        risk_aversion=risk / 1e6,
+        volatility=volatility,
+        daily_volume=volume,
+        tier=tier,
     )
-    fees = st.selectbox(
-        "Fee table", [*tables, None], format_func=fee_table_words, key=f"fees {venue} {product}", help=HELP["fees"]
-    )
-    if fees is None:
-        fees = own_fees()
-    if fees is None:
-        return session.order.tier
-    volume = st.number_input(
-        f"Traded in the last 30 days, {fees.currency}",
-        value=None,
-        min_value=0.0,
-        format="%.0f",
-        placeholder="unknown",
-        key=f"30 days {fees.currency}",
-        help="With it, the tier is looked up for you.",
-    )
-    if volume is None:
-        key = f"tier {fees.venue} {fees.product} {fees.edition} {fees.as_of}"
-        tier: FeeTier = st.selectbox("Fee tier", fees.tiers, format_func=tier_words, key=key)
-    else:
-        tier = tier_for_volume(fees, volume)
-        st.caption(f"Your tier: {tier_words(tier)}")
-    if problem := warning(fees, venue, product):
-        st.warning(problem)
-    st.caption(fee_words(FeeCalculator(fees, tier), session.latest.estimate if session.latest else None))
-    session.history.schedule = fees
-    return tier
 
 
-def own_fees() -> FeeSchedule | None:
-    """The user's own fee table; None, and a sentence, until there is a readable one."""
-    upload = st.file_uploader("Your own fees (TOML or JSON)", type=["toml", "json"], key="own fees", max_upload_size=1)
-    st.download_button("An example to change", OWN_EXAMPLE, "my-fees.toml", key="fee example", on_click="ignore")
-    if upload is None:
-        st.info("Until a file is loaded, the fees are those chosen before.")
-        return None
+def _another_unit(session: Session) -> None:
+    """The same size in the unit just chosen."""
+    st.session_state.quantity = _in_unit(session, st.session_state.unit)
+    redraw()
+
+
+def _in_unit(session: Session, unit: Unit) -> float:
+    """The size of the order last priced, in this unit; a first guess where none was priced."""
+    shown, market = session.latest, session.market
+    if shown is None or market is None:
+        return FIRST_QUANTITY[unit]
+    size, mid = shown.estimate.quantity, shown.estimate.mid
+    if unit == "quote":
+        return round(size * mid, 2)
+    return round(size if unit == "base" else size / (market.contract_size or 1.0), 6)
+
+
+def steer(session: Session, market: Market | None) -> None:
+    """Connect to what the inputs say, or let go of it; a problem becomes a sentence."""
+    if market is None or not st.session_state.connect:
+        session.disconnect()
+        return
+    lifeline(session, id(session))
+    if market == session.market:
+        return
+    had_player = session.player is not None
     try:
-        return own_schedule(upload.getvalue(), "json" if upload.name.lower().endswith(".json") else "toml")
-    except FeeError as error:
-        st.error(f"{upload.name} can't be used: {error}")
-        return None
+        session.connect(market)
+    except (ValueError, OSError) as error:
+        st.session_state.connect = False
+        st.error(plain(f"That market can't be opened: {error}"))
+    if had_player != (session.player is not None):  # its buttons stand outside this panel
+        st.rerun()

@@ -11,6 +11,7 @@ from charts_cost import curve_axis, curve_chart, curve_orders, trail_chart, visi
 from feeds import VENUES
 from page.closer import closer
 from page.drawing import axes, current, theme
+from page.lifeline import CHARTS, live
 from session import Session
 from trail import point
 from words import coins, sign
@@ -25,7 +26,7 @@ def pictures(session: Session) -> None:
     closer(session)
 
 
-@st.fragment(run_every=CHARTS_S, key="charts")
+@live(CHARTS_S, CHARTS)
 def charts(session: Session) -> None:
     """The book's depth with the order's reach, the cost of other sizes, and the cost of the last minutes."""
     began = time.perf_counter()

@@ -31,8 +31,10 @@ def recorder(session: Session) -> None:
             "later. A replay is recorded from its beginning. It ends when this page is closed: "
             "`python replay.py record` goes on without a page.",
         )
-        count(session)
-        if not running:
+        if running:
+            st.fragment(count, run_every=1.0, key="recording")(session)
+        else:
+            count(session)
             download(session)
 
 
@@ -43,7 +45,6 @@ def _record(session: Session) -> None:
         st.session_state["record problem"] = str(error)
 
 
-@st.fragment(run_every=1.0, key="recording")
 def count(session: Session) -> None:
     """How much has been recorded so far, or what went wrong."""
     lifeline(session, id(session))

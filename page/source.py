@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from feeds import VENUES
+from page.lifeline import redraw
 from replay import meta
 from words import SOURCE_WORDS, VENUE_WORDS, plain
 
@@ -27,7 +28,9 @@ def source_inputs(venue: str, symbol: str) -> dict[str, Any]:
 
     A recording that says what it was made of brings its own venue and symbol. It is None until there is one.
     """
-    kind = st.selectbox("Prices from", list(SOURCE_WORDS), format_func=SOURCE_WORDS.__getitem__, key="source")
+    kind = st.selectbox(
+        "Prices from", list(SOURCE_WORDS), format_func=SOURCE_WORDS.__getitem__, key="source", on_change=redraw
+    )
     if kind == "recording":
         return recording_inputs(venue, symbol)
     if kind == "address":
@@ -35,9 +38,10 @@ def source_inputs(venue: str, symbol: str) -> dict[str, Any]:
             "Address",
             key="address",
             placeholder="ws://127.0.0.1:8765",
+            on_change=redraw,
             help="It must speak the language of the exchange chosen above.",
         ).strip()
-        replayed = st.checkbox("A replay server answers there", key="replayed")
+        replayed = st.checkbox("A replay server answers there", key="replayed", on_change=redraw)
         if address.startswith("ws://") and urlsplit(address).hostname not in ("127.0.0.1", "localhost", "::1"):
             st.warning("ws:// is not encrypted: others on the way can read and change what you see.")
         return {"address": address, "replayed": replayed}
@@ -52,6 +56,7 @@ def recording_inputs(venue: str, symbol: str) -> dict[str, Any]:
         [*found, None],
         format_func=lambda each: each.name if each else "Upload a file",
         key="recording",
+        on_change=redraw,
         help=f"The files in the folder {RECORDINGS}, where Record puts them too. Or upload one.",
     )
     name, limit = path.name if path else "The file", None
@@ -105,6 +110,7 @@ def uploaded() -> Upload | None:
         "A recording",
         type=["jsonl", "jsonl.gz", "csv", "csv.gz"],
         key="recording file",
+        on_change=redraw,
         max_upload_size=MOST_UPLOADED_MB,
         help="As Record and replay.py make them, or a book_snapshot CSV of Tardis.",
     )

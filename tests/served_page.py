@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, Playwright
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -70,3 +71,55 @@ def chromium() -> str:
     if os.environ.get("REQUIRE_BROWSER"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@contextlib.contextmanager
+def launched(playwright: Playwright) -> Iterator[Browser]:
+    """Chromium without a window; skips where there is none."""
+    browser = playwright.chromium.launch(
+        executable_path=chromium(),
+        args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+    )
+    yield browser
+    browser.close()
+
+
+def shown(page: Page, name: str) -> str:
+    """What the tick on screen says of itself: ns, quantity, slippage or net."""
+    return page.locator("#tick").get_attribute(f"data-{name}") or ""
+
+
+def wait_for(page: Page, condition: str, timeout_s: float = 15) -> None:
+    """Wait until a condition on the shown tick's data, `d`, holds."""
+    page.wait_for_function(
+        f"() => {{ const tick = document.querySelector('#tick'); if (!tick) return false; "
+        f"const d = tick.dataset; return {condition}; }}",
+        timeout=timeout_s * 1000,
+    )
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    """Pick an option of a select box, as a user does."""
+    field = page.get_by_label(label, exact=True)
+    field.evaluate("node => node.scrollIntoView({block: 'center'})")  # a list closes when the page is scrolled
+    field.click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def type_in(page: Page, label: str, text: str, enter: bool = True) -> None:
+    """Fill in a field, as a user does."""
+    field = page.get_by_label(label, exact=True)
+    field.fill(text)
+    if enter:
+        field.press("Enter")
+
+
+def focused(page: Page) -> str:
+    """The name of what has the focus, as a screen reader says it; empty where it has none."""
+    name: str = page.evaluate(
+        """() => { const node = document.activeElement;
+        const labelled = [...(node.labels || [])].map(label => label.textContent).join(' ');
+        const said = ['A', 'BUTTON', 'SUMMARY'].includes(node.tagName) ? node.textContent : '';
+        return node.getAttribute('aria-label') || labelled || said; }"""
+    )
+    return name

@@ -16,6 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from fee_calculator import SCHEDULES
 from feeds import VENUES
 from replay import serve
+from session import Market
 from tests.loopback import Server, answering, saying, stay
 
 APP = Path(__file__).resolve().parents[1] / "app.py"
@@ -67,13 +68,13 @@ def test_a_larger_order_slips_more(app: AppTest) -> None:
     """The slippage on screen follows the quantity."""
     run_until(app, lambda: "Slippage" in metrics(app))
     small = bps(app, "Slippage")
-    app.number_input(key="quantity quote").set_value(4_000_000.0)
+    app.number_input(key="quantity").set_value(4_000_000.0)
     run_until(app, lambda: metrics(app)["Slippage"] != "unknown" and bps(app, "Slippage") > small + 0.1)
 
 
 def test_an_order_beyond_the_book_has_no_made_up_number(app: AppTest) -> None:
     """A hundred times the visible book: the page says too thin, and shows no slippage and no total."""
-    app.session_state["quantity quote"] = 500_000_000.0
+    app.session_state["quantity"] = 500_000_000.0
     run_until(app, lambda: metrics(app).get("Slippage") == "unknown")
     assert metrics(app)["Net cost"] == "unknown"
     assert any("Too thin:" in each.value and "the visible book holds" in each.value for each in app.markdown)
@@ -83,7 +84,7 @@ def test_an_order_beyond_the_book_has_no_made_up_number(app: AppTest) -> None:
 def test_a_quantity_that_makes_no_sense_is_refused_in_a_sentence(app: AppTest, quantity: float) -> None:
     """The sentence names the trouble, and the numbers of the last good order go on."""
     run_until(app, lambda: "Slippage" in metrics(app))
-    app.number_input(key="quantity quote").set_value(quantity)
+    app.number_input(key="quantity").set_value(quantity)
     app.run()
     assert any("can't be priced" in error.value for error in app.error)
     assert "Net cost" in metrics(app)
@@ -150,7 +151,7 @@ def test_every_venue_is_offered_with_its_symbols(app: AppTest) -> None:
 def test_a_symbol_no_exchange_has_is_a_sentence(app: AppTest) -> None:
     """A typed symbol that cannot be one of this exchange's is refused by name, and the page lives on."""
     app.session_state["venue"] = "okx"
-    app.session_state["symbol okx"] = "BITCOIN"
+    app.session_state["symbol"] = "BITCOIN"
     app.run()
     assert not app.exception
     assert any("BITCOIN" in error.value for error in app.error)
@@ -159,7 +160,7 @@ def test_a_symbol_no_exchange_has_is_a_sentence(app: AppTest) -> None:
 def test_comparing_lists_every_exchange_of_the_instrument(app: AppTest) -> None:
     """The comparison names each real exchange with the same swap, and says why one has no price."""
     app.run()
-    app.toggle(key="compare").set_value(True)
+    app.segmented_control(key="closer").set_value("All exchanges")
     run_until(app, lambda: any("on every exchange" in each.value for each in app.markdown))
     table = next(each.value for each in app.markdown if each.value.startswith("| Exchange"))
     assert "Binance futures BTCUSDT" in table
@@ -170,6 +171,7 @@ def test_comparing_lists_every_exchange_of_the_instrument(app: AppTest) -> None:
 def test_an_export_is_what_it_says(app: AppTest) -> None:
     """The prepared file holds the rows that are counted beside it, byte for byte what the button gives."""
     run_until(app, lambda: "Net cost" in metrics(app))
+    app.segmented_control(key="closer").set_value("Files").run()
     app.button(key="prepare").click().run()
     prepared = app.session_state["prepared"]
     frame = pd.read_csv(io.BytesIO(prepared.data))
@@ -181,6 +183,7 @@ def test_an_export_is_what_it_says(app: AppTest) -> None:
 def test_an_unsafe_file_name_is_a_sentence(app: AppTest) -> None:
     """A name that would leave the folder is refused in words and nothing is prepared."""
     run_until(app, lambda: "Net cost" in metrics(app))
+    app.segmented_control(key="closer").set_value("Files").run()
     app.text_input(key="export name").set_value("../../etc/passwd")
     app.button(key="prepare").click().run()
     assert any("can't be used" in error.value for error in app.error)
@@ -191,8 +194,7 @@ def test_spot_fees_for_a_swap_are_possible_and_warned_of(app: AppTest) -> None:
     """A perpetual never pays spot fees: choosing them works, and the page says what is wrong with it."""
     run_until(app, lambda: "Fees" in metrics(app))
     assert not app.warning
-    tables = app.selectbox(key="fees okx swap")
-    tables.set_value(next(fees for fees in SCHEDULES.values() if (fees.venue, fees.product) == ("okx", "spot")))
+    app.selectbox(key="fees").set_value("Today, spot")
     run_until(app, lambda: bps(app, "Fees") > 9)
     assert any("never pays spot fees" in each.value for each in app.warning)
 
@@ -200,14 +202,15 @@ def test_spot_fees_for_a_swap_are_possible_and_warned_of(app: AppTest) -> None:
 def test_a_thirty_day_volume_finds_its_tier(app: AppTest) -> None:
     """Typing what was traded picks the tier, and the fee on screen follows."""
     run_until(app, lambda: "Fees" in metrics(app))
-    app.number_input(key="30 days USD").set_value(10_000_000.0)
+    app.number_input(key="traded").set_value(10_000_000.0)
     run_until(app, lambda: bps(app, "Fees") < 4.9)
-    assert any(each.value.startswith("Your tier: VIP") for each in app.caption)
+    assert any(each.value.startswith("Your fee tier: **VIP") for each in app.markdown)
 
 
 def test_the_history_keeps_as_many_rows_as_the_user_wants_and_says_what_went(app: AppTest) -> None:
     """With room for five rows the file has the five newest, and the page says how many had to go."""
     run_until(app, lambda: "Net cost" in metrics(app))
+    app.segmented_control(key="closer").set_value("Files").run()
     app.number_input(key="export limit").set_value(5)
     run_until(app, lambda: app.session_state["session"].history.dropped > 0)
     app.button(key="prepare").click().run()
@@ -218,6 +221,7 @@ def test_the_history_keeps_as_many_rows_as_the_user_wants_and_says_what_went(app
 def test_the_speed_report_has_a_row_a_stage(app: AppTest) -> None:
     """The performance report names the three latencies of the page, with or without memory and threads."""
     run_until(app, lambda: "Net cost" in metrics(app))
+    app.segmented_control(key="closer").set_value("Files").run()
     app.selectbox(key="export what").set_value("speed").run()
     app.checkbox(key="export system").uncheck()
     app.button(key="prepare").click().run()
@@ -229,8 +233,61 @@ def test_the_speed_report_has_a_row_a_stage(app: AppTest) -> None:
 def test_contracts_are_offered_only_where_there_are_any(app: AppTest) -> None:
     """Moving from a swap to a spot market, an order in contracts becomes one in money again, never a wrong size."""
     app.run()
-    app.segmented_control(key="unit").set_value("contracts").run()
+    app.selectbox(key="unit").set_value("contracts").run()
     assert app.session_state["session"].order.unit == "contracts"
     app.selectbox(key="venue").set_value("kraken").run()
     assert not app.exception
     assert app.session_state["session"].order.unit == "quote"
+
+
+def test_another_exchange_keeps_the_question_sensible(app: AppTest) -> None:
+    """The same coin is looked for there; contracts that it does not have become the money they were; the fees and
+    the tier are those of the new exchange, whatever was chosen for the old one."""
+    run_until(app, lambda: "Net cost" in metrics(app))
+    app.selectbox(key="symbol").set_value("ETH-USDT-SWAP").run()
+    run_until(app, lambda: "Net cost" in metrics(app))
+    app.selectbox(key="unit").set_value("contracts").run()
+    app.number_input(key="quantity").set_value(500.0).run()
+    app.selectbox(key="fees").set_value("Today, spot").run()
+    app.selectbox(key="tier").set_value("VIP2").run()
+    run_until(app, lambda: app.session_state["session"].latest.estimate.order.quantity == 500.0)
+    estimate = app.session_state["session"].latest.estimate
+    app.selectbox(key="venue").set_value("kraken").run()
+    assert not app.exception
+    order = app.session_state["session"].order
+    assert app.session_state["symbol"] == "ETH/USDT"
+    assert order.unit == "quote"
+    assert order.quantity == pytest.approx(estimate.quantity * estimate.mid, rel=0.01)
+    assert app.session_state["fees"] == "Today, this market"
+    assert order.tier == SCHEDULES["kraken", "spot", "current"].tiers[0]
+    assert not app.warning
+    app.selectbox(key="venue").set_value("coinbase").run()
+    assert app.session_state["symbol"] == "ETH-USDT"
+    app.selectbox(key="symbol").set_value("ETH-USD").run()
+    app.selectbox(key="venue").set_value("binance-usdm").run()
+    assert app.session_state["symbol"] == "ETHUSDT"
+
+
+def test_another_unit_keeps_the_size(app: AppTest) -> None:
+    """The quantity is turned into the unit just chosen, there and back again."""
+    run_until(app, lambda: "Net cost" in metrics(app))
+    app.selectbox(key="unit").set_value("base").run()
+    estimate = app.session_state["session"].latest.estimate
+    assert app.number_input(key="quantity").value == pytest.approx(100_000 / estimate.mid, rel=0.01)
+    app.selectbox(key="unit").set_value("quote").run()
+    assert app.number_input(key="quantity").value == pytest.approx(100_000, rel=0.01)
+    app.selectbox(key="unit").set_value("contracts").run()
+    assert app.number_input(key="quantity").value == pytest.approx(100 * 100_000 / estimate.mid, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["source", "address", "replayed", "recording", "speed", "connect", "paused", "closer"])
+def test_a_link_cannot_do_what_a_click_does(app: AppTest, name: str) -> None:
+    """Where prices come from, and whether they come, is not for a link to say."""
+    for value in ("address", "ws://127.0.0.1:9", "recordings/x.jsonl", "true", "false", "All exchanges"):
+        app.query_params[name] = [value]
+        app.run()
+        assert not app.exception
+        assert app.session_state["source"] == "exchange"
+        assert app.session_state["connect"] is True
+        assert app.session_state["closer"] != "All exchanges"
+        assert app.session_state["session"].market == Market("simulated", "BTC-USDT-SWAP")

@@ -34,7 +34,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     page = AppTest.from_file(str(APP), default_timeout=20)
     page.session_state["source"] = "recording"
     page.session_state["venue"] = "okx"
-    page.session_state["symbol okx"] = "BTC-USDT"
+    page.session_state["symbol"] = "BTC-USDT"
     yield page
     if "session" in page.session_state:
         page.session_state["session"].disconnect()
@@ -73,7 +73,7 @@ def test_a_recording_plays_and_its_buttons_do_what_they_say(app: AppTest) -> Non
     assert "Recording, not now" in said(app)
     app.button(key="play").click().run()
     assert not player(app).playing
-    run_until(app, shows(app, "Paused"))
+    run_until(app, shows(app, "Recording paused"))
     run_until(app, lambda: session(app).latest.book.market_ns == player(app).position)  # type: ignore[union-attr]
     before = player(app).position
     assert before is not None

@@ -1,0 +1,219 @@
+"""The page at work, in a real browser: `python -m benchmarks.ui [--minutes 5] [--levels 400]`.
+
+Another process serves a simulated market at 10 and at 100 messages a second, Streamlit serves the page, and
+Chromium looks at it through "Another address". Printed for each rate: how long the server draws the numbers, how
+old a price is when it is painted, what an input waits for its answer, what the server and the browser's main thread
+are busy with, how many chart nodes were made anew, how many updates came, what a paused page costs, and how the
+memory of both grows after the first minute. Server, feed and browser share the machine: compare within one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import psutil
+from playwright.sync_api import CDPSession, Page, sync_playwright
+
+from replay import serve, simulated
+from tests.served_page import PROJECT, choose, launched, served_page, type_in, wait_for
+
+SYMBOL = "BTC-USDT-SWAP"
+RATES = (10, 100)
+UPDATES_S = 5.0
+INPUTS = 20
+PAUSED_S = 10.0
+SETTLED_S = 60.0
+
+WATCH = """() => {
+  window.delays = []; window.rebuilt = 0; window.answers = []; window.asked = null;
+  let last = null;
+  new MutationObserver(changes => {
+    for (const change of changes)
+      for (const node of change.removedNodes)
+        if (node.querySelector && (node.tagName === 'CANVAS' || node.querySelector('canvas'))) window.rebuilt += 1;
+    const tick = document.querySelector('#tick');
+    if (!tick) return;
+    const {ns, quantity} = tick.dataset;
+    const answered = window.asked && Number(quantity) === window.asked.quantity ? window.asked : null;
+    if (answered) window.asked = null;
+    if (ns === last && !answered) return;
+    const fresh = ns !== last;
+    last = ns;
+    requestAnimationFrame(() => {
+      if (fresh) window.delays.push(Date.now() - Number(ns) / 1e6);
+      if (answered) window.answers.push(performance.now() - answered.since);
+    });
+  }).observe(document.body, {subtree: true, childList: true, attributes: true, attributeFilter: ['data-ns']});
+  document.addEventListener('keydown', event => {
+    if (event.key === 'Enter') window.asked = {since: performance.now(), quantity: Number(event.target.value)};
+  }, true);
+}"""
+
+
+class Load(NamedTuple):
+    """What was used so far: seconds of the server's CPU and of the browser's main thread, at a moment."""
+
+    at: float
+    server_s: float
+    main_s: float
+
+
+class Memory(NamedTuple):
+    """What is held, in MiB: by the server, and by the page's scripts after a collection; and the page's nodes."""
+
+    at: float
+    server: float
+    heap: float
+    nodes: int
+
+
+def metrics(browser: CDPSession) -> dict[str, float]:
+    return {each["name"]: each["value"] for each in browser.send("Performance.getMetrics")["metrics"]}
+
+
+def load(server: psutil.Process, browser: CDPSession) -> Load:
+    used = server.cpu_times()
+    return Load(time.monotonic(), used.user + used.system, metrics(browser)["TaskDuration"])
+
+
+def memory(server: psutil.Process, browser: CDPSession) -> Memory:
+    browser.send("HeapProfiler.collectGarbage")
+    now = metrics(browser)
+    return Memory(time.monotonic(), server.memory_info().rss / 2**20, now["JSHeapUsedSize"] / 2**20, int(now["Nodes"]))
+
+
+@contextmanager
+def market(rate: int, levels: int) -> Iterator[str]:
+    """The address of a simulated market that another process serves."""
+    command = [sys.executable, "-m", "benchmarks.ui", "--serve", "--rate", str(rate), "--levels", str(levels)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, cwd=PROJECT) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
+
+
+def serve_market(rate: int, levels: int) -> None:
+    """The other process: prints its address and serves until its input ends."""
+    with serve(simulated(SYMBOL, per_second=rate, levels=levels)) as address:
+        print(address, flush=True)
+        sys.stdin.read()
+
+
+def watched(page: Page, address: str) -> None:
+    """Have the page look at this market."""
+    page.get_by_role("button", name="Got it").click()
+    choose(page, "Prices from", "Another address")
+    page.get_by_text("A replay server answers there").click()
+    type_in(page, "Address", address)
+    wait_for(page, "Math.abs(Date.now() - Number(d.ns) / 1e6) < 5000", timeout_s=30)
+    page.wait_for_selector("canvas")
+
+
+def drawing_ms(page: Page) -> tuple[float, float]:
+    """P50 and P95 of the server's drawing of the numbers, from the page's own report of its speed."""
+    page.get_by_text("Export", exact=True).click()
+    choose(page, "What", "Speed of this page")
+    page.get_by_role("button", name="Prepare the file").click()
+    page.get_by_text("rows,").first.wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    rows = {row["stage"]: row for row in csv.DictReader(download.value.path().read_text().splitlines())}
+    page.get_by_text("Export", exact=True).click()
+    drawn = rows["UI update time"]
+    return float(drawn["p50_ms"]), float(drawn["p95_ms"])
+
+
+def percentiles(milliseconds: Sequence[float]) -> str:
+    p50, p95 = np.percentile(milliseconds, [50, 95])
+    return f"p50 {p50:7.1f}  p95 {p95:7.1f} ms  of {len(milliseconds)}"
+
+
+def measure(page: Page, server: psutil.Process, rate: int, minutes: float) -> Iterator[str]:
+    """The lines of one rate's report."""
+    browser = page.context.new_cdp_session(page)
+    browser.send("Performance.enable", {"timeDomain": "threadTicks"})  # of the thread, not of the clock
+    page.evaluate(WATCH)
+    for number in range(INPUTS):
+        quantity = 100_000 + 1000 * (number + 1)
+        page.evaluate("window.asked = null")
+        type_in(page, "Quantity", str(quantity))
+        page.wait_for_function(f"window.answers.length === {number + 1}")
+    answers: list[float] = page.evaluate("window.answers")
+    began = load(server, browser)
+    page.evaluate("window.delays = []; window.rebuilt = 0")
+    kept = [memory(server, browser)]
+    while kept[-1].at - began.at < minutes * 60:
+        page.wait_for_timeout(min(10.0, minutes * 60 / 6) * 1e3)
+        kept.append(memory(server, browser))
+    ended = load(server, browser)
+    seconds = ended.at - began.at
+    seen: dict[str, Any] = json.loads(page.evaluate("JSON.stringify({delays: window.delays, rebuilt: window.rebuilt})"))
+    p50, p95 = drawing_ms(page)
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_text("The picture stands still").wait_for()
+    still = load(server, browser)
+    page.wait_for_timeout(PAUSED_S * 1e3)
+    paused = load(server, browser)
+    page.get_by_role("button", name="Continue").click()
+
+    def share(before: Load, after: Load) -> str:
+        span = after.at - before.at
+        server_share, main_share = (after.server_s - before.server_s) / span, (after.main_s - before.main_s) / span
+        return f"server {100 * server_share:5.1f} % of a core, browser's main thread {100 * main_share:5.1f} %"
+
+    yield f"{rate} messages a second, {seconds:.0f} s"
+    yield f"  drawing the numbers on the server   p50 {p50:7.1f}  p95 {p95:7.1f} ms"
+    yield f"  tick to screen                      {percentiles(seen['delays'])}"
+    yield f"  input to screen                     {percentiles(answers)}"
+    yield f"  busy                                {share(began, ended)}"
+    yield f"  busy while paused                   {share(still, paused)}"
+    yield f"  chart nodes made anew               {seen['rebuilt']}"
+    yield f"  updates                             {len(seen['delays'])} of {seconds * UPDATES_S:.0f}"
+    yield f"  nodes of the page                   {kept[0].nodes} -> {kept[-1].nodes}"
+    settled = [each for each in kept if each.at - kept[0].at >= min(SETTLED_S, minutes * 60 / 2)]
+    span_min = (settled[-1].at - settled[0].at) / 60
+    for name in ("server", "heap"):
+        slope = (getattr(settled[-1], name) - getattr(settled[0], name)) / span_min if span_min else float("nan")
+        path = " ".join(f"{getattr(each, name):.1f}" for each in kept[:: max(1, len(kept) // 8)])
+        yield f"  memory, {name:6}                      {slope:+.2f} MiB a minute after the first: {path}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=5.0, help="how long each rate is watched")
+    parser.add_argument("--rate", type=int, nargs="*", default=list(RATES), help="messages a second")
+    parser.add_argument("--levels", type=int, default=400, help="levels a side")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve_market(options.rate[0], options.levels)
+        return
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright, launched(playwright) as browser:
+        for rate in options.rate:
+            log = Path(folder) / f"{rate}.log"
+            with market(rate, options.levels) as address, served_page(log) as (page_address, number):
+                page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+                page.goto(page_address)
+                wait_for(page, "Number(d.net) > 0", timeout_s=30)
+                watched(page, address)
+                for line in measure(page, psutil.Process(number), rate, options.minutes):
+                    print(line, flush=True)
+                page.close()
+
+
+if __name__ == "__main__":
+    main()

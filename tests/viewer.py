@@ -1,0 +1,75 @@
+"""A browser tab without a browser: it speaks the page's protocol, keeps its timers, and reads what it is shown."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import suppress
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.asyncio.client import ClientConnection, connect
+
+TICK = re.compile(rb'id="tick"[^>]*data-ns="(\d+)"')
+
+
+async def watch(address: str, viewers: int, updates: int, on_update: Callable[[list[int]], None]) -> list[list[int]]:
+    """Have so many tabs open at once until each has shown so many different ticks: the ticks that each has shown.
+
+    on_update gets how many ticks each tab has shown so far, after every one. TimeoutError after a minute.
+    """
+    seen: list[list[int]] = [[] for _ in range(viewers)]
+    done = asyncio.Event()
+
+    def tell() -> None:
+        on_update([len(ticks) for ticks in seen])
+        if all(len(set(ticks)) >= updates for ticks in seen):
+            done.set()
+
+    tabs = [asyncio.create_task(_tab(address, ticks, tell)) for ticks in seen]
+    finished = asyncio.create_task(done.wait())
+    try:
+        async with asyncio.timeout(60):
+            await asyncio.wait([finished, *tabs], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (finished, *tabs):
+            task.cancel()
+        for tab in tabs:
+            with suppress(asyncio.CancelledError):
+                await tab
+    return seen
+
+
+async def _tab(address: str, ticks: list[int], tell: Callable[[], None]) -> None:
+    timers: dict[str, tuple[float, asyncio.Task[None]]] = {}
+    stream = f"{address.replace('http', 'ws', 1)}/_stcore/stream"
+    async with connect(stream, subprotocols=["streamlit"], proxy=None, max_size=None, origin=address) as socket:
+        await _run(socket, "")
+        try:
+            async for data in socket:
+                message = ForwardMsg.FromString(data)
+                if message.WhichOneof("type") == "auto_rerun":
+                    fragment, every_s = message.auto_rerun.fragment_id, message.auto_rerun.interval
+                    if fragment not in timers:
+                        timers[fragment] = every_s, asyncio.create_task(_again(socket, fragment, every_s))
+                for found in TICK.findall(data):
+                    ticks.append(int(found))
+                    tell()
+        finally:
+            for _, timer in timers.values():
+                timer.cancel()
+
+
+async def _again(socket: ClientConnection, fragment: str, every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        await _run(socket, fragment)
+
+
+async def _run(socket: ClientConnection, fragment: str) -> None:
+    request = BackMsg()
+    request.rerun_script.query_string = ""
+    request.rerun_script.fragment_id = fragment
+    request.rerun_script.is_auto_rerun = bool(fragment)
+    await socket.send(request.SerializeToString())
