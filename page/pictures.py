@@ -17,7 +17,7 @@ from trail import point
 from words import coins, sign
 
 CHARTS_S = 0.5
-DEPTH_HEIGHT, LOWER_HEIGHT = 216, 200
+DEPTH_HEIGHT, LOWER_HEIGHT = 200, 190
 
 
 def pictures(session: Session) -> None:

@@ -96,6 +96,7 @@ def test_the_file_says_what_it_is_of(app: AppTest) -> None:
     path = made("made.jsonl")
     path.write_bytes(json.dumps(about).encode() + b"\n" + path.read_bytes())
     app.session_state["venue"] = "kraken"
+    app.session_state["symbol"] = "BTC/USD"
     run_until(app, lambda: "Net cost" in metrics(app))
     assert "It is of OKX, BTC-USDT: that counts, not the choice above." in said(app)
     assert session(app).market.venue == "okx"  # type: ignore[union-attr]
@@ -174,6 +175,7 @@ def test_recording_from_the_page_gives_a_file_that_plays(app: AppTest) -> None:
     """Record, stop, download: what was recorded of the simulated market is in the folder and plays at once."""
     app.session_state["source"] = "exchange"
     app.session_state["venue"] = "simulated"
+    app.session_state["symbol"] = "BTC-USDT-SWAP"
     run_until(app, lambda: "Net cost" in metrics(app))
     app.button(key="record").click().run()
     recorder = session(app).recorder
@@ -193,6 +195,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(app: AppTest) -> None:
     """Where no file can be made, the page says so, goes on, and the button works once there is room."""
     app.session_state["source"] = "exchange"
     app.session_state["venue"] = "simulated"
+    app.session_state["symbol"] = "BTC-USDT-SWAP"
     RECORDINGS.rmdir()
     RECORDINGS.write_text("in the way")
     run_until(app, lambda: "Net cost" in metrics(app))
