@@ -12,7 +12,7 @@ from page.answer import numbers
 from page.buttons import buttons
 from page.hint import hint
 from page.inputs import FIRST_QUANTITY, inputs
-from page.lifeline import hub
+from page.lifeline import hub, pace, pages
 from page.pictures import pictures
 from page.player import player
 from page.recorder import recorder
@@ -28,6 +28,8 @@ def main() -> None:
     if session is None:
         session = st.session_state.session = Session(hub(), Order(Side.BUY, FIRST_QUANTITY["quote"], "quote"))
         st.session_state.connect = True
+        pages().add(session)
+    st.session_state.pace = pace()
     left, right = st.columns([1, 3], gap="medium")
     with left, st.container(border=True, key="inputs"):
         buttons(session)

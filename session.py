@@ -137,6 +137,11 @@ class Session:
         return None if self._viewer is None else self._viewer.status
 
     @property
+    def connected(self) -> bool:
+        """Whether a feed is watched, or one is being reached for."""
+        return self._viewer is not None
+
+    @property
     def order(self) -> Order:
         """The order being priced."""
         return self._order

@@ -12,7 +12,7 @@ from charts import PALETTES
 from charts_cost import cost_stack, part_colours
 from feeds import VENUES
 from page.drawing import current
-from page.lifeline import NUMBERS, lifeline, live
+from page.lifeline import NUMBERS, keep_pace, lifeline, live
 from page.state import header, summary
 from provenance import (
     Caption,
@@ -37,6 +37,7 @@ def numbers(session: Session) -> None:
     """The answer and its parts, several times a second."""
     began = time.perf_counter()
     lifeline(session, id(session))
+    keep_pace()
     shown = current(session)
     header(session, shown)
     if shown is None:
