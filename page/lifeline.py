@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 from collections.abc import Callable
 from functools import wraps
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 from weakref import WeakSet
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from comparison import Comparison
 from estimators import warm_up
@@ -18,14 +21,21 @@ from websocket_client import FeedHub
 
 INPUTS, NUMBERS, CHARTS = "inputs", "numbers", "charts"
 PAGES_AT_FULL_PACE = 4
+LAST_RUN_S = 3.0
+"""A run that was going on when its tab was closed has ended by then."""
 
 
 @st.cache_resource(show_spinner=False)
 def hub() -> FeedHub:
-    """The process's one hub, made when all but scikit-learn is imported: that takes a second or two, beside the page."""
+    """The process's one hub, made when all but scikit-learn is imported: that is loaded beside the page."""
     _freeze()
-    threading.Thread(target=lambda: (warm_up(), _freeze()), name="warm-up", daemon=True).start()
+    threading.Thread(target=_load_learning, name="warm-up", daemon=True).start()
     return FeedHub()
+
+
+def _load_learning() -> None:
+    warm_up()
+    _freeze()
 
 
 def _freeze() -> None:
@@ -51,11 +61,31 @@ def keep_pace() -> None:
         st.rerun()
 
 
-@st.cache_resource(scope="session", on_release=lambda session: session.release(), show_spinner=False)
-def lifeline(_session: Session | Comparison, key: int) -> Session | Comparison:  # noqa: ARG001 - the cache uses it
+class Tie(NamedTuple):
+    """What a browser tab holds on to."""
+
+    held: Session | Comparison
+    tab: str
+
+
+def _let_go(tie: Tie) -> None:
+    """Release what a closed tab held; and once more, should its last run, stopped too late, have taken it again."""
+    tie.held.release()
+    if runtime.exists():
+        asyncio.get_running_loop().call_later(LAST_RUN_S, _make_sure, tie)
+
+
+def _make_sure(tie: Tie) -> None:
+    if not runtime.get_instance().is_active_session(tie.tab):
+        tie.held.release()
+
+
+@st.cache_resource(scope="session", on_release=_let_go, show_spinner=False)
+def lifeline(_held: Session | Comparison, key: int) -> Tie:  # noqa: ARG001 - the cache uses it
     """Tied to the browser tab by its key: when it goes, the feed is let go of; when it comes back, the feed goes on."""
-    _session.resume()
-    return _session
+    _held.resume()
+    context = get_script_run_ctx()
+    return Tie(_held, context.session_id if context else "")
 
 
 def live(every_s: float, key: str) -> Callable[[Callable[[Session], None]], Callable[[Session], None]]:
