@@ -72,8 +72,12 @@ class Moments:
 
     def add(self, x: Array, y: Array, decay: float = 1.0) -> None:
         """Weigh what is known by `decay`, then add rows X (n, k) and y (n,)."""
-        rows = np.column_stack((np.ones(len(y)), x, y))
-        self.sums = decay * self.sums + rows.T @ rows
+        self.add_rows(np.vstack((np.ones(len(y)), x.T, y)), decay)
+
+    def add_rows(self, rows: Array, decay: float) -> None:
+        """As `add`, of rows that are columns (k + 2, n) of 1, X and y; those of zeros count for nothing."""
+        self.sums *= decay
+        self.sums += rows @ rows.T
 
 
 class SlippageModel:

@@ -36,7 +36,7 @@ def told(rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, n
 def test_scores_are_as_defined() -> None:
     """Skill, bias, coverage and pinball loss of the slippage; Brier, skill, log loss and reliability of the fills."""
     rows = blocks(20)
-    card = told(rows).scorecard(123, 0.4)
+    card = told(rows).scores().scorecard(123, 0.4)
     error, walk_error = (np.concatenate([row[at] for row in rows]) for at in (1, 2))
     chance, base, filled = (np.concatenate([row[at] for row in rows]) for at in (3, 4, 5))
     slippage, fill = card.slippage, card.fill
@@ -64,8 +64,8 @@ def test_recent_scores_are_of_the_last_minutes() -> None:
     """Blocks older than five minutes count for the session and no longer for the recent score."""
     rows = blocks(20)
     newest = rows[-1][0]
-    recent = told(rows).scorecard(0, 0.0)
-    wanted = told([row for row in rows if row[0] >= newest - RECENT_NS]).scorecard(0, 0.0)
+    recent = told(rows).scores().scorecard(0, 0.0)
+    wanted = told([row for row in rows if row[0] >= newest - RECENT_NS]).scores().scorecard(0, 0.0)
     assert recent.slippage_recent.samples == wanted.slippage.samples < recent.slippage.samples
     assert recent.slippage_recent.skill == pytest.approx(wanted.slippage.skill)
     assert recent.slippage_recent.coverage_by_size == pytest.approx(wanted.slippage.coverage_by_size)
@@ -75,11 +75,11 @@ def test_recent_scores_are_of_the_last_minutes() -> None:
 
 def test_nothing_scored_is_none() -> None:
     """No row, no score: None and not zero; a closed gate says so in words."""
-    card = Tally(2).scorecard(0, 0.0)
+    card = Tally(2).scores().scorecard(0, 0.0)
     assert card.slippage.skill is card.slippage.coverage is card.fill.brier is card.fill.skill is None
     assert card.verdict == "still learning: the book walk is shown"
-    assert told(blocks(2)).scorecard(100, 0.0).verdict == "no better than the book walk so far"
-    assert "better than the book walk by" in told(blocks(2)).scorecard(100, 0.5).verdict
+    assert told(blocks(2)).scores().scorecard(100, 0.0).verdict == "no better than the book walk so far"
+    assert "better than the book walk by" in told(blocks(2)).scores().scorecard(100, 0.5).verdict
 
 
 def test_certain_and_wrong_is_a_finite_loss() -> None:
