@@ -18,7 +18,7 @@ from book_cache import BookArrays, Source, opening
 from calculations import Order, OrderError
 from features import Moment
 from knowledge import Knowledge, beginner
-from ladder import Books
+from ladder import Books, span
 from learning import Blocks, Learner
 from orderbook import Side
 from outcomes import GAP_NS, Turn, together, turns
@@ -109,7 +109,7 @@ class _Window:
         self.market_ns = np.array(books.clock[first:last, 0])
         touch = np.stack([side.best() for side in sides])
         # Nothing here refers back to the window: it is unmapped the moment that it is let go.
-        self.books = Books(self.market_ns, touch, lambda side, rows, depth: sides[side].top(rows, depth))
+        self.books = Books(self.market_ns, touch, lambda side, rows, depth: sides[side].top(span(rows), depth))
 
     def side(self, side: Side) -> SideBlock:
         return self.sides[0 if side is Side.BUY else 1]

@@ -83,6 +83,19 @@ def _even(sides: Sequence[Floats]) -> Floats:
     return levels.reshape(len(sides), deepest, 2)
 
 
+def span(rows: Rows) -> slice | Rows:
+    """Rows that follow each other as a slice, which copies nothing; others as they are.
+
+    >>> span(np.array([4, 5, 6]))
+    slice(4, 7, None)
+    >>> span(np.array([4, 6, 5])).tolist()
+    [4, 6, 5]
+    """
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
+
+
 class Ladder:
     """k of the books, ready to be walked by up to `largest` base units: `best` (2, k) is the first price a buyer and
     a seller takes, and `visible` (2, k) what the levels hold: all of them, or as many as `largest` needs."""
@@ -94,21 +107,35 @@ class Ladder:
             found = max(side.shape[1] for side in both)
             # Level by level, so that every step below is one over many books. Before any level there is nothing:
             # the sums start with a zero.
-            prices, sums = np.empty((found, 2, len(rows))), np.zeros((2, found + 1, 2, len(rows)))
+            sums = np.empty((found + 1, 2, len(rows)))
+            sums[0] = 0.0
             for side, levels in enumerate(both):
                 own = levels.shape[1]
-                prices[:own, side], sums[0, 1 : own + 1, side] = levels.transpose(2, 1, 0)
-                prices[own:, side] = prices[own - 1, side]
-            enough = found < depth or sums[0].sum(axis=0).min() >= largest
+                sums[1 : own + 1, side] = levels[:, :, 1].T
+                sums[own + 1 :, side] = 0.0
+            needed = 0
+            while needed < found and not enough:
+                needed += 1
+                sums[needed] += sums[needed - 1]
+                enough = bool(sums[needed].min() >= largest)
+            enough = enough or found < depth
             depth *= 4
+        self._depth = sums[: needed + 1]
+        self.visible = sums[needed]
+        prices = np.empty((needed, 2, len(rows)))
+        for side, levels in enumerate(both):
+            own = min(levels.shape[1], needed)
+            prices[:own, side] = levels[:, :own, 0].T
+            prices[own:, side] = prices[own - 1, side]
         self.best = prices[0].copy()
-        self._distance = np.subtract(prices, self.best, out=prices)
-        np.abs(prices, out=prices)
-        np.multiply(sums[0, 1:], prices, out=sums[1, 1:])
-        for level in range(1, found):
-            sums[:, level + 1] += sums[:, level]
-        self._depth, self._cost = sums
-        self.visible = self._depth[-1]
+        prices -= self.best
+        self._distance = np.abs(prices, out=prices)
+        self._cost = np.zeros(self._depth.shape)
+        for side, levels in enumerate(both):
+            own = min(levels.shape[1], needed)
+            np.multiply(levels[:, :own, 1].T, prices[:own, side], out=self._cost[1 : own + 1, side])
+        for level in range(1, needed):
+            self._cost[level + 1] += self._cost[level]
         self._least = self._depth.min(axis=(1, 2))
 
     def excess(self, rows: Rows, quantity: Floats, slope: Floats) -> Floats:
@@ -116,12 +143,13 @@ class Ladder:
 
         The book's price goes on at slope (m,), price per base unit, beyond its last visible level.
         """
-        depth = self._depth[1:, :, rows]
+        depth = self._depth[1:, :, span(rows)]
         whole = np.empty(quantity.shape, dtype=np.int64)
         for size, count in zip(quantity, whole, strict=True):
             # No book is walked deeper than where the thinnest holds as much.
             needed = np.searchsorted(self._least[1:], size.max()) + 1
-            np.add.reduce(depth[:needed] <= size, axis=0, out=count)
+            passed = (depth[:needed] <= size).view(np.uint8)
+            count[...] = np.add.reduce(passed, axis=0, dtype=np.uint8 if needed < 256 else np.uint32)
         books, column = self.best.size, rows + np.array([[0], [len(self.best[0])]])
         below, last = whole * books + column, np.minimum(whole, len(depth) - 1) * books + column
         paid = (quantity - self._depth.ravel()[below]) * self._distance.ravel()[last] + self._cost.ravel()[below]

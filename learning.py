@@ -173,17 +173,21 @@ class Learner:
     def _learn_slippage(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float) -> SlippageTally:
         orders, residual = lesson.orders, lesson.orders[-1]
         n = len(residual)
-        expected, error = np.zeros_like(residual), residual.copy()
-        tally = SlippageTally(STRATA)
+        expected, gates = np.zeros_like(residual), np.zeros((n, 1))
         for known, rows in groups:
             if known.slippage is not None:
                 x = orders[1:-1, rows]
                 predicted = known.slippage.predict(x.reshape(len(x), -1).T).reshape(-1, SIZES)
-                expected[rows] = predicted * orders[0, rows]
-                error[rows] -= known.gate * expected[rows]
-            by_size = error[rows].reshape(-1, STRATA), residual[rows].reshape(-1, STRATA)
-            tally.add(rows.stop - rows.start, *by_size, known.band)
-        self._errors.add(error.reshape(-1, STRATA).T)
+                np.multiply(predicted, orders[0, rows], out=expected[rows])
+                gates[rows] = known.gate
+        # By size, one after the other: what follows runs along the samples.
+        by_size = residual.reshape(-1, STRATA).T.copy()
+        error = by_size - (gates * expected).reshape(-1, STRATA).T
+        tally = SlippageTally(STRATA)
+        for known, rows in groups:
+            both = slice(2 * rows.start, 2 * rows.stop)
+            tally.add(rows.stop - rows.start, error[:, both].T, by_size[:, both].T, known.band)
+        self._errors.add(error)
         span_s = spacing_s * n
         self._overlap = max(1.0, self._latency_s / spacing_s)
         agreed = np.vecdot(residual, expected)
@@ -202,14 +206,17 @@ class Learner:
         quotes, filled = lesson.quotes, lesson.crossed
         weight = min(1.0, spacing_s / (2 * self._passive_s))
         fade = math.exp(-spacing_s * len(filled) / FILL_MEMORY_S)
-        tally = FillTally()
-        self._fill_agreement *= fade
+        chance, base = np.empty((2, *filled.shape))
+        gate = np.empty((len(filled), 1))
         for known, rows in groups:
-            x, made = quotes[:, rows], filled[rows].ravel()
-            beyond = known.fill.predict_proba(x.reshape(len(x), -1).T)[:, 1] - known.base_rate
-            tally.add(known.base_rate + known.fill_gate * beyond, known.base_rate, made, weight)
-            agreed, squares = np.vdot(made - known.base_rate, beyond), np.vdot(beyond, beyond)
-            self._fill_agreement += (weight * agreed, weight * squares)
+            x = quotes[:, rows]
+            chance[rows] = known.fill.chances(x.reshape(len(x), -1).T).reshape(-1, 2)
+            base[rows], gate[rows] = known.base_rate, known.fill_gate
+        beyond = chance - base
+        tally = FillTally()
+        tally.add((base + gate * beyond).ravel(), base.ravel(), filled.ravel(), weight)
+        self._fill_agreement *= fade
+        self._fill_agreement += (weight * np.vdot(filled - base, beyond), weight * np.vdot(beyond, beyond))
         crossed, touched, waited, away, uncrossed = lesson.sums
         self._crossed[:] = fade * self._crossed + (weight * crossed, weight * filled.size)
         self._touched[:] = fade * self._touched + (weight * touched, weight * waited)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,13 +46,13 @@ def ends(ordered: Floats, level: float) -> tuple[float, float]:
     return lower + part * (low - lower), upper + part * (high - upper)
 
 
-def shares_offered(ordered: Floats, sizes: Sequence[float]) -> tuple[float, ...]:
+def shares_offered(ordered: Floats, sizes: Floats) -> tuple[float, ...]:
     """The average share of each size that is filled where sorted amounts (n,) are on offer.
 
-    >>> shares_offered(np.array([1.0, 2.0, 8.0]), (1.0, 4.0))
+    >>> shares_offered(np.array([1.0, 2.0, 8.0]), np.array([1.0, 4.0]))
     (1.0, 0.5833333333333334)
     """
     less = np.searchsorted(ordered, sizes)
-    total = np.append(0.0, np.cumsum(ordered))[less]
-    shares = (total / sizes + (len(ordered) - less)) / len(ordered)
+    total = np.cumsum(ordered)[less - 1]
+    shares = (np.where(less > 0, total, 0.0) / sizes + (len(ordered) - less)) / len(ordered)
     return tuple(shares.tolist())

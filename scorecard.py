@@ -95,7 +95,7 @@ class SlippageTally:
         low, high = np.array(band).T
         rows = len(error)
         clipped = np.minimum(np.maximum(error, low), high)
-        self.inside[0] += np.count_nonzero(clipped == error, axis=0)
+        self.inside[0] += (clipped == error).sum(axis=0)
         self.inside[1] += rows
         # Both ends' losses: a fortieth of the band's width, and all of what is outside.
         loss = rows * 0.025 * (high - low).sum() + np.abs(error - clipped).sum()
