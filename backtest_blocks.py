@@ -194,12 +194,12 @@ class _Stretch:
         taken = 0
         for begin in range(self._learned, ready, TOGETHER):
             samples, starts, shown = together(self._turns[begin : min(begin + TOGETHER, ready)])
-            now: Any = Moment(*(column[taken : taken + len(samples)] for column in waiting))
+            now: list[Any] = [column[taken : taken + len(samples)] for column in waiting]
             taken += len(samples)
             numbers = np.searchsorted(self._from_rows, samples + self._start, side="right")
             known = [self._knowledge[number] for number in range(int(numbers[0]), begin + 1)]
             seen = window.books.some(shown + self._start - window.first)
-            learned = self._learner.learn(Blocks(now, starts, known, numbers - numbers[0], seen))
+            learned = self._learner.learn(Blocks(Moment(*now), starts, known, numbers - numbers[0], seen))
             self._knowledge.update(enumerate(learned, begin + 1))
         self._waiting = [[column[taken:] for column in waiting]]
         self._learned = ready

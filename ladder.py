@@ -107,35 +107,21 @@ class Ladder:
             found = max(side.shape[1] for side in both)
             # Level by level, so that every step below is one over many books. Before any level there is nothing:
             # the sums start with a zero.
-            sums = np.empty((found + 1, 2, len(rows)))
-            sums[0] = 0.0
+            prices, sums = np.empty((found, 2, len(rows))), np.zeros((2, found + 1, 2, len(rows)))
             for side, levels in enumerate(both):
                 own = levels.shape[1]
-                sums[1 : own + 1, side] = levels[:, :, 1].T
-                sums[own + 1 :, side] = 0.0
-            needed = 0
-            while needed < found and not enough:
-                needed += 1
-                sums[needed] += sums[needed - 1]
-                enough = bool(sums[needed].min() >= largest)
-            enough = enough or found < depth
+                prices[:own, side], sums[0, 1 : own + 1, side] = levels.transpose(2, 1, 0)
+                prices[own:, side] = prices[own - 1, side]
+            enough = found < depth or sums[0].sum(axis=0).min() >= largest
             depth *= 4
-        self._depth = sums[: needed + 1]
-        self.visible = sums[needed]
-        prices = np.empty((needed, 2, len(rows)))
-        for side, levels in enumerate(both):
-            own = min(levels.shape[1], needed)
-            prices[:own, side] = levels[:, :own, 0].T
-            prices[own:, side] = prices[own - 1, side]
         self.best = prices[0].copy()
-        prices -= self.best
-        self._distance = np.abs(prices, out=prices)
-        self._cost = np.zeros(self._depth.shape)
-        for side, levels in enumerate(both):
-            own = min(levels.shape[1], needed)
-            np.multiply(levels[:, :own, 1].T, prices[:own, side], out=self._cost[1 : own + 1, side])
-        for level in range(1, needed):
-            self._cost[level + 1] += self._cost[level]
+        self._distance = np.subtract(prices, self.best, out=prices)
+        np.abs(prices, out=prices)
+        np.multiply(sums[0, 1:], prices, out=sums[1, 1:])
+        for level in range(1, found):
+            sums[:, level + 1] += sums[:, level]
+        self._depth, self._cost = sums
+        self.visible = self._depth[-1]
         self._least = self._depth.min(axis=(1, 2))
 
     def excess(self, rows: Rows, quantity: Floats, slope: Floats) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -61,11 +62,32 @@ class Blocks(NamedTuple):
     books: Books
 
 
-class _Group(NamedTuple):
-    """Consecutive samples of a block at which the same was known."""
+_Group = tuple[Knowledge, slice]
+"""Consecutive samples of a block at which the same was known."""
 
-    knowledge: Knowledge
-    rows: slice
+
+class _Said(NamedTuple):
+    """What was said of n samples before their outcomes were known, as scored.
+
+    error: of the slippage, bps, (n, SIZES). low, high: its band, (STRATA, n, 1), NaN for none. chance and
+    base_rate: that a quote would be crossed, and the running share of all quotes, (n, 2).
+    """
+
+    error: Floats
+    low: Floats
+    high: Floats
+    chance: Floats
+    base_rate: Floats
+
+    @classmethod
+    def of(cls, n: int) -> Self:
+        low, high = np.full((2, STRATA, n, 1), np.nan)
+        return cls(np.empty((n, SIZES)), low, high, *np.empty((2, n, 2)))
+
+    def some(self, start: int, end: int) -> _Said:
+        """That of samples start to end (excluded)."""
+        rows = slice(start, end)
+        return _Said(self.error[rows], self.low[:, rows], self.high[:, rows], self.chance[rows], self.base_rate[rows])
 
 
 class Learner:
@@ -160,34 +182,43 @@ class Learner:
             usual = self._market.add(now, starts, spans_s)
             at = _usual_at(known, usual, blocks.numbers)
             lessons = Lessons(now, starts, at, blocks.books, self._samples, self._latency_s, self._passive_s)
-            each = zip(lessons, spacings_s, usual, pairwise(cuts), strict=True)
-            for lesson, spacing_s, usual_now, (start, end) in each:
-                groups = [_Group(known[number], rows) for number, rows in _runs(blocks.numbers[start:end])]
-                slippage = self._learn_slippage(groups, lesson, spacing_s)
-                fill = self._learn_fills(groups, lesson, spacing_s)
+            said = _Said.of(len(now.mid))
+            for lesson, spacing_s, usual_now, (start, end) in zip(
+                lessons, spacings_s, usual, pairwise(cuts), strict=True
+            ):
+                groups = [(known[number], rows) for number, rows in _runs(blocks.numbers[start:end])]
+                own = said.some(start, end)
+                self._learn_slippage(groups, lesson, spacing_s, own)
+                self._learn_fills(groups, lesson, spacing_s, own)
                 self._samples += end - start
-                self._tally.add(int(now.market_ns[end - 1]), slippage, fill)
                 known.append(self._knowledge(usual_now))
-            return known[len(blocks.known) :]
+            learned = known[len(blocks.known) :]
+            error, residual = (
+                part.reshape(-1, 2, STRATA).transpose(2, 0, 1) for part in (said.error, lessons.residual)
+            )
+            slippage = SlippageTally.each(error, residual, said.low, said.high, starts)
+            weights = [self._quote_weight(spacing_s) for spacing_s in spacings_s]
+            fills = FillTally.each(said.chance, said.base_rate, lessons.crossed, weights, starts)
+            for place, (one, other, end) in enumerate(zip(slippage, fills, cuts[1:], strict=True)):
+                self._tally.add(int(now.market_ns[end - 1]), one, other)
+                learned[place] = replace(learned[place], scores=self._tally.scores())
+            return learned
 
-    def _learn_slippage(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float) -> SlippageTally:
+    def _learn_slippage(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float, said: _Said) -> None:
         orders, residual = lesson.orders, lesson.orders[-1]
         n = len(residual)
-        expected, gates = np.zeros_like(residual), np.zeros((n, 1))
+        expected = np.zeros_like(residual)
+        gates = np.zeros((n, 1))
         for known, rows in groups:
             if known.slippage is not None:
                 x = orders[1:-1, rows]
                 predicted = known.slippage.predict(x.reshape(len(x), -1).T).reshape(-1, SIZES)
                 np.multiply(predicted, orders[0, rows], out=expected[rows])
                 gates[rows] = known.gate
-        # By size, one after the other: what follows runs along the samples.
-        by_size = residual.reshape(-1, STRATA).T.copy()
-        error = by_size - (gates * expected).reshape(-1, STRATA).T
-        tally = SlippageTally(STRATA)
-        for known, rows in groups:
-            both = slice(2 * rows.start, 2 * rows.stop)
-            tally.add(rows.stop - rows.start, error[:, both].T, by_size[:, both].T, known.band)
-        self._errors.add(error)
+            if known.band is not None:
+                said.low[:, rows, 0], said.high[:, rows, 0] = np.array(known.band).T[:, :, None]
+        np.subtract(residual, gates * expected, out=said.error)
+        self._errors.add(said.error.reshape(-1, STRATA).T)
         span_s = spacing_s * n
         self._overlap = max(1.0, self._latency_s / spacing_s)
         agreed = np.vecdot(residual, expected)
@@ -198,25 +229,22 @@ class Learner:
         self._agreement += (agreed.sum(), np.vdot(expected, expected), np.vdot(apart, apart))
         fade = math.exp(-span_s / SLIPPAGE_MEMORY_S)
         self._worth = fade * self._worth + n / math.sqrt(self._overlap)
-        rows = orders.reshape(len(orders), -1)
-        self._moments.add_rows(rows if rows[0].all() else rows * rows[0], fade)
-        return tally
+        table = orders.reshape(len(orders), -1)
+        self._moments.add_rows(table if table[0].all() else table * table[0], fade)
 
-    def _learn_fills(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float) -> FillTally:
+    def _learn_fills(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float, said: _Said) -> None:
         quotes, filled = lesson.quotes, lesson.crossed
-        weight = min(1.0, spacing_s / (2 * self._passive_s))
+        weight = self._quote_weight(spacing_s)
         fade = math.exp(-spacing_s * len(filled) / FILL_MEMORY_S)
-        chance, base = np.empty((2, *filled.shape))
-        gate = np.empty((len(filled), 1))
+        gates = np.empty((len(filled), 1))
         for known, rows in groups:
             x = quotes[:, rows]
-            chance[rows] = known.fill.chances(x.reshape(len(x), -1).T).reshape(-1, 2)
-            base[rows], gate[rows] = known.base_rate, known.fill_gate
-        beyond = chance - base
-        tally = FillTally()
-        tally.add((base + gate * beyond).ravel(), base.ravel(), filled.ravel(), weight)
+            said.chance[rows] = known.fill.chances(x.reshape(len(x), -1).T).reshape(-1, 2)
+            said.base_rate[rows], gates[rows] = known.base_rate, known.fill_gate
+        beyond = said.chance - said.base_rate
+        np.add(said.base_rate, gates * beyond, out=said.chance)
         self._fill_agreement *= fade
-        self._fill_agreement += (weight * np.vdot(filled - base, beyond), weight * np.vdot(beyond, beyond))
+        self._fill_agreement += (weight * np.vdot(filled - said.base_rate, beyond), weight * np.vdot(beyond, beyond))
         crossed, touched, waited, away, uncrossed = lesson.sums
         self._crossed[:] = fade * self._crossed + (weight * crossed, weight * filled.size)
         self._touched[:] = fade * self._touched + (weight * touched, weight * waited)
@@ -231,7 +259,10 @@ class Learner:
         added[:-2] = quotes[:, ::stride].reshape(len(quotes), -1)
         added[-2], added[-1] = made, min(1.0, weight * stride)
         self._fills.add(added)
-        return tally
+
+    def _quote_weight(self, spacing_s: float) -> float:
+        """How many independent windows a quote counts for."""
+        return min(1.0, spacing_s / (2 * self._passive_s))
 
     def _fit_slippage(self) -> None:
         self._slippage = SlippageModel().fit_moments(self._moments, self._worth)

@@ -56,7 +56,8 @@ class Lessons:
     """The lessons of blocks of samples that begin at `starts`, worked out together: the more samples at once, the fewer
     steps a sample. Each is the same as if it were alone.
 
-    now: a Moment of (n,) columns. before: how many samples were learned from before these.
+    now: a Moment of (n,) columns. before: how many samples were learned from before these. residual (n, SIZES) and
+    crossed (n, 2) are all samples', as a Lesson has its own.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Lessons:
     def __iter__(self) -> Iterator[Lesson]:
         for (start, stop), sums in zip(pairwise([*self._starts.tolist(), None]), self._sums.tolist(), strict=True):
             rows = slice(start, stop)
-            of_quotes = self._quotes[:, rows], self._crossed[rows], self._offered[rows], self._moved[rows]
+            of_quotes = self._quotes[:, rows], self.crossed[rows], self._offered[rows], self._moved[rows]
             yield Lesson(self._orders[:, rows], *of_quotes, tuple(sums))
 
     def _walk(self, books: Books, before: int, outcomes: Labels) -> None:
@@ -96,6 +97,7 @@ class Lessons:
         for row, column in zip(orders.transpose(0, 3, 2, 1), (inside, *columns, residual), strict=True):
             row[...] = column
         self._orders: Floats = orders.reshape(-1, n, SIZES)
+        self.residual: Floats = self._orders[-1]
 
     def _wait(self, outcomes: Labels) -> None:
         """All arrays are (sides, samples)."""
@@ -107,7 +109,7 @@ class Lessons:
             row[...] = column
         lengths = np.diff(starts, append=len(now.mid))
         depth_1 = np.repeat(np.add.reduceat(usual.depth_1, starts) / lengths, lengths)
-        self._crossed: Floats = crossed.T.astype(np.float64)
+        self.crossed: Floats = crossed.T.astype(np.float64)
         self._offered: Floats = (outcomes.offered() / depth_1).T
         moved = SIGNS[:, None] * (outcomes.mid_after / now.mid - 1) * 1e4
         self._moved: Floats = moved.T

@@ -134,6 +134,10 @@ class Outcomes:
         self._wanted = next_fit(self._fitted) - self._fitted
 
 
+_TURN = threading.Lock()
+"""Held while a block is learned: fits of many sessions that share the processor are each done sooner one by one."""
+
+
 class _Fit:
     """One block being learned, after the one before it."""
 
@@ -147,7 +151,8 @@ class _Fit:
         try:
             if before is not None:
                 before.result()
-            self._outcome = learn()
+            with _TURN:
+                self._outcome = learn()
         except BaseException as error:  # noqa: BLE001 - raised on the feed's thread, by result()
             self._outcome = error
 

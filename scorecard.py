@@ -6,12 +6,13 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 BINS = 10
 
 
@@ -83,23 +84,28 @@ class SlippageTally:
         self.sums: Floats = np.zeros(8)
         self.inside: Floats = np.zeros((2, strata))
 
-    def add(self, samples: int, error: Floats, walk_error: Floats, band: Sequence[tuple[float, float]] | None) -> None:
-        """Count rows in.
+    @classmethod
+    def each(cls, error: Floats, walk_error: Floats, low: Floats, high: Floats, starts: Rows) -> list[Self]:
+        """One of each block of samples.
 
-        error, walk_error: outcome less prediction, (rows, strata), bps; band: low and high by stratum.
+        error, walk_error: outcome less prediction, (strata, samples, sides), bps; low, high: the band, NaN
+        where there was none; starts: the samples that blocks begin with.
         """
-        squares, walk_squares = np.vdot(error, error), np.vdot(walk_error, walk_error)
-        self.sums[:6] += (samples, error.size, squares, walk_squares, error.sum(), walk_error.sum())
-        if band is None:
-            return
-        low, high = np.array(band).T
-        rows = len(error)
         clipped = np.minimum(np.maximum(error, low), high)
-        self.inside[0] += (clipped == error).sum(axis=0)
-        self.inside[1] += rows
+        banded = ~np.isnan(low)
         # Both ends' losses: a fortieth of the band's width, and all of what is outside.
-        loss = rows * 0.025 * (high - low).sum() + np.abs(error - clipped).sum()
-        self.sums[6:] += (loss / 2, error.size)
+        loss = np.where(banded, 0.025 * (high - low) + np.abs(error - clipped), 0.0)
+        summed = (error**2, walk_error**2, error, walk_error, loss / 2, banded)
+        sums = [np.add.reduceat(part.sum(axis=(0, 2), dtype=np.float64), starts) for part in summed]
+        inside = [np.add.reduceat(part.sum(axis=2), starts, axis=1) for part in (clipped == error, banded)]
+        strata, samples, sides = error.shape
+        made = []
+        for block, count in enumerate(np.diff(starts, append=samples).tolist()):
+            tally = cls(strata)
+            tally.sums[:] = (count, count * strata * sides, *(part[block] for part in sums))
+            tally.inside[:] = [part[:, block] for part in inside]
+            made.append(tally)
+        return made
 
     def plus(self, other: SlippageTally, times: float = 1.0) -> SlippageTally:
         """The sums of both, the other's counted so many times."""
@@ -133,15 +139,32 @@ class FillTally:
         self.sums: Floats = np.zeros(5)
         self.bins: Floats = np.zeros((3, BINS))
 
-    def add(self, chance: Floats, base: Floats | float, filled: Floats, weight: float) -> None:
-        """chance and base: the model's and the running rate's prediction; filled: 0 or 1; weight: windows a row."""
+    @classmethod
+    def each(cls, chance: Floats, base: Floats, filled: Floats, weights: Sequence[float], starts: Rows) -> list[Self]:
+        """One of each block of samples.
+
+        chance and base: the model's and the running rate's prediction, (samples, sides); filled: 0 or 1; weights:
+        windows a row, by block; starts: the samples that blocks begin with.
+        """
         error, base_error = filled - chance, filled - base
-        log_loss = -np.log(np.maximum(1 - np.abs(error), 1e-12)).sum()
-        squares, base_squares = np.vdot(error, error), np.vdot(base_error, base_error)
-        self.sums += (len(chance), squares, base_squares, log_loss, weight * len(chance))
-        index = np.minimum((chance * BINS).astype(int), BINS - 1)
-        for row, values in enumerate((chance, filled, None)):
-            self.bins[row] += np.bincount(index, values, BINS)
+        log_loss = -np.log(np.maximum(1 - np.abs(error), 1e-12))
+        sums = [np.add.reduceat(part.sum(axis=1), starts) for part in (error**2, base_error**2, log_loss)]
+        samples, sides = chance.shape
+        counts = np.diff(starts, append=samples)
+        bins = np.minimum((chance * BINS).astype(np.int64), BINS - 1)
+        bins += BINS * np.repeat(np.arange(len(starts)), counts)[:, None]
+        size = BINS * len(starts)
+        binned = [
+            np.bincount(bins.ravel(), values, size).reshape(-1, BINS)
+            for values in (chance.ravel(), filled.ravel(), None)
+        ]
+        made = []
+        for block, (count, weight) in enumerate(zip((sides * counts).tolist(), weights, strict=True)):
+            tally = cls()
+            tally.sums[:] = (count, *(part[block] for part in sums), weight * count)
+            tally.bins[:] = [part[block] for part in binned]
+            made.append(tally)
+        return made
 
     def plus(self, other: FillTally, times: float = 1.0) -> FillTally:
         """As SlippageTally.plus."""
