@@ -60,7 +60,7 @@ class Linear(NamedTuple):
 
     def all(self, x: Array) -> Array:
         """(n,) predictions for X (n, k)."""
-        predictions: Array = np.clip(x, self.low, self.high) @ self.weights + self.bias
+        predictions: Array = np.minimum(np.maximum(x, self.low), self.high) @ self.weights + self.bias
         return predictions
 
 

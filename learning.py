@@ -69,8 +69,8 @@ _Group = tuple[Knowledge, slice]
 class _Said(NamedTuple):
     """What was said of n samples before their outcomes were known, as scored.
 
-    error: of the slippage, bps, (n, SIZES). low, high: its band, (STRATA, n, 1), NaN for none. chance and
-    base_rate: that a quote would be crossed, and the running share of all quotes, (n, 2).
+    error: of the slippage, bps, (STRATA, 2 n), a row for every side. low, high: its band there, NaN for none. chance
+    and base_rate: that a quote would be crossed, and the running share of all quotes, (n, 2).
     """
 
     error: Floats
@@ -81,13 +81,12 @@ class _Said(NamedTuple):
 
     @classmethod
     def of(cls, n: int) -> Self:
-        low, high = np.full((2, STRATA, n, 1), np.nan)
-        return cls(np.empty((n, SIZES)), low, high, *np.empty((2, n, 2)))
+        return cls(*np.full((3, STRATA, 2 * n), np.nan), *np.empty((2, n, 2)))
 
     def some(self, start: int, end: int) -> _Said:
         """That of samples start to end (excluded)."""
-        rows = slice(start, end)
-        return _Said(self.error[rows], self.low[:, rows], self.high[:, rows], self.chance[rows], self.base_rate[rows])
+        error, low, high = (part[:, 2 * start : 2 * end] for part in self[:3])
+        return _Said(error, low, high, self.chance[start:end], self.base_rate[start:end])
 
 
 class Learner:
@@ -176,8 +175,9 @@ class Learner:
         with self._lock:
             now, known = blocks.now, list(blocks.known)
             cuts = [*blocks.starts, len(now.mid)]
+            counts = np.diff(cuts).tolist()
             spacings_s = _spacings_s(now.market_ns, cuts)
-            spans_s = [spacing_s * count for spacing_s, count in zip(spacings_s, np.diff(cuts).tolist(), strict=True)]
+            spans_s = [spacing_s * count for spacing_s, count in zip(spacings_s, counts, strict=True)]
             starts = np.array(blocks.starts)
             usual = self._market.add(now, starts, spans_s)
             at = _usual_at(known, usual, blocks.numbers)
@@ -193,12 +193,11 @@ class Learner:
                 self._samples += end - start
                 known.append(self._knowledge(usual_now))
             learned = known[len(blocks.known) :]
-            error, residual = (
-                part.reshape(-1, 2, STRATA).transpose(2, 0, 1) for part in (said.error, lessons.residual)
-            )
-            slippage = SlippageTally.each(error, residual, said.low, said.high, starts)
+            residual = lessons.residual.reshape(-1, STRATA).T.copy()
+            slippage = SlippageTally.each(said.error, residual, said.low, said.high, counts)
             weights = [self._quote_weight(spacing_s) for spacing_s in spacings_s]
-            fills = FillTally.each(said.chance, said.base_rate, lessons.crossed, weights, starts)
+            quotes = said.chance.ravel(), said.base_rate.ravel(), lessons.crossed.ravel()
+            fills = FillTally.each(*quotes, weights, counts)
             for place, (one, other, end) in enumerate(zip(slippage, fills, cuts[1:], strict=True)):
                 self._tally.add(int(now.market_ns[end - 1]), one, other)
                 learned[place] = replace(learned[place], scores=self._tally.scores())
@@ -216,9 +215,10 @@ class Learner:
                 np.multiply(predicted, orders[0, rows], out=expected[rows])
                 gates[rows] = known.gate
             if known.band is not None:
-                said.low[:, rows, 0], said.high[:, rows, 0] = np.array(known.band).T[:, :, None]
-        np.subtract(residual, gates * expected, out=said.error)
-        self._errors.add(said.error.reshape(-1, STRATA).T)
+                both = slice(2 * rows.start, 2 * rows.stop)
+                said.low[:, both], said.high[:, both] = np.array(known.band).T[:, :, None]
+        said.error[:] = (residual - gates * expected).reshape(-1, STRATA).T
+        self._errors.add(said.error)
         span_s = spacing_s * n
         self._overlap = max(1.0, self._latency_s / spacing_s)
         agreed = np.vecdot(residual, expected)

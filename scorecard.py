@@ -85,25 +85,32 @@ class SlippageTally:
         self.inside: Floats = np.zeros((2, strata))
 
     @classmethod
-    def each(cls, error: Floats, walk_error: Floats, low: Floats, high: Floats, starts: Rows) -> list[Self]:
-        """One of each block of samples.
+    def each(cls, error: Floats, walk_error: Floats, low: Floats, high: Floats, samples: Sequence[int]) -> list[Self]:
+        """One of each block of so many samples, every sample with as many rows.
 
-        error, walk_error: outcome less prediction, (strata, samples, sides), bps; low, high: the band, NaN
-        where there was none; starts: the samples that blocks begin with.
+        error, walk_error: outcome less prediction, (strata, rows), bps; low, high: the band, NaN where there was none.
         """
+        strata, rows = error.shape
+        counts = np.array(samples) * (rows // sum(samples))
+        starts = np.cumsum(counts) - counts
         clipped = np.minimum(np.maximum(error, low), high)
         banded = ~np.isnan(low)
         # Both ends' losses: a fortieth of the band's width, and all of what is outside.
-        loss = np.where(banded, 0.025 * (high - low) + np.abs(error - clipped), 0.0)
-        summed = (error**2, walk_error**2, error, walk_error, loss / 2, banded)
-        sums = [np.add.reduceat(part.sum(axis=(0, 2), dtype=np.float64), starts) for part in summed]
-        inside = [np.add.reduceat(part.sum(axis=2), starts, axis=1) for part in (clipped == error, banded)]
-        strata, samples, sides = error.shape
+        loss = np.where(banded, 0.0125 * (high - low) + 0.5 * np.abs(error - clipped), 0.0)
+        summed = (error**2, walk_error**2, error, walk_error, loss)
+        sums = np.array([np.add.reduceat(part, starts, axis=1).sum(axis=0) for part in summed])
+        inside = np.array(
+            [np.add.reduceat(part, starts, axis=1, dtype=np.int64) for part in (clipped == error, banded)]
+        )
         made = []
-        for block, count in enumerate(np.diff(starts, append=samples).tolist()):
+        for block, (count, number) in enumerate(zip(counts.tolist(), samples, strict=True)):
             tally = cls(strata)
-            tally.sums[:] = (count, count * strata * sides, *(part[block] for part in sums))
-            tally.inside[:] = [part[:, block] for part in inside]
+            tally.inside[:] = inside[:, :, block]
+            tally.sums[:2], tally.sums[2:7], tally.sums[7] = (
+                (number, strata * count),
+                sums[:, block],
+                tally.inside[1].sum(),
+            )
             made.append(tally)
         return made
 
@@ -140,29 +147,28 @@ class FillTally:
         self.bins: Floats = np.zeros((3, BINS))
 
     @classmethod
-    def each(cls, chance: Floats, base: Floats, filled: Floats, weights: Sequence[float], starts: Rows) -> list[Self]:
-        """One of each block of samples.
+    def each(
+        cls, chance: Floats, base: Floats, filled: Floats, weights: Sequence[float], samples: Sequence[int]
+    ) -> list[Self]:
+        """One of each block of so many samples, every sample with as many rows.
 
-        chance and base: the model's and the running rate's prediction, (samples, sides); filled: 0 or 1; weights:
-        windows a row, by block; starts: the samples that blocks begin with.
+        chance and base: the model's and the running rate's prediction, (rows,); filled: 0 or 1; weights: windows a
+        row, by block.
         """
+        counts = np.array(samples) * (len(chance) // sum(samples))
+        starts = np.cumsum(counts) - counts
         error, base_error = filled - chance, filled - base
         log_loss = -np.log(np.maximum(1 - np.abs(error), 1e-12))
-        sums = [np.add.reduceat(part.sum(axis=1), starts) for part in (error**2, base_error**2, log_loss)]
-        samples, sides = chance.shape
-        counts = np.diff(starts, append=samples)
+        sums = np.array([np.add.reduceat(part, starts) for part in (error**2, base_error**2, log_loss)])
         bins = np.minimum((chance * BINS).astype(np.int64), BINS - 1)
-        bins += BINS * np.repeat(np.arange(len(starts)), counts)[:, None]
+        bins += BINS * np.repeat(np.arange(len(starts)), counts)
         size = BINS * len(starts)
-        binned = [
-            np.bincount(bins.ravel(), values, size).reshape(-1, BINS)
-            for values in (chance.ravel(), filled.ravel(), None)
-        ]
+        binned = np.array([np.bincount(bins, values, size).reshape(-1, BINS) for values in (chance, filled, None)])
         made = []
-        for block, (count, weight) in enumerate(zip((sides * counts).tolist(), weights, strict=True)):
+        for block, (count, weight) in enumerate(zip(counts.tolist(), weights, strict=True)):
             tally = cls()
-            tally.sums[:] = (count, *(part[block] for part in sums), weight * count)
-            tally.bins[:] = [part[block] for part in binned]
+            tally.sums[0], tally.sums[1:4], tally.sums[4] = count, sums[:, block], weight * count
+            tally.bins[:] = binned[:, block]
             made.append(tally)
         return made
 

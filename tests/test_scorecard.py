@@ -25,15 +25,14 @@ def blocks(count: int) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np
 
 def told(rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> Tally:
     tally = Tally(2)
-    low, high = np.array(BAND).T[:, :, None, None]
     for first in range(0, len(rows), 3):
         ns, error, walk_error, chance, base, filled = zip(*rows[first : first + 3], strict=True)
-        starts = np.cumsum([0, *map(len, error)])[:-1]
-        by_size = (np.concatenate(part).T[:, :, None] for part in (error, walk_error))
-        by_side = (np.concatenate(part)[:, None] for part in (chance, base, filled))
-        ends = low + np.zeros((2, sum(map(len, error)), 1)), high + np.zeros((2, sum(map(len, error)), 1))
-        slippage = SlippageTally.each(*by_size, *ends, starts)
-        fill = FillTally.each(*by_side, [0.25] * len(starts), starts)
+        samples = [len(block) for block in error]
+        by_size = (np.concatenate(blocks).T for blocks in (error, walk_error))
+        band = (np.repeat([[end] for end in ends], sum(samples), axis=1) for ends in zip(*BAND, strict=True))
+        slippage = SlippageTally.each(*by_size, *band, samples)
+        quotes = (np.concatenate(blocks) for blocks in (chance, base, filled))
+        fill = FillTally.each(*quotes, [0.25] * len(samples), samples)
         for block in zip(ns, slippage, fill, strict=True):
             tally.add(*block)
     return tally
@@ -90,8 +89,8 @@ def test_nothing_scored_is_none() -> None:
 
 def test_certain_and_wrong_is_a_finite_loss() -> None:
     """A chance of exactly 0 or 1 that fails costs much, and not infinity."""
-    rows = (np.array(column) for column in ([[1.0, 0.0]], [[0.5, 0.5]], [[0.0, 1.0]]))
-    (fill,) = FillTally.each(*rows, [1.0], np.array([0]))
+    rows = (np.array(column) for column in ([1.0, 0.0], [0.5, 0.5], [0.0, 1.0]))
+    (fill,) = FillTally.each(*rows, [1.0], [1])
     loss = fill.score().log_loss
     assert loss is not None
     assert 20 < loss < math.inf
