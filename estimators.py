@@ -182,7 +182,7 @@ class MakerTakerModel:
             from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - as above
 
             with _unchecked():
-                fitted = LogisticRegression(C=1.0, solver="newton-cholesky").fit(z, y.astype(np.int64), weight)
+                fitted = LogisticRegression(C=1.0, solver="newton-cholesky").fit(z, y, weight)
             shrink = total / (total + self.SHRINK_SAMPLES)
             weights = shrink * fitted.coef_[0] + (1 - shrink) * weights
             bias = shrink * float(fitted.intercept_[0]) + (1 - shrink) * bias

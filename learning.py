@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
-from typing import Any, NamedTuple, Self
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from recent import Recent, ends, shares_offered
 from scorecard import FillTally, SlippageTally, Tally
 
 Floats = NDArray[np.float64]
+Model = TypeVar("Model")
 
 SLIPPAGE_MEMORY_S = 300.0
 FILL_MEMORY_S = 900.0
@@ -208,12 +209,13 @@ class Learner:
         n = len(residual)
         expected = np.zeros_like(residual)
         gates = np.zeros((n, 1))
-        for known, rows in groups:
-            if known.slippage is not None:
+        for model, rows in _spans(groups, lambda known: known.slippage):
+            if model is not None:
                 x = orders[1:-1, rows]
-                predicted = known.slippage.predict(x.reshape(len(x), -1).T).reshape(-1, SIZES)
+                predicted = model.predict(x.reshape(len(x), -1).T).reshape(-1, SIZES)
                 np.multiply(predicted, orders[0, rows], out=expected[rows])
-                gates[rows] = known.gate
+        for known, rows in groups:
+            gates[rows] = known.gate
             if known.band is not None:
                 both = slice(2 * rows.start, 2 * rows.stop)
                 said.low[:, both], said.high[:, both] = np.array(known.band).T[:, :, None]
@@ -237,9 +239,10 @@ class Learner:
         weight = self._quote_weight(spacing_s)
         fade = math.exp(-spacing_s * len(filled) / FILL_MEMORY_S)
         gates = np.empty((len(filled), 1))
-        for known, rows in groups:
+        for model, rows in _spans(groups, lambda known: known.fill):
             x = quotes[:, rows]
-            said.chance[rows] = known.fill.chances(x.reshape(len(x), -1).T).reshape(-1, 2)
+            said.chance[rows] = model.chances(x.reshape(len(x), -1).T).reshape(-1, 2)
+        for known, rows in groups:
             said.base_rate[rows], gates[rows] = known.base_rate, known.fill_gate
         beyond = said.chance - said.base_rate
         np.add(said.base_rate, gates * beyond, out=said.chance)
@@ -343,6 +346,13 @@ def _runs(numbers: Rows) -> Iterator[tuple[int, slice]]:
     edges = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
     for start, end in pairwise(edges):
         yield int(numbers[start]), slice(start, end)
+
+
+def _spans(groups: Sequence[_Group], read: Callable[[Knowledge], Model]) -> Iterator[tuple[Model, slice]]:
+    """The models in use, and the rows of each; one that outlives a block's bands and rates is asked once."""
+    for _, same in groupby(groups, key=lambda group: id(read(group[0]))):
+        used = list(same)
+        yield read(used[0][0]), slice(used[0][1].start, used[-1][1].stop)
 
 
 def _cautious(agreed: float, squares: float, agreed_squares: float) -> float:

@@ -13,7 +13,7 @@ class Recent:
 
     def __init__(self, most: int, *height: int) -> None:
         self._most = most
-        self._held: Floats = np.empty((*height, 4 * most))
+        self._held: Floats = np.empty((*height, 2 * most))
         self._begin = self._end = 0
 
     @property

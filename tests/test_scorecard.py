@@ -1,4 +1,4 @@
-"""The scores against their definitions, on rows added in blocks of any size."""
+"""The scores against their definitions, on rows added in blocks of any size, two a sample."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BAND = ((-1.0, 1.5), (-2.0, 2.0))
 def blocks(count: int) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     made = []
     for row in range(count):
-        n = int(RNG.integers(1, 30))
+        n = 2 * int(RNG.integers(1, 15))
         error, walk_error = RNG.normal(size=(2, n, 2)) * np.array([1.0, 1.1])[:, None, None]
         chance, base = RNG.uniform(0.01, 0.99, (2, n))
         made.append((row * 40 * 10**9, error, walk_error, chance, base, (RNG.random(n) < chance).astype(float)))
@@ -27,9 +27,9 @@ def told(rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, n
     tally = Tally(2)
     for first in range(0, len(rows), 3):
         ns, error, walk_error, chance, base, filled = zip(*rows[first : first + 3], strict=True)
-        samples = [len(block) for block in error]
+        samples = [len(block) // 2 for block in error]
         by_size = (np.concatenate(blocks).T for blocks in (error, walk_error))
-        band = (np.repeat([[end] for end in ends], sum(samples), axis=1) for ends in zip(*BAND, strict=True))
+        band = (np.repeat([[end] for end in ends], 2 * sum(samples), axis=1) for ends in zip(*BAND, strict=True))
         slippage = SlippageTally.each(*by_size, *band, samples)
         quotes = (np.concatenate(blocks) for blocks in (chance, base, filled))
         fill = FillTally.each(*quotes, [0.25] * len(samples), samples)
@@ -45,7 +45,7 @@ def test_scores_are_as_defined() -> None:
     error, walk_error = (np.concatenate([row[at] for row in rows]) for at in (1, 2))
     chance, base, filled = (np.concatenate([row[at] for row in rows]) for at in (3, 4, 5))
     slippage, fill = card.slippage, card.fill
-    assert (card.samples, card.gate, slippage.samples, slippage.rows) == (123, 0.4, len(error), error.size)
+    assert (card.samples, card.gate, slippage.samples, slippage.rows) == (123, 0.4, len(error) // 2, error.size)
     assert slippage.skill == pytest.approx(1 - (error**2).sum() / (walk_error**2).sum())
     assert (slippage.bias, slippage.walk_bias) == pytest.approx((error.mean(), walk_error.mean()))
     assert slippage.rmse == pytest.approx(math.sqrt((error**2).mean()))
@@ -90,7 +90,7 @@ def test_nothing_scored_is_none() -> None:
 def test_certain_and_wrong_is_a_finite_loss() -> None:
     """A chance of exactly 0 or 1 that fails costs much, and not infinity."""
     rows = (np.array(column) for column in ([1.0, 0.0], [0.5, 0.5], [0.0, 1.0]))
-    (fill,) = FillTally.each(*rows, [1.0], [1])
+    (fill,) = FillTally.each(*rows, [1.0], [2])
     loss = fill.score().log_loss
     assert loss is not None
     assert 20 < loss < math.inf
