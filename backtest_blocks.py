@@ -18,16 +18,19 @@ from book_cache import BookArrays, Source, opening
 from calculations import Order, OrderError
 from features import Moment
 from knowledge import Knowledge, beginner
-from ladder import Books
-from learning import Block, Learner
+from ladder import Books, span
+from learning import Blocks, Learner
 from orderbook import Side
-from outcomes import GAP_NS, Turn, turns
+from outcomes import GAP_NS, Turn, together, turns
 from scorecard import Scorecard
 
 Rows = NDArray[np.int64]
 
 ROWS = 4096
 """Books priced together: few enough for their numbers to stay in the processor's cache."""
+
+TOGETHER = 8
+"""Fits whose samples are looked at together."""
 
 
 class Step(NamedTuple):
@@ -106,7 +109,7 @@ class _Window:
         self.market_ns = np.array(books.clock[first:last, 0])
         touch = np.stack([side.best() for side in sides])
         # Nothing here refers back to the window: it is unmapped the moment that it is let go.
-        self.books = Books(self.market_ns, touch, lambda side, rows, depth: sides[side].top(rows, depth))
+        self.books = Books(self.market_ns, touch, lambda side, rows, depth: sides[side].top(span(rows), depth))
 
     def side(self, side: Side) -> SideBlock:
         return self.sides[0 if side is Side.BUY else 1]
@@ -189,13 +192,15 @@ class _Stretch:
             return
         waiting = [np.concatenate(columns) for columns in zip(*self._waiting, strict=True)]
         taken = 0
-        for number in range(self._learned, ready):
-            turn = self._turns[number]
-            now: Any = [column[taken : taken + len(turn.samples)] for column in waiting]
-            taken += len(turn.samples)
-            runs = self._known_at(turn.samples + self._start)
-            shown = window.books.some(turn.books + self._start - window.first)
-            self._knowledge[number + 1] = self._learner.learn(Block(Moment(*now), runs, shown))
+        for begin in range(self._learned, ready, TOGETHER):
+            samples, starts, shown = together(self._turns[begin : min(begin + TOGETHER, ready)])
+            now: list[Any] = [column[taken : taken + len(samples)] for column in waiting]
+            taken += len(samples)
+            numbers = np.searchsorted(self._from_rows, samples + self._start, side="right")
+            known = [self._knowledge[number] for number in range(int(numbers[0]), begin + 1)]
+            seen = window.books.some(shown + self._start - window.first)
+            learned = self._learner.learn(Blocks(Moment(*now), starts, known, numbers - numbers[0], seen))
+            self._knowledge.update(enumerate(learned, begin + 1))
         self._waiting = [[column[taken:] for column in waiting]]
         self._learned = ready
         oldest = int(np.searchsorted(self._from_rows, min(first, self._needed()), side="right"))

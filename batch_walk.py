@@ -51,7 +51,7 @@ class SideBlock:
         both = self._levels[starts[:, None] + np.minimum(level, depths[:, None] - 1)]
         return both[:, :, 0], np.where(level < depths[:, None], both[:, :, 1], 0.0)
 
-    def top(self, rows: Rows, depth: int) -> Levels:
+    def top(self, rows: slice | Rows, depth: int) -> Levels:
         """As ladder.Books gives levels: (k, d, 2), the first `depth` of these books, or all that any of them has."""
         if self._even is not None:
             return self._even[rows, :depth]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 YEAR_S = 365 * 86_400.0
 DAY_S = 86_400.0
@@ -42,6 +44,20 @@ class Calibration:
     gamma: float | None = None
     resilience: float | None = None
 
+    @property
+    def volatility_bps(self) -> float:
+        """The standard deviation of one second's return, never quite zero; the default until measured."""
+        variance = DEFAULT_VOLATILITY**2 / YEAR_S if self.variance is None else self.variance
+        return max(1e-3, 1e4 * math.sqrt(variance))
+
+
+class Usual(NamedTuple):
+    """What is usual on a market: the sizes at the touch and in the top 10 levels, base units, and its parameters."""
+
+    depth_1: float
+    depth_10: float
+    calibration: Calibration
+
 
 DEFAULT_VOLATILITY = 0.5
 """Annualised; the order of a crypto major, used and named "default" until measured or typed."""
@@ -53,6 +69,9 @@ DEFAULT_RESILIENCE = 0.7
 MEMORY_S = 600.0
 """What was seen so long ago counts 1 / e: a half-life of seven minutes."""
 
+DEPTH_MEMORY_S = 60.0
+"""The same, of depth, reach and spread."""
+
 HISTORY_S = 6
 SECOND_NS = 1e9
 SAMPLED_S = 5.0
@@ -60,42 +79,59 @@ SAMPLED_S = 5.0
 
 
 class MarketTally:
-    """Decayed sums over decision times, behind volatility, permanent impact and resilience; pairs of
-    times that a gap parts do not count."""
+    """Decayed sums over decision times: behind what is usual, and behind volatility, permanent impact and
+    resilience; pairs of times that a gap parts do not count."""
 
     def __init__(self) -> None:
+        self.usual_sums: Floats = np.zeros(5)
         self.sums: Floats = np.zeros(12)
-        self.history: Floats = np.zeros((0, 3))
+        self._history: Floats = np.zeros((0, 3))
 
-    def add(self, now: Any, span_s: float) -> None:
-        """Count in n decision times; `now` is a Moment of (n,) columns, span_s the time they cover."""
-        log_depth = np.log((now.bid_depth + now.ask_depth) / 2)
-        new = np.column_stack((now.market_ns, np.log(now.mid), log_depth))
-        history = np.concatenate((self.history, new))
-        self.history = history[history[:, 0] >= new[-1, 0] - HISTORY_S * SECOND_NS]
-        sums = np.zeros(12)
-        for start, lag_s in ((0, SAMPLED_S), (3, 0.1)):
-            then = _at_lag(history, new[:, 0], lag_s)
-            found, past = then >= 0, history[then[then >= 0]]
-            moves, spans = new[found, 1] - past[:, 1], (new[found, 0] - past[:, 0]) / SECOND_NS
-            sums[start : start + 3] = np.vdot(moves, moves), spans.sum(), len(moves)
-        price_move = now.return_bps * now.mid / 1e4
-        sums[6:8] = np.vdot(now.flow, price_move), np.vdot(now.flow, now.flow)
-        then = _at_lag(history, new[:, 0], 1.0)
-        a, b = new[then >= 0, 2], history[then[then >= 0], 2]
-        sums[8:12] = len(a), a.sum() + b.sum(), np.vdot(a, a) + np.vdot(b, b), np.vdot(a, b)
-        self.sums = math.exp(-span_s / MEMORY_S) * self.sums + sums
+    def add(self, now: Any, starts: Rows, spans_s: Sequence[float]) -> list[Usual]:
+        """Count in n decision times, in blocks that begin at `starts` and cover `spans_s`: what is usual after each.
 
-    def calibration(self, half_spread: float, slope: float) -> Calibration:
-        """What the sums say, beside the usual half-spread and slope."""
-        squares, span, count, squares_1, span_1, count_1, agreement, flows, *depths = self.sums.tolist()
+        now: a Moment of (n,) columns.
+        """
+        depth = (now.bid_depth + now.ask_depth) / 2
+        log_mid, log_depth = np.log(now.mid), np.log(depth)
+        new = np.column_stack((now.market_ns, log_mid, log_depth))
+        history = np.concatenate((self._history, new))
+        self._history = history[history[:, 0] >= new[-1, 0] - HISTORY_S * SECOND_NS]
+        each = np.empty((17, len(depth)))
+        each[0] = 1.0
+        each[1], each[2], each[3] = (now.bid_size + now.ask_size) / 2, depth, now.reach
+        each[4] = now.half_spread_bps * now.mid / 1e4
+        for row, lag_s in ((5, SAMPLED_S), (8, 0.1)):
+            found, past = _at_lag(history, new[:, 0], lag_s)
+            each[row] = np.where(found, (log_mid - past[1]) ** 2, 0.0)
+            each[row + 1] = np.where(found, (new[:, 0] - past[0]) / SECOND_NS, 0.0)
+            each[row + 2] = found
+        each[11], each[12] = now.flow * now.return_bps * now.mid / 1e4, now.flow**2
+        found, (_, _, past_depth) = _at_lag(history, new[:, 0], 1.0)
+        each[13], each[14] = found, np.where(found, past_depth + log_depth, 0.0)
+        each[15] = np.where(found, past_depth**2 + log_depth**2, 0.0)
+        each[16] = np.where(found, past_depth * log_depth, 0.0)
+        usual = []
+        for sums, span_s in zip(np.add.reduceat(each, starts, axis=1).T, spans_s, strict=True):
+            self.usual_sums *= math.exp(-span_s / DEPTH_MEMORY_S)
+            self.usual_sums += sums[:5]
+            self.sums *= math.exp(-span_s / MEMORY_S)
+            self.sums += sums[5:]
+            usual.append(self.usual())
+        return usual
+
+    def usual(self) -> Usual:
+        """What the sums say. Raises ArithmeticError, ValueError if there are none, or none that could be."""
+        count, depth_1, depth_10, reach, half_spread = self.usual_sums.tolist()
+        squares, span, pairs, squares_1, span_1, pairs_1, agreement, flows, *depths = self.sums.tolist()
         variance = squares / span if span > 0 else None
         variance_tsrv = None
         if variance is not None and span_1 > 0:
-            steps = span / count * count_1 / span_1
+            steps = span / pairs * pairs_1 / span_1
             variance_tsrv = max(0.0, (variance - squares_1 / span_1 / steps) / (1 - 1 / steps))
         gamma = agreement / flows if flows > 0 and agreement > 0 else None
-        return Calibration(half_spread, slope, variance, variance_tsrv, gamma, _resilience(*depths))
+        measured = (half_spread / count, reach / depth_10, variance, variance_tsrv, gamma, _resilience(*depths))
+        return Usual(depth_1 / count, depth_10 / count, Calibration(*measured))
 
 
 def _resilience(pairs: float, total: float, squares: float, product: float) -> float | None:
@@ -109,12 +145,13 @@ def _resilience(pairs: float, total: float, squares: float, product: float) -> f
     return -math.log(min(max((product / pairs - mean**2) / spread, 0.02), 0.98))
 
 
-def _at_lag(history: Floats, times: Floats, lag_s: float) -> NDArray[np.int64]:
-    """For each time the last row of history at least lag_s before it, or -1 if that is more than a tenth older."""
+def _at_lag(history: Floats, times: Floats, lag_s: float) -> tuple[NDArray[np.bool_], Floats]:
+    """For each time the last row of history at least lag_s before it, as columns, and whether there is one that is
+    at most a tenth older."""
     wanted = times - lag_s * SECOND_NS
     row = np.searchsorted(history[:, 0], wanted, side="right") - 1
-    stale = (row >= 0) & (history[row, 0] < wanted - max(lag_s / 10, 0.1) * SECOND_NS)
-    return np.where(stale, -1, row)
+    past = history[row].T
+    return (row >= 0) & (past[0] >= wanted - max(lag_s / 10, 0.1) * SECOND_NS), past
 
 
 def annualised(variance_per_s: float) -> float:

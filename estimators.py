@@ -60,7 +60,7 @@ class Linear(NamedTuple):
 
     def all(self, x: Array) -> Array:
         """(n,) predictions for X (n, k)."""
-        predictions: Array = np.clip(x, self.low, self.high) @ self.weights + self.bias
+        predictions: Array = np.minimum(np.maximum(x, self.low), self.high) @ self.weights + self.bias
         return predictions
 
 
@@ -72,8 +72,12 @@ class Moments:
 
     def add(self, x: Array, y: Array, decay: float = 1.0) -> None:
         """Weigh what is known by `decay`, then add rows X (n, k) and y (n,)."""
-        rows = np.column_stack((np.ones(len(y)), x, y))
-        self.sums = decay * self.sums + rows.T @ rows
+        self.add_rows(np.vstack((np.ones(len(y)), x.T, y)), decay)
+
+    def add_rows(self, rows: Array, decay: float) -> None:
+        """As `add`, of rows that are columns (k + 2, n) of 1, X and y; those of zeros count for nothing."""
+        self.sums *= decay
+        self.sums += rows @ rows.T
 
 
 class SlippageModel:
@@ -104,7 +108,7 @@ class SlippageModel:
 
     def fit_moments(self, moments: Moments, samples: float) -> Self:
         """Learn from the rows' sums: the same regression, whatever the number of rows behind them."""
-        from sklearn.linear_model import LinearRegression  # noqa: PLC0415 - as above
+        from sklearn.linear_model import ridge_regression  # noqa: PLC0415 - as above
 
         sums = moments.sums
         n, k = sums[0, 0], len(sums) - 2
@@ -114,12 +118,12 @@ class SlippageModel:
         # A factor of the scatter matrix stands for all rows: k + 1 rows with the same least squares.
         values, vectors = np.linalg.eigh(scatter / np.outer(scale, scale))
         factor = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
-        ridge = math.sqrt(self.RIDGE_SAMPLES * n / samples)
-        rows = np.vstack((factor[:, :k], ridge * np.eye(k)))
-        target = np.append(factor[:, k], np.zeros(k))
         shrink = samples / (samples + self.SHRINK_SAMPLES)
         with _unchecked():
-            weights = shrink * LinearRegression(fit_intercept=False).fit(rows, target).coef_
+            # What Ridge.fit calls, without its second look at every number.
+            weights = shrink * ridge_regression(
+                factor[:, :k], factor[:, k], self.RIDGE_SAMPLES * n / samples, solver="cholesky", check_input=False
+            )
         self.samples = samples
         self._linear = Linear.standardised(mean[:k], scale[:k], weights, shrink * float(mean[k]))
         self._limit = CLIP * math.sqrt(sums[-1, -1] / n)
@@ -192,9 +196,15 @@ class MakerTakerModel:
 
     def predict_proba(self, x: Array) -> Array:
         """(n, 2): the chance of taker, of maker, for X (n, k)."""
-        logit = np.zeros(len(x)) if self._linear is None else self._linear.all(x)
-        maker = 1 / (1 + np.exp(-logit))
+        maker = self.chances(x)
         return np.column_stack((1 - maker, maker))
+
+    def chances(self, x: Array) -> Array:
+        """(n,): the chance of maker, for X (n, k)."""
+        if self._linear is None:
+            return np.full(len(x), 0.5)
+        chances: Array = 1 / (1 + np.exp(-self._linear.all(x)))
+        return chances
 
 
 def spread(mean: Array, variance: Array) -> Array:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration import DEFAULT_VOLATILITY, YEAR_S, Calibration
+from calibration import Calibration
 from estimators import MakerTakerModel, Prior, SlippageModel
 from features import Features, Moment
-from scorecard import Scorecard, Tally
+from scorecard import Scorecard, Scores, Tally
 
 STRATA = 6
 SMALLEST, LARGEST = 0.02, 2.0
@@ -20,12 +20,6 @@ CURVE_SIZES = np.geomspace(0.01, 1000.0, 21)
 """Order sizes, as multiples of the usual size at the touch, for which the crossed share is tabulated."""
 _CURVE_START = math.log(CURVE_SIZES[0])
 _CURVE_STEP = math.log(CURVE_SIZES[1] / CURVE_SIZES[0])
-
-
-def volatility_bps(calibration: Calibration) -> float:
-    """The standard deviation of one second's return, bps, never quite zero; the default until measured."""
-    variance = DEFAULT_VOLATILITY**2 / YEAR_S if calibration.variance is None else calibration.variance
-    return max(1e-3, 1e4 * math.sqrt(variance))
 
 
 def fill_prior(latency_s: float, passive_s: float) -> Prior:
@@ -79,7 +73,12 @@ class Knowledge:
     clean_up_bps: float | None
     clean_up_band: tuple[float, float] | None
     crossed_share: tuple[float, ...] | None
-    scorecard: Scorecard
+    scores: Scores
+
+    @property
+    def scorecard(self) -> Scorecard:
+        """How right the estimates were, worked out when asked for."""
+        return self.scores.scorecard(self.samples, self.gate)
 
     def stratum(self, quantity: float) -> int:
         """The size class of an order of `quantity` base units."""
@@ -114,7 +113,7 @@ def beginner(moment: Moment, latency_s: float, passive_s: float) -> Knowledge:
         depth_1=(moment.bid_size + moment.ask_size) / 2,
         depth_10=depth_10,
         slope=moment.reach / depth_10,
-        volatility_bps=volatility_bps(calibration),
+        volatility_bps=calibration.volatility_bps,
         calibration=calibration,
         slippage=None,
         gate=0.0,
@@ -126,5 +125,5 @@ def beginner(moment: Moment, latency_s: float, passive_s: float) -> Knowledge:
         clean_up_bps=None,
         clean_up_band=None,
         crossed_share=None,
-        scorecard=Tally(STRATA).scorecard(0, 0.0),
+        scores=Tally(STRATA).scores(),
     )

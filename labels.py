@@ -46,9 +46,12 @@ class Labels:
         self._books = books
 
     def offered(self) -> Floats:
-        """What was on offer to each quote that was crossed, base units."""
+        """What was on offer to each quote that was crossed, base units; 0 to the others."""
+        offered = np.zeros(self.crossed.shape)
         each_side = zip(range(2), self._crossed_at, self._quote, self.crossed, strict=True)
-        return np.concatenate([self._books.offered(side, at[is_], quote[is_]) for side, at, quote, is_ in each_side])
+        for side, at, quote, crossed in each_side:
+            offered[side, crossed] = self._books.offered(side, at[crossed], quote[crossed])
+        return offered
 
 
 def first_reached(values: Floats, start: Rows, bound: Floats, longest: int) -> Rows:

@@ -83,6 +83,19 @@ def _even(sides: Sequence[Floats]) -> Floats:
     return levels.reshape(len(sides), deepest, 2)
 
 
+def span(rows: Rows) -> slice | Rows:
+    """Rows that follow each other as a slice, which copies nothing; others as they are.
+
+    >>> span(np.array([4, 5, 6]))
+    slice(4, 7, None)
+    >>> span(np.array([4, 6, 5])).tolist()
+    [4, 6, 5]
+    """
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
+
+
 class Ladder:
     """k of the books, ready to be walked by up to `largest` base units: `best` (2, k) is the first price a buyer and
     a seller takes, and `visible` (2, k) what the levels hold: all of them, or as many as `largest` needs."""
@@ -116,12 +129,13 @@ class Ladder:
 
         The book's price goes on at slope (m,), price per base unit, beyond its last visible level.
         """
-        depth = self._depth[1:, :, rows]
+        depth = self._depth[1:, :, span(rows)]
         whole = np.empty(quantity.shape, dtype=np.int64)
         for size, count in zip(quantity, whole, strict=True):
             # No book is walked deeper than where the thinnest holds as much.
             needed = np.searchsorted(self._least[1:], size.max()) + 1
-            np.add.reduce(depth[:needed] <= size, axis=0, out=count)
+            passed = (depth[:needed] <= size).view(np.uint8)
+            count[...] = np.add.reduce(passed, axis=0, dtype=np.uint8 if needed < 256 else np.uint32)
         books, column = self.best.size, rows + np.array([[0], [len(self.best[0])]])
         below, last = whole * books + column, np.minimum(whole, len(depth) - 1) * books + column
         paid = (quantity - self._depth.ravel()[below]) * self._distance.ravel()[last] + self._cost.ravel()[below]

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration import MarketTally
+from calibration import MarketTally, Usual
 from estimators import MakerTakerModel, Moments, SlippageModel
-from features import MAKER_COLUMNS, SLIPPAGE_COLUMNS, order_features
-from knowledge import CURVE_SIZES, LARGEST, SMALLEST, STRATA, Knowledge, fill_prior, prior_trust, volatility_bps
-from labels import Labels
-from ladder import SIGNS, Books, Ladder
+from features import MAKER_COLUMNS, SLIPPAGE_COLUMNS
+from knowledge import CURVE_SIZES, STRATA, Knowledge, fill_prior, prior_trust
+from ladder import Books, Rows
+from lessons import SIZES, Lesson, Lessons, UsualAt
+from recent import Recent, ends, shares_offered
 from scorecard import FillTally, SlippageTally, Tally
 
 Floats = NDArray[np.float64]
+Model = TypeVar("Model")
 
 SLIPPAGE_MEMORY_S = 300.0
 FILL_MEMORY_S = 900.0
 GATE_MEMORY_S = 900.0
-DEPTH_MEMORY_S = 60.0
 """What was seen so long ago counts 1 / e."""
 
 FILL_ROWS = 2000
@@ -39,40 +42,52 @@ FILL_FIT, LONGEST_FILL_FIT = 0.25, 1000
 
 _NUMBERS = {"_samples": 1e15, "_worth": 1e15, "_overlap": 1e6}
 
-_ROOTS = np.sqrt([2.0, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37]).reshape(2, STRATA).T[:, :, None]
-_LOG_STEP = math.log(LARGEST / SMALLEST) / STRATA
-
 
 class LearnedError(ValueError):
     """A saved state that cannot be what was learned; the message says which part."""
 
 
-class Block(NamedTuple):
-    """n samples whose outcomes are known, and every book from the first sample to the last outcome.
+class Blocks(NamedTuple):
+    """n samples whose outcomes are known, in blocks to be learned from one after the other, and every book from the
+    first sample to the last outcome.
 
-    now: a Moment of (n,) columns, market_ns int64. known: what was known when the samples were priced, each
-    with how many samples in a row that was.
+    now: a Moment of (n,) columns, market_ns int64. starts: where each block begins, the first at 0. numbers (n,): what
+    was known when each sample was priced, as a place in `known`; places beyond it stand for what is learned
+    from these blocks, in their order.
     """
 
     now: Any
-    known: Sequence[tuple[Knowledge, int]]
+    starts: Sequence[int]
+    known: Sequence[Knowledge]
+    numbers: Rows
     books: Books
 
 
-class _Group(NamedTuple):
-    """Consecutive samples of a block at which the same was known."""
-
-    knowledge: Knowledge
-    rows: slice
+_Group = tuple[Knowledge, slice]
+"""Consecutive samples of a block at which the same was known."""
 
 
-class _Usual(NamedTuple):
-    """What was known at each sample, (n,) columns."""
+class _Said(NamedTuple):
+    """What was said of n samples before their outcomes were known, as scored.
 
-    depth_1: Floats
-    depth_10: Floats
-    slope: Floats
-    volatility_bps: Floats
+    error: of the slippage, bps, (STRATA, 2 n), a row for every side. low, high: its band there, NaN for none. chance
+    and base_rate: that a quote would be crossed, and the running share of all quotes, (n, 2).
+    """
+
+    error: Floats
+    low: Floats
+    high: Floats
+    chance: Floats
+    base_rate: Floats
+
+    @classmethod
+    def of(cls, n: int) -> Self:
+        return cls(*np.full((3, STRATA, 2 * n), np.nan), *np.empty((2, n, 2)))
+
+    def some(self, start: int, end: int) -> _Said:
+        """That of samples start to end (excluded)."""
+        error, low, high = (part[:, 2 * start : 2 * end] for part in self[:3])
+        return _Said(error, low, high, self.chance[start:end], self.base_rate[start:end])
 
 
 class Learner:
@@ -85,7 +100,6 @@ class Learner:
         self._tally = Tally(STRATA)
         self._market = MarketTally()
         self._samples = 0
-        self._usual = np.zeros(5)
         # Slippage: the regression's sums and how many independent samples they are worth; how well
         # past predictions agreed with outcomes; recent errors by size.
         self._slippage: SlippageModel | None = None
@@ -94,24 +108,25 @@ class Learner:
         self._overlap = 1.0
         self._worth = 0.0
         self._agreement = np.zeros(3)
-        self._errors: Floats = np.zeros((0, STRATA))
+        self._errors = Recent(BAND_ROWS, STRATA)
         # Fills: recent rows, and the model made of them; crossed and all quotes, touched and
         # all of those not crossed; how far the mid moved from how many; what was offered at crossed prices.
-        self._fills: Floats = np.zeros((0, len(MAKER_COLUMNS) + 2))
+        self._fills = Recent(FILL_ROWS, len(MAKER_COLUMNS) + 2)
         self._fill = MakerTakerModel(self._prior)
         self._fill_agreement = np.zeros(2)
         self._crossed = np.zeros(2)
         self._touched = np.zeros(2)
         self._away = np.zeros(2)
-        self._moved: Floats = np.zeros(0)
-        self._offered: Floats = np.zeros(0)
+        self._moved = Recent(BAND_ROWS)
+        self._offered = Recent(BAND_ROWS)
 
     def state(self) -> dict[str, Any]:
         """All that was learned, as plain JSON values; waits for a block that is being learned."""
         with self._lock:
-            arrays = {name: getattr(owner, attribute).tolist() for name, owner, attribute, _ in self._arrays()}
+            sums = {name: sums.tolist() for name, sums in self._sums()}
+            rows = {name: recent.all.T.tolist() for name, recent in self._recent()}
             numbers = {name.removeprefix("_"): getattr(self, name) for name in _NUMBERS}
-            return {"latency_s": self._latency_s, "passive_s": self._passive_s, **numbers, **arrays}
+            return {"latency_s": self._latency_s, "passive_s": self._passive_s, **numbers, **sums, **rows}
 
     @classmethod
     def resumed(cls, state: Any) -> tuple[Self, Knowledge]:
@@ -122,193 +137,162 @@ class Learner:
         for name, most in _NUMBERS.items():
             kind = type(getattr(learner, name))
             setattr(learner, name, kind(_number(state, name.removeprefix("_"), 0, most)))
-        for name, owner, attribute, shape in learner._arrays():
-            setattr(owner, attribute, _array(state, name, shape))
-        if learner._samples < 1 or not len(learner._fills):
+        for name, sums in learner._sums():
+            sums[...] = _array(state, name, sums.shape)
+        for name, recent in learner._recent():
+            recent.add(_array(state, name, (None, *recent.all.shape[:-1])).T)
+        if learner._samples < 1 or not learner._fills.all.size:
             raise LearnedError("nothing was learned yet")
         try:
             with np.errstate(all="raise"):
                 learner._fit_slippage()
                 learner._fit_fill()
-                return learner, learner._knowledge()
+                return learner, learner._knowledge(learner._market.usual())
         except (ArithmeticError, ValueError) as error:  # LinAlgError is a ValueError
             raise LearnedError(f"the parts do not fit together: {error}") from None
 
-    def _arrays(self) -> Iterator[tuple[str, object, str, tuple[int | None, ...]]]:
-        """Every array of the state: its name, who holds it as what, and its shape; None is any length."""
-        for name in ("usual", "agreement", "fill_agreement", "crossed", "touched", "away"):
-            yield name, self, f"_{name}", getattr(self, f"_{name}").shape
-        for name in ("errors", "fills", "moved", "offered"):
-            yield name, self, f"_{name}", (None, *getattr(self, f"_{name}").shape[1:])
+    def _sums(self) -> Iterator[tuple[str, Floats]]:
+        """Every sum of the state, by its name there."""
+        for name in ("agreement", "fill_agreement", "crossed", "touched", "away"):
+            yield name, getattr(self, f"_{name}")
         slippage, fill = self._tally.session
-        for name, owner, attribute in (
-            ("moments", self._moments, "sums"),
-            ("market", self._market, "sums"),
-            ("slippage_score", slippage, "sums"),
-            ("slippage_inside", slippage, "inside"),
-            ("fill_score", fill, "sums"),
-            ("fill_bins", fill, "bins"),
-        ):
-            yield name, owner, attribute, getattr(owner, attribute).shape
-
-    def learn(self, block: Block) -> Knowledge:
-        """Score the block by what was known at each sample, then learn from it."""
-        with self._lock:
-            now = block.now
-            n = len(now.mid)
-            spacing_s = max((now.market_ns[-1] - now.market_ns[0]) / max(n - 1, 1) / 1e9, 1e-3)
-            span_s = spacing_s * n
-            outcomes = Labels(now, block.books, self._latency_s, self._passive_s)
-            ends = np.cumsum([count for _, count in block.known]).tolist()
-            groups = [
-                _Group(known, slice(end - count, end)) for (known, count), end in zip(block.known, ends, strict=True)
-            ]
-            levels = [[getattr(known, name) for name in _Usual._fields] for known, _ in block.known]
-            usual = _Usual(*np.repeat(levels, [count for _, count in block.known], axis=0).T)
-            slippage = self._learn_slippage(groups, block, usual, outcomes, spacing_s)
-            fill = self._learn_fills(groups, now, usual, outcomes, spacing_s)
-            self._samples += n
-            self._tally.add(int(now.market_ns[-1]), slippage, fill)
-            sums = (
-                n,
-                ((now.bid_size + now.ask_size) / 2).sum(),
-                ((now.bid_depth + now.ask_depth) / 2).sum(),
-                now.reach.sum(),
-                (now.half_spread_bps * now.mid).sum() / 1e4,
-            )
-            self._usual = math.exp(-span_s / DEPTH_MEMORY_S) * self._usual + sums
-            self._market.add(now, span_s)
-            return self._knowledge()
-
-    def _learn_slippage(
-        self, groups: Sequence[_Group], block: Block, usual: _Usual, outcomes: Labels, spacing_s: float
-    ) -> SlippageTally:
-        """All arrays are (sizes, sides, samples)."""
-        now, n = block.now, len(block.now.mid)
-        position = np.arange(self._samples, self._samples + n) * _ROOTS
-        position += np.arange(STRATA)[:, None, None] - np.floor(position)
-        quantity = usual.depth_10 * SMALLEST * np.exp(_LOG_STEP * position)
-        walked = np.zeros(len(block.books.market_ns), dtype=bool)
-        walked[outcomes.seen] = walked[outcomes.met] = True
-        place = np.cumsum(walked) - 1
-        ladder = Ladder(block.books, np.flatnonzero(walked), quantity.max())
-        seen, met = place[outcomes.seen], place[outcomes.met]
-        to_bps = 1e4 / now.mid
-        excess = ladder.excess(seen, quantity, usual.slope) * to_bps
-        drift = SIGNS[:, None] * (ladder.best[:, met] - ladder.best[:, seen]) * to_bps
-        residual = ladder.excess(met, quantity, usual.slope) * to_bps + drift - excess
-        features = order_features(
-            np.log,
-            SIGNS[:, None],
-            now,
-            np.stack((now.ask_depth, now.bid_depth)),
-            1.0,
-            quantity,
-            excess,
-            usual.depth_1,
-            usual.depth_10,
-            usual.volatility_bps,
-            self._passive_s,
+        yield from (
+            ("usual", self._market.usual_sums),
+            ("moments", self._moments.sums),
+            ("market", self._market.sums),
+            ("slippage_score", slippage.sums),
+            ("slippage_inside", slippage.inside),
+            ("fill_score", fill.sums),
+            ("fill_bins", fill.bins),
         )
-        x = _table(features.slippage_columns(), quantity.shape)
-        inside = quantity <= ladder.visible[:, seen]
+
+    def _recent(self) -> Iterator[tuple[str, Recent]]:
+        """Everything of the state of which the last is kept; there its columns are rows."""
+        for name in ("errors", "fills", "moved", "offered"):
+            yield name, getattr(self, f"_{name}")
+
+    def learn(self, blocks: Blocks) -> list[Knowledge]:
+        """Score each block by what was known at its samples, then learn from it; what was known after each."""
+        with self._lock:
+            now, known = blocks.now, list(blocks.known)
+            cuts = [*blocks.starts, len(now.mid)]
+            counts = np.diff(cuts).tolist()
+            spacings_s = _spacings_s(now.market_ns, cuts)
+            spans_s = [spacing_s * count for spacing_s, count in zip(spacings_s, counts, strict=True)]
+            starts = np.array(blocks.starts)
+            usual = self._market.add(now, starts, spans_s)
+            at = _usual_at(known, usual, blocks.numbers)
+            lessons = Lessons(now, starts, at, blocks.books, self._samples, self._latency_s, self._passive_s)
+            said = _Said.of(len(now.mid))
+            for lesson, spacing_s, usual_now, (start, end) in zip(
+                lessons, spacings_s, usual, pairwise(cuts), strict=True
+            ):
+                groups = [(known[number], rows) for number, rows in _runs(blocks.numbers[start:end])]
+                own = said.some(start, end)
+                self._learn_slippage(groups, lesson, spacing_s, own)
+                self._learn_fills(groups, lesson, spacing_s, own)
+                self._samples += end - start
+                known.append(self._knowledge(usual_now))
+            learned = known[len(blocks.known) :]
+            residual = lessons.residual.reshape(-1, STRATA).T.copy()
+            slippage = SlippageTally.each(said.error, residual, said.low, said.high, counts)
+            weights = [self._quote_weight(spacing_s) for spacing_s in spacings_s]
+            quotes = said.chance.ravel(), said.base_rate.ravel(), lessons.crossed.ravel()
+            fills = FillTally.each(*quotes, weights, counts)
+            for place, (one, other, end) in enumerate(zip(slippage, fills, cuts[1:], strict=True)):
+                self._tally.add(int(now.market_ns[end - 1]), one, other)
+                learned[place] = replace(learned[place], scores=self._tally.scores())
+            return learned
+
+    def _learn_slippage(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float, said: _Said) -> None:
+        orders, residual = lesson.orders, lesson.orders[-1]
+        n = len(residual)
         expected = np.zeros_like(residual)
-        error = residual.copy()
-        tally = SlippageTally(STRATA)
+        gates = np.zeros((n, 1))
+        for model, rows in _spans(groups, lambda known: known.slippage):
+            if model is not None:
+                x = orders[1:-1, rows]
+                predicted = model.predict(x.reshape(len(x), -1).T).reshape(-1, SIZES)
+                np.multiply(predicted, orders[0, rows], out=expected[rows])
         for known, rows in groups:
-            if known.slippage is not None:
-                predicted = known.slippage.predict(x[..., rows].reshape(len(x), -1).T)
-                expected[..., rows] = inside[..., rows] * predicted.reshape(STRATA, 2, -1)
-                error[..., rows] -= known.gate * expected[..., rows]
-            of_model, of_walk = (each[..., rows].reshape(STRATA, -1).T for each in (error, residual))
-            tally.add(rows.stop - rows.start, of_model, of_walk, known.band)
+            gates[rows] = known.gate
+            if known.band is not None:
+                both = slice(2 * rows.start, 2 * rows.stop)
+                said.low[:, both], said.high[:, both] = np.array(known.band).T[:, :, None]
+        said.error[:] = (residual - gates * expected).reshape(-1, STRATA).T
+        self._errors.add(said.error)
         span_s = spacing_s * n
         self._overlap = max(1.0, self._latency_s / spacing_s)
-        agreed = (residual * expected).sum(axis=(0, 1))
+        agreed = np.vecdot(residual, expected)
         # Overlapping outcomes agree together: only sums over several of their lengths are independent.
         apart = np.add.reduceat(agreed, np.arange(0, n, max(10, round(5 * self._overlap))))
-        sums = np.array((agreed.sum(), np.vdot(expected, expected), np.vdot(apart, apart)))
         fade = math.exp(-span_s / GATE_MEMORY_S)
-        self._agreement = np.array((fade, fade, fade * fade)) * self._agreement + sums
-        self._errors = np.concatenate((self._errors, error.T.reshape(-1, STRATA)))[-BAND_ROWS:]
+        self._agreement *= (fade, fade, fade * fade)
+        self._agreement += (agreed.sum(), np.vdot(expected, expected), np.vdot(apart, apart))
         fade = math.exp(-span_s / SLIPPAGE_MEMORY_S)
         self._worth = fade * self._worth + n / math.sqrt(self._overlap)
-        table, target = x.reshape(len(x), -1), residual.ravel()
-        if not inside.all():
-            table, target = table[:, inside.ravel()], target[inside.ravel()]
-        self._moments.add(table.T, target, fade)
-        return tally
+        table = orders.reshape(len(orders), -1)
+        self._moments.add_rows(table if table[0].all() else table * table[0], fade)
 
-    def _learn_fills(
-        self, groups: Sequence[_Group], now: Any, usual: _Usual, outcomes: Labels, spacing_s: float
-    ) -> FillTally:
-        """All arrays are (sides, samples)."""
-        features = order_features(
-            np.log,
-            SIGNS[:, None],
-            now,
-            1.0,
-            np.stack((now.bid_size, now.ask_size)),
-            1.0,
-            0.0,
-            usual.depth_1,
-            usual.depth_10,
-            usual.volatility_bps,
-            self._passive_s,
-        )
-        y = outcomes.crossed.astype(np.float64)
-        x = _table(features.maker_columns(), y.shape)
-        weight = min(1.0, spacing_s / (2 * self._passive_s))
-        tally = FillTally()
-        agreement = np.zeros(2)
+    def _learn_fills(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float, said: _Said) -> None:
+        quotes, filled = lesson.quotes, lesson.crossed
+        weight = self._quote_weight(spacing_s)
+        fade = math.exp(-spacing_s * len(filled) / FILL_MEMORY_S)
+        gates = np.empty((len(filled), 1))
+        for model, rows in _spans(groups, lambda known: known.fill):
+            x = quotes[:, rows]
+            said.chance[rows] = model.chances(x.reshape(len(x), -1).T).reshape(-1, 2)
         for known, rows in groups:
-            chance = known.fill.predict_proba(x[..., rows].reshape(len(x), -1).T)[:, 1]
-            beyond, filled = chance - known.base_rate, y[:, rows].ravel()
-            tally.add(known.base_rate + known.fill_gate * beyond, np.full(len(filled), known.base_rate), filled, weight)
-            agreement += weight * np.array((np.vdot(filled - known.base_rate, beyond), np.vdot(beyond, beyond)))
-        fade = math.exp(-spacing_s * len(now.mid) / FILL_MEMORY_S)
-        self._fill_agreement = fade * self._fill_agreement + agreement
-        self._crossed = fade * self._crossed + weight * np.array((y.sum(), y.size))
-        waited = ~outcomes.crossed & ~outcomes.late
-        self._touched = fade * self._touched + weight * np.array(((waited & outcomes.touched).sum(), waited.sum()))
-        moved = (SIGNS[:, None] * (outcomes.mid_after / now.mid - 1) * 1e4)[~outcomes.crossed]
-        self._away = fade * self._away + (moved.sum(), len(moved))
-        self._moved = np.append(self._moved, moved)[-BAND_ROWS:]
-        self._offered = np.append(self._offered, outcomes.offered() / np.mean(usual.depth_1))[-BAND_ROWS:]
+            said.base_rate[rows], gates[rows] = known.base_rate, known.fill_gate
+        beyond = said.chance - said.base_rate
+        np.add(said.base_rate, gates * beyond, out=said.chance)
+        self._fill_agreement *= fade
+        self._fill_agreement += (weight * np.vdot(filled - said.base_rate, beyond), weight * np.vdot(beyond, beyond))
+        crossed, touched, waited, away, uncrossed = lesson.sums
+        self._crossed[:] = fade * self._crossed + (weight * crossed, weight * filled.size)
+        self._touched[:] = fade * self._touched + (weight * touched, weight * waited)
+        self._away[:] = fade * self._away + (away, uncrossed)
+        was_crossed = filled > 0
+        self._offered.add(lesson.offered[was_crossed])
+        self._moved.add(lesson.moved[~was_crossed])
         # Windows a quarter as far apart as they are long hold nearly all there is to learn.
         stride = max(1, int(self._passive_s / 4 / spacing_s))
-        kept = x[..., ::stride].T.reshape(-1, len(x))
-        made = y[:, ::stride].T.ravel()
-        added = np.column_stack((kept, made, np.full(len(made), min(1.0, weight * stride))))
-        self._fills = np.concatenate((self._fills, added))[-FILL_ROWS:]
-        return tally
+        made = filled[::stride].ravel()
+        added = np.empty((len(quotes) + 2, len(made)))
+        added[:-2] = quotes[:, ::stride].reshape(len(quotes), -1)
+        added[-2], added[-1] = made, min(1.0, weight * stride)
+        self._fills.add(added)
+
+    def _quote_weight(self, spacing_s: float) -> float:
+        """How many independent windows a quote counts for."""
+        return min(1.0, spacing_s / (2 * self._passive_s))
 
     def _fit_slippage(self) -> None:
         self._slippage = SlippageModel().fit_moments(self._moments, self._worth)
         self._slippage_fitted_at = self._samples
 
     def _fit_fill(self) -> None:
-        self._fill = MakerTakerModel(self._prior).fit(self._fills[:, :-2], self._fills[:, -2], self._fills[:, -1])
+        rows = self._fills.all
+        self._fill = MakerTakerModel(self._prior).fit(rows[:-2].T, rows[-2], rows[-1])
         self._fill_fitted_at = self._samples
 
-    def _knowledge(self) -> Knowledge:
-        count, depth_1, depth_10, reach, half_spread = self._usual.tolist()
-        calibration = self._market.calibration(half_spread / count, reach / depth_10)
+    def _knowledge(self, usual: Usual) -> Knowledge:
+        calibration = usual.calibration
         gate = _cautious(*self._agreement.tolist())
         if self._samples >= self._slippage_fitted_at + min(self._slippage_fitted_at / 10, LONGEST_FIT):
             self._fit_slippage()
         if self._samples >= self._fill_fitted_at + min(FILL_FIT * self._fill_fitted_at, LONGEST_FILL_FIT):
             self._fit_fill()
-        band, share = None, None
-        if len(self._errors) >= BAND_LEAST_ROWS:
+        band, clean_up_band, share = None, None, None
+        errors, moved, offered = self._errors.all, self._moved.all, self._offered.all
+        if errors.shape[1] >= BAND_LEAST_ROWS:
             # Of n independent outcomes the next one exceeds the k-th smallest with chance 1 - k / (n + 1).
-            level = min(1.0, 0.975 * (1 + 2 * math.sqrt(self._overlap) / len(self._errors)))
-            band = tuple(_ends(errors, level) for errors in self._errors.T)
-        if len(self._offered):
-            share = tuple(np.minimum(1.0, self._offered / CURVE_SIZES[:, None]).mean(axis=1).tolist())
-        clean_up_band = None
-        if len(self._moved) >= BAND_LEAST_ROWS:
-            clean_up_band = _ends(self._moved, 0.975)
+            level = min(1.0, 0.975 * (1 + 2 * math.sqrt(self._overlap) / errors.shape[1]))
+            band = tuple(ends(of_size, level) for of_size in np.sort(errors, axis=1))
+        if len(moved) >= BAND_LEAST_ROWS:
+            clean_up_band = ends(np.sort(moved), 0.975)
+        if len(offered):
+            share = shares_offered(np.sort(offered), CURVE_SIZES)
         crossed, quotes = self._crossed.tolist()
         touched, waited = self._touched.tolist()
         away, uncrossed = self._away.tolist()
@@ -317,10 +301,10 @@ class Learner:
         prior_rate = 1 / (1 + math.exp(-self._prior.intercept))
         return Knowledge(
             samples=self._samples,
-            depth_1=depth_1 / count,
-            depth_10=depth_10 / count,
-            slope=reach / depth_10,
-            volatility_bps=volatility_bps(calibration),
+            depth_1=usual.depth_1,
+            depth_10=usual.depth_10,
+            slope=calibration.slope,
+            volatility_bps=calibration.volatility_bps,
             calibration=calibration,
             slippage=self._slippage,
             gate=gate,
@@ -332,8 +316,43 @@ class Learner:
             clean_up_bps=away / uncrossed if uncrossed else None,
             clean_up_band=clean_up_band,
             crossed_share=share,
-            scorecard=self._tally.scorecard(self._samples, gate),
+            scores=self._tally.scores(),
         )
+
+
+def _spacings_s(market_ns: Rows, cuts: Sequence[int]) -> list[float]:
+    """How far apart the samples of each block are, on average."""
+    return [
+        max((last - first) / max(end - start - 1, 1) / 1e9, 1e-3)
+        for start, end in pairwise(cuts)
+        for first, last in [market_ns[[start, end - 1]].tolist()]
+    ]
+
+
+def _usual_at(known: Sequence[Knowledge], learned: Sequence[Usual], numbers: Rows) -> UsualAt:
+    """What is usual by what was known at each sample."""
+    rows = [(each.depth_1, each.depth_10, each.slope, each.volatility_bps) for each in known]
+    for depth_1, depth_10, calibration in learned:
+        rows.append((depth_1, depth_10, calibration.slope, calibration.volatility_bps))
+    return UsualAt(*np.array(rows)[numbers].T)
+
+
+def _runs(numbers: Rows) -> Iterator[tuple[int, slice]]:
+    """Every number, and the rows that it stands for one after the other.
+
+    >>> list(_runs(np.array([3, 3, 3, 5])))
+    [(3, slice(0, 3, None)), (5, slice(3, 4, None))]
+    """
+    edges = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
+    for start, end in pairwise(edges):
+        yield int(numbers[start]), slice(start, end)
+
+
+def _spans(groups: Sequence[_Group], read: Callable[[Knowledge], Model]) -> Iterator[tuple[Model, slice]]:
+    """The models in use, and the rows of each; one that outlives a block's bands and rates is asked once."""
+    for _, same in groupby(groups, key=lambda group: id(read(group[0]))):
+        used = list(same)
+        yield read(used[0][0]), slice(used[0][1].start, used[-1][1].stop)
 
 
 def _cautious(agreed: float, squares: float, agreed_squares: float) -> float:
@@ -365,26 +384,3 @@ def _array(state: dict[str, Any], name: str, shape: tuple[int | None, ...]) -> F
     if not np.isfinite(array).all():
         raise LearnedError(f"{name} holds a number that is not finite")
     return array
-
-
-def _table(columns: Sequence[Any], shape: tuple[int, ...]) -> Floats:
-    """Columns that broadcast to `shape` as one array, a column after the other."""
-    table = np.empty((len(columns), *shape))
-    for row, column in zip(table, columns, strict=True):
-        row[...] = column
-    return table
-
-
-def _ends(values: Floats, level: float) -> tuple[float, float]:
-    """The quantiles 1 - level and level of values (n,), interpolated.
-
-    >>> _ends(np.array([3.0, 1.0, 0.0, 2.0, 4.0]), 0.875)
-    (0.5, 3.5)
-    """
-    last = len(values) - 1
-    place = level * last
-    below = min(int(place), last - 1)
-    ranks = (last - below - 1, last - below, below, below + 1)
-    ordered = np.partition(values, ranks)
-    (low, lower, upper, high), part = ordered[list(ranks)].tolist(), place - below
-    return lower + part * (low - lower), upper + part * (high - upper)

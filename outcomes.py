@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from features import SECOND_NS, Moment
 from knowledge import Knowledge
 from ladder import Books, Rows
-from learning import Block, Learner
+from learning import Blocks, Learner
 from orderbook import OrderBook
 
 GAP_NS = 5 * SECOND_NS
@@ -55,11 +55,13 @@ class Sample(NamedTuple):
     knowledge: Knowledge
 
 
-def gathered(samples: Sequence[Sample], books: Sequence[OrderBook]) -> Block:
-    """The block of these samples, and of all the books from the first of them to the last outcome."""
+def gathered(samples: Sequence[Sample], books: Sequence[OrderBook]) -> Blocks:
+    """One block of these samples, and of all the books from the first of them to the last outcome."""
     moments, knowledge = zip(*samples, strict=True)
-    known = [(next(same), 1 + sum(1 for _ in same)) for _, same in groupby(knowledge, key=id)]
-    return Block(columns(moments), known, Books.stacked(books))
+    known = {id(each): each for each in knowledge}
+    places = {name: place for place, name in enumerate(known)}
+    numbers = np.array([places[id(each)] for each in knowledge])
+    return Blocks(columns(moments), [0], list(known.values()), numbers, Books.stacked(books))
 
 
 def columns(moments: Sequence[Moment]) -> Any:
@@ -131,10 +133,14 @@ class Outcomes:
         before = self._fits[-1] if self._fits else None
         samples, shown = self._seen, list(books)
         learn = self.learner.learn
-        self._fits.append(_Fit(lambda: learn(gathered(samples, shown)), before, self._resolved + EFFECT))
+        self._fits.append(_Fit(lambda: learn(gathered(samples, shown))[0], before, self._resolved + EFFECT))
         self._seen = []
         self._fitted += self._wanted
         self._wanted = next_fit(self._fitted) - self._fitted
+
+
+_TURN = threading.Lock()
+"""Held while a block is learned: fits of many sessions that share the processor are each done sooner one by one."""
 
 
 class _Fit:
@@ -150,7 +156,8 @@ class _Fit:
         try:
             if before is not None:
                 before.result()
-            self._outcome = learn()
+            with _TURN:
+                self._outcome = learn()
         except BaseException as error:  # noqa: BLE001 - raised on the feed's thread, by result()
             self._outcome = error
 
@@ -200,23 +207,11 @@ def turns(market_ns: Rows, latency_s: float, passive_s: float, fitted: int = 0) 
     return made
 
 
-def studied(
-    moments: Any, books: Books, learner: Learner, known: Knowledge, latency_s: float, passive_s: float
-) -> Iterator[tuple[int, Knowledge]]:
-    """What is known while m books are shown, and the row from which on: what Outcomes would come to know.
-
-    moments: a Moment of (m,) columns, of the same m books.
-    """
-    yield 0, known
-    rows, knowledge = [0], [known]
-    for turn in turns(moments.market_ns, latency_s, passive_s, known.samples):
-        place, counts = np.unique(np.searchsorted(rows, turn.samples, side="right") - 1, return_counts=True)
-        groups = [(knowledge[i], count) for i, count in zip(place.tolist(), counts.tolist(), strict=True)]
-        now = Moment(*(column[turn.samples] for column in moments))
-        knowledge.append(learner.learn(Block(now, groups, books.some(turn.books))))
-        rows.append(len(moments.market_ns) if turn.from_row is None else turn.from_row)
-        if turn.from_row is not None:
-            yield turn.from_row, knowledge[-1]
+def together(turns: Sequence[Turn]) -> tuple[Rows, list[int], Rows]:
+    """The samples of consecutive fits, where each one's begin among them, and the books that show their outcomes."""
+    starts = np.cumsum([0, *(len(turn.samples) for turn in turns[:-1])]).tolist()
+    books = np.unique(np.concatenate([turn.books for turn in turns]))
+    return np.concatenate([turn.samples for turn in turns]), starts, books
 
 
 def _first_in_slots(market_ns: Rows, length_ns: int) -> Rows:

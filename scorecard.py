@@ -6,11 +6,13 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 BINS = 10
 
 
@@ -82,25 +84,41 @@ class SlippageTally:
         self.sums: Floats = np.zeros(8)
         self.inside: Floats = np.zeros((2, strata))
 
-    def add(self, samples: int, error: Floats, walk_error: Floats, band: Sequence[tuple[float, float]] | None) -> None:
-        """Count rows in.
+    @classmethod
+    def each(cls, error: Floats, walk_error: Floats, low: Floats, high: Floats, samples: Sequence[int]) -> list[Self]:
+        """One of each block of so many samples, every sample with as many rows.
 
-        error, walk_error: outcome less prediction, (rows, strata), bps; band: low and high by stratum.
+        error, walk_error: outcome less prediction, (strata, rows), bps; low, high: the band, NaN where there was none.
         """
-        squares, walk_squares = np.vdot(error, error), np.vdot(walk_error, walk_error)
-        self.sums[:6] += np.array([samples, error.size, squares, walk_squares, error.sum(), walk_error.sum()])
-        if band is None:
-            return
-        low, high = np.array(band).T
-        inside = ((error >= low) & (error <= high)).sum(axis=0)
-        self.inside += np.array([inside, np.full(error.shape[1], len(error))])
-        below, above = error - low, error - high
-        loss = np.maximum(0.025 * below, -0.975 * below).sum() + np.maximum(0.975 * above, -0.025 * above).sum()
-        self.sums[6:] += np.array([loss / 2, error.size])
+        strata, rows = error.shape
+        counts = np.array(samples) * (rows // sum(samples))
+        starts = np.cumsum(counts) - counts
+        clipped = np.minimum(np.maximum(error, low), high)
+        banded = ~np.isnan(low)
+        # Both ends' losses: a fortieth of the band's width, and all of what is outside.
+        loss = np.where(banded, 0.0125 * (high - low) + 0.5 * np.abs(error - clipped), 0.0)
+        summed = (error**2, walk_error**2, error, walk_error, loss)
+        sums = np.array([np.add.reduceat(part, starts, axis=1).sum(axis=0) for part in summed])
+        inside = np.array(
+            [np.add.reduceat(part, starts, axis=1, dtype=np.int64) for part in (clipped == error, banded)]
+        )
+        made = []
+        for block, (count, number) in enumerate(zip(counts.tolist(), samples, strict=True)):
+            tally = cls(strata)
+            tally.inside[:] = inside[:, :, block]
+            tally.sums[:2], tally.sums[2:7], tally.sums[7] = (
+                (number, strata * count),
+                sums[:, block],
+                tally.inside[1].sum(),
+            )
+            made.append(tally)
+        return made
 
-    def merge(self, other: SlippageTally, times: float = 1.0) -> None:
-        self.sums += times * other.sums
-        self.inside += times * other.inside
+    def plus(self, other: SlippageTally, times: float = 1.0) -> SlippageTally:
+        """The sums of both, the other's counted so many times."""
+        both = SlippageTally(0)
+        both.sums, both.inside = self.sums + times * other.sums, self.inside + times * other.inside
+        return both
 
     def score(self) -> SlippageScore:
         samples, rows, squares, walk_squares, total, walk_total, pinball, banded = self.sums.tolist()
@@ -128,19 +146,37 @@ class FillTally:
         self.sums: Floats = np.zeros(5)
         self.bins: Floats = np.zeros((3, BINS))
 
-    def add(self, chance: Floats, base: Floats, filled: Floats, weight: float) -> None:
-        """chance and base: the model's and the running rate's prediction; filled: 0 or 1; weight: windows a row."""
-        error, base_error = filled - chance, filled - base
-        log_loss = -np.log(np.maximum(np.where(filled > 0, chance, 1 - chance), 1e-12)).sum()
-        squares, base_squares = np.vdot(error, error), np.vdot(base_error, base_error)
-        self.sums += np.array([len(chance), squares, base_squares, log_loss, weight * len(chance)])
-        index = np.minimum((chance * BINS).astype(int), BINS - 1)
-        for row, values in enumerate((chance, filled, np.ones(len(chance)))):
-            self.bins[row] += np.bincount(index, values, BINS)
+    @classmethod
+    def each(
+        cls, chance: Floats, base: Floats, filled: Floats, weights: Sequence[float], samples: Sequence[int]
+    ) -> list[Self]:
+        """One of each block of so many samples, every sample with as many rows.
 
-    def merge(self, other: FillTally, times: float = 1.0) -> None:
-        self.sums += times * other.sums
-        self.bins += times * other.bins
+        chance and base: the model's and the running rate's prediction, (rows,); filled: 0 or 1; weights: windows a
+        row, by block.
+        """
+        counts = np.array(samples) * (len(chance) // sum(samples))
+        starts = np.cumsum(counts) - counts
+        error, base_error = filled - chance, filled - base
+        log_loss = -np.log(np.maximum(1 - np.abs(error), 1e-12))
+        sums = np.array([np.add.reduceat(part, starts) for part in (error**2, base_error**2, log_loss)])
+        bins = np.minimum((chance * BINS).astype(np.int64), BINS - 1)
+        bins += BINS * np.repeat(np.arange(len(starts)), counts)
+        size = BINS * len(starts)
+        binned = np.array([np.bincount(bins, values, size).reshape(-1, BINS) for values in (chance, filled, None)])
+        made = []
+        for block, (count, weight) in enumerate(zip(counts.tolist(), weights, strict=True)):
+            tally = cls()
+            tally.sums[0], tally.sums[1:4], tally.sums[4] = count, sums[:, block], weight * count
+            tally.bins[:] = binned[:, block]
+            made.append(tally)
+        return made
+
+    def plus(self, other: FillTally, times: float = 1.0) -> FillTally:
+        """As SlippageTally.plus."""
+        both = FillTally()
+        both.sums, both.bins = self.sums + times * other.sums, self.bins + times * other.bins
+        return both
 
     def score(self) -> FillScore:
         rows, squares, base_squares, log_loss, n_eff = self.sums.tolist()
@@ -158,34 +194,34 @@ class FillTally:
 RECENT_NS = 300_000_000_000
 
 
+class Scores(NamedTuple):
+    """The sums behind a scorecard at one moment: of the session, and of the session before the last minutes."""
+
+    session: tuple[SlippageTally, FillTally]
+    before: tuple[SlippageTally, FillTally]
+
+    def scorecard(self, samples: int, gate: float) -> Scorecard:
+        """samples: decision times learned from; gate: the share of the learned residual in use."""
+        (slippage, fill), (slippage_before, fill_before) = self
+        recent = slippage.plus(slippage_before, -1.0), fill.plus(fill_before, -1.0)
+        return Scorecard(samples, gate, slippage.score(), recent[0].score(), fill.score(), recent[1].score())
+
+
 class Tally:
-    """The session's sums and those of the last five minutes, turned into a Scorecard."""
+    """The session's sums, and those of the last five minutes."""
 
     def __init__(self, strata: int) -> None:
-        self._strata = strata
         self.session = (SlippageTally(strata), FillTally())
         # The session's sums as they were when each block of the last minutes began.
-        self._before: deque[tuple[int, SlippageTally, FillTally]] = deque()
+        self._before: deque[tuple[int, tuple[SlippageTally, FillTally]]] = deque()
 
     def add(self, market_ns: int, slippage: SlippageTally, fill: FillTally) -> None:
         """Count in one block of predictions whose last was made at market_ns."""
-        self._before.append((market_ns, *self._since(None)))
-        self.session[0].merge(slippage)
-        self.session[1].merge(fill)
+        self._before.append((market_ns, self.session))
+        self.session = self.session[0].plus(slippage), self.session[1].plus(fill)
         while self._before[0][0] < market_ns - RECENT_NS:
             self._before.popleft()
 
-    def scorecard(self, samples: int, gate: float) -> Scorecard:
-        """The scores so far; samples: decision times learned from; gate: the share of the learned residual in use."""
-        session, recent = self.session, self._since(self._before[0] if self._before else None)
-        return Scorecard(samples, gate, session[0].score(), recent[0].score(), session[1].score(), recent[1].score())
-
-    def _since(self, before: tuple[int, SlippageTally, FillTally] | None) -> tuple[SlippageTally, FillTally]:
-        """A copy of the session's sums, less those before."""
-        slippage, fill = SlippageTally(self._strata), FillTally()
-        slippage.merge(self.session[0])
-        fill.merge(self.session[1])
-        if before is not None:
-            slippage.merge(before[1], -1.0)
-            fill.merge(before[2], -1.0)
-        return slippage, fill
+    def scores(self) -> Scores:
+        """The sums so far; nothing that is added later changes them."""
+        return Scores(self.session, self._before[0][1] if self._before else self.session)

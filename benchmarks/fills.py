@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.models import RECORDINGS
 from features import MAKER_COLUMNS, Moment, Observer, order_features
 from labels import Labels
-from ladder import SIGNS
+from ladder import SIGNS, Books
 from orderbook import OrderBook
 from tests.made_markets import SPOT, STEP_NS, on_grid, recorded
 
@@ -68,7 +68,7 @@ def limits(name: str, market: Sequence[OrderBook]) -> None:
             until = round((latency_s + passive_s) * 1e9) // STEP_NS
             rows = slice(WARM_UP, len(market) - until)
             now: Any = Moment(*(column[rows] for column in every))
-            labels = Labels(now, market, latency_s, passive_s)
+            labels = Labels(now, Books.stacked(market), latency_s, passive_s)
             late, crossed = labels.late.astype(np.float64), labels.crossed.astype(np.float64)
             x, everyone = everything[:, rows], np.ones(late.shape, dtype=bool)
             logit = LogisticRegression(C=0.01)

@@ -74,7 +74,7 @@ def cost(market: Sequence[OrderBook]) -> None:
         for start in range(0, len(market) - size - 25, size):
             samples = [Sample(moment, known) for moment in moments[start : start + size]]
             began = time.thread_time_ns()
-            known = learner.learn(gathered(samples, market[start : start + size + 25]))
+            (known,) = learner.learn(gathered(samples, market[start : start + size + 25]))
             took.append((time.thread_time_ns() - began) / size)
         print(f"learning, beside it, in blocks of {size}: {median(took) / 1e3:.1f} us a sample")
 

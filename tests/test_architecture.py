@@ -31,8 +31,10 @@ ALLOWED: dict[str, set[str]] = {
     "ladder": {"orderbook", "numpy"},
     "labels": {"ladder", "numpy"},
     "knowledge": {"calibration", "estimators", "features", "scorecard", "numpy"},
+    "lessons": {"features", "knowledge", "labels", "ladder", "numpy"},
+    "recent": {"numpy"},
     "learning": {
-        "calibration", "estimators", "features", "knowledge", "labels", "ladder", "scorecard", "numpy",
+        "calibration", "estimators", "features", "knowledge", "ladder", "lessons", "recent", "scorecard", "numpy",
     },
     "outcomes": {"features", "knowledge", "ladder", "learning", "orderbook", "numpy"},
     "pricing": {"features", "knowledge", "orderbook"},

@@ -19,17 +19,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import learning
+import lessons
 from calculations import Estimate, Order, TradingCalculator
 from estimators import SlippageModel
-from features import Observer, flow_increment
+from features import Moment, Observer, flow_increment
 from hindsight import Hindsight
 from knowledge import STRATA, Knowledge, beginner
 from labels import Labels
 from ladder import Books, Ladder
-from learning import Block, Learner
+from learning import Blocks, Learner
 from orderbook import OrderBook, Side, walk
-from outcomes import GAP_NS, Outcomes, Sample, columns, gathered, studied
+from outcomes import GAP_NS, Outcomes, Sample, columns, gathered, together, turns
 from pricing import Crossing
 from tests.made_markets import START_NS, STEP_NS, book, gaussian, known_now, queues
 
@@ -89,7 +89,7 @@ def test_the_block_sees_what_the_estimate_saw() -> None:
     moments = [observer.observe(each) for each in books]
     known = replace(beginner(moments[0], 0.1, 0.5), slippage=model, gate=0.5)
     Learner(0.1, 0.5).learn(gathered([Sample(moment, known) for moment in moments[:30]], books))
-    rows = model.rows.reshape(STRATA, 2, 30, 8)
+    rows = model.rows.reshape(30, 2, STRATA, 8).transpose(2, 1, 0, 3)
     for side, each in enumerate(Side):
         for row, moment in enumerate(moments[:30]):
             for column in range(STRATA):
@@ -102,7 +102,7 @@ def test_the_block_sees_what_the_estimate_saw() -> None:
 def test_sizes_learned_from_are_log_uniform() -> None:
     """Every size class between a fiftieth and twice the usual depth gets one size a side, anywhere in it, whatever
     the book shows."""
-    places = np.arange(5000) * learning._ROOTS % 1.0
+    places = np.arange(5000) * lessons._ROOTS % 1.0
     assert places.shape == (STRATA, 2, 5000)
     for column in places.reshape(-1, 5000):
         assert np.histogram(column, 10, (0, 1))[0] == pytest.approx(np.full(10, 500), abs=15)
@@ -137,7 +137,7 @@ def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) ->
     count = sum(each.market_ns + latency_ns + passive_ns <= books[-1].market_ns for each in books)
     moments = [Observer().observe(each) for each in books]
     labels = Labels(columns(moments[:count]), Books.stacked(books), latency_ms / 1e3, passive_ms / 1e3)
-    offered = dict(zip(zip(*np.nonzero(labels.crossed), strict=True), labels.offered(), strict=True))
+    offered = labels.offered()
     for side, each in enumerate(Side):
         hindsight, realised = Hindsight(), {}
         order = Order(each, 2.0, latency_s=latency_ms / 1e3, passive_s=passive_ms / 1e3)
@@ -149,7 +149,7 @@ def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) ->
             late, crossed, volume = brute_force(books, row, each, latency_ns, passive_ns)
             assert labels.late[side, row] == late
             assert labels.crossed[side, row] == crossed
-            assert offered.get((side, row), 0.0) == pytest.approx(volume)
+            assert offered[side, row] == pytest.approx(volume)
             if books[row].market_ns in realised:
                 assert realised[books[row].market_ns] == pytest.approx(min(1.0, volume / 2.0))
         assert len(realised) >= count - 2
@@ -194,9 +194,9 @@ def test_the_same_frames_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) 
     second = [numbers(each) for each in estimates(TradingCalculator(Order(Side.BUY, 1.0)), queues(300, 2))]
     learn, delays = Learner.learn, iter([0.05, 0.0, 0.1, 0.0, 0.02, 0.0, 0.0])
 
-    def slowly(self: Learner, block: Block) -> Knowledge:
+    def slowly(self: Learner, blocks: Blocks) -> list[Knowledge]:
         time.sleep(next(delays))
-        return learn(self, block)
+        return learn(self, blocks)
 
     monkeypatch.setattr(Learner, "learn", slowly)
     third = [numbers(each) for each in estimates(TradingCalculator(Order(Side.BUY, 1.0)), queues(300, 2))]
@@ -215,6 +215,21 @@ def live(books: list[OrderBook], latency_s: float, passive_s: float) -> list[tup
         if not found or waiting.known is not found[-1][1]:
             found.append((row, waiting.known))
     return found
+
+
+def studied(
+    moments: Any, books: Books, latency_s: float, passive_s: float, begin: Knowledge, at_once: int
+) -> list[tuple[int, Knowledge]]:
+    """What is known from which book on, where so many fits are learned from together."""
+    made, learner = turns(moments.market_ns, latency_s, passive_s), Learner(latency_s, passive_s)
+    from_rows = [turn.from_row for turn in made if turn.from_row is not None]
+    known = [begin]
+    for first in range(0, len(made), at_once):
+        samples, starts, shown = together(made[first : first + at_once])
+        now = Moment(*(column[samples] for column in moments))
+        numbers = np.searchsorted(from_rows, samples, side="right")
+        known += learner.learn(Blocks(now, starts, known, numbers, books.some(shown)))
+    return list(zip([0, *from_rows], known, strict=False))
 
 
 @settings(max_examples=10, deadline=None)
@@ -238,8 +253,8 @@ def test_over_whole_arrays_the_same_is_learned_at_the_same_books(seed: int, time
         levels[side, :, found.shape[1] :, 0] = found[:, -1:, 0]
     whole = Books.of(clock, levels)
     wanted = live(books, *times)
-    for shown in (stacked, whole):
-        found = list(studied(columns(moments), shown, Learner(*times), beginner(moments[0], *times), *times))
+    for shown, at_once in ((stacked, 1), (whole, 3), (whole, 1000)):
+        found = studied(columns(moments), shown, *times, beginner(moments[0], *times), at_once)
         assert [(row, known.samples) for row, known in found] == [(row, known.samples) for row, known in wanted]
         for (_, one), (_, other) in zip(found, wanted, strict=True):
             assert (one.gate, one.band, one.fill_gate, one.crossed_share) == (
@@ -294,10 +309,10 @@ def test_an_error_in_a_fit_surfaces_once_and_learning_starts_anew(monkeypatch: p
     calculator = TradingCalculator(Order(Side.BUY, 1.0))
     learn = Learner.learn
 
-    def fails(self: Learner, block: Block) -> Knowledge:
-        if len(block.now.mid) == 40:
+    def fails(self: Learner, blocks: Blocks) -> list[Knowledge]:
+        if len(blocks.now.mid) == 40:
             raise ArithmeticError("made to fail")
-        return learn(self, block)
+        return learn(self, blocks)
 
     market = list(queues(400, 1))
     raised = []

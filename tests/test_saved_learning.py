@@ -58,8 +58,8 @@ def test_a_resumed_learner_goes_on_as_one_that_never_stopped() -> None:
         block = gathered(samples, books[start : start + 120])
         if start == 200:
             stopped, _ = Learner.resumed(json.loads(json.dumps(never.state())))
-            again = stopped.learn(block)
-        known_next = never.learn(block)
+            (again,) = stopped.learn(block)
+        (known_next,) = never.learn(block)
     assert again.depth_10 == known_next.depth_10
     assert (again.gate, again.band, again.crossed_share) == (known_next.gate, known_next.band, known_next.crossed_share)
     assert again.scorecard.slippage == known_next.scorecard.slippage

@@ -1,4 +1,4 @@
-"""The scores against their definitions, on rows added in blocks of any size."""
+"""The scores against their definitions, on rows added in blocks of any size, two a sample."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BAND = ((-1.0, 1.5), (-2.0, 2.0))
 def blocks(count: int) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     made = []
     for row in range(count):
-        n = int(RNG.integers(1, 30))
+        n = 2 * int(RNG.integers(1, 15))
         error, walk_error = RNG.normal(size=(2, n, 2)) * np.array([1.0, 1.1])[:, None, None]
         chance, base = RNG.uniform(0.01, 0.99, (2, n))
         made.append((row * 40 * 10**9, error, walk_error, chance, base, (RNG.random(n) < chance).astype(float)))
@@ -25,22 +25,27 @@ def blocks(count: int) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np
 
 def told(rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> Tally:
     tally = Tally(2)
-    for ns, error, walk_error, chance, base, filled in rows:
-        slippage, fill = SlippageTally(2), FillTally()
-        slippage.add(len(error), error, walk_error, BAND)
-        fill.add(chance, base, filled, 0.25)
-        tally.add(ns, slippage, fill)
+    for first in range(0, len(rows), 3):
+        ns, error, walk_error, chance, base, filled = zip(*rows[first : first + 3], strict=True)
+        samples = [len(block) // 2 for block in error]
+        by_size = (np.concatenate(blocks).T for blocks in (error, walk_error))
+        band = (np.repeat([[end] for end in ends], 2 * sum(samples), axis=1) for ends in zip(*BAND, strict=True))
+        slippage = SlippageTally.each(*by_size, *band, samples)
+        quotes = (np.concatenate(blocks) for blocks in (chance, base, filled))
+        fill = FillTally.each(*quotes, [0.25] * len(samples), samples)
+        for block in zip(ns, slippage, fill, strict=True):
+            tally.add(*block)
     return tally
 
 
 def test_scores_are_as_defined() -> None:
     """Skill, bias, coverage and pinball loss of the slippage; Brier, skill, log loss and reliability of the fills."""
     rows = blocks(20)
-    card = told(rows).scorecard(123, 0.4)
+    card = told(rows).scores().scorecard(123, 0.4)
     error, walk_error = (np.concatenate([row[at] for row in rows]) for at in (1, 2))
     chance, base, filled = (np.concatenate([row[at] for row in rows]) for at in (3, 4, 5))
     slippage, fill = card.slippage, card.fill
-    assert (card.samples, card.gate, slippage.samples, slippage.rows) == (123, 0.4, len(error), error.size)
+    assert (card.samples, card.gate, slippage.samples, slippage.rows) == (123, 0.4, len(error) // 2, error.size)
     assert slippage.skill == pytest.approx(1 - (error**2).sum() / (walk_error**2).sum())
     assert (slippage.bias, slippage.walk_bias) == pytest.approx((error.mean(), walk_error.mean()))
     assert slippage.rmse == pytest.approx(math.sqrt((error**2).mean()))
@@ -64,8 +69,8 @@ def test_recent_scores_are_of_the_last_minutes() -> None:
     """Blocks older than five minutes count for the session and no longer for the recent score."""
     rows = blocks(20)
     newest = rows[-1][0]
-    recent = told(rows).scorecard(0, 0.0)
-    wanted = told([row for row in rows if row[0] >= newest - RECENT_NS]).scorecard(0, 0.0)
+    recent = told(rows).scores().scorecard(0, 0.0)
+    wanted = told([row for row in rows if row[0] >= newest - RECENT_NS]).scores().scorecard(0, 0.0)
     assert recent.slippage_recent.samples == wanted.slippage.samples < recent.slippage.samples
     assert recent.slippage_recent.skill == pytest.approx(wanted.slippage.skill)
     assert recent.slippage_recent.coverage_by_size == pytest.approx(wanted.slippage.coverage_by_size)
@@ -75,17 +80,17 @@ def test_recent_scores_are_of_the_last_minutes() -> None:
 
 def test_nothing_scored_is_none() -> None:
     """No row, no score: None and not zero; a closed gate says so in words."""
-    card = Tally(2).scorecard(0, 0.0)
+    card = Tally(2).scores().scorecard(0, 0.0)
     assert card.slippage.skill is card.slippage.coverage is card.fill.brier is card.fill.skill is None
     assert card.verdict == "still learning: the book walk is shown"
-    assert told(blocks(2)).scorecard(100, 0.0).verdict == "no better than the book walk so far"
-    assert "better than the book walk by" in told(blocks(2)).scorecard(100, 0.5).verdict
+    assert told(blocks(2)).scores().scorecard(100, 0.0).verdict == "no better than the book walk so far"
+    assert "better than the book walk by" in told(blocks(2)).scores().scorecard(100, 0.5).verdict
 
 
 def test_certain_and_wrong_is_a_finite_loss() -> None:
     """A chance of exactly 0 or 1 that fails costs much, and not infinity."""
-    fill = FillTally()
-    fill.add(np.array([1.0, 0.0]), np.array([0.5, 0.5]), np.array([0.0, 1.0]), 1.0)
+    rows = (np.array(column) for column in ([1.0, 0.0], [0.5, 0.5], [0.0, 1.0]))
+    (fill,) = FillTally.each(*rows, [1.0], [2])
     loss = fill.score().log_loss
     assert loss is not None
     assert 20 < loss < math.inf

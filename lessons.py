@@ -1,0 +1,134 @@
+"""What blocks of samples teach before any model is asked: rows for both models, and what came of orders and quotes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features import MAKER_COLUMNS, SLIPPAGE_COLUMNS, order_features
+from knowledge import LARGEST, SMALLEST, STRATA
+from labels import Labels
+from ladder import SIGNS, Books, Ladder, Rows
+
+Floats = NDArray[np.float64]
+
+SIZES = 2 * STRATA
+"""Orders learned from at each sample: one of each size class on both sides."""
+
+_ROOTS = np.sqrt([2.0, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37]).reshape(2, STRATA).T[:, :, None]
+_LOG_STEP = math.log(LARGEST / SMALLEST) / STRATA
+
+
+class UsualAt(NamedTuple):
+    """What was known to be usual at each of n samples: knowledge.Knowledge's numbers, as (n,) columns."""
+
+    depth_1: Floats
+    depth_10: Floats
+    slope: Floats
+    volatility_bps: Floats
+
+
+class Lesson(NamedTuple):
+    """Of the n samples of one block, all that follows from the books and from what was usual.
+
+    Of orders, buying in all size classes and then selling, (..., n, SIZES). orders: 1, or 0 for those beyond the
+    visible book; the columns of SlippageModel's X; outcome less book walk, bps. Of quotes, buying and selling,
+    (..., n, 2). quotes: the columns of MakerTakerModel's X. crossed: 0 or 1. offered: to those that were crossed, in
+    usual sizes at the touch. moved: how far the mid went from the others, bps. sums: how many were crossed; were
+    touched, of those neither crossed nor late, and how many those are; all that the mid went from those not
+    crossed, and how many those are.
+    """
+
+    orders: Floats
+    quotes: Floats
+    crossed: Floats
+    offered: Floats
+    moved: Floats
+    sums: tuple[float, ...]
+
+
+class Lessons:
+    """The lessons of blocks of samples that begin at `starts`, worked out together: the more samples at once, the fewer
+    steps a sample. Each is the same as if it were alone.
+
+    now: a Moment of (n,) columns. before: how many samples were learned from before these. residual (n, SIZES) and
+    crossed (n, 2) are all samples', as a Lesson has its own.
+    """
+
+    def __init__(
+        self, now: Any, starts: Rows, usual: UsualAt, books: Books, before: int, latency_s: float, passive_s: float
+    ) -> None:
+        self._now, self._starts, self._usual, self._passive_s = now, starts, usual, passive_s
+        outcomes = Labels(now, books, latency_s, passive_s)
+        self._walk(books, before, outcomes)
+        self._wait(outcomes)
+
+    def __iter__(self) -> Iterator[Lesson]:
+        for (start, stop), sums in zip(pairwise([*self._starts.tolist(), None]), self._sums.tolist(), strict=True):
+            rows = slice(start, stop)
+            of_quotes = self._quotes[:, rows], self.crossed[rows], self._offered[rows], self._moved[rows]
+            yield Lesson(self._orders[:, rows], *of_quotes, tuple(sums))
+
+    def _walk(self, books: Books, before: int, outcomes: Labels) -> None:
+        """All arrays are (sizes, sides, samples)."""
+        now, usual = self._now, self._usual
+        n = len(now.mid)
+        position = np.arange(before, before + n) * _ROOTS
+        position += np.arange(STRATA)[:, None, None] - np.floor(position)
+        quantity = usual.depth_10 * SMALLEST * np.exp(_LOG_STEP * position)
+        walked = np.zeros(len(books.market_ns), dtype=bool)
+        walked[outcomes.seen] = walked[outcomes.met] = True
+        place = np.cumsum(walked) - 1
+        ladder = Ladder(books, np.flatnonzero(walked), quantity.max())
+        seen, met = place[outcomes.seen], place[outcomes.met]
+        to_bps = 1e4 / now.mid
+        excess = ladder.excess(seen, quantity, usual.slope) * to_bps
+        drift = SIGNS[:, None] * (ladder.best[:, met] - ladder.best[:, seen]) * to_bps
+        residual = ladder.excess(met, quantity, usual.slope) * to_bps + drift - excess
+        depth = np.stack((now.ask_depth, now.bid_depth))
+        columns = self._columns(depth, 1.0, quantity, excess).slippage_columns()
+        orders = np.empty((len(SLIPPAGE_COLUMNS) + 2, n, 2, STRATA))
+        inside = quantity <= ladder.visible[:, seen]
+        for row, column in zip(orders.transpose(0, 3, 2, 1), (inside, *columns, residual), strict=True):
+            row[...] = column
+        self._orders: Floats = orders.reshape(-1, n, SIZES)
+        self.residual: Floats = self._orders[-1]
+
+    def _wait(self, outcomes: Labels) -> None:
+        """All arrays are (sides, samples)."""
+        now, usual, starts = self._now, self._usual, self._starts
+        crossed = outcomes.crossed
+        columns = self._columns(1.0, np.stack((now.bid_size, now.ask_size)), 1.0, 0.0).maker_columns()
+        self._quotes: Floats = np.empty((len(MAKER_COLUMNS), len(now.mid), 2))
+        for row, column in zip(self._quotes.transpose(0, 2, 1), columns, strict=True):
+            row[...] = column
+        lengths = np.diff(starts, append=len(now.mid))
+        depth_1 = np.repeat(np.add.reduceat(usual.depth_1, starts) / lengths, lengths)
+        self.crossed: Floats = crossed.T.astype(np.float64)
+        self._offered: Floats = (outcomes.offered() / depth_1).T
+        moved = SIGNS[:, None] * (outcomes.mid_after / now.mid - 1) * 1e4
+        self._moved: Floats = moved.T
+        waited = ~(crossed | outcomes.late)
+        each = (crossed, waited & outcomes.touched, waited, np.where(crossed, 0.0, moved), ~crossed)
+        self._sums: Floats = np.add.reduceat([part.sum(axis=0, dtype=np.float64) for part in each], starts, axis=1).T
+
+    def _columns(self, depth: Any, queue: Any, quantity: Any, excess: Any) -> Any:
+        usual = self._usual
+        return order_features(
+            np.log,
+            SIGNS[:, None],
+            self._now,
+            depth,
+            queue,
+            quantity,
+            excess,
+            usual.depth_1,
+            usual.depth_10,
+            usual.volatility_bps,
+            self._passive_s,
+        )

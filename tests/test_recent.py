@@ -1,0 +1,43 @@
+"""The last of a series, and what they say in order, against numpy's own on the whole series."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recent import Recent, ends, shares_offered
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 60), max_size=30), st.integers(1, 25))
+def test_the_last_are_kept_in_their_order(lengths: list[int], most: int) -> None:
+    """However many come at a time, none or more than are kept: the last ones, and nothing else."""
+    recent, table, row = Recent(most, 2), np.zeros((2, 0)), Recent(most)
+    for length in lengths:
+        added = np.arange(2.0 * length).reshape(2, length) + 1000 * table.shape[1]
+        table = np.concatenate((table, added), axis=1)
+        recent.add(added)
+        row.add(added[0])
+        np.testing.assert_array_equal(recent.all, table[:, -most:])
+        np.testing.assert_array_equal(row.all, table[0, -most:])
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.integers(40, 300), st.floats(0.9, 1.0))
+def test_ends_are_quantiles(seed: int, count: int, level: float) -> None:
+    """As numpy's linear interpolation has them, ties included."""
+    values = np.random.default_rng(seed).normal(size=count).round(1)
+    assert ends(np.sort(values), level) == pytest.approx(np.quantile(values, (1 - level, level)), abs=1e-9)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 300))
+def test_the_share_of_every_size_that_was_on_offer(seed: int, count: int) -> None:
+    """The average of min(1, offered / size), by its definition, for amounts that equal a size and for none at all."""
+    rng = np.random.default_rng(seed)
+    sizes = np.geomspace(0.01, 1000, 21)
+    offered = np.where(rng.random(count) < 0.2, rng.choice([0.0, *sizes], count), rng.lognormal(0, 3, count))
+    wanted = [np.minimum(1.0, offered / size).mean() for size in sizes]
+    assert shares_offered(np.sort(offered), sizes) == pytest.approx(wanted)
