@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from feeds import VENUES, FeedError
 from feeds.protocol import compact_sides, decode_sides, timestamp_ns
-from orderbook import BookError
+from orderbook import BookError, Levels
 from tests import dictionary_book
 from tests.dictionary_book import Change, DictionaryBook, records
 
@@ -293,12 +293,19 @@ def row_texts(quote: str) -> st.SearchStrategy[str]:
     )
 
 
+def compact(one: bytes, other: bytes, size_unit: float) -> tuple[Levels, Levels] | None:
+    """What compact_sides makes of two texts, if they begin and end as those that it is given."""
+    if not all(text.startswith(b'[["') and text.endswith(b'"]]') for text in (one, other)):
+        return None
+    return compact_sides(one[3:-3], other[3:-3], size_unit)
+
+
 @settings(deadline=None)
 @given(texts=st.sampled_from(["", '"', '"']).flatmap(lambda quote: st.tuples(row_texts(quote), row_texts(quote))))
 def test_levels_are_read_as_json_and_float_read_them(texts: tuple[str, str]) -> None:
     """The fast way and the slow way give the numbers that json and float give, or refuse what those refuse."""
     raw = [text.encode() for text in texts]
-    fast = compact_sides(*raw, 0.5)
+    fast = compact(*raw, 0.5)
     try:
         slow = decode_sides(msgspec.Raw(raw[0]), msgspec.Raw(raw[1]), 0.5)
     except BookError:
@@ -317,7 +324,7 @@ def test_levels_are_read_as_json_and_float_read_them(texts: tuple[str, str]) -> 
 def test_the_gateway_s_own_form_goes_the_fast_way() -> None:
     """What is said of the other tests' texts holds for real ones: digits and dots in quotes, nothing else."""
     one, other = ASKS.encode(), BIDS.encode()
-    assert compact_sides(one, other, 1.0) is not None
+    assert compact(one, other, 1.0) is not None
     for wrong in (
         b"[]",
         b"[[]]",
@@ -326,9 +333,15 @@ def test_the_gateway_s_own_form_goes_the_fast_way() -> None:
         b'[["1","2"],]',
         b'[["1","2"]',
         b'[["1.2.3","2"]]',
+        b'[["1","2"3]]',
+        b'[["1","2"]3,["4","5"]]',
+        b'[["1",2""]]',
+        b'[["1"],["2","3","4"]]',
+        b'[["1","2,3"],["4","5"]]',
+        b'[["1","2]"],["4","5"]]',
     ):
-        assert compact_sides(one, wrong, 1.0) is None
-        assert compact_sides(wrong, one, 1.0) is None
+        assert compact(one, wrong, 1.0) is None
+        assert compact(wrong, one, 1.0) is None
 
 
 SIDES = '"asks":[["101","1"]],"bids":[["99","2"]]'
