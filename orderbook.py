@@ -67,9 +67,7 @@ class OrderBook:
         rises = prices[1:] > prices[:-1]
         # The position of an extreme is found in half the time of its value; that of what is not a number comes first.
         if not (
-            rises.item(rises.argmin())
-            and levels.item(levels.argmin()) > 0
-            and levels.item(levels.argmax()) < LARGEST
+            rises.item(rises.argmin()) and levels.item(levels.argmin()) > 0 and levels.item(levels.argmax()) < LARGEST
         ):
             raise BookError(_why_refused(bids, asks))
         if bids is not self.bids:
