@@ -344,6 +344,28 @@ def test_the_gateway_s_own_form_goes_the_fast_way() -> None:
         assert compact(wrong, one, 1.0) is None
 
 
+@settings(deadline=None, max_examples=300)
+@given(
+    at=st.integers(GATEWAY.index('"asks"'), len(GATEWAY % (ASKS, BIDS))),
+    cut=st.integers(0, 2),
+    put=st.one_of(st.text('0123456789.",[]-e ', max_size=2), st.just("swap")),
+)
+def test_a_frame_with_a_slip_in_it_is_read_as_json_reads_it_or_refused(at: int, cut: int, put: str) -> None:
+    """A few characters more, fewer or the other way round never make a book of what is not JSON, or another book."""
+    frame = GATEWAY % (ASKS, BIDS)
+    slip = (
+        frame[:at] + (frame[at : at + 2][::-1] if put == "swap" else put) + frame[at + (2 if put == "swap" else cut) :]
+    )
+    try:
+        book = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP").parse(slip, 1)
+    except BookError:
+        return
+    assert book is not None
+    read = json.loads(slip)
+    for name, levels in (("asks", book.asks), ("bids", book.bids)):
+        assert np.array_equal(levels, strict(json.dumps(read[name])) * [1, 0.01])
+
+
 SIDES = '"asks":[["101","1"]],"bids":[["99","2"]]'
 HEAD = '"timestamp":"2025-05-04T10:39:13Z","symbol":"BTC-USDT-SWAP"'
 
