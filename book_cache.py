@@ -26,8 +26,8 @@ from replay import books
 FORMAT = "trade-simulator books 1"
 
 _SIDES = ("bids", "asks")
-_WRITTEN = 1024
-"""Books held while a recording is parsed."""
+_WRITTEN = 256
+"""Books held while a recording is parsed: few enough to stay in the processor's cache."""
 
 
 class CacheError(ValueError):

@@ -51,12 +51,12 @@ class Observer:
 
     def observe(self, book: OrderBook) -> Moment:
         """The moment of this book; books must come in the order of their market_ns."""
-        bids, asks = book.bids[:TOP].tolist(), book.asks[:TOP].tolist()
-        (bid, bid_size), (ask, ask_size) = bids[0], asks[0]
+        bids, asks = book.bids[:TOP].ravel().tolist(), book.asks[:TOP].ravel().tolist()
+        touch = bid, bid_size, ask, ask_size = bids[0], bids[1], asks[0], asks[1]
         mid = (bid + ask) / 2
         if self._touch is not None:
-            self._total_flow += flow_increment(self._touch, (bid, bid_size, ask, ask_size))
-        self._touch = (bid, bid_size, ask, ask_size)
+            self._total_flow += flow_increment(self._touch, touch)
+        self._touch = touch
         past = self._last_second
         past.append((book.market_ns, mid, self._total_flow))
         second_ago = book.market_ns - SECOND_NS
@@ -64,9 +64,9 @@ class Observer:
             past.popleft()
         _, mid_then, flow_then = past[0]
         bid_depth, ask_depth = 0.0, 0.0
-        for _, size in bids:
+        for size in bids[1::2]:
             bid_depth += size
-        for _, size in asks:
+        for size in asks[1::2]:
             ask_depth += size
         return Moment(
             book.market_ns,
@@ -78,7 +78,7 @@ class Observer:
             ask_size,
             bid_depth,
             ask_depth,
-            (asks[-1][0] - ask + bid - bids[-1][0]) / 2,
+            (asks[-2] - ask + bid - bids[-2]) / 2,
             (bid_size - ask_size) / (bid_size + ask_size),
             (bid_depth - ask_depth) / (bid_depth + ask_depth),
             self._total_flow - flow_then,

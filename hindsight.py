@@ -88,7 +88,7 @@ class Hindsight:
         # The quote to be crossed first is on top: the highest bid, the lowest ask.
         self._waiting: dict[Side, list[tuple[float, int, _Quote]]] = {Side.BUY: [], Side.SELL: []}
         self._count = 0
-        self._noted: tuple[OrderBook, Plan, float, Realised] | None = None
+        self._noted: tuple[OrderBook, Plan, float, float | None, float] | None = None
 
     def read(self) -> list[Realised]:
         """The outcomes known since the last call, oldest first; the last 10,000 of them. Safe from any thread."""
@@ -103,15 +103,15 @@ class Hindsight:
         self, book: OrderBook, order: Plan, quantity: float, slippage_bps: float | None, maker_probability: float
     ) -> None:
         """The next book, and what was said of an order decided on at it; costs nothing until `look`."""
-        self._noted = (book, order, quantity, Realised(book.market_ns, slippage_bps, None, maker_probability, 0.0))
+        self._noted = book, order, quantity, slippage_bps, maker_probability
 
     def look(self) -> None:
         """Look at the book noted last: what it shows of earlier orders, then the order decided on at it."""
         if self._noted is None:
             return
-        (book, order, quantity, said), self._noted = self._noted, None
+        (book, order, quantity, slippage_bps, maker_probability), self._noted = self._noted, None
         self._show(book)
-        quote = _Quote(book, order, quantity, said)
+        quote = _Quote(book, order, quantity, Realised(book.market_ns, slippage_bps, None, maker_probability, 0.0))
         self._open.append(quote)
         if order.latency_s:
             self._travelling.append(quote)

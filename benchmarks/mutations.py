@@ -36,7 +36,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a size of zero or less is refused",
-        *("orderbook.py", "            and np.minimum.reduce(levels, axis=None) > 0\n", ""),
+        *("orderbook.py", " and levels.item(levels.argmin()) > 0", ""),
         "tests/test_orderbook.py",
     ),
     Mutation(
@@ -86,6 +86,11 @@ MUTATIONS = [
             "        return FeedError(str(error))",
         ),
         "tests/test_feeds.py tests/test_feeds_fuzz.py",
+    ),
+    Mutation(
+        "a level of one or three numbers is no level",
+        *("feeds/protocol.py", "if not levels.item(levels.argmin()) > 0:", "if False:"),
+        "tests/test_feeds.py",
     ),
     Mutation(
         "a callback that raises does not end the feed",

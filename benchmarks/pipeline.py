@@ -14,6 +14,7 @@ import gc
 import json
 import math
 import threading
+from collections import deque
 from collections.abc import Sequence
 from itertools import islice, pairwise
 from pathlib import Path
@@ -25,13 +26,15 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import simulated_market
 from calculations import Order, TradingCalculator
 from export_manager import ExportManager
 from feeds import VENUES
 from orderbook import Side
-from profiling import SystemProfiler
+from profiling import LAST, SystemProfiler
 from recording import read
 from session import Shown
 
@@ -76,27 +79,41 @@ class Line:
 
 
 class Naive:
-    """The same answers without care for time; its models are fitted beforehand, to noise."""
+    """The same answers, part for part, the way one writes them first and public trade simulators do.
+
+    A frame through `json.loads`; every price and size through `float`; numpy arrays that are checked; a loop over the
+    levels; slippage and maker from scikit-learn pipelines, each a scaler and a regression; an Almgren-Chriss schedule
+    as arrays; the fee; a dictionary for the history and the time it took. Left out, because it need not be done for
+    every frame: percentiles, files, pandas. Learning is left out, too: the models are fitted beforehand, to noise.
+    """
 
     def __init__(self) -> None:
         noise = np.random.default_rng(0).normal(size=(1000, 9))
-        self._slippage = LinearRegression().fit(noise[:, :8], noise[:, 8])
-        self._maker = LogisticRegression().fit(noise[:, :5], noise[:, 8] > 0)
+        self._slippage = make_pipeline(StandardScaler(), LinearRegression()).fit(noise[:, :8], noise[:, 8])
+        self._maker = make_pipeline(StandardScaler(), LogisticRegression()).fit(noise[:, :5], noise[:, 8] > 0)
         self.history: list[dict[str, Any]] = []
+        self.took_ns: deque[int] = deque(maxlen=LAST)
 
     def take(self, frame: str) -> None:
+        start = perf_counter_ns()
         book = json.loads(frame)
-        bids, asks = np.array(book["bids"], dtype=np.float64), np.array(book["asks"], dtype=np.float64)
-        bids[:, 1] *= 0.01
-        asks[:, 1] *= 0.01
+        bids, asks = (
+            np.array([[float(price), float(size) * 0.01] for price, size in book[side]]) for side in ("bids", "asks")
+        )
         assert np.all(np.diff(asks[:, 0]) > 0)
         assert np.all(np.diff(bids[:, 0]) < 0)
         assert (bids > 0).all()
         assert (asks > 0).all()
         mid = (bids[0, 0] + asks[0, 0]) / 2
         quantity = NOTIONAL / mid
-        taken = np.clip(quantity - (np.cumsum(asks[:, 1]) - asks[:, 1]), 0, asks[:, 1])
-        walk_bps = ((taken * asks[:, 0]).sum() / taken.sum() / mid - 1) * 1e4
+        left, paid = quantity, 0.0
+        for price, size in asks:
+            taken = min(left, size)
+            paid += taken * price
+            left -= taken
+            if left <= 0:
+                break
+        walk_bps = (paid / (quantity - left) / mid - 1) * 1e4
         half_bps = (asks[0, 0] - bids[0, 0]) / (2 * mid) * 1e4
         bid_depth, ask_depth = bids[:10, 1].sum(), asks[:10, 1].sum()
         imbalance = (bid_depth - ask_depth) / (bid_depth + ask_depth)
@@ -110,6 +127,7 @@ class Naive:
         impact_bps = (0.3 * quantity**2 / 2 + 10 * (np.diff(holdings) ** 2).sum()) / (quantity * mid) * 1e4
         fee_bps = maker * 2 + (1 - maker) * 5
         self.history.append({"mid": mid, "slippage_bps": slippage_bps, "fee_bps": fee_bps, "impact_bps": impact_bps})
+        self.took_ns.append(perf_counter_ns() - start)
 
 
 def simulated(levels: int) -> list[tuple[int, str]]:

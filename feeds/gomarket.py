@@ -21,7 +21,7 @@ class _Frame(msgspec.Struct, gc=False):
 
 
 _FRAME = msgspec.json.Decoder(_Frame)
-_ASKS, _BIDS = b',"asks":', b',"bids":'
+_ASKS, _BIDS, _END = b',"asks":[["', b'"]],"bids":[["', b'"]]}'
 
 
 class GomarketFeed(QuietFeed):
@@ -49,9 +49,10 @@ class GomarketFeed(QuietFeed):
 
     def _read(self, message: bytes) -> tuple[_Frame, tuple[Levels, Levels] | None]:
         """The frame, and its asks and bids; in the usual form these are cut out, to be gone through only once."""
-        asks, bids = message.find(_ASKS), message.find(_BIDS)
-        if 0 <= asks < bids and message.endswith(b"}"):
-            one, other = message[asks + len(_ASKS) : bids], message[bids + len(_BIDS) : -1]
+        asks = message.find(_ASKS)
+        bids = message.find(_BIDS, asks)
+        if 0 <= asks < bids and message.endswith(_END):
+            one, other = message[asks + len(_ASKS) : bids], message[bids + len(_BIDS) : -len(_END)]
             sides = compact_sides(one, other, self._contract_size)
             if sides is not None:
                 # An object that is whole without the sides has them as members, not in something else.

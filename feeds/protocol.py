@@ -215,9 +215,7 @@ def _second_ns(text: str) -> int:
 
 
 _PAIRS = msgspec.json.Decoder(list[tuple[float, float]], strict=False)
-_FLAT = msgspec.json.Decoder(list[float])
-_DIGITS = b"0123456789."
-_MARKS = b'[]"'
+_FLAT = msgspec.json.Decoder(list[float], strict=False)
 
 
 def decode_sides(one: msgspec.Raw, other: msgspec.Raw, size_unit: float) -> tuple[Levels, Levels]:
@@ -227,38 +225,41 @@ def decode_sides(one: msgspec.Raw, other: msgspec.Raw, size_unit: float) -> tupl
         pairs, others = _PAIRS.decode(one), _PAIRS.decode(other)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BookError(f"levels unreadable: {error}") from None
-    return _sides([number for pair in pairs + others for number in pair], len(pairs), size_unit)
+    levels = _levels([number for pair in pairs + others for number in pair], 1.0, size_unit)
+    return levels[: len(pairs)], levels[len(pairs) :]
 
 
 def compact_sides(one: bytes, other: bytes, size_unit: float) -> tuple[Levels, Levels] | None:
-    """What decode_sides makes of two texts in the usual compact form, in two thirds of its time; None in any other.
+    """What decode_sides makes of `[["%b"]]` of two texts like `95445.5","9.06"],["95448","2.05`, in two thirds of its
+    time; None where that is nothing, or a book that is refused anyway.
 
-    In that form a text without its digits is exactly `["",""],` over and over, and without its marks
-    it is one flat list of numbers.
+    Both are read as one flat list of texts: JSON itself sees that none has a bracket or a quote too few. A minus is
+    put before each that begins a level, so that none is misplaced if all prices, and no sizes, are below zero.
     """
-    rows = _compact_rows(one)
-    if not (rows and _compact_rows(other)):
-        return None
+    flat = (b'["-%b","-%b"]' % (one, other)).replace(b'"],["', b'" ,"-')
     try:
-        numbers = _FLAT.decode(b"[%b]" % (one + b"," + other).translate(None, _MARKS))
+        numbers = _FLAT.decode(flat)
     except msgspec.MsgspecError:
         return None
-    return _sides(numbers, rows, size_unit)
-
-
-def _compact_rows(text: bytes) -> int:
-    """How many levels a text in the compact form has; 0 if it is in another form."""
-    skeleton = text.translate(None, _DIGITS)
-    rows = len(skeleton) // 8
-    return rows if skeleton == b"[" + (b'["",""],' * rows)[:-1] + b"]" else 0
-
-
-def _sides(numbers: list[float], rows: int, size_unit: float) -> tuple[Levels, Levels]:
-    """Price, size, price, ... of both sides as read-only levels, `rows` of them on the first side."""
-    packed = bytearray(struct.pack(f"{len(numbers)}d", *numbers))
-    levels: Levels = np.ndarray((len(numbers) // 2, 2), buffer=packed)
-    if size_unit != 1.0:
-        sizes = levels[:, 1]
-        sizes *= size_unit
-    levels.flags.writeable = False
+    if len(numbers) % 2:
+        return None
+    levels = _levels(numbers, -1.0, size_unit)
+    if not levels.item(levels.argmin()) > 0:
+        return None
+    rows = one.count(b"]") + 1
     return levels[:rows], levels[rows:]
+
+
+def _levels(numbers: list[float], price_unit: float, size_unit: float) -> Levels:
+    """Price, size, price, ... as read-only levels."""
+    rows = len(numbers) // 2
+    units = _units(price_unit, size_unit, 1 << rows.bit_length())[:rows]
+    levels: Levels = np.ndarray((rows, 2), buffer=struct.pack(f"{len(numbers)}d", *numbers)) * units
+    levels.flags.writeable = False
+    return levels
+
+
+@lru_cache(maxsize=16)
+def _units(price_unit: float, size_unit: float, rows: int) -> Levels:
+    """A unit for every number: to multiply by an array of the same shape takes a third of the time."""
+    return np.tile([price_unit, size_unit], (rows, 1))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from feeds import VENUES, FeedError
 from feeds.protocol import compact_sides, decode_sides, timestamp_ns
-from orderbook import BookError
+from orderbook import BookError, Levels
 from tests import dictionary_book
 from tests.dictionary_book import Change, DictionaryBook, records
 
@@ -293,12 +293,19 @@ def row_texts(quote: str) -> st.SearchStrategy[str]:
     )
 
 
+def compact(one: bytes, other: bytes, size_unit: float) -> tuple[Levels, Levels] | None:
+    """What compact_sides makes of two texts, if they begin and end as those that it is given."""
+    if not all(text.startswith(b'[["') and text.endswith(b'"]]') for text in (one, other)):
+        return None
+    return compact_sides(one[3:-3], other[3:-3], size_unit)
+
+
 @settings(deadline=None)
 @given(texts=st.sampled_from(["", '"', '"']).flatmap(lambda quote: st.tuples(row_texts(quote), row_texts(quote))))
 def test_levels_are_read_as_json_and_float_read_them(texts: tuple[str, str]) -> None:
     """The fast way and the slow way give the numbers that json and float give, or refuse what those refuse."""
     raw = [text.encode() for text in texts]
-    fast = compact_sides(*raw, 0.5)
+    fast = compact(*raw, 0.5)
     try:
         slow = decode_sides(msgspec.Raw(raw[0]), msgspec.Raw(raw[1]), 0.5)
     except BookError:
@@ -317,7 +324,7 @@ def test_levels_are_read_as_json_and_float_read_them(texts: tuple[str, str]) -> 
 def test_the_gateway_s_own_form_goes_the_fast_way() -> None:
     """What is said of the other tests' texts holds for real ones: digits and dots in quotes, nothing else."""
     one, other = ASKS.encode(), BIDS.encode()
-    assert compact_sides(one, other, 1.0) is not None
+    assert compact(one, other, 1.0) is not None
     for wrong in (
         b"[]",
         b"[[]]",
@@ -326,9 +333,37 @@ def test_the_gateway_s_own_form_goes_the_fast_way() -> None:
         b'[["1","2"],]',
         b'[["1","2"]',
         b'[["1.2.3","2"]]',
+        b'[["1","2"3]]',
+        b'[["1","2"]3,["4","5"]]',
+        b'[["1",2""]]',
+        b'[["1"],["2","3","4"]]',
+        b'[["1","2,3"],["4","5"]]',
+        b'[["1","2]"],["4","5"]]',
     ):
-        assert compact_sides(one, wrong, 1.0) is None
-        assert compact_sides(wrong, one, 1.0) is None
+        assert compact(one, wrong, 1.0) is None
+        assert compact(wrong, one, 1.0) is None
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    at=st.integers(GATEWAY.index('"asks"'), len(GATEWAY % (ASKS, BIDS))),
+    cut=st.integers(0, 2),
+    put=st.one_of(st.text('0123456789.",[]-e ', max_size=2), st.just("swap")),
+)
+def test_a_frame_with_a_slip_in_it_is_read_as_json_reads_it_or_refused(at: int, cut: int, put: str) -> None:
+    """A few characters more, fewer or the other way round never make a book of what is not JSON, or another book."""
+    frame = GATEWAY % (ASKS, BIDS)
+    slip = (
+        frame[:at] + (frame[at : at + 2][::-1] if put == "swap" else put) + frame[at + (2 if put == "swap" else cut) :]
+    )
+    try:
+        book = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP").parse(slip, 1)
+    except BookError:
+        return
+    assert book is not None
+    read = json.loads(slip)
+    for name, levels in (("asks", book.asks), ("bids", book.bids)):
+        assert np.array_equal(levels, strict(json.dumps(read[name])) * [1, 0.01])
 
 
 SIDES = '"asks":[["101","1"]],"bids":[["99","2"]]'
