@@ -9,10 +9,12 @@ from typing import NoReturn
 
 import streamlit as st
 
+from backtest_job import Backtests
 from comparison import Comparison
 from session import Session
 from websocket_client import FeedHub
 
+Kept = Session | Comparison | Backtests
 INPUTS, NUMBERS, CHARTS = "inputs", "numbers", "charts"
 
 
@@ -28,7 +30,7 @@ def hub() -> FeedHub:
 
 
 @st.cache_resource(scope="session", on_release=lambda session: session.release(), show_spinner=False)
-def lifeline(_session: Session | Comparison, key: int) -> Session | Comparison:  # noqa: ARG001 - the cache uses it
+def lifeline(_session: Kept, key: int) -> Kept:  # noqa: ARG001 - the cache uses it
     """Tied to the browser tab by its key: when it goes, the feed is let go of; when it comes back, the feed goes on."""
     _session.resume()
     return _session

@@ -1,0 +1,259 @@
+"""What the order would have cost at every moment of a recording, worked out while the page lives on."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+import streamlit as st
+
+from backtest_job import MOST_BYTES, Backtests, Run
+from backtest_words import (
+    found_words,
+    model_words,
+    order_words,
+    other_sizes,
+    progress_words,
+    sizes_table,
+    summary_table,
+)
+from book_cache import Source
+from calculations import OrderError
+from charts_backtest import histogram_chart, hours_chart, over_time_chart, sizes_chart
+from export_file import ExportError, safe_stem
+from export_table import Format
+from feeds import VENUES
+from page.drawing import theme
+from page.files import Prepared, offer
+from page.lifeline import lifeline
+from page.once import once
+from page.source import MOST_UNPACKED, RECORDINGS, Upload, said_of
+from session import Session
+from words import HELP, UNIT_WORDS, VENUE_WORDS, plain
+
+PROGRESS_S = 0.5
+TALL, HEIGHT = 260, 220
+SIZES = "backtest sizes"
+ENDINGS = (".jsonl", ".csv", ".gz")
+
+
+class Choice(NamedTuple):
+    """A recording to choose, by the name it is shown under."""
+
+    path: Path
+    name: str
+    max_bytes: int | None = None
+
+
+def backtest(session: Session) -> None:
+    """The recording, the sizes, the button; then how far it is, or what it found."""
+    tests: Backtests = st.session_state.setdefault("backtests", Backtests())
+    with st.container(border=True, key="backtest setup"):
+        setup(session, tests)
+    run = tests.run
+    if run is not None and run.state == "done":
+        results(run)
+
+
+def setup(session: Session, tests: Backtests) -> None:
+    """What to work out, and how far that is."""
+    st.markdown("**Backtest** · what would this order have cost at every moment of a recording?", help=HELP["backtest"])
+    found = choices(session)
+    if not found:
+        st.caption(
+            f"There is no recording yet. Press Record on the left, put a file into the folder {RECORDINGS}, "
+            "or choose there to take the prices from a recording and upload one."
+        )
+        return
+    where, sizes, button = st.columns([4, 4, 2], vertical_alignment="bottom")
+    choice = where.selectbox("Recording", found, format_func=lambda each: each.name, key="backtest recording")
+    typed = sizes.text_input(
+        f"Other sizes, {UNIT_WORDS[session.order.unit]}",
+        key=SIZES,
+        placeholder="none",
+        help="To see the cost by size: numbers with a space or a comma between them, at most 20.",
+    )
+    problem = ""
+    try:
+        other_sizes(typed, session.order)
+    except OrderError as error:
+        problem = f"These sizes can't be used: {error}"
+    running = tests.run is not None and tests.run.state == "running"
+    st.session_state["backtest drawn"] = state(tests)
+    button.button(
+        "Stop" if running else "Run",
+        icon=":material/stop_circle:" if running else ":material/play_arrow:",
+        key="backtest run",
+        on_click=once(tests.stop if running else partial(begin, session, tests, choice)),
+        disabled=bool(problem) and not running,
+        width="stretch",
+    )
+    problem = st.session_state.pop("backtest problem", problem)
+    if problem:
+        st.error(plain(problem))
+    progress(session, tests)
+
+
+def choices(session: Session) -> list[Choice]:
+    """The recording that plays now, the one that was uploaded, and those of the folder; each once."""
+    found = {
+        path: Choice(path, path.name)
+        for path in sorted(RECORDINGS.glob("*"))
+        if path.suffix in ENDINGS and path.is_file()
+    }
+    upload: Upload | None = st.session_state.get("upload")
+    if upload is not None:
+        found = {upload.path: Choice(upload.path, upload.name, MOST_UNPACKED)} | found
+    playing = None if session.market is None else session.market.recording
+    return sorted(found.values(), key=lambda each: each.path != playing)
+
+
+def begin(session: Session, tests: Backtests, choice: Choice) -> None:
+    """Run it in place of the one before; a problem is kept for the page to say."""
+    try:
+        orders = other_sizes(st.session_state[SIZES], session.order)
+        tests.start(source(session, choice), orders, choice.name)
+    except (OSError, ValueError, RecursionError) as error:
+        st.session_state["backtest problem"] = f"{choice.name} can't be used: {error}"
+
+
+def source(session: Session, choice: Choice) -> Source:
+    """The recording with the market it is of: the one it is played as, else what it says, else the one on the left.
+
+    Raises OSError, RecordingError, CacheError.
+    """
+    market = session.market
+    if market is not None and market.recording == choice.path:
+        of = market.venue, market.symbol
+    else:
+        status = choice.path.stat()
+        said = said_of(choice.path, status.st_mtime_ns, status.st_size)
+        of = said if said and said[0] in VENUES else (st.session_state.venue, st.session_state.symbol or "")
+    return Source.of(choice.path, *of, choice.max_bytes)
+
+
+def state(tests: Backtests) -> tuple[int, str]:
+    """What the button and the results depend on."""
+    return id(tests.run), "" if tests.run is None else tests.run.state
+
+
+@st.fragment(run_every=PROGRESS_S, key="backtest progress")
+def progress(session: Session, tests: Backtests) -> None:
+    """The order that a run would take, and how far the run is that was begun."""
+    lifeline(tests, id(tests))
+    if state(tests) != st.session_state.get("backtest drawn"):
+        st.rerun()
+    run = tests.run
+    if run is None or run.state != "running":
+        st.caption(f"The order is the one on the left: {order_words(session.order)}.")
+    if run is None:
+        return
+    if run.state == "running":
+        st.progress(min(1.0, run.progress.share), progress_words(run.progress))
+    elif run.state == "stopped":
+        st.caption("Stopped before its end: there are no results.")
+    elif run.state == "failed":
+        st.error(plain(f"{run.name} can't be worked out: {run.error or 'an error that nobody foresaw'}"))
+    elif run.orders[0] != session.order:
+        st.caption("It was changed since the results below: press Run for new ones.")
+
+
+def results(run: Run) -> None:
+    """What was found, in a table, in sentences and in pictures; and the rows to take away."""
+    summary, look = run.summaries[0], theme()
+    market = f"{VENUE_WORDS[summary.venue]} {plain(summary.symbol)}"
+    spread = summary.components["net_cost_bps"]
+    if not summary.books:
+        st.error(
+            f"There is no order book of {market} in {plain(run.name)}. "
+            "Choose on the left the exchange and the symbol that it was made of."
+        )
+        return
+    with st.container(border=True, key="backtest found"):
+        st.markdown(f"**{summary.books:,} order books** of {market} in {plain(run.name)}: {order_words(run.orders[0])}")
+        table, picture = st.columns([2, 3])
+        with table:
+            st.markdown(summary_table(summary), help=HELP["backtest table"])
+            st.markdown(found_words(summary))
+            st.caption(model_words(summary))
+        with picture:
+            st.markdown("**Net cost over time** · bps, UTC")
+            st.echarts_chart(
+                over_time_chart(summary, look),
+                key="backtest time chart",
+                height=TALL,
+                alt="The least and the most net cost in each stretch of the recording",
+            )
+    spreading, hourly, *more = st.columns(3 if len(run.orders) > 1 else 2)
+    with spreading.container(border=True, height="stretch"):
+        st.markdown("**How the cost is spread** · share of the books by net cost, bps")
+        if spread is None:
+            st.caption("No book had a number for it.")
+        else:
+            st.echarts_chart(
+                histogram_chart(summary.histogram, spread, look),
+                key="backtest histogram",
+                height=HEIGHT,
+                alt="How many order books gave each net cost",
+            )
+    with hourly.container(border=True, height="stretch"):
+        st.markdown("**By hour of the day** · average net cost, bps, UTC")
+        st.echarts_chart(
+            hours_chart(summary.by_hour, look),
+            key="backtest hours",
+            height=HEIGHT,
+            alt="The average net cost in each hour of the day",
+        )
+        st.caption(f"The recording has books in {len(summary.by_hour)} of 24 hours.")
+    for column in more:
+        with column.container(border=True, height="stretch"):
+            unit = UNIT_WORDS[summary.order.unit]
+            st.markdown(f"**By size** · net cost, bps, by {unit}")
+            st.echarts_chart(
+                sizes_chart(run.summaries, look),
+                key="backtest sizes chart",
+                height=HEIGHT,
+                alt="The net cost that half and that 95 % of the books stay below, by the order's size",
+            )
+    if more:
+        with st.container(border=True):
+            st.markdown("**Net cost of each size**, bps")
+            st.markdown(sizes_table(run.summaries))
+    with st.container(border=True):
+        download(run)
+
+
+def download(run: Run) -> None:
+    """The rows as a file, made when asked for."""
+    st.markdown("**Export** · a row for every order book and size, columns as in the live export")
+    if not run.kept:
+        too_large("These rows")
+        return
+    kind_column, name_column, button = st.columns([2, 4, 2], vertical_alignment="bottom")
+    kind: Format = kind_column.selectbox("Format", get_args(Format), format_func=str.upper, key="backtest format")
+    name = name_column.text_input("File name", value="backtest", key="backtest name")
+    if button.button("Prepare the file", key="backtest prepare", width="stretch"):
+        st.session_state.pop("backtest file", None)
+        try:
+            file = f"{safe_stem(name, kind)}.{kind}"
+        except ExportError as error:
+            st.error(plain(f"That name can't be used: {error}"))
+            return
+        data = run.rows(kind)
+        if data is None:
+            too_large(f"As {kind.upper()} they")
+            return
+        rows = sum(summary.books for summary in run.summaries)
+        st.session_state["backtest file"] = id(run), Prepared(file, data, run.about_json(), run.preview(), rows, 0)
+    of, prepared = st.session_state.get("backtest file", (None, None))
+    if prepared is not None and of == id(run):
+        offer(prepared, "backtest download")
+
+
+def too_large(what: str) -> None:
+    """Where the rows are to be had instead."""
+    st.caption(
+        f"{what} are more than {MOST_BYTES / 1e6:.0f} MB, too large to download from here. Another format may be "
+        "smaller; `python backtest.py FILE --quantity SIZE --out rows.parquet` writes them to a file of any size."
+    )
