@@ -21,7 +21,7 @@ COMPONENT_WORDS = {
     "net_cost_bps": "**Net cost**",
     "timing_risk_bps": "Risk while trading",
     "walk_bps": "Book walk alone",
-    "realised_slippage_bps": "Slippage that came true",
+    "realised_slippage_bps": "Slippage met",
 }
 
 
@@ -64,7 +64,7 @@ def order_words(order: Order) -> str:
     }[order.style]
     return (
         f"{order.side.name.lower()} {size_words(order)}, {STYLE_WORDS[order.style].lower()}{timing}, "
-        f"there after {1e3 * order.latency_s:g} ms, {_fee_words(order.tier)}"
+        f"arriving after {1e3 * order.latency_s:g} ms, {_fee_words(order.tier)}"
     )
 
 
@@ -91,12 +91,13 @@ def summary_table(summary: Summary) -> str:
 
 
 def sizes_table(summaries: Sequence[Summary]) -> str:
-    """The net cost of every size and how often the book is too thin for it, smallest first, as a Markdown table."""
-    lines = ["| Size | Average | P50 | P95 | P99 | Too thin |", "|---:|---:|---:|---:|---:|---:|"]
+    """The net cost of every size, and how often there is none, smallest first, as a Markdown table."""
+    lines = ["| Size | Average | P50 | P95 | P99 | Too thin | No number |", "|---:|---:|---:|---:|---:|---:|---:|"]
     for summary in sorted(summaries, key=lambda each: each.order.quantity):
         spread = summary.components["net_cost_bps"]
         cells = ["no number", "", "", ""] if spread is None else [_number(each) for each in spread[1:]]
-        lines.append(f"| {size_words(summary.order)} | {' | '.join(cells)} | {_percent(summary.thin, summary.books)} |")
+        cells += [_percent(part, summary.books) for part in (summary.thin, summary.unpriced)]
+        lines.append(f"| {size_words(summary.order)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -109,7 +110,9 @@ def found_words(summary: Summary) -> str:
         )
         lines.append(f"Dearest: **{bps(summary.dearest.net_cost_bps)}** at {moment_words(summary.dearest.market_ns)}.")
     thin = f"The visible book did not hold the whole order in {_percent(summary.thin, summary.books)} of the books"
-    unpriced = f"; in {summary.unpriced:,} of them by too much for a number" if summary.unpriced else ""
+    unpriced = (
+        f"; {summary.unpriced:,} of them are too thin for any number, and are in none here" if summary.unpriced else ""
+    )
     lines.append(f"{thin}{unpriced}." if summary.thin else "Every visible book held the whole order.")
     return "  \n".join(lines)
 

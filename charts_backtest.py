@@ -14,6 +14,7 @@ LEAST_BPS, LEAST_SHARE = 0.02, 0.002
 """The shortest axis, bps and a share of the cost: smaller moves are not blown up."""
 GAP = 10.0
 """A line is broken where nothing is known for so many times the usual distance."""
+UNKNOWN = 0.05
 
 Row = list[Any]
 
@@ -112,22 +113,34 @@ def hours_chart(hours: Sequence[Hour], theme: Theme) -> Option:
             "axisLine": {"lineStyle": {"color": colours.grid}},
         },
         value_axis(cost_axis([hour.net_cost_bps for hour in hours]), colours),
-        [line("Average net cost", points, colours.accent, showSymbol=True, symbol="circle", symbolSize=7)],
+        [
+            line(
+                "Average net cost",
+                points,
+                colours.accent,
+                showSymbol=True,
+                showAllSymbol=True,
+                symbol="circle",
+                symbolSize=7,
+            )
+        ],
         grid=plot(left=60),
         tooltip={"trigger": "axis", "valueFormatter": "%.3f bps"},
     )
 
 
 def sizes_chart(summaries: Sequence[Summary], theme: Theme) -> Option:
-    """P50 and P95 of the net cost by the order's size, in its own unit; sizes without a number are left out.
+    """P50 and P95 of the net cost by the order's size, in its own unit; the first is the order itself, and is marked.
 
-    The first is the order itself, and is marked.
+    Left out are sizes that more than UNKNOWN of the books have no number for: it would be the largest ones.
     """
     colours = PALETTES[theme]
     known = sorted(
-        (each.order.quantity, spread) for each in summaries if (spread := each.components["net_cost_bps"]) is not None
+        (each.order.quantity, spread)
+        for each in summaries
+        if (spread := each.components["net_cost_bps"]) is not None and each.unpriced <= UNKNOWN * each.books
     )
-    sizes = [size for size, _ in known] or [summaries[0].order.quantity]
+    sizes = [each.order.quantity for each in summaries]
     low, high = min(sizes), max(sizes)
     across = Axes().fit_log("", low, high if high > low else 2 * low)
     own = line(

@@ -89,7 +89,8 @@ def setup(session: Session, tests: Backtests) -> None:
         disabled=bool(problem) and not running,
         width="stretch",
     )
-    problem = st.session_state.pop("backtest problem", problem)
+    of, words = st.session_state.get("backtest problem", (None, ""))
+    problem = problem or (words if of == choice else "")
     if problem:
         st.error(plain(problem))
     progress(session, tests)
@@ -111,11 +112,12 @@ def choices(session: Session) -> list[Choice]:
 
 def begin(session: Session, tests: Backtests, choice: Choice) -> None:
     """Run it in place of the one before; a problem is kept for the page to say."""
+    st.session_state.pop("backtest problem", None)
     try:
         orders = other_sizes(st.session_state[SIZES], session.order)
         tests.start(source(session, choice), orders, choice.name)
     except (OSError, ValueError, RecursionError) as error:
-        st.session_state["backtest problem"] = f"{choice.name} can't be used: {error}"
+        st.session_state["backtest problem"] = choice, f"{choice.name} can't be used: {error}"
 
 
 def source(session: Session, choice: Choice) -> Source:
@@ -133,9 +135,9 @@ def source(session: Session, choice: Choice) -> Source:
     return Source.of(choice.path, *of, choice.max_bytes)
 
 
-def state(tests: Backtests) -> tuple[int, str]:
+def state(tests: Backtests) -> tuple[Run | None, str]:
     """What the button and the results depend on."""
-    return id(tests.run), "" if tests.run is None else tests.run.state
+    return tests.run, "" if tests.run is None else tests.run.state
 
 
 @st.fragment(run_every=PROGRESS_S, key="backtest progress")
@@ -187,7 +189,7 @@ def results(run: Run) -> None:
             )
     spreading, hourly, *more = st.columns(3 if len(run.orders) > 1 else 2)
     with spreading.container(border=True, height="stretch"):
-        st.markdown("**How the cost is spread** · share of the books by net cost, bps")
+        st.markdown("**How the cost is spread** · % of books, by bps")
         if spread is None:
             st.caption("No book had a number for it.")
         else:
@@ -197,8 +199,9 @@ def results(run: Run) -> None:
                 height=HEIGHT,
                 alt="How many order books gave each net cost",
             )
+            st.caption("What is further out than 99 % of all books is counted at the two ends.")
     with hourly.container(border=True, height="stretch"):
-        st.markdown("**By hour of the day** · average net cost, bps, UTC")
+        st.markdown("**By hour of the day** (UTC) · average, bps")
         st.echarts_chart(
             hours_chart(summary.by_hour, look),
             key="backtest hours",
@@ -216,6 +219,7 @@ def results(run: Run) -> None:
                 height=HEIGHT,
                 alt="The net cost that half and that 95 % of the books stay below, by the order's size",
             )
+            st.caption("Sizes that over 5 % of the books have no number for are left out.")
     if more:
         with st.container(border=True):
             st.markdown("**Net cost of each size**, bps")
@@ -245,9 +249,11 @@ def download(run: Run) -> None:
             too_large(f"As {kind.upper()} they")
             return
         rows = sum(summary.books for summary in run.summaries)
-        st.session_state["backtest file"] = id(run), Prepared(file, data, run.about_json(), run.preview(), rows, 0)
+        st.session_state["backtest file"] = run, Prepared(file, data, run.about_json(), run.preview(), rows, 0)
     of, prepared = st.session_state.get("backtest file", (None, None))
-    if prepared is not None and of == id(run):
+    if of is not run:
+        st.session_state.pop("backtest file", None)
+    elif prepared is not None:
         offer(prepared, "backtest download")
 
 
