@@ -67,7 +67,7 @@ def setup(session: Session, tests: Backtests) -> None:
         )
         return
     where, sizes, button = st.columns([4, 4, 2], vertical_alignment="bottom")
-    choice = where.selectbox("Recording", found, format_func=lambda each: each.name, key="backtest recording")
+    choice = where.selectbox("Recording", found, format_func=shown_as, key="backtest recording")
     typed = sizes.text_input(
         f"Other sizes, {UNIT_WORDS[session.order.unit]}",
         key=SIZES,
@@ -108,6 +108,11 @@ def choices(session: Session) -> list[Choice]:
         found = {upload.path: Choice(upload.path, upload.name, MOST_UNPACKED)} | found
     playing = None if session.market is None else session.market.recording
     return sorted(found.values(), key=lambda each: each.path != playing)
+
+
+def shown_as(choice: Choice) -> str:
+    """Its name; what was uploaded may be called like a file of the folder."""
+    return choice.name if choice.max_bytes is None else f"{choice.name} (uploaded)"
 
 
 def begin(session: Session, tests: Backtests, choice: Choice) -> None:
