@@ -34,7 +34,6 @@ from words import HELP, UNIT_WORDS, VENUE_WORDS, plain
 
 PROGRESS_S = 0.5
 TALL, HEIGHT = 260, 220
-SIZES = "backtest sizes"
 ENDINGS = (".jsonl", ".csv", ".gz")
 
 
@@ -70,7 +69,7 @@ def setup(session: Session, tests: Backtests) -> None:
     choice = where.selectbox("Recording", found, format_func=shown_as, key="backtest recording")
     typed = sizes.text_input(
         f"Other sizes, {UNIT_WORDS[session.order.unit]}",
-        key=SIZES,
+        key=sizes_key(session),
         placeholder="none",
         help="To see the cost by size: numbers with a space or a comma between them, at most 20.",
     )
@@ -80,7 +79,7 @@ def setup(session: Session, tests: Backtests) -> None:
     except OrderError as error:
         problem = f"These sizes can't be used: {error}"
     running = tests.run is not None and tests.run.state == "running"
-    st.session_state["backtest drawn"] = state(tests)
+    st.session_state["backtest drawn"] = state(session, tests)
     button.button(
         "Stop" if running else "Run",
         icon=":material/stop_circle:" if running else ":material/play_arrow:",
@@ -119,7 +118,7 @@ def begin(session: Session, tests: Backtests, choice: Choice) -> None:
     """Run it in place of the one before; a problem is kept for the page to say."""
     st.session_state.pop("backtest problem", None)
     try:
-        orders = other_sizes(st.session_state[SIZES], session.order)
+        orders = other_sizes(st.session_state.get(sizes_key(session), ""), session.order)
         tests.start(source(session, choice), orders, choice.name)
     except (OSError, ValueError, RecursionError) as error:
         st.session_state["backtest problem"] = choice, f"{choice.name} can't be used: {error}"
@@ -140,16 +139,21 @@ def source(session: Session, choice: Choice) -> Source:
     return Source.of(choice.path, *of, choice.max_bytes)
 
 
-def state(tests: Backtests) -> tuple[Run | None, str]:
-    """What the button and the results depend on."""
-    return tests.run, "" if tests.run is None else tests.run.state
+def sizes_key(session: Session) -> str:
+    """Of the field for other sizes: sizes typed in one unit are none in another."""
+    return f"backtest sizes {session.order.unit}"
+
+
+def state(session: Session, tests: Backtests) -> tuple[Run | None, str, str]:
+    """What the field, the button and the results depend on."""
+    return tests.run, "" if tests.run is None else tests.run.state, session.order.unit
 
 
 @st.fragment(run_every=PROGRESS_S, key="backtest progress")
 def progress(session: Session, tests: Backtests) -> None:
     """The order that a run would take, and how far the run is that was begun."""
     lifeline(tests, id(tests))
-    if state(tests) != st.session_state.get("backtest drawn"):
+    if state(session, tests) != st.session_state.get("backtest drawn"):
         st.rerun()
     run = tests.run
     if run is None or run.state != "running":

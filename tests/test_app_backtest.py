@@ -158,7 +158,7 @@ def test_other_sizes_are_worked_out_too(app: AppTest) -> None:
     """Each size is an order of its own in table, picture and rows; the file has them one after the other."""
     path = made(books=150)
     app.run()
-    app.text_input(key="backtest sizes").set_value("5e5, 1e7").run()
+    app.text_input(key="backtest sizes quote").set_value("5e5, 1e7").run()
     worked_out(app)
     assert len(app.get("echarts_chart")) == 3 + 4
     rows, _ = taken(app, "parquet")
@@ -177,12 +177,12 @@ def test_sizes_that_are_none_are_a_sentence(app: AppTest) -> None:
     """And there is nothing to run until they are mended."""
     made(books=20)
     app.run()
-    app.text_input(key="backtest sizes").set_value("1000 ![x](http://x)").run()
+    app.text_input(key="backtest sizes quote").set_value("1000 ![x](http://x)").run()
     (sentence,) = (each.value for each in app.error)
     assert sentence.startswith("These sizes can't be used: ")
     assert "![" not in sentence
     assert app.button(key="backtest run").disabled
-    app.text_input(key="backtest sizes").set_value("1000").run()
+    app.text_input(key="backtest sizes quote").set_value("1000").run()
     assert not app.error
     assert not app.button(key="backtest run").disabled
 
@@ -207,6 +207,18 @@ def test_a_file_that_is_no_recording_is_a_sentence(app: AppTest) -> None:
         assert list(RECORDINGS.iterdir()) == [path]
     app.run()
     assert app.error, "it is said until something else is done"
+
+
+def test_sizes_in_one_unit_are_not_taken_for_another(app: AppTest) -> None:
+    """With the order's unit changed on the left, the field says so and is empty: 5,000 USD are not 5,000 coins."""
+    made(books=20)
+    run_until(app, lambda: "Net cost" in metrics(app))
+    app.text_input(key="backtest sizes quote").set_value("5000").run()
+    app.selectbox(key="unit").set_value("base")
+    run_until(app, lambda: any(field.key == "backtest sizes base" for field in app.text_input))
+    field = app.text_input(key="backtest sizes base")
+    assert (field.label, field.value) == ("Other sizes, coins", "")
+    assert [order.unit for order in worked_out(app).orders] == ["base"]
 
 
 @pytest.mark.parametrize(
