@@ -111,8 +111,9 @@ class Run:
 
     def preview(self) -> pd.DataFrame:
         """The last rows of all; there must be some."""
-        (last,) = deque(tables(self._parts[-1:], self.summaries[-1:], {}), maxlen=1)
-        return last.rows.slice(max(0, len(last.rows) - PREVIEW)).to_pandas()
+        last = deque(tables(self._parts[-1:], self.summaries[-1:], {}), maxlen=2)
+        rows = pa.concat_tables(table.rows for table in last)
+        return rows.slice(max(0, len(rows) - PREVIEW)).to_pandas()
 
     def _bounded(self, path: Path) -> Iterator[Table]:
         for table in tables(self._parts, self.summaries, explained(self.summaries)):

@@ -110,9 +110,7 @@ def found_words(summary: Summary) -> str:
         )
         lines.append(f"Dearest: **{bps(summary.dearest.net_cost_bps)}** at {moment_words(summary.dearest.market_ns)}.")
     thin = f"The visible book did not hold the whole order in {_percent(summary.thin, summary.books)} of the books"
-    unpriced = (
-        f"; {summary.unpriced:,} of them are too thin for any number, and are in none here" if summary.unpriced else ""
-    )
+    unpriced = f", and gave no number at all in {_percent(summary.unpriced, summary.books)}" if summary.unpriced else ""
     lines.append(f"{thin}{unpriced}." if summary.thin else "Every visible book held the whole order.")
     return "  \n".join(lines)
 

@@ -19,6 +19,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import backtest_job
+import backtest_run
 from backtest import backtest
 from backtest_job import Backtests, Run
 from book_cache import Source
@@ -125,9 +126,12 @@ def cells(app: AppTest, words: str) -> list[float]:
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
-def test_what_is_shown_is_what_is_downloaded_and_what_the_backtest_says(app: AppTest, kind: str) -> None:
+def test_what_is_shown_is_what_is_downloaded_and_what_the_backtest_says(
+    app: AppTest, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The order of the left panel on every book: the table is pandas' over the downloaded rows, these are the rows of
     backtest(), and what explains them names recording, market, order, fees and software."""
+    monkeypatch.setattr(backtest_run, "_ROWS_WRITTEN", 130)  # so that files are put together from several pieces
     path = made()
     app.session_state["quantity"] = 2_000_000.0
     run_until(app, lambda: "Net cost" in metrics(app))
