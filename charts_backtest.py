@@ -15,6 +15,7 @@ LEAST_BPS, LEAST_SHARE = 0.02, 0.002
 GAP = 10.0
 """A line is broken where nothing is known for so many times the usual distance."""
 UNKNOWN = 0.05
+TOO_CLOSE = 0.1
 
 Row = list[Any]
 
@@ -81,15 +82,17 @@ def histogram_chart(histogram: Histogram, spread: Spread, theme: Theme) -> Optio
         "Share of the books", steps, colours.accent, 1, step="end", areaStyle={"color": colours.accent, "opacity": 0.45}
     )
     marks = mark_line("{b}", 0.0, colours)
+    # Words that would lie on one another become one.
+    apart = spread.p95 - spread.p50 > TOO_CLOSE * float(edges[-1] - edges[0])
+    named = (("P50", spread.p50), ("P95", spread.p95)) if apart else (("P50, P95", spread.p95),)
     marks["data"] = [
-        {"name": name, "xAxis": short(min(max(value, float(edges[0])), float(edges[-1])))}
-        for name, value in (("P50", spread.p50), ("P95", spread.p95))
+        {"name": name, "xAxis": short(min(max(value, float(edges[0])), float(edges[-1])))} for name, value in named
     ]
     across = Axes().fit("", float(edges[0]), float(edges[-1]))
     return picture(
         value_axis(across._replace(low=float(edges[0]), high=float(edges[-1])), colours)
         | {"interval": None, "splitNumber": 4, "axisLabel": _short_labels(colours.text)},
-        value_axis(Axes().fit("", 0.0, max(shares)), colours, "{value} %"),
+        value_axis(Axis(0, 100, 25) if max(shares) > 80 else Axes().fit("", 0.0, max(shares)), colours, "{value} %"),
         [bars | {"markLine": marks}],
         tooltip={"trigger": "axis", "valueFormatter": "%.2f %%"},
     )

@@ -127,6 +127,8 @@ def test_one_cost_alone_is_a_picture_too() -> None:
         sizes_chart([summary], "dark"),
     ):
         shown(option)
+        for mark in option["series"][0].get("markLine", {}).get("data", []):
+            assert mark["name"] == "P50, P95", "one mark where two would lie on one another"
         assert option["xAxis"].get("min", 0) < option["xAxis"].get("max", 1)
         assert option["yAxis"]["min"] < option["yAxis"]["max"]
 
