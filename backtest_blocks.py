@@ -14,7 +14,7 @@ from batch_hindsight import realised
 from batch_moments import BatchObserver
 from batch_pricing import Columns, Known, price
 from batch_walk import SideBlock
-from book_cache import BookArrays, Source, opening
+from book_cache import BookArrays, OnRead, Source, opening
 from calculations import Order, OrderError
 from features import Moment
 from knowledge import Knowledge, beginner
@@ -55,13 +55,15 @@ class Priced(NamedTuple):
     scorecard: Scorecard
 
 
-def steps(source: Source, orders: Sequence[Order], cache: Path | None = None) -> Generator[Step, None, None]:
+def steps(
+    source: Source, orders: Sequence[Order], cache: Path | None = None, on_read: OnRead = lambda _bytes: None
+) -> Generator[Step, None, None]:
     """A backtest of the orders, as `priced` makes it, to be iterated on any thread and closed at any time.
 
     cache: the folder where the parsed books are kept; None is beside the recording. Raises OSError,
-    RecordingError, OrderError, ModelError.
+    RecordingError, OrderError, ModelError, and what on_read raises.
     """
-    with closing(opening(source, cache)) as opened:
+    with closing(opening(source, cache, on_read)) as opened:
         for books in opened:
             if isinstance(books, int):
                 yield Step("reading", books, None, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -17,14 +17,14 @@ import pyarrow.parquet as pq
 
 from backtest_blocks import Priced, Step, steps
 from backtest_summary import Summary, Tally
-from book_cache import Source, opening
+from book_cache import OnRead, Source, opening
 from calculations import Order
 from export_rows import COLUMNS, UNITS, Context, tabled
-from export_table import Table
+from export_table import Format, Table
 
 Report = Callable[[Source, Step], None]
 
-_ROWS_WRITTEN = 65_536
+_ROWS_WRITTEN = 16_384
 
 
 class OutputError(ValueError):
@@ -32,12 +32,16 @@ class OutputError(ValueError):
 
 
 class Unit(NamedTuple):
-    """What one worker does in one go: a recording, the orders, and where their rows go; None keeps none."""
+    """What one worker does in one go: a recording, the orders, and where their rows go; None keeps none.
+
+    most_bytes: where the rows take more, none are kept.
+    """
 
     source: Source
     orders: tuple[Order, ...]
     parts: tuple[Path, ...] | None
     cache: Path | None
+    most_bytes: int | None = None
 
 
 def run(
@@ -75,19 +79,35 @@ def run(
 
 def work(unit: Unit, report: Report | None = None) -> list[Summary]:
     """Do it, and give a summary for each order; their rows are written to the parts, whole or not at all."""
+    with closing(working(unit)) as made:
+        while True:
+            try:
+                step = next(made)
+            except StopIteration as end:
+                found: list[Summary] = end.value
+                return found
+            if report is not None:
+                report(unit.source, step)
+
+
+def working(unit: Unit, on_read: OnRead = lambda _bytes: None) -> Generator[Step, None, list[Summary]]:
+    """The same step by step, as backtest_blocks.steps has them; closed early, it leaves nothing behind."""
     source = unit.source
     with ExitStack() as stack:
         tallies = [stack.enter_context(Tally(source.path.name, source.venue, source.symbol, o)) for o in unit.orders]
-        writers = [stack.enter_context(_Part(part)) for part in unit.parts or ()]
-        for step in stack.enter_context(closing(steps(source, unit.orders, unit.cache))):
-            if report is not None:
-                report(source, step)
+        kept = stack.enter_context(ExitStack())
+        writers = [kept.enter_context(_Part(part)) for part in unit.parts or ()]
+        for step in stack.enter_context(closing(steps(source, unit.orders, unit.cache, on_read))):
+            yield step
             block = step.priced
             if block is None:
                 continue
             tallies[block.order].add(block.columns, block.scorecard)
             if writers:
                 writers[block.order].write(rows(source, unit.orders[block.order], block))
+                if unit.most_bytes is not None and sum(writer.size for writer in writers) > unit.most_bytes:
+                    writers.clear()
+                    kept.close()
         for writer in writers:
             writer.done()
         return [tally.summary() for tally in tallies]
@@ -146,6 +166,11 @@ class _Part:
     def __enter__(self) -> _Part:
         return self
 
+    @property
+    def size(self) -> int:
+        """Bytes on the disk so far."""
+        return self._unfinished.stat().st_size if self._writer is not None else 0
+
     def write(self, some: pa.Table) -> None:
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._unfinished, some.schema)
@@ -176,31 +201,44 @@ class _Output:
 
     def assemble(self, summaries: Sequence[Summary], several: bool) -> None:
         """Write the rows of every part, in order, and what explains them; then give the file its name."""
-        about = {
-            "kind": "backtest results",
-            "recordings": list(dict.fromkeys(summary.recording for summary in summaries)),
-            "backtests": [_about(summary) for summary in summaries],
-            "units": UNITS,
-        }
-        made = self._folder / "all"
-        write = _write_csv if self._path.suffix == ".csv" else _write_parquet
-        write(made, self._tables(summaries, several, about))
-        if self._path.suffix == ".csv":
+        about, made = explained(summaries), self._folder / "all"
+        fmt: Format = "csv" if self._path.suffix == ".csv" else "parquet"
+        write(fmt, made, tables(self._parts, summaries, about, several))
+        if fmt == "csv":
             (self._folder / "meta").write_bytes(Table(pa.table({}), about).about_json())
             (self._folder / "meta").replace(self._path.with_name(f"{self._path.stem}.meta.json"))
         made.replace(self._path)
 
-    def _tables(self, summaries: Sequence[Summary], several: bool, about: dict[str, Any]) -> Iterator[Table]:
-        for part, summary in zip(self._parts, summaries, strict=True):
-            if not part.exists():  # not one book
-                continue
-            with pq.ParquetFile(part) as file:
-                for batch in file.iter_batches(_ROWS_WRITTEN):
-                    table = pa.Table.from_batches([batch])
-                    if several:
-                        names = pa.array([summary.recording] * len(table), pa.large_string())
-                        table = table.append_column("recording", names)
-                    yield Table(table, about)
+
+def explained(summaries: Sequence[Summary]) -> dict[str, Any]:
+    """What a reader of the rows needs a year later."""
+    return {
+        "kind": "backtest results",
+        "recordings": list(dict.fromkeys(summary.recording for summary in summaries)),
+        "backtests": [_about(summary) for summary in summaries],
+        "units": UNITS,
+    }
+
+
+def tables(
+    parts: Sequence[Path], summaries: Sequence[Summary], about: Mapping[str, Any], several: bool = False
+) -> Iterator[Table]:
+    """The rows of every part, in order and in bounded memory; several: each names its recording."""
+    for part, summary in zip(parts, summaries, strict=True):
+        if not part.exists():  # not one book
+            continue
+        with pq.ParquetFile(part) as file:
+            for batch in file.iter_batches(_ROWS_WRITTEN):
+                table = pa.Table.from_batches([batch])
+                if several:
+                    names = pa.array([summary.recording] * len(table), pa.large_string())
+                    table = table.append_column("recording", names)
+                yield Table(table, about)
+
+
+def write(fmt: Format, path: Path, tables: Iterator[Table]) -> None:
+    """A new file of all these rows."""
+    {"csv": _write_csv, "json": _write_json, "parquet": _write_parquet}[fmt](path, tables)
 
 
 def _about(summary: Summary) -> dict[str, Any]:
@@ -233,6 +271,15 @@ def _write_csv(path: Path, tables: Iterator[Table]) -> None:
         for table in tables:
             text = table.csv()
             file.write(text if not file.tell() else text[text.index(b"\n") + 1 :])
+
+
+def _write_json(path: Path, tables: Iterator[Table]) -> None:
+    with path.open("xb") as file:
+        file.write(b"[")
+        for table in tables:
+            inside = table.json()[1:-2]
+            file.write(inside if file.tell() == 1 else b"," + inside)
+        file.write(b"]\n")
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def walk(side: SideBlock, rows: slice | Rows, quantity: Floats) -> Fills:
         np.cumsum(before, axis=1, out=before)
         np.cumsum(paid, axis=1, out=paid)
         remaining = wanted[:, None] - before[:, :-1]
-        enough = size >= remaining
+        enough = before[:, 1:] >= wanted[:, None]
         at = enough.argmax(axis=1)
         each = np.arange(len(wanted))
         ends = enough[each, at]

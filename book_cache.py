@@ -8,7 +8,7 @@ import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -30,19 +30,24 @@ _WRITTEN = 256
 """Books held while a recording is parsed: few enough to stay in the processor's cache."""
 
 
+OnRead = Callable[[int], None]
+"""Told now and then how much of a recording's file has been read, bytes; what it raises ends the reading."""
+
+
 class CacheError(ValueError):
     """A market that cannot be read from a recording; the message says why."""
 
 
 class Source(NamedTuple):
-    """A recording, and the market whose books are read from it."""
+    """A recording, and the market whose books are read from it; max_bytes bounds what it may unpack to."""
 
     path: Path
     venue: str
     symbol: str
+    max_bytes: int | None = None
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str], venue: str, symbol: str) -> Self:
+    def of(cls, path: str | os.PathLike[str], venue: str, symbol: str, max_bytes: int | None = None) -> Self:
         """Checked. Raises CacheError for an unknown venue, or a symbol that it cannot price."""
         if venue not in VENUES:
             raise CacheError(f"unknown venue {venue!r}; known are {', '.join(VENUES)}")
@@ -50,7 +55,7 @@ class Source(NamedTuple):
             VENUES[venue].make_feed(symbol)
         except ValueError as error:
             raise CacheError(str(error)) from None
-        return cls(Path(path), venue, symbol)
+        return cls(Path(path), venue, symbol, max_bytes)
 
     @property
     def contract_size(self) -> float | None:
@@ -62,9 +67,9 @@ class Source(NamedTuple):
             return None
         return None if size == 1.0 and venue.product(self.symbol) == "spot" else size
 
-    def books(self) -> Iterator[OrderBook]:
+    def books(self, on_read: OnRead = lambda _bytes: None) -> Iterator[OrderBook]:
         """Every book of the recording, as replay.books gives them."""
-        return books(self.path, lambda: VENUES[self.venue].make_feed(self.symbol))
+        return books(self.path, lambda: VENUES[self.venue].make_feed(self.symbol), self.max_bytes, on_read)
 
 
 class BookArrays:
@@ -122,7 +127,9 @@ class _Levels:
         return np.frombuffer(mapped, np.float64, 2 * (last - first), begin - page).reshape(-1, 2)
 
 
-def opening(source: Source, folder: Path | None = None) -> Generator[int | BookArrays, None, None]:
+def opening(
+    source: Source, folder: Path | None = None, on_read: OnRead = lambda _bytes: None
+) -> Generator[int | BookArrays, None, None]:
     """The recording's books, parsed now unless that was done before and the recording is unchanged: how many were
     parsed so far, now and then, and at last the books themselves, to be used until the iterator is closed.
 
@@ -131,7 +138,13 @@ def opening(source: Source, folder: Path | None = None) -> Generator[int | BookA
     """
     home = (source.path.parent if folder is None else folder) / _name(source)
     stamp = _stamp(source.path)
-    about = {"format": FORMAT, **source._asdict(), "path": source.path.name, "contract_size": source.contract_size}
+    about = {
+        "format": FORMAT,
+        "path": source.path.name,
+        "venue": source.venue,
+        "symbol": source.symbol,
+        "contract_size": source.contract_size,
+    }
     kept = _kept(home, about)
     if kept is not None and kept.get("size") == stamp["size"]:
         same = {name: kept.get(name) for name in stamp} == stamp
@@ -145,7 +158,7 @@ def opening(source: Source, folder: Path | None = None) -> Generator[int | BookA
     with _room(home) as part:
         # The digest comes first: what is appended while the books are parsed must not pass as parsed.
         digest = _digest(source.path)
-        yield from _parse(source, part)
+        yield from _parse(source, part, on_read)
         _write_about(part, {**about, **stamp, "digest": digest})
         unchanged = _stamp(source.path) == stamp
         with BookArrays(_move(part, home) if unchanged else part) as books:
@@ -213,9 +226,9 @@ def _move(part: Path, home: Path) -> Path:
             return part
 
 
-def _parse(source: Source, folder: Path) -> Iterator[int]:
+def _parse(source: Source, folder: Path, on_read: OnRead) -> Iterator[int]:
     """Write the books' arrays; how many books so far, now and then."""
-    found = source.books()
+    found = source.books(on_read)
     with (
         _Growing(folder / "clock.npy", np.int64, 2) as clock,
         _Growing(folder / "starts.npy", np.int64, 2) as starts,

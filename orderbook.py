@@ -151,13 +151,13 @@ def walk(levels: Levels, quantity: float) -> Fill:
             break
         for price, size in rows:
             used += 1
-            left = quantity - filled
-            if size >= left:
-                excess += (price - best) * left
+            total = filled + size
+            if total >= quantity:
+                excess += (price - best) * (quantity - filled)
                 filled = quantity
                 break
             excess += (price - best) * size
-            filled += size
+            filled = total
         start, step = start + step, step * 4
     return Fill(filled, best + excess / filled, price, used, quantity - filled)
 

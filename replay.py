@@ -171,13 +171,18 @@ def _same_symbol(recorded: str | None, wanted: str) -> bool:
     return len(symbols) == 1
 
 
-def books(path: str | PathLike[str], make_feed: Callable[[], Feed]) -> Iterator[OrderBook]:
+def books(
+    path: str | PathLike[str],
+    make_feed: Callable[[], Feed],
+    max_bytes: int | None = None,
+    on_read: Callable[[int], None] = lambda _bytes: None,
+) -> Iterator[OrderBook]:
     """Every book the recording yields, through the venue's own feed, resynchronising as ReplayFeed does.
 
-    Refused books are left out. Raises OSError, RecordingError.
+    Refused books are left out. max_bytes and on_read are those of `read`. Raises OSError, RecordingError.
     """
     feed = ReplayFeed(make_feed())
-    for tick in read(path):
+    for tick in read(path, max_bytes, on_read):
         try:
             book = feed.apply(tick, perf_counter_ns())
         except BookError:

@@ -70,6 +70,10 @@ HELP = {
     "pause": "Stops the picture, not the market: prices are still received and learned from. Key: P.",
     "continue": "The picture follows the market again. Key: P.",
     "volatility": "How much the price swings in a year. Leave it empty to use what is measured here.",
+    "backtest": "Every order book of the recording is priced as if it came live, the learning included: each guess is "
+    "made from what was known by then. The parsed books are kept beside the recording, so the next time is quicker.",
+    "backtest table": "P50: half of the order books cost no more than this. P95: 95 of 100 cost no more. P99: 99 of "
+    "100.",
     "risk": "How much more you pay for certainty. 0 spreads the order evenly; larger trades faster.",
 }
 

@@ -16,6 +16,7 @@ from charts_models import (
     trajectory_chart,
 )
 from feeds import VENUES
+from page.backtest import backtest
 from page.compare import comparison, no_comparison
 from page.drawing import axes, current, theme
 from page.files import files
@@ -158,6 +159,7 @@ VIEWS: dict[str, Callable[[Session], None]] = {
     "Was it right?": right,
     "All exchanges": comparison,
     "Speed": speed,
+    "Backtest": backtest,
     "Files": files,
 }
 """What can be looked at more closely, by the words it is chosen by."""

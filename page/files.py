@@ -63,22 +63,24 @@ def exports(session: Session) -> None:
         missing = history.dropped if what == "results" else 0
         st.session_state.prepared = Prepared(file, data, table.about_json(), preview, len(table.rows), missing)
     prepared: Prepared | None = st.session_state.get("prepared")
-    if prepared is None:
-        return
+    if prepared is not None:
+        offer(prepared, "download")
+
+
+def offer(prepared: Prepared, key: str) -> None:
+    """What was prepared, and the buttons that give it."""
     words = f"{prepared.name}: {prepared.rows:,} rows, {len(prepared.data) / 1e6:,.2f} MB. Below: its last 20 rows."
     if prepared.missing:
         words += f" The {prepared.missing:,} oldest rows had to give way to newer ones."
     st.caption(words)
     st.dataframe(prepared.preview, height=240, hide_index=True)
     data_column, about_column = st.columns(2)
-    data_column.download_button(
-        "Download", prepared.data, prepared.name, key="download", on_click="ignore", width="stretch"
-    )
+    data_column.download_button("Download", prepared.data, prepared.name, key=key, on_click="ignore", width="stretch")
     about_column.download_button(
         "Download what it means",
         prepared.about,
         f"{prepared.name}.meta.json",
-        key="download about",
+        key=f"{key} about",
         on_click="ignore",
         width="stretch",
         help="Market, order, fees, units and how right the models were, as JSON.",

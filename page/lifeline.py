@@ -14,11 +14,13 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from backtest_job import Backtests
 from comparison import Comparison
 from estimators import warm_up
 from session import Session
 from websocket_client import FeedHub
 
+Kept = Session | Comparison | Backtests
 INPUTS, NUMBERS, CHARTS = "inputs", "numbers", "charts"
 PAGES_AT_FULL_PACE = 4
 LAST_RUN_S = 3.0
@@ -64,7 +66,7 @@ def keep_pace() -> None:
 class Tie(NamedTuple):
     """What a browser tab holds on to."""
 
-    held: Session | Comparison
+    held: Kept
     tab: str
 
 
@@ -81,7 +83,7 @@ def _make_sure(tie: Tie) -> None:
 
 
 @st.cache_resource(scope="session", on_release=_let_go, show_spinner=False)
-def lifeline(_held: Session | Comparison, key: int) -> Tie:  # noqa: ARG001 - the cache uses it
+def lifeline(_held: Kept, key: int) -> Tie:  # noqa: ARG001 - the cache uses it
     """Tied to the browser tab by its key: when it goes, the feed is let go of; when it comes back, the feed goes on."""
     _held.resume()
     context = get_script_run_ctx()

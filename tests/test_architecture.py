@@ -90,6 +90,12 @@ ALLOWED: dict[str, set[str]] = {
         "backtest_blocks", "backtest_run", "backtest_summary", "book_cache", "calculations", "export_rows",
         "fee_calculator", "feeds", "orderbook", "replay", "pandas", "pyarrow",
     },
+    "backtest_job": {
+        "backtest_blocks", "backtest_run", "backtest_summary", "book_cache", "calculations", "export_table", "pandas",
+        "pyarrow",
+    },
+    "backtest_words": {"backtest_job", "backtest_summary", "calculations", "fee_calculator", "provenance", "words"},
+    "charts_backtest": {"backtest_summary", "charts", "numpy"},
     "session": {
         "calculations", "export_manager", "feeds", "orderbook", "player", "profiling", "recording", "replay", "rest",
         "trail", "websocket_client",

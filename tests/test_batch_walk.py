@@ -38,6 +38,15 @@ def test_walks_as_one_book_is_walked(sides: list[list[float]], data: st.DataObje
         np.testing.assert_allclose([column[row] for column in fills], one, rtol=1e-12, atol=1e-12 * size)
 
 
+def test_a_sum_that_is_reached_by_rounding_ends_the_walk() -> None:
+    """A level whose last digits are lost in the sum completes the order, in one book as in many."""
+    side = asks([1.0, 1.0, 1.0, 194302.0, 1e6, 1e6, 1e6, 999999.000075, 1.0])
+    size = sum(side[:8, 1].tolist())
+    one = walk_one(side, size)
+    assert (one.levels, one.unfilled) == (8, 0.0)
+    assert walk(block([side, side[:8]]), slice(0, 2), np.array([size, size])).levels.tolist() == [8, 8]
+
+
 def test_walks_chosen_books_again_and_again() -> None:
     """Rows may repeat, and come in any order."""
     levels = [asks([1.0] * depth) for depth in (3, 40, 12)]
