@@ -187,6 +187,7 @@ def test_a_paused_page_stands_still_while_the_market_goes_on(page: Page) -> None
     is priced on the market of now, and the picture stands still again."""
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("The picture stands still")).to_be_visible()
+    page.wait_for_selector("[data-test-script-state=notRunning]")  # on a live page this would prove nothing
     still = """() => { window.changes = 0; window.since = performance.now();
         new MutationObserver(seen => window.changes += seen.length).observe(document.querySelector('.stMain'),
             {subtree: true, childList: true, characterData: true}); }"""
