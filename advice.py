@@ -71,7 +71,7 @@ def _spread_words(now: Estimate, spread: Estimate, currency: str) -> str:
     if at_once is None:
         return f"{words}."
     saving = at_once - cost
-    if saving <= 0:
+    if saving <= 0 or about(cost, currency) == about(at_once, currency):  # what reads the same is no cheaper
         return f"{words}, no cheaper and less certain."
     if saving < risk:
         return f"{words}, cheaper on average but less certain."

@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -33,7 +34,7 @@ def app() -> Iterator[AppTest]:
     st.cache_resource.clear()  # releases the feeds, as a closed tab would
 
 
-def run_until(app: AppTest, condition: Callable[[], bool], timeout_s: float = 10) -> None:
+def run_until(app: AppTest, condition: Callable[[], Any], timeout_s: float = 15) -> None:
     """Run the script again and again, as the page's timers do, until a condition holds."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from calculations import Order, TradingCalculator
@@ -21,26 +17,9 @@ from page.closer import VIEWS
 from session import Shown
 from tests.loopback import Server, gateway_frame, saying
 from tests.made_markets import book
+from tests.test_app import app, run_until
 
-APP = Path(__file__).resolve().parents[1] / "app.py"
-
-
-@pytest.fixture
-def app() -> Iterator[AppTest]:
-    yield AppTest.from_file(str(APP), default_timeout=20)
-    st.cache_resource.clear()  # releases the feeds, as a closed tab would
-
-
-def run_until(app: AppTest, condition: Callable[[], Any], timeout_s: float = 15) -> None:
-    """Run the script again and again, as the page's timers do, until a condition holds."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        app.run()
-        assert not app.exception, app.exception
-        if condition():
-            return
-        assert time.monotonic() < deadline, [each.value for each in (*app.markdown, *app.caption)]
-        time.sleep(0.05)
+__all__ = ["app"]  # the fixture
 
 
 def charts(app: AppTest) -> dict[str, Any]:
