@@ -15,6 +15,8 @@ BATCH = {"batch_walk", "batch_moments", "batch_costs", "batch_pricing", "batch_h
 LEARNING = {"features", "ladder", "labels", "knowledge", "learning", "outcomes", "pricing", "hindsight"}
 
 ALLOWED: dict[str, set[str]] = {
+    # floor 0: how a function becomes machine code
+    "compiled": {"numba"},
     # floor 1: values and formulas
     "orderbook": {"numpy"},
     "fee_schedules": set(),
@@ -145,3 +147,20 @@ def test_nothing_happens_at_import(module: str) -> None:
         for node in ast.parse(path.read_text()).body:
             bare_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
             assert not bare_call, f"{path.name}:{node.lineno} calls something at import"
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_machine_code_is_made_of_its_own_file_alone(module: str) -> None:
+    """Nothing that a compiled function names comes from another file of ours: numba would not see it change."""
+    for path in modules()[module]:
+        tree = ast.parse(path.read_text())
+        ours = {
+            alias.asname or alias.name
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in modules()
+            for alias in node.names
+        }
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and "compiled" in map(ast.unparse, node.decorator_list):
+                named = {each.id for part in node.body for each in ast.walk(part) if isinstance(each, ast.Name)}
+                assert not named & ours, f"{path.name}: {node.name} uses {sorted(named & ours)} of another file"

@@ -24,6 +24,14 @@ from tests.made_recordings import lines_to_the_end, listening, okx_message, okx_
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """What is started here can be interrupted, even if these tests run where a shell put them in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @contextmanager
 def replay(*arguments: object) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, str(ROOT / "replay.py"), *map(str, arguments)]
