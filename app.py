@@ -36,8 +36,12 @@ def main() -> None:
         inputs(session)
         recorder(session)
     with right:
-        hint()
-        player(session)
+        # Streamlit knows a part by its place: a place for each, filled or not, so that what a timer of the page before
+        # still draws does not land in another part.
+        with st.container():
+            hint()
+        with st.container():
+            player(session)
         numbers(session)
         pictures(session)
 

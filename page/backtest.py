@@ -14,7 +14,7 @@ from book_cache import Source
 from calculations import OrderError
 from feeds import VENUES
 from page.backtest_results import results
-from page.lifeline import lifeline
+from page.lifeline import lifeline, part
 from page.once import once
 from page.source import MOST_UNPACKED, RECORDINGS, Upload, said_of
 from session import Session
@@ -136,7 +136,7 @@ def state(session: Session, tests: Backtests) -> tuple[Run | None, str, str]:
     return tests.run, "" if tests.run is None else tests.run.state, session.order.unit
 
 
-@st.fragment(run_every=PROGRESS_S, key="backtest progress")
+@part("backtest progress", PROGRESS_S)
 def progress(session: Session, tests: Backtests) -> None:
     """The order that a run would take, and how far the run is that was begun."""
     lifeline(tests, id(tests))

@@ -9,7 +9,7 @@ from fee_calculator import FeeTier
 from feeds import VENUES, FeedError
 from orderbook import Side
 from page.fees import fee_inputs, tables
-from page.lifeline import INPUTS, lifeline, redraw
+from page.lifeline import INPUTS, lifeline, part, redraw
 from page.source import source_inputs
 from session import Market, Session, learn_contract
 from words import HELP, ORDER_TYPES, STYLE_WORDS, UNIT_WORDS, VENUE_WORDS, plain
@@ -18,7 +18,7 @@ FIRST_QUANTITY: dict[Unit, float] = {"quote": 100_000.0, "base": 1.0, "contracts
 LONGEST_SYMBOL = 40
 
 
-@st.fragment(key=INPUTS)
+@part(INPUTS)
 def inputs(session: Session) -> None:
     """Everything the user decides; what is drawn by itself never draws this panel again."""
     market = market_inputs(session)

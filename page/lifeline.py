@@ -7,7 +7,7 @@ import gc
 import threading
 from collections.abc import Callable
 from functools import wraps
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, ParamSpec
 from weakref import WeakSet
 
 import streamlit as st
@@ -21,6 +21,8 @@ from session import Session
 from websocket_client import FeedHub
 
 Kept = Session | Comparison | Backtests
+Draw = Callable[[Session], None]
+P = ParamSpec("P")
 INPUTS, NUMBERS, CHARTS = "inputs", "numbers", "charts"
 PAGES_AT_FULL_PACE = 4
 LAST_RUN_S = 3.0
@@ -90,20 +92,38 @@ def lifeline(_held: Kept, key: int) -> Tie:  # noqa: ARG001 - the cache uses it
     return Tie(_held, context.session_id if context else "")
 
 
-def live(every_s: float, key: str) -> Callable[[Callable[[Session], None]], Callable[[Session], None]]:
+def part(key: str, every_s: float | None = None) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """A part of the page that can be drawn again alone, in a container that is the page's own.
+
+    Streamlit drops what a run of the whole page drew of a fragment, if that fragment is drawn again before it was
+    sent, and then takes away what the browser had of it: without the container, what follows moves up into its place.
+    """
+
+    def decorate(draw: Callable[P, None]) -> Callable[P, None]:
+        @wraps(draw)
+        def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+            with st.container():
+                st.fragment(draw, run_every=every_s, key=key)(*args, **kwargs)
+
+        return drawn
+
+    return decorate
+
+
+def live(every_s: float, key: str) -> Callable[[Draw], Draw]:
     """Draw this part of the page again and again by itself, so often while few look; a paused page draws it once.
 
     A timer ends with its fragment, so a paused page has none.
     """
 
-    def decorate(draw: Callable[[Session], None]) -> Callable[[Session], None]:
+    def decorate(draw: Draw) -> Draw:
         @wraps(draw)
         def drawn(session: Session) -> None:
             if paused():
-                with st.container():
+                with st.container(), st.container():  # where a fragment and its part would be
                     draw(session)
             else:
-                st.fragment(draw, run_every=every_s * st.session_state.get("pace", 1), key=key)(session)
+                part(key, every_s * st.session_state.get("pace", 1))(draw)(session)
 
         return drawn
 

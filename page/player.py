@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import streamlit as st
 
 from charts import Theme
-from page.lifeline import lifeline
+from page.lifeline import lifeline, part
 from page.once import once
 from player import Player
 from session import Session
@@ -41,7 +41,7 @@ def player(session: Session) -> None:
         position(session)
 
 
-@st.fragment(key="controls")
+@part("controls")
 def controls(session: Session) -> None:
     """The buttons and the slider, drawn again only when one is used or the recording's state changes."""
     played = session.player
@@ -117,7 +117,7 @@ def state(played: Player) -> tuple[int, bool, bool, bool]:
     return id(played), played.playing, played.ended, played.survey.overview.done
 
 
-@st.fragment(run_every=POSITION_S, key="position")
+@part("position", POSITION_S)
 def position(session: Session) -> None:
     """Where the recording is played, in words and on its timeline."""
     lifeline(session, id(session))

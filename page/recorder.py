@@ -6,12 +6,13 @@ from functools import partial
 
 import streamlit as st
 
-from page.lifeline import lifeline
+from page.lifeline import lifeline, part
 from page.once import once
 from page.source import RECORDINGS
 from session import Session
 from words import plain
 
+COUNT_S = 1.0
 MOST_DOWNLOADED = 50_000_000
 """Bytes: a download goes through this process's memory, and is looked at whenever the page is drawn anew."""
 
@@ -32,9 +33,10 @@ def recorder(session: Session) -> None:
             "`python replay.py record` goes on without a page.",
         )
         if running:
-            st.fragment(count, run_every=1.0, key="recording")(session)
+            part("recording", COUNT_S)(count)(session)
         else:
-            count(session)
+            with st.container():
+                count(session)
             download(session)
 
 
