@@ -56,7 +56,7 @@ def _now_words(now: Estimate, coin: str, currency: str) -> str:
     what = f"{verb} {_amount(now, coin, currency)} now"
     if now.net_cost_bps is None:
         holds = f"the visible book holds {size(now.fill.quantity, coin)}; your order is {size(now.quantity, coin)}"
-        return f"**Too thin:** {what[0].lower()}{what[1:]} can't be priced, {holds}."
+        return f"Too thin: {what[0].lower()}{what[1:]} can't be priced, {holds}."
     guessed = ", partly guessed" if now.unfilled else ""
     return f"{what} costs about {_cost(now, currency)} ({now.net_cost_bps:,.1f} bps{guessed})."
 

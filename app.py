@@ -30,7 +30,8 @@ def main() -> None:
         st.session_state.connect = True
         pages().add(session)
     st.session_state.pace = pace()
-    left, right = st.columns([1, 3], gap="medium")
+    with st.container(horizontal=True, key="panels"):
+        left, right = st.container(key="left"), st.container(key="right", width="stretch")
     with left, st.container(border=True, key="inputs"):
         buttons(session)
         inputs(session)

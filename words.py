@@ -199,10 +199,10 @@ def fee_words(fees: FeeCalculator, estimate: Estimate | None) -> str:
 def live_words(market: Market) -> tuple[str, str, Colour]:
     """What kind of prices these are, with an icon and a colour of its own."""
     if market.recording is not None or market.replayed:
-        return "Recording, not now", ":material/history:", "blue"
+        return "Recording, not now", "history", "blue"
     if market.venue == "simulated":
-        return "Simulated market, not real prices", ":material/science:", "violet"
-    return "Live", ":material/sensors:", "green"
+        return "Simulated market, not real prices", "science", "violet"
+    return "Live", "sensors", "green"
 
 
 def moment_words(market_ns: int) -> str:

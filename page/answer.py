@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from html import escape
 
 import streamlit as st
 
@@ -11,11 +10,11 @@ from advice import advice, alternatives
 from charts import PALETTES
 from charts_cost import cost_stack, part_colours
 from feeds import VENUES
+from page.answer_view import Bar, Piece, Tick, View, show
 from page.drawing import current
 from page.lifeline import NUMBERS, keep_pace, lifeline, live
-from page.state import header, summary
+from page.state import State, state
 from provenance import (
-    Caption,
     impact_caption,
     impact_words,
     maker_caption,
@@ -25,7 +24,7 @@ from provenance import (
     slippage_words,
 )
 from session import Session, Shown
-from words import HELP, bps, coins, connection_words, money, plain, price, size
+from words import HELP, bps, coins, connection_words, money, price, size
 
 NUMBERS_S = 0.2
 NAMED_PERCENT = 9.0
@@ -39,121 +38,118 @@ def numbers(session: Session) -> None:
     lifeline(session, id(session))
     keep_pace()
     shown = current(session)
-    header(session, shown)
-    if shown is None:
-        with st.container(border=True):
-            st.markdown(f"**{waiting_words(session)}** {plain(connection_words(session.status))}")
-        return
-    with st.container(key="answer"):
-        hero(session, shown)
-        st.html(facts(shown) + tick(shown))
-    summary(bps(shown.estimate.net_cost_bps))
-    session.profiler.shown(shown.estimate.stamps.received_ns, (time.perf_counter() - began) * 1e3)
+    now = state(session, shown)
+    show(waiting(session, now) if shown is None else answer(session, now, shown))
+    if now.name == "given up":
+        st.button("Connect again", key="again", on_click=_again, args=(session,))
+    if shown is not None:
+        session.profiler.shown(shown.estimate.stamps.received_ns, (time.perf_counter() - began) * 1e3)
 
 
-def waiting_words(session: Session) -> str:
+def _again(session: Session) -> None:
+    session.release()
+    session.resume()
+
+
+def waiting(session: Session, now: State) -> View:
     """Why there are no prices yet."""
+    words = "Waiting for the first prices."
     if session.ended:
-        return "This recording brought no prices."
-    if session.player is not None and not session.player.playing:
-        return "Paused before the first prices: press Play."
-    return "Waiting for the first prices."
+        words = "This recording brought no prices."
+    elif session.player is not None and not session.player.playing:
+        words = "Paused before the first prices: press Play."
+    text = now.text | {"waiting": words, "connection": connection_words(session.status)}
+    has = {"market": False, "answer": False, "waits": True}
+    return View(text, has, now.tone, now.fresh, now.name)
 
 
-def hero(session: Session, shown: Shown) -> None:
+def answer(session: Session, now: State, shown: Shown) -> View:
     """Net cost, the parts it is the sum of, what would be filled as maker, and what else could be done."""
     estimate, calculator = shown.estimate, session.calculator
     scorecard = calculator.scorecard() if calculator else None
     if calculator is None or scorecard is None:
-        return
+        return waiting(session, now)
     moments = calculator.moments
     coin, currency = coins(VENUES[shown.book.venue].instrument(shown.book.symbol))
-    per_bps = estimate.quantity * estimate.mid / 1e4
-    # All is computed before the first cell is drawn, so that the browser gets one book's numbers together.
     ways = {each.order.style: each for each in calculator.what_if(alternatives(estimate.order))}
     if not ways:
-        return
+        return waiting(session, now)
     ways[estimate.order.style] = estimate
-    sentence = advice(ways["now"], ways["passive"], ways["schedule"], coin, currency)
-    bar = stack_bar(shown)
+    per_bps, order = estimate.quantity * estimate.mid / 1e4, estimate.order
+    share, chance = estimate.maker_share, 100 * estimate.maker_probability
+    high = f"up to {100 * estimate.maker_probability_high:.0f} %"
+    captions = {
+        "net": net_caption(estimate, moments, scorecard.samples),
+        "slippage": slippage_caption(estimate, scorecard, moments),
+        "fees": (order.tier.name, f"Taker {order.tier.taker * 1e4:g}, maker {order.tier.maker * 1e4:g} bps"),
+        "impact": impact_caption(estimate),
+        "maker": maker_caption(estimate, scorecard),
+    }
+    about = {
+        "net": HELP["band"],
+        "slippage": slippage_words(estimate, scorecard, coin),
+        "fees": "",
+        "impact": impact_words(estimate),
+        "maker": maker_words(estimate, scorecard),
+    }
+    text = now.text | {
+        "advice": advice(ways["now"], ways["passive"], ways["schedule"], coin, currency),
+        "advice about": HELP["advice"],
+        "maker": f"{100 * share:.0f} / {100 * (1 - share):.0f} %",
+        "maker pill": high if order.style == "passive" else f"{chance:.0f} % if you waited",
+    }
+    for name, (source, score) in captions.items():
+        text |= {f"{name} from": source, f"{name} score": score, f"{name} about": f"{HELP[name]} {about[name]}"}
+    costs = {
+        "net": estimate.net_cost_bps,
+        "slippage": estimate.slippage_bps,
+        "fees": estimate.fee_bps,
+        "impact": estimate.impact_bps,
+    }
+    for name, cost in costs.items():
+        text |= {name: bps(cost), f"{name} pill": "too thin" if cost is None else money(cost * per_bps, currency)}
+    for number, (label, value) in enumerate(facts(shown).items()):
+        text |= {f"fact {number}": label, f"fact {number} value": value}
+    has = {"market": True, "answer": True, "waits": False}
+    return View(text, has, now.tone, now.fresh, now.name, bar(shown), tick(shown))
 
-    def cell(key: str, label: str, value: str, pill: str, caption: Caption, words: str) -> None:
-        explained = f"{HELP[key]} {words}".replace("$", r"\$")
-        with st.container(border=True, height="stretch", key=f"cell {key}"):
-            st.metric(label, value, pill, delta_color="off", delta_arrow="off", help=explained)
-            st.caption("  \n".join(caption).replace("$", r"\$"))
 
-    def cost(key: str, label: str, value: float | None, caption: Caption, words: str) -> None:
-        pill = "too thin" if value is None else money(value * per_bps, currency)
-        cell(key, label, bps(value), pill, caption, words)
-
-    with st.container(key="hero"):
-        net, slippage, fees, impact, maker = st.columns([1.5, 1, 1, 1, 1])
-        with net:
-            caption = net_caption(estimate, moments, scorecard.samples)
-            cost("net", "Net cost", estimate.net_cost_bps, caption, HELP["band"])
-        with slippage:
-            words = slippage_words(estimate, scorecard, coin)
-            cost("slippage", "Slippage", estimate.slippage_bps, slippage_caption(estimate, scorecard, moments), words)
-        with fees:
-            tier = estimate.order.tier
-            caption = tier.name, f"Taker {tier.taker * 1e4:g}, maker {tier.maker * 1e4:g} bps"
-            cost("fees", "Fees", estimate.fee_bps, caption, "")
-        with impact:
-            cost("impact", "Market impact", estimate.impact_bps, impact_caption(estimate), impact_words(estimate))
-        with maker:
-            share = estimate.maker_share
-            pill = f"{100 * estimate.maker_probability:.0f} % if you waited"
-            if estimate.order.style == "passive":
-                pill = f"up to {100 * estimate.maker_probability_high:.0f} %"
-            value = f"{100 * share:.0f} / {100 * (1 - share):.0f} %"
-            caption, words = maker_caption(estimate, scorecard), maker_words(estimate, scorecard)
-            cell("maker", "Maker / taker", value, pill, caption, words)
-        st.html(bar)
-    with st.container(key="advice"):
-        st.markdown(sentence.replace("$", r"\$"), help=HELP["advice"])
-
-
-def stack_bar(shown: Shown) -> str:
-    """The parts of the net cost end to end, as HTML: gains hatched, and a mark where their sum is."""
+def bar(shown: Shown) -> Bar:
+    """The parts of the net cost end to end: gains hatched, and a mark where their sum is."""
     parts = cost_stack(shown.estimate)
     if not parts:
-        return '<div class="stack unknown" role="img" aria-label="No total: a part is unknown"></div>'
-    low, high = min(part.start_bps for part in parts), max(part.end_bps for part in parts)
-    scale = 100 / max(high - low, 1e-12)
+        return Bar((), None, "No total: a part is unknown")
+    low, highest = min(part.start_bps for part in parts), max(part.end_bps for part in parts)
+    scale = 100 / max(highest - low, 1e-12)
     shades = part_colours(PALETTES["dark"])
-    pieces = ""
+    pieces = []
     for part in parts:
-        start, width = scale * (part.start_bps - low), scale * (part.end_bps - part.start_bps)
-        name = f"{part.name} {part.bps:,.2f}" if width > NAMED_PERCENT else ""
         if part.bps:
-            pieces += (
-                f'<span class="{"gain" if part.bps < 0 else "cost"}" style="left:{start:.3f}%;width:{width:.3f}%;'
-                f'background-color:{shades[part.name]}">{name}</span>'
-            )
-    words = escape(", ".join(f"{part.name} {bps(part.bps)}" for part in parts))
-    net = shown.estimate.net_cost_bps or 0.0
-    mark = f'<b style="left:calc({scale * (net - low):.3f}% - 1px)"></b>' if low < 0 else ""
-    return f'<div class="stack" role="img" aria-label="{words}">{pieces}{mark}</div>'
+            start, width = scale * (part.start_bps - low), scale * (part.end_bps - part.start_bps)
+            name = f"{part.name} {part.bps:,.2f}" if width > NAMED_PERCENT else ""
+            kind = "gain" if part.bps < 0 else "cost"
+            pieces.append(Piece(kind, round(start, 3), round(width, 3), shades[part.name], name))
+    net = scale * ((shown.estimate.net_cost_bps or 0.0) - low)
+    words = ", ".join(f"{part.name} {bps(part.bps)}" for part in parts)
+    return Bar(tuple(pieces), round(net, 3) if low < 0 else None, words)
 
 
-def tick(shown: Shown) -> str:
-    """What is shown, hidden in the page for who looks after it: tests and probes."""
+def tick(shown: Shown) -> Tick:
+    """What is shown, as texts: a browser's numbers have no room for nanoseconds."""
     estimate = shown.estimate
-    return (
-        f'<span id="tick" hidden data-ns="{estimate.market_ns}" data-quantity="{estimate.order.quantity}" '
-        f'data-slippage="{estimate.slippage_bps}" data-net="{estimate.net_cost_bps}"></span>'
+    return Tick(
+        str(estimate.market_ns), str(estimate.order.quantity), str(estimate.slippage_bps), str(estimate.net_cost_bps)
     )
 
 
-def facts(shown: Shown) -> str:
-    """The smaller numbers as HTML, in one line of places that never move."""
+def facts(shown: Shown) -> dict[str, str]:
+    """The smaller numbers by their label."""
     book, estimate = shown.book, shown.estimate
     coin, currency = coins(VENUES[book.venue].instrument(book.symbol))
     deep_bids, deep_asks = book.bids[:, 1].sum(), book.asks[:, 1].sum()
     # The book answers for its visible part and for this moment, whatever the style and the size.
     part = "visible part" if estimate.unfilled else "sent now"
-    items = {
+    return {
         "Order size": size(estimate.quantity, coin),
         "Order value": money(estimate.quantity * estimate.mid, currency),
         f"Average, {part}": price(estimate.fill.vwap),
@@ -163,5 +159,3 @@ def facts(shown: Shown) -> str:
         "Sellers hold": size(deep_asks, coin),
         "Risk while trading": f"± {bps(estimate.timing_risk_bps)}",
     }
-    places = "".join(f"<div><span>{escape(label)}</span><b>{escape(value)}</b></div>" for label, value in items.items())
-    return f'<div class="facts">{places}</div>'

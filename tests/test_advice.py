@@ -61,7 +61,7 @@ def test_the_order_is_named_as_it_was_typed(unit: Any, words: str) -> None:
 def test_a_book_too_thin_has_no_amount() -> None:
     """A hundred times the book: the sentence names both sizes, and neither way of doing it has a price."""
     words = advice(*priced(Order(Side.BUY, 35_000.0)), "BTC", "USD")
-    assert words.startswith("**Too thin:** buying 35,000 BTC now can't be priced, the visible book holds 350.0000 BTC")
+    assert words.startswith("Too thin: buying 35,000 BTC now can't be priced, the visible book holds 350.0000 BTC")
     assert "too thin even for the 10 parts" in words
     assert "$" not in words
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from websockets.asyncio.server import ServerConnection
 
 from fee_calculator import SCHEDULES
 from feeds import VENUES
+from page.answer_view import CELLS
 from replay import serve
 from session import Market
 from tests.loopback import Server, answering, saying, stay
@@ -42,13 +45,29 @@ def run_until(app: AppTest, condition: Callable[[], Any], timeout_s: float = 15)
         assert not app.exception, app.exception
         if condition():
             return
-        assert time.monotonic() < deadline, [each.value for each in (*app.markdown, *app.caption)]
+        assert time.monotonic() < deadline, said(app)
         time.sleep(0.05)
 
 
+def view(app: AppTest) -> dict[str, Any]:
+    """What the answer was last told to show."""
+    (told,) = (
+        json.loads(each.proto.json) for each in app.get("bidi_component") if each.proto.component_name == "answer"
+    )
+    found: dict[str, Any] = told
+    return found
+
+
+def said(app: AppTest) -> str:
+    """All the words of the answer, and all sentences around it."""
+    around = (*app.error, *app.warning, *app.caption, *app.markdown, *app.info)
+    return "\n".join([*view(app)["text"].values(), *(each.value for each in around)])
+
+
 def metrics(app: AppTest) -> dict[str, str]:
-    """The big numbers by name."""
-    return {metric.label: metric.value for metric in app.metric}
+    """The big numbers by name; none while one waits for them."""
+    told = view(app)
+    return {label: told["text"][name] for name, label in CELLS.items()} if told["has"]["answer"] else {}
 
 
 def bps(app: AppTest, name: str) -> float:
@@ -78,7 +97,7 @@ def test_an_order_beyond_the_book_has_no_made_up_number(app: AppTest) -> None:
     app.session_state["quantity"] = 500_000_000.0
     run_until(app, lambda: metrics(app).get("Slippage") == "unknown")
     assert metrics(app)["Net cost"] == "unknown"
-    assert any("Too thin:" in each.value and "the visible book holds" in each.value for each in app.markdown)
+    assert re.match("Too thin: .*the visible book holds", view(app)["text"]["advice"])
 
 
 @pytest.mark.parametrize("quantity", [0.0, -1.0, 1e300])
@@ -95,8 +114,8 @@ def test_an_unreachable_address_is_given_up_with_a_reason(app: AppTest) -> None:
     """A port where nobody listens: the page says so and stays usable."""
     app.session_state["source"] = "address"
     app.session_state["address"] = "ws://127.0.0.1:9"
-    run_until(app, lambda: any("Reconnecting" in each.value or "Given up" in each.value for each in app.caption))
-    assert any("127.0.0.1:9" in each.value for each in app.caption)
+    run_until(app, lambda: re.match("Reconnecting|Given up", view(app)["text"]["sentence"]))
+    assert "127.0.0.1:9" in view(app)["text"]["sentence"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +135,7 @@ def test_a_server_that_is_no_exchange_is_a_sentence(app: AppTest, server: Server
         app.session_state["venue"] = "gomarket-okx"
         app.session_state["source"] = "address"
         app.session_state["address"] = server.url
-        run_until(app, lambda: any(words in each.value for each in app.caption), timeout_s=20)
+        run_until(app, lambda: words in view(app)["text"]["sentence"], timeout_s=20)
         assert "Net cost" not in metrics(app)
 
 
@@ -138,7 +157,7 @@ def test_real_frames_cost_what_they_cost(app: AppTest, recordings: Path) -> None
         run_until(app, lambda: "Slippage" in metrics(app))
         assert 0.0 < bps(app, "Slippage") < 0.5
         assert bps(app, "Fees") == pytest.approx(5.0, abs=0.01)
-        page = " ".join(each.value for each in app.markdown)
+        page = said(app)
         assert "Recording, not now" in page
         assert "2025-05-15 11:13" in page
 

@@ -31,7 +31,7 @@ from recording import encode
 from replay import simulated
 from tests.live_rows import assert_same_rows
 from tests.made_recordings import BEGIN_NS, okx_ticks, saved
-from tests.test_app import APP, metrics, run_until
+from tests.test_app import APP, metrics, run_until, said
 from tests.test_recording import HOSTILE
 
 BTC = "BTC-USDT-SWAP"
@@ -86,11 +86,6 @@ def run_of(app: AppTest) -> Run:
 
 def is_(app: AppTest, state: str) -> Callable[[], bool]:
     return lambda: run_of(app).state == state
-
-
-def said(app: AppTest) -> str:
-    """All sentences on the page."""
-    return "\n".join(each.value for each in (*app.error, *app.caption, *app.markdown))
 
 
 def press(app: AppTest, key: str = "backtest run") -> None:

@@ -19,7 +19,7 @@ from player import Player
 from replay import Tick, encode
 from session import Session
 from tests.made_recordings import BEGIN_NS, STEP_NS, okx_ticks, saved
-from tests.test_app import APP, metrics, run_until
+from tests.test_app import APP, metrics, run_until, said
 from tests.test_recording import HOSTILE
 from tests.test_tardis import row, table
 
@@ -50,11 +50,6 @@ def player(app: AppTest) -> Player:
     found = session(app).player
     assert found is not None
     return found
-
-
-def said(app: AppTest) -> str:
-    """All sentences on the page."""
-    return "\n".join(each.value for each in (*app.error, *app.warning, *app.caption, *app.markdown, *app.info))
 
 
 def shows(app: AppTest, words: str) -> Callable[[], bool]:

@@ -121,9 +121,9 @@ def test_every_input_counts_and_a_link_asks_the_same_again(page: Page, visit: Ca
     type_in(page, "Quantity", "12.5")
     wait_for(page, "Number(d.quantity) === 12.5")
     choose(page, "Order type", "Limit")
-    expect(page.locator(".st-key-cell-maker").get_by_text("up to")).to_be_visible()
+    expect(page.locator(".cell.maker").get_by_text("up to")).to_be_visible()
     choose(page, "Fee tier", "VIP2")
-    expect(page.locator(".st-key-cell-fees").get_by_text("VIP2")).to_be_visible()
+    expect(page.locator(".cell.fees").get_by_text("VIP2")).to_be_visible()
     type_in(page, "Volatility, % a year", "80")
     page.get_by_text("Timing and risk").click()
     type_in(page, "Latency, ms", "250")
@@ -143,7 +143,7 @@ def test_every_input_counts_and_a_link_asks_the_same_again(page: Page, visit: Ca
     other = visit(f"?{urlsplit(page.url).query}")
     wait_for(other, "Number(d.quantity) === 12.5", timeout_s=30)
     expect(other.get_by_text("4 parts over 7 minutes")).to_be_visible()
-    expect(other.locator(".st-key-cell-fees").get_by_text("VIP2")).to_be_visible()
+    expect(other.locator(".cell.fees").get_by_text("VIP2")).to_be_visible()
     expect(other.get_by_role("radio", name="Sell")).to_be_checked()
     assert question(other) == asked
 
@@ -231,7 +231,7 @@ def test_every_state_of_a_connection_is_said(page: Page) -> None:
         type_in(page, "Address", server.url)
         wait_for(page, "d.net === 'None'")  # three levels hold less than the order
         expect(page.get_by_text("Too thin").first).to_be_visible()
-        alive = page.locator(".st-key-answer [data-testid=stMetricValue] p").first
+        alive = page.locator(".answer .number b").first
         colour = alive.evaluate("node => getComputedStyle(node).color")
         stage.cue = "be silent"
         expect(page.get_by_text("Old: no new prices for 2 s")).to_be_visible(timeout=10_000)

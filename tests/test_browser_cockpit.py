@@ -25,7 +25,7 @@ WATCH = """() => {
 }"""
 
 PLACES = """() => [
-  ...document.querySelectorAll('[class*="st-key-cell-"], .facts > div, [class*="-card"]')
+  ...document.querySelectorAll('.cell, .facts > div, [class*="-card"]')
 ].map(each => {
   const box = each.getBoundingClientRect();
   return [box.left, box.top, box.width, box.height, box.bottom].map(Math.round);
@@ -83,11 +83,11 @@ def test_narrow_screens_scroll_down_only(page: Page, width: int, height: int) ->
     page.set_viewport_size({"width": width, "height": height})
     page.wait_for_function(f"() => window.innerWidth === {width}")
     page.wait_for_function(
-        '() => [...document.querySelectorAll(\'[class*="st-key-cell-"], [class*="-card"]\')]'
+        "() => [...document.querySelectorAll('.cell, [class*=\"-card\"]')]"
         ".every(each => each.getBoundingClientRect().right <= window.innerWidth)"
     )
     cut = page.evaluate(
-        "() => [...document.querySelectorAll('[data-testid=stMetricValue] p, .facts b')]"
+        "() => [...document.querySelectorAll('.number b, .facts b')]"
         ".filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.textContent)"
     )
     assert cut == []

@@ -12,12 +12,13 @@ from streamlit.testing.v1 import AppTest
 
 from calculations import Order, TradingCalculator
 from orderbook import Side
-from page.answer import stack_bar
+from page.answer import bar
+from page.answer_view import CELLS
 from page.closer import VIEWS
 from session import Shown
 from tests.loopback import Server, gateway_frame, saying
 from tests.made_markets import book
-from tests.test_app import app, run_until
+from tests.test_app import app, metrics, run_until, view
 
 __all__ = ["app"]  # the fixture
 
@@ -64,15 +65,14 @@ def test_the_history_agrees_with_the_headline_book_by_book(app: AppTest) -> None
     agreed: list[int] = []
 
     def compared() -> bool:
-        words = page_html(app)
-        tick = re.search(r'id="tick" hidden data-ns="(\d+)".*?data-net="([^"]*)"', words)
-        drawn = re.search(r'id="drawn" hidden data-ns="(\d+)" data-net="([^"]*)"', words)
+        tick = view(app)["tick"]
+        drawn = re.search(r'id="drawn" hidden data-ns="(\d+)" data-net="([^"]*)"', page_html(app))
         if not tick or not drawn:
             return False
-        assert int(drawn[1]) >= int(tick[1])  # pictures are drawn after the numbers
-        if tick[1] == drawn[1]:
-            assert tick[2] == drawn[2]
-            agreed.append(int(tick[1]))
+        assert int(drawn[1]) >= int(tick["ns"])  # pictures are drawn after the numbers
+        if tick["ns"] == drawn[1]:
+            assert tick["net"] == drawn[2]
+            agreed.append(int(tick["ns"]))
             if len(agreed) == 1:
                 app.number_input(key="quantity").set_value(300_000.0)
         return len(agreed) > 4 and agreed[-1] - agreed[1] > 1.5e9
@@ -82,11 +82,11 @@ def test_the_history_agrees_with_the_headline_book_by_book(app: AppTest) -> None
 
 def test_the_maker_share_and_every_source_stand_beside_the_numbers(app: AppTest) -> None:
     """Each of the five numbers has a caption that says where it comes from, and an explanation."""
-    run_until(app, lambda: len(app.metric) == 5)
-    assert all(metric.help and len(metric.help) > 40 for metric in app.metric)
-    captions = [each.value for each in app.caption]
-    assert any("Model warming up (" in each and " of 10)" in each for each in captions)
-    assert any("Book walk" in each for each in captions)
+    run_until(app, lambda: view(app)["has"]["answer"])
+    text = view(app)["text"]
+    assert all(len(text[f"{name} about"]) > 40 and text[f"{name} from"] and text[f"{name} score"] for name in CELLS)
+    assert re.fullmatch(r"Model warming up \(\d of 10\)", text["slippage score"])
+    assert text["slippage from"] == "Book walk"
 
 
 def test_every_view_is_drawn_alone(app: AppTest) -> None:
@@ -98,9 +98,9 @@ def test_every_view_is_drawn_alone(app: AppTest) -> None:
         "Was it right?": {"predicted chart", "errors chart", "reliability chart"},
         "Speed": {"latency chart"},
     }
-    for view in VIEWS:
-        app.segmented_control(key="closer").set_value(view)
-        wanted = always | pictures.get(view, set())
+    for chosen in VIEWS:
+        app.segmented_control(key="closer").set_value(chosen)
+        wanted = always | pictures.get(chosen, set())
         run_until(app, lambda wanted=wanted: set(charts(app)) == wanted)  # type: ignore[misc]
 
 
@@ -111,14 +111,14 @@ def test_old_numbers_are_marked_with_their_age(app: AppTest) -> None:
         app.session_state["venue"] = "gomarket-okx"
         app.session_state["source"] = "address"
         app.session_state["address"] = server.url
-        run_until(app, lambda: 'data-fresh="true"' in page_html(app))
-        run_until(app, lambda: 'data-fresh="false"' in page_html(app))
-        assert len(app.metric) == 5
+        run_until(app, lambda: view(app)["has"]["answer"] and view(app)["fresh"])
+        run_until(app, lambda: not view(app)["fresh"])
+        assert set(metrics(app)) == set(CELLS.values())
         app.number_input(key="quantity").set_value(3_000.0)
         app.run()
-        assert 'data-quantity="3000.0"' in page_html(app)  # priced anew although no book came
-        assert drawn_net(app) == pytest.approx(float(app.metric[0].value.removesuffix(" bps")), abs=1e-3)
-        assert any(re.search(r"Old: no new prices for [2-4] s", each.value) for each in app.markdown)
+        assert view(app)["tick"]["quantity"] == "3000.0"  # priced anew although no book came
+        assert drawn_net(app) == pytest.approx(float(metrics(app)["Net cost"].removesuffix(" bps")), abs=1e-3)
+        assert re.fullmatch(r"Old: no new prices for [2-4] s", view(app)["text"]["badge"])
 
 
 def test_a_gain_is_drawn_as_one() -> None:
@@ -127,11 +127,8 @@ def test_a_gain_is_drawn_as_one() -> None:
     seen = book([(99.9, 5.0)], [(100.1, 5.0)])
     estimate = TradingCalculator(order).estimate(seen)
     gain = replace(estimate, slippage_bps=-1.0, fee_bps=4.0, impact_bps=0.0, net_cost_bps=3.0)
-    bar = stack_bar(Shown(seen, gain))
-    assert re.findall(r'class="(\w+)" style="left:([\d.]+)%;width:([\d.]+)%', bar) == [
-        ("gain", "0.000", "20.000"),
-        ("cost", "20.000", "80.000"),
-    ]
-    assert '<b style="left:calc(80.000% - 1px)">' in bar
-    unknown = replace(estimate, slippage_bps=None, net_cost_bps=None)
-    assert "unknown" in stack_bar(Shown(seen, unknown))
+    drawn = bar(Shown(seen, gain))
+    assert [piece[:3] for piece in drawn.pieces] == [("gain", 0.0, 20.0), ("cost", 20.0, 80.0)]
+    assert drawn.net == 80.0
+    unknown = bar(Shown(seen, replace(estimate, slippage_bps=None, net_cost_bps=None)))
+    assert (unknown.pieces, unknown.net) == ((), None)

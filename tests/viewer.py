@@ -11,7 +11,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
-TICK = re.compile(rb'id="tick"[^>]*data-ns="(\d+)"')
+TICK = re.compile(rb'"ns": ?"(\d+)"')
 
 
 async def watch(address: str, viewers: int, updates: int, on_update: Callable[[list[int]], None]) -> list[list[int]]:
