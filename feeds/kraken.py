@@ -12,9 +12,10 @@ import zlib
 from collections.abc import Iterable
 
 import msgspec
+import numpy as np
 
-from feeds.protocol import DeltaFeed, FeedError, Level, SpotVenue, decode, timestamp_ns
-from orderbook import BookBuilder
+from feeds.protocol import DeltaFeed, FeedError, SpotVenue, decode, timestamp_ns
+from orderbook import BookBuilder, Levels
 
 DEPTHS = (10, 25, 100, 500, 1000)
 """The depths Kraken offers."""
@@ -51,13 +52,14 @@ class _Change(msgspec.Struct, gc=False):
     timestamp: str = ""
 
 
+_NO_ROWS = np.empty((0, 2))
 _MESSAGE = msgspec.json.Decoder(_Message)
 _CHANGES = msgspec.json.Decoder(list[_Change])
 
 
 def checksum(asks: Iterable[bytes], bids: Iterable[bytes]) -> int:
     """The unsigned CRC32 of the best ten asks, then the best ten bids, each as `digits` writes it."""
-    return zlib.crc32(b"".join([*asks, *bids]))
+    return zlib.crc32(b"".join((*asks, *bids)))
 
 
 def digits(price: bytes, qty: bytes) -> bytes:
@@ -136,7 +138,7 @@ class KrakenFeed(DeltaFeed):
                 del written[price]
 
 
-def _rows(levels: list[_TextLevel], written: dict[float, bytes]) -> list[Level]:
+def _rows(levels: list[_TextLevel], written: dict[float, bytes]) -> Levels:
     """Levels as numbers; their digits go to `written`. Raises FeedError."""
     rows = []
     for level in levels:
@@ -145,9 +147,9 @@ def _rows(levels: list[_TextLevel], written: dict[float, bytes]) -> list[Level]:
             price, qty = float(price_text), float(qty_text)
         except ValueError:
             raise FeedError(f"a level of {price_text[:40]!r}, {qty_text[:40]!r}") from None
-        rows.append(Level(price, qty))
+        rows.append((price, qty))
         written[price] = digits(price_text, qty_text)
-    return rows
+    return np.array(rows) if rows else _NO_ROWS
 
 
 class Kraken(SpotVenue):
