@@ -53,69 +53,71 @@ def _read_any(name: str, text: bytes, size_unit: float) -> Levels:
 
 
 @compiled
-def _quoted(text: bytes, at: int) -> tuple[float, int]:
-    """The number in quotes at this place, and the place after it: the text's end if there is none that is plain and
-    exact. A whole number of 53 bits divided by a power of ten below 1e23 is the float nearest to the text."""
-    end = len(text)
-    if at >= end or text[at] != _QUOTE:
-        return 0.0, end
-    at += 1
-    first, number, point = at, 0, -1
-    while at < end:
-        character = text[at]
-        if _ZERO <= character <= _NINE:
-            number = number * 10 + (character - _ZERO)
-        elif character == _POINT and point < 0:
-            point = at
-        else:
-            break
-        at += 1
-    whole = at - first if point < 0 else point - first
-    scale = 0 if point < 0 else at - point - 1
-    if (
-        at >= end
-        or text[at] != _QUOTE
-        or whole == 0
-        or (whole > 1 and text[first] == _ZERO)
-        or (point >= 0 and scale == 0)
-        or whole + scale > _MOST_DIGITS
-        or number > _LARGEST_EXACT
-    ):
-        return 0.0, end
-    return number / _TENS[scale], at + 1
+def _read_both(bids: bytes, asks: bytes, size_unit: float, levels: Levels) -> tuple[int, int]:
+    """Where the asks begin in `levels` and where they end, -1 if a side could not be read."""
+    begin = _read(bids, size_unit, levels, 0)
+    return begin, _read(asks, size_unit, levels, begin) if begin >= 0 else -1
 
 
 @compiled
 def _read(text: bytes, size_unit: float, levels: Levels, row: int) -> int:
-    """Fills `levels` from `row` on: the row after the last filled, or -1 if the text is not all rows of plain numbers
-    in quotes."""
+    """Fills `levels` from this row on: the row after the last, or -1 if the text is not all rows of plain numbers in
+    quotes. As it ends in a bracket that closes, nothing is looked for after its end."""
     end = len(text)
-    if end == 2 and text[0] == _OPEN and text[1] == _CLOSE:
-        return row
-    if end < _SHORTEST_ROW or text[0] != _OPEN:
+    if end < 2 or _byte(text, 0) != _OPEN or _byte(text, end - 1) != _CLOSE:
         return -1
+    if end == 2:
+        return row
     at = 1
-    while at < end and text[at] == _OPEN:
+    while _byte(text, at) == _OPEN:
         price, at = _quoted(text, at + 1)
-        if at >= end or text[at] != _COMMA:
+        if _byte(text, at) != _COMMA:
             return -1
         size, at = _quoted(text, at + 1)
-        while at < end and text[at] == _COMMA:
+        while _byte(text, at) == _COMMA:
             _, at = _quoted(text, at + 1)
-        if at + 1 >= end or text[at] != _CLOSE:
+        if _byte(text, at) != _CLOSE or at + 1 == end:
             return -1
         levels[row, 0], levels[row, 1] = price, size * size_unit
         row += 1
-        if text[at + 1] == _CLOSE:
+        if _byte(text, at + 1) == _CLOSE:
             return row if at + 2 == end else -1
-        if text[at + 1] != _COMMA:
+        if _byte(text, at + 1) != _COMMA:
             return -1
         at += 2
     return -1
 
 
 @compiled
-def _read_both(one: bytes, other: bytes, size_unit: float, levels: Levels) -> tuple[int, int]:
-    """Where the other side begins in `levels` and where it ends; -1 where a side could not be read."""
-    begins = _read(one, size_unit, levels, 0)
-    return begins, _read(other, size_unit, levels, begins) if begins >= 0 else -1
+def _quoted(text: bytes, at: int) -> tuple[float, int]:
+    """The number in quotes at this place, and the place after it: the text's begin, where no comma is, if it is not
+    plain or not exact. A whole number of 53 bits divided by a power of ten is the float nearest to the text."""
+    if _byte(text, at) != _QUOTE:
+        return 0.0, 0
+    at += 1
+    first, number, scale = at, 0, 0
+    while _ZERO <= _byte(text, at) <= _NINE:
+        number = 10 * number + _byte(text, at) - _ZERO
+        at += 1
+    digits = at - first
+    if digits == 0 or (digits > 1 and _byte(text, first) == _ZERO):
+        return 0.0, 0
+    if _byte(text, at) == _POINT:
+        at += 1
+        first = at
+        while _ZERO <= _byte(text, at) <= _NINE:
+            number = 10 * number + _byte(text, at) - _ZERO
+            at += 1
+        scale = at - first
+        if scale == 0:
+            return 0.0, 0
+    if _byte(text, at) != _QUOTE or digits + scale > _MOST_DIGITS or number > _LARGEST_EXACT:
+        return 0.0, 0
+    return number / _TENS[scale], at + 1
+
+
+@compiled
+def _byte(text: bytes, at: int) -> int:
+    """The byte there. A place without a sign is not looked at for whether it counts from the end."""
+    byte: int = text[np.uint64(at)]
+    return byte
