@@ -12,8 +12,8 @@ import re
 from typing import Literal
 
 import msgspec
-import numpy as np
 
+from feeds.level_text import packed
 from feeds.protocol import DeltaFeed, FeedError, SpotVenue, decode, timestamp_ns
 from orderbook import BookBuilder, Levels
 
@@ -40,7 +40,6 @@ class _Event(msgspec.Struct, gc=False):
     updates: list[_Update]
 
 
-_NO_ROWS = np.empty((0, 2))
 _MESSAGE = msgspec.json.Decoder(_Message)
 _EVENTS = msgspec.json.Decoder(list[_Event], strict=False)
 
@@ -76,14 +75,18 @@ class CoinbaseFeed(DeltaFeed):
             if event.product_id in self._products and (self._loaded or event.type == "snapshot"):
                 changed = True
                 change = self._builder.load if event.type == "snapshot" else self._builder.apply
-                change(_side(event.updates, "bid"), _side(event.updates, "offer"))
+                change(*_sides(event.updates))
                 self._loaded = True
         return timestamp_ns(frame.timestamp) if changed else None
 
 
-def _side(updates: list[_Update], side: str) -> Levels:
-    numbers = [number for update in updates if update.side == side for number in (update.price, update.size)]
-    return np.array(numbers, dtype=np.float64).reshape(-1, 2) if numbers else _NO_ROWS
+def _sides(updates: list[_Update]) -> tuple[Levels, Levels]:
+    bids: list[float] = []
+    offers: list[float] = []
+    for update in updates:
+        side = bids if update.side == "bid" else offers
+        side += (update.price, update.size)
+    return packed(bids), packed(offers)
 
 
 class Coinbase(SpotVenue):

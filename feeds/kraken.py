@@ -12,8 +12,8 @@ import zlib
 from collections.abc import Iterable
 
 import msgspec
-import numpy as np
 
+from feeds.level_text import packed
 from feeds.protocol import DeltaFeed, FeedError, SpotVenue, decode, timestamp_ns
 from orderbook import BookBuilder, Levels
 
@@ -52,7 +52,6 @@ class _Change(msgspec.Struct, gc=False):
     timestamp: str = ""
 
 
-_NO_ROWS = np.empty((0, 2))
 _MESSAGE = msgspec.json.Decoder(_Message)
 _CHANGES = msgspec.json.Decoder(list[_Change])
 
@@ -140,16 +139,16 @@ class KrakenFeed(DeltaFeed):
 
 def _rows(levels: list[_TextLevel], written: dict[float, bytes]) -> Levels:
     """Levels as numbers; their digits go to `written`. Raises FeedError."""
-    rows = []
+    numbers: list[float] = []
     for level in levels:
         price_text, qty_text = bytes(level.price), bytes(level.qty)
         try:
             price, qty = float(price_text), float(qty_text)
         except ValueError:
             raise FeedError(f"a level of {price_text[:40]!r}, {qty_text[:40]!r}") from None
-        rows.append((price, qty))
+        numbers += (price, qty)
         written[price] = digits(price_text, qty_text)
-    return np.array(rows) if rows else _NO_ROWS
+    return packed(numbers)
 
 
 class Kraken(SpotVenue):

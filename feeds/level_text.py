@@ -18,6 +18,7 @@ class _Level(msgspec.Struct, array_like=True, gc=False):
 
 
 _LEVELS = msgspec.json.Decoder(list[_Level], strict=False)
+_NO_LEVELS = np.empty((0, 2))
 
 _OPEN, _CLOSE, _QUOTE, _COMMA, _POINT, _ZERO, _NINE = b'[]",.09'
 _SHORTEST_ROW = len('["1","1"],')
@@ -48,8 +49,12 @@ def _read_any(name: str, text: bytes, size_unit: float) -> Levels:
         levels = decode(_LEVELS, text)
     except FeedError as error:
         raise FeedError(f"{name}: {error}") from None
-    numbers = [number for level in levels for number in (level.price, level.size * size_unit)]
-    return np.array(numbers, dtype=np.float64).reshape(-1, 2)
+    return packed([number for level in levels for number in (level.price, level.size * size_unit)])
+
+
+def packed(numbers: list[float]) -> Levels:
+    """Price, size, price, size, ... as (n, 2)."""
+    return np.array(numbers).reshape(-1, 2) if numbers else _NO_LEVELS
 
 
 @compiled
