@@ -55,7 +55,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a text that no float holds exactly is not divided",
-        *("feeds/level_text.py", "        or number > _LARGEST_EXACT\n", ""),
+        *("feeds/level_text.py", " or number > _LARGEST_EXACT:", ":"),
         "tests/test_level_text.py",
     ),
     Mutation(
