@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from array import array
-from bisect import bisect_left
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from book_sides import BookSides
 
 Levels = NDArray[np.float64]
 """(n, 2): price in quote units, size in base units; row 0 is the best level."""
@@ -162,76 +161,60 @@ def walk(levels: Levels, quantity: float) -> Fill:
     return Fill(filled, best + excess / filled, price, used, quantity - filled)
 
 
-class Change(Protocol):
-    """One level of a message: a size of zero deletes it. Attributes and no tuple, so that what a
-    decoder made of the message is read as it is."""
-
-    @property
-    def price(self) -> float: ...
-    @property
-    def size(self) -> float: ...
-
-
-_NEVER_FEWER = 50
-
-
 class BookBuilder:
-    """Builds books from a snapshot and the changes after it: sizes are absolute, zero deletes, and a
-    delete of an unknown level is nothing.
+    """Builds books from a snapshot and the changes after it, (n, 2) arrays of prices and sizes: sizes are absolute,
+    zero deletes, and a delete of an unknown level is nothing.
 
     `publish` levels of each side are published at most. `keep` is the depth the venue keeps the book
     to: after every call the levels beyond it are forgotten. None keeps all.
 
-    >>> from collections import namedtuple
-    >>> Level = namedtuple("Level", "price size")
     >>> builder = BookBuilder(publish=2)
-    >>> builder.load(bids=[Level(99.0, 1.0), Level(98.0, 5.0), Level(97.0, 2.0)], asks=[Level(101.0, 3.0)])
-    >>> builder.apply(bids=[Level(99.0, 0.0), Level(96.5, 0.0)], asks=[Level(100.5, 4.0)])
+    >>> builder.load(bids=np.array([[99.0, 1.0], [98.0, 5.0], [97.0, 2.0]]), asks=np.array([[101.0, 3.0]]))
+    >>> builder.apply(bids=np.array([[99.0, 0.0], [96.5, 0.0]]), asks=np.array([[100.5, 4.0]]))
     >>> builder.bids.tolist(), builder.asks.tolist()
     ([[98.0, 5.0], [97.0, 2.0]], [[100.5, 4.0], [101.0, 3.0]])
     """
 
-    __slots__ = ("_asks", "_bids")
+    __slots__ = ("_sides",)
 
     def __init__(self, publish: int = 400, keep: int | None = None) -> None:
         if publish < 1 or (keep is not None and keep < 1):
             raise ValueError(f"a book needs a level: publish {publish}, keep {keep}")
-        self._bids = _BookSide(-1.0, publish, keep)
-        self._asks = _BookSide(1.0, publish, keep)
+        self._sides = BookSides(publish, keep, LARGEST)
 
     def __len__(self) -> int:
         """All levels held, published or not."""
-        return len(self._bids) + len(self._asks)
+        return len(self._sides)
 
     @property
     def bids(self) -> Levels:
         """The published bids, read-only; later changes do not touch them."""
-        return self._bids.levels()
+        return self._sides.levels()[0]
 
     @property
     def asks(self) -> Levels:
         """The published asks, read-only; later changes do not touch them."""
-        return self._asks.levels()
+        return self._sides.levels()[1]
 
     def best(self, count: int) -> tuple[list[float], list[float]]:
-        """The best `count` prices of bids and of asks, for a `count` up to 50, `publish` or `keep`."""
-        return self._bids.best(count), self._asks.best(count)
+        """The best `count` prices of bids and of asks, published or not."""
+        return self._sides.best(count)
 
-    def load(self, bids: Iterable[Change], asks: Iterable[Change]) -> None:
+    def load(self, bids: Levels, asks: Levels) -> None:
         """Forgets everything, then applies a snapshot, its rows in any order. Raises as apply does."""
-        self._bids.clear()
-        self._asks.clear()
+        self._sides.clear()
         self.apply(bids, asks)
 
-    def apply(self, bids: Iterable[Change], asks: Iterable[Change]) -> None:
+    def apply(self, bids: Levels, asks: Levels) -> None:
         """Applies changes in the order given. Raises BookError on a new level whose price is not positive
         and below LARGEST, or a size that is not at least 0 and below it: load anew after that."""
-        self._bids.apply(bids)
-        self._asks.apply(asks)
+        wrong = self._sides.apply(bids, asks)
+        if wrong >= 0:
+            raise _no_level(*np.concatenate((bids, asks))[wrong].tolist())
 
     def book(self, venue: str, symbol: str, exchange_ns: int, market_ns: int, received_ns: int) -> OrderBook:
         """The published levels as a book. Raises BookError if a side is empty or the sides touch or cross."""
-        bids, asks = self._bids.levels(), self._asks.levels()
+        bids, asks = self._sides.levels()
         return _BuiltBook(venue, symbol, bids, asks, exchange_ns, market_ns, received_ns)
 
 
@@ -247,101 +230,6 @@ class _BuiltBook(OrderBook):
             raise BookError(_why_crossed(self.bids, self.asks))
 
 
-class _BookSide:
-    """One side, best first: the near levels sorted and packed as they are published, the far ones only kept.
-
-    Almost every change is near the best price and almost every level of a deep book is not, so a
-    short sorted list makes the changes cheap and a dictionary the levels. A key is the price,
-    negated for bids: smaller is better on both sides. Every near key <= edge < every far key.
-    """
-
-    def __init__(self, sign: float, publish: int, keep: int | None) -> None:
-        self._sign = sign
-        self._keep = keep
-        self._publish = publish
-        # The near levels are filled up to `filled` when fewer than `fewest`, and cut back to it when more than `most`.
-        fewest = max(publish, _NEVER_FEWER)
-        self._fewest, self._filled, self._most = (
-            (fewest, fewest * 3 // 2, fewest * 2) if keep is None else (keep, keep, keep)
-        )
-        self.clear()
-
-    def __len__(self) -> int:
-        return len(self._keys) - 1 + len(self._far)
-
-    def clear(self) -> None:
-        self._keys = [math.nan]  # always the last: it ends every search and equals nothing
-        self._rows = array("d")  # price, size, price, size, ...
-        self._far: dict[float, float] = {}
-        self._edge = -math.inf
-        self._published: Levels | None = None
-
-    def best(self, count: int) -> list[float]:
-        return self._rows[: 2 * count : 2].tolist()
-
-    def levels(self) -> Levels:
-        if self._published is None:
-            self._published = np.frombuffer(self._rows[: 2 * self._publish].tobytes()).reshape(-1, 2)
-        return self._published
-
-    def apply(self, changes: Iterable[Change]) -> None:  # noqa: PLR0912 - calls would double its time
-        keys, rows, far, edge, sign, largest = self._keys, self._rows, self._far, self._edge, self._sign, LARGEST
-        first = self._publish
-        for change in changes:
-            size = change.size
-            key = change.price * sign
-            if key <= edge:
-                row = bisect_left(keys, key)
-                if keys[row] == key:
-                    if 0 < size < largest:
-                        rows[2 * row + 1] = size
-                    elif size == 0:
-                        del keys[row], rows[2 * row : 2 * row + 2]
-                    else:
-                        raise _no_level(change)
-                elif 0 < size < largest and 0 < change.price < largest:
-                    keys.insert(row, key)
-                    rows.insert(2 * row, size)
-                    rows.insert(2 * row, change.price)
-                elif size == 0:
-                    continue
-                else:
-                    raise _no_level(change)
-                if row < first:  # noqa: PLR1730 - min() is four times slower
-                    first = row
-            elif size == 0:
-                far.pop(key, None)
-            elif 0 < size < largest and 0 < change.price < largest:
-                far[key] = size
-            else:
-                raise _no_level(change)
-        if first < self._publish:
-            self._published = None
-        near = len(keys) - 1
-        if far and near < self._fewest:
-            self._pull()
-        elif near > self._most:
-            self._push()
-
-    def _pull(self) -> None:
-        """Brings the best far levels near."""
-        best = sorted(self._far)[: self._filled - (len(self._keys) - 1)]
-        self._keys[-1:] = [*best, math.nan]
-        for key in best:
-            self._rows.extend((key * self._sign, self._far.pop(key)))
-        if self._keep is not None:
-            self._far.clear()
-        self._edge = best[-1] if self._far else math.inf
-        self._published = None
-
-    def _push(self) -> None:
-        """Sends the worst near levels far, or away where the venue keeps no more."""
-        if self._keep is None:
-            self._far.update(zip(self._keys[self._filled : -1], self._rows[2 * self._filled + 1 :: 2], strict=True))
-            self._edge = self._keys[self._filled - 1]
-        del self._keys[self._filled : -1], self._rows[2 * self._filled :]
-
-
-def _no_level(change: Change) -> BookError:
-    what = f"change to size {change.size} at price {change.price}"
+def _no_level(price: float, size: float) -> BookError:
+    what = f"change to size {size} at price {price}"
     return BookError(f"{what}: the size must be at least 0, the price positive, both below {LARGEST:g}")

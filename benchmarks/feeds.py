@@ -58,7 +58,7 @@ class Case(NamedTuple):
 
 CASES = [
     Case("binance-spot_BTCUSDT_20240808", "binance", "BTCUSDT", oracle.binance, {50: 4.0, 400: 8.0}),
-    Case("binance-usdm_4-pairs_20210722", "binance-usdm", "SUSHIUSDT", oracle.binance, {}),
+    Case("binance-usdm_4-pairs_20210722", "binance-usdm", "SUSHIUSDT", oracle.binance, {50: 4.0, 400: 8.0}),
     Case("coinbase_BTC-USD_ETH-USD_20260809", "coinbase", "BTC-USD", oracle.coinbase, {}),
     Case("okx_3-instruments_20220513_crc", "okx", "BTC-USDT", oracle.okx, {}, renumber=True),
     Case(

@@ -42,11 +42,21 @@ MUTATIONS = [
     Mutation(
         "a change to a negative size is refused",
         *(
-            "orderbook.py",
-            "                    if 0 < size < largest:",
-            "                    if size and size < largest:",
+            "book_sides.py",
+            "(0 < size < largest and",
+            "(size < largest and",
         ),
         "tests/test_orderbook.py",
+    ),
+    Mutation(
+        "of many changes at one price the last counts",
+        *("book_sides.py", "rows[is_last & (rows[:, 1] > 0)]", "rows[rows[:, 1] > 0]"),
+        "tests/test_orderbook.py",
+    ),
+    Mutation(
+        "a text that no float holds exactly is not divided",
+        *("feeds/level_text.py", " or number > _LARGEST_EXACT:", ":"),
+        "tests/test_level_text.py",
     ),
     Mutation(
         "OKX: each change follows the last",
@@ -55,7 +65,7 @@ MUTATIONS = [
     ),
     Mutation(
         "OKX: the checksum where it is sent",
-        *("feeds/okx.py", "if found != expected:", "if False:"),
+        *("feeds/okx.py", "if found != change.checksum:", "if False:"),
         "tests/test_feeds_okx.py",
     ),
     Mutation(
@@ -70,12 +80,12 @@ MUTATIONS = [
     ),
     Mutation(
         "Binance: a snapshot older than the first change is fetched anew",
-        *("feeds/binance.py", "if last < self._continues_from(self._waiting[0]):", "if False:"),
+        *("feeds/binance.py", "if last < self._waiting[0].after:", "if False:"),
         "tests/test_feeds_binance.py",
     ),
     Mutation(
         "Binance: what the snapshot has is not applied again",
-        *("feeds/binance.py", "if event.u > last]", "]"),
+        *("feeds/binance.py", "if change.last > last]", "]"),
         "tests/test_feeds_binance.py",
     ),
     Mutation(

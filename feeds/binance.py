@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import msgspec
 
-from feeds.protocol import DeltaFeed, FeedError, Level, Millis, Product, Venue, decode
-from orderbook import BookBuilder, OrderBook
+from feeds.level_text import read_sides
+from feeds.protocol import DeltaFeed, FeedError, Millis, Product, Venue, decode
+from orderbook import BookBuilder, Levels, OrderBook
 
 MOST_WAITING = 3000
 """Changes held while the snapshot is on its way: five minutes of them."""
@@ -33,8 +35,8 @@ class _Event(_Head, gc=False):
     U: int = 0
     u: int = 0
     pu: int | None = None
-    b: list[Level] | None = None
-    a: list[Level] | None = None
+    b: msgspec.Raw = msgspec.Raw()
+    a: msgspec.Raw = msgspec.Raw()
 
 
 class _Refusal(msgspec.Struct, gc=False):
@@ -57,8 +59,26 @@ class _OtherMessage(_Head, gc=False):
 
 class _Snapshot(_Refusal, gc=False):
     lastUpdateId: int | None = None  # noqa: N815 - the venue's spelling
-    bids: list[Level] = []
-    asks: list[Level] = []
+    bids: msgspec.Raw = msgspec.Raw(b"[]")
+    asks: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class _Change(NamedTuple):
+    """What was read of an event: the update it continues from, the one it goes up to, when it was."""
+
+    after: int
+    last: int
+    millis: int
+    bids: Levels
+    asks: Levels
+
+
+class _Start(NamedTuple):
+    """What was read of a snapshot: the last update in it."""
+
+    last: int
+    bids: Levels
+    asks: Levels
 
 
 _MESSAGE = msgspec.json.Decoder(_Message, strict=False)
@@ -78,8 +98,8 @@ class BinanceFeed(DeltaFeed):
         self._url = snapshot_url
         self._futures = futures
         self._streams = (f"{symbol.lower()}@depth", f"{symbol.lower()}@depth@")
-        self._waiting: list[_Event] = []
-        self._snapshot: _Snapshot | None = None
+        self._waiting: list[_Change] = []
+        self._snapshot: _Start | None = None
         self._last: int | None = None
 
     @property
@@ -110,13 +130,15 @@ class BinanceFeed(DeltaFeed):
             return None
         if not (event.E and 0 < event.U <= event.u):
             raise FeedError(f"a change from U {event.U} to u {event.u} at E {event.E}")
+        change = self._change(event)
+        before = self._last if self._last is not None else self._waiting[-1].last if self._waiting else change.after
+        if change.after != before:
+            raise FeedError(f"gap: from {change.after} after {before}")
         if self._last is not None:
-            return self._follow(event, self._last)
-        if self._waiting and self._continues_from(event) != self._waiting[-1].u:
-            raise FeedError(f"gap: from {self._continues_from(event)} after {self._waiting[-1].u}")
+            return self._apply(change)
         if len(self._waiting) == MOST_WAITING:
             raise FeedError(f"no snapshot after {MOST_WAITING} changes")
-        self._waiting.append(event)
+        self._waiting.append(change)
         return self._splice()
 
     def _read_snapshot(self, body: str | bytes) -> int | None:
@@ -125,45 +147,37 @@ class BinanceFeed(DeltaFeed):
         snapshot = decode(_SNAPSHOT, body)
         if snapshot.lastUpdateId is None:
             raise FeedError(f"Binance refused the snapshot: {snapshot.code} {snapshot.msg}")
-        self._snapshot = snapshot
+        self._snapshot = _Start(snapshot.lastUpdateId, *read_sides(snapshot.bids, snapshot.asks))
         return self._splice()
 
     def _splice(self) -> int | None:
-        if self._snapshot is None or self._snapshot.lastUpdateId is None or not self._waiting:
+        if self._snapshot is None or not self._waiting:
             return None
-        last = self._snapshot.lastUpdateId
-        if last < self._continues_from(self._waiting[0]):
+        last = self._snapshot.last
+        if last < self._waiting[0].after:
             self._snapshot = None  # older than the first change held: a newer one is wanted
             return None
         first = not len(self._builder)
         if first:
             self._builder.load(self._snapshot.bids, self._snapshot.asks)
         latest = self._waiting[-1]
-        newer = [event for event in self._waiting if event.u > last]
-        for event in newer:
-            self._apply(event)
+        newer = [change for change in self._waiting if change.last > last]
+        for change in newer:
+            self._apply(change)
         # What is older than the snapshot is in it; the last of it shows later that nothing was missed.
         self._waiting = [] if newer else [latest]
-        return latest.E * 1_000_000 if first or newer else None
+        return latest.millis * 1_000_000 if first or newer else None
 
-    def _follow(self, event: _Event, last: int) -> int:
-        if self._continues_from(event) != last:
-            raise FeedError(f"gap: from {self._continues_from(event)} after {last}")
-        self._apply(event)
-        return event.E * 1_000_000
+    def _apply(self, change: _Change) -> int:
+        self._builder.apply(change.bids, change.asks)
+        self._last = change.last
+        return change.millis * 1_000_000
 
-    def _apply(self, event: _Event) -> None:
-        if event.b is None or event.a is None:
-            raise FeedError(f"the change to u {event.u} lacks a side")
-        self._builder.apply(event.b, event.a)
-        self._last = event.u
-
-    def _continues_from(self, event: _Event) -> int:
-        if not self._futures:
-            return event.U - 1
-        if event.pu is None:
+    def _change(self, event: _Event) -> _Change:
+        after = event.pu if self._futures else event.U - 1
+        if after is None:
             raise FeedError("a futures change without pu")
-        return event.pu
+        return _Change(after, event.u, event.E, *read_sides(event.b, event.a))
 
 
 class Binance(Venue):

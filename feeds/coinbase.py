@@ -13,8 +13,9 @@ from typing import Literal
 
 import msgspec
 
+from feeds.level_text import packed
 from feeds.protocol import DeltaFeed, FeedError, SpotVenue, decode, timestamp_ns
-from orderbook import BookBuilder
+from orderbook import BookBuilder, Levels
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -74,12 +75,18 @@ class CoinbaseFeed(DeltaFeed):
             if event.product_id in self._products and (self._loaded or event.type == "snapshot"):
                 changed = True
                 change = self._builder.load if event.type == "snapshot" else self._builder.apply
-                change(
-                    [update for update in event.updates if update.side == "bid"],
-                    [update for update in event.updates if update.side == "offer"],
-                )
+                change(*_sides(event.updates))
                 self._loaded = True
         return timestamp_ns(frame.timestamp) if changed else None
+
+
+def _sides(updates: list[_Update]) -> tuple[Levels, Levels]:
+    bids: list[float] = []
+    offers: list[float] = []
+    for update in updates:
+        side = bids if update.side == "bid" else offers
+        side += (update.price, update.size)
+    return packed(bids), packed(offers)
 
 
 class Coinbase(SpotVenue):

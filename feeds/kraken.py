@@ -13,8 +13,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from feeds.protocol import DeltaFeed, FeedError, Level, SpotVenue, decode, timestamp_ns
-from orderbook import BookBuilder
+from feeds.level_text import packed
+from feeds.protocol import DeltaFeed, FeedError, SpotVenue, decode, timestamp_ns
+from orderbook import BookBuilder, Levels
 
 DEPTHS = (10, 25, 100, 500, 1000)
 """The depths Kraken offers."""
@@ -57,7 +58,7 @@ _CHANGES = msgspec.json.Decoder(list[_Change])
 
 def checksum(asks: Iterable[bytes], bids: Iterable[bytes]) -> int:
     """The unsigned CRC32 of the best ten asks, then the best ten bids, each as `digits` writes it."""
-    return zlib.crc32(b"".join([*asks, *bids]))
+    return zlib.crc32(b"".join((*asks, *bids)))
 
 
 def digits(price: bytes, qty: bytes) -> bytes:
@@ -136,18 +137,18 @@ class KrakenFeed(DeltaFeed):
                 del written[price]
 
 
-def _rows(levels: list[_TextLevel], written: dict[float, bytes]) -> list[Level]:
+def _rows(levels: list[_TextLevel], written: dict[float, bytes]) -> Levels:
     """Levels as numbers; their digits go to `written`. Raises FeedError."""
-    rows = []
+    numbers: list[float] = []
     for level in levels:
         price_text, qty_text = bytes(level.price), bytes(level.qty)
         try:
             price, qty = float(price_text), float(qty_text)
         except ValueError:
             raise FeedError(f"a level of {price_text[:40]!r}, {qty_text[:40]!r}") from None
-        rows.append(Level(price, qty))
+        numbers += (price, qty)
         written[price] = digits(price_text, qty_text)
-    return rows
+    return packed(numbers)
 
 
 class Kraken(SpotVenue):

@@ -14,9 +14,11 @@ from itertools import chain, zip_longest
 from typing import Literal, NamedTuple
 
 import msgspec
+import numpy as np
 
-from feeds.protocol import DeltaFeed, FeedError, Level, Millis, Product, Venue, decode
-from orderbook import BookBuilder
+from feeds.level_text import read_sides
+from feeds.protocol import DeltaFeed, FeedError, Millis, Product, Venue, decode
+from orderbook import BookBuilder, Levels
 
 CHANNELS = {"bbo-tbt": 1, "books5": 5, "books": 400}
 """Levels a side. All three are open to anyone; only `books` sends changes."""
@@ -35,17 +37,16 @@ class Contract(NamedTuple):
     value: float
     inverse: bool = False
 
-    def to_base(self, levels: list[Level]) -> None:
-        """Turns sizes in contracts into base units; an inverse contract buys more base the lower the price."""
-        value = self.value
+    def sides(self, bids: msgspec.Raw, asks: msgspec.Raw) -> tuple[Levels, Levels]:
+        """Levels in base units; an inverse contract buys more of them the lower the price. Raises FeedError."""
+        levels = read_sides(bids, asks, self.value)
         if self.inverse:
-            for level in levels:
-                if not level.price:
+            for side in levels:
+                if not side[:, 0].all():
                     raise FeedError("a level at price 0")
-                level.size = level.size * value / level.price
-        elif value != 1.0:
-            for level in levels:
-                level.size *= value
+                with np.errstate(all="ignore"):  # the builder refuses what is no number
+                    side[:, 1] /= side[:, 0]
+        return levels
 
 
 SPOT = Contract(1.0)
@@ -70,8 +71,8 @@ class _Arg(msgspec.Struct, gc=False):
 
 
 class _Change(msgspec.Struct, gc=False):
-    asks: list[Level]
-    bids: list[Level]
+    asks: msgspec.Raw
+    bids: msgspec.Raw
     ts: Millis
     checksum: int = 0
     seqId: int | None = None  # noqa: N815
@@ -92,15 +93,6 @@ class _Message(_Head, gc=False, kw_only=True):
     data: list[_Change]
 
 
-class _Texts(msgspec.Struct, gc=False):
-    asks: list[_TextRow]
-    bids: list[_TextRow]
-
-
-class _TextMessage(msgspec.Struct, gc=False):
-    data: list[_Texts]
-
-
 class _InstrumentRow(msgspec.Struct, gc=False):
     instId: str  # noqa: N815
     ctType: str = ""  # noqa: N815
@@ -116,7 +108,7 @@ class _Instruments(msgspec.Struct, gc=False):
 
 _HEAD = msgspec.json.Decoder(_Head, strict=False)
 _MESSAGE = msgspec.json.Decoder(_Message, strict=False)
-_TEXTS = msgspec.json.Decoder(_TextMessage)
+_TEXTS = msgspec.json.Decoder(list[_TextRow])
 _INSTRUMENTS = msgspec.json.Decoder(_Instruments)
 
 
@@ -128,7 +120,7 @@ def checksum(bids: Sequence[str], asks: Sequence[str]) -> int:
     831078360
     """
     pairs = chain.from_iterable(zip_longest(bids[:25], asks[:25]))
-    crc = zlib.crc32(":".join(text for text in pairs if text).encode())
+    crc = zlib.crc32(":".join(filter(None, pairs)).encode())
     return crc - (crc >> 31 << 32)
 
 
@@ -193,11 +185,8 @@ class OkxFeed(DeltaFeed):
         self._levels = levels
         # Only the head could be read: no matter for an event or another book, but this is for ours.
         changes = frame.data if isinstance(frame, _Message) else decode(_MESSAGE, message).data
-        texts = decode(_TEXTS, message).data if any(change.checksum for change in changes) else []
-        for change, sent in zip_longest(changes, texts):
+        for change in changes:
             self._apply(change, frame.action == "snapshot")
-            if change.checksum:
-                self._check(change.checksum, sent)
         return changes[-1].ts * 1_000_000 if changes else None
 
     def _hear(self, frame: _Head) -> None:
@@ -207,34 +196,38 @@ class OkxFeed(DeltaFeed):
             self.closing = True
 
     def _apply(self, change: _Change, snapshot: bool) -> None:
-        self._contract.to_base(change.bids)
-        self._contract.to_base(change.asks)
+        bids, asks = self._contract.sides(change.bids, change.asks)
         if snapshot:
-            self._builder.load(change.bids, change.asks)
-            self._texts = ({}, {}) if change.checksum else None
+            self._builder.load(bids, asks)
+            self._texts = ({}, {})
         else:
             if change.prevSeqId != self._seq:
                 raise FeedError(f"gap: prevSeqId {change.prevSeqId} after seqId {self._seq}")
             if change.seqId is None and not change.checksum:
                 raise FeedError("a change with neither a sequence nor a checksum")
-            self._builder.apply(change.bids, change.asks)
+            self._builder.apply(bids, asks)
         # A seqId below prevSeqId is legal: the venue's maintenance starts its count again.
         self._seq = change.seqId
+        if change.checksum:
+            self._check(change, bids, asks)
+        else:
+            self._texts = None
 
-    def _check(self, expected: int, sent: _Texts) -> None:
+    def _check(self, change: _Change, bids: Levels, asks: Levels) -> None:
         """A checksum is of the texts as sent, so where there is one they are kept beside the builder."""
         if self._texts is None:
-            raise FeedError(f"checksum {expected} after a snapshot without one")
-        for texts, rows in zip(self._texts, (sent.bids, sent.asks), strict=True):
-            for row in rows:
-                if float(row.size):
-                    texts[float(row.price)] = f"{row.price}:{row.size}"
+            raise FeedError(f"checksum {change.checksum} after a message without one")
+        for texts, levels, side in zip(self._texts, (bids, asks), (change.bids, change.asks), strict=True):
+            sent: list[_TextRow] = decode(_TEXTS, side)
+            for (price, size), row in zip(levels.tolist(), sent, strict=True):
+                if size:
+                    texts[price] = f"{row.price}:{row.size}"
                 else:
-                    texts.pop(float(row.price), None)
+                    texts.pop(price, None)
         best = zip(self._texts, self._builder.best(25), strict=True)
         found = checksum(*([texts[price] for price in prices] for texts, prices in best))
-        if found != expected:
-            raise FeedError(f"checksum {found}, the venue's is {expected}")
+        if found != change.checksum:
+            raise FeedError(f"checksum {found}, the venue's is {change.checksum}")
 
 
 class Okx(Venue):

@@ -22,13 +22,6 @@ Millis = Annotated[int, msgspec.Meta(gt=0, lt=2**63 // 1_000_000)]
 T = TypeVar("T")
 
 
-class Level(msgspec.Struct, array_like=True, gc=False):
-    """A level sent as a row: its price, its size, and whatever follows them, which nobody reads."""
-
-    price: float
-    size: float
-
-
 class FeedError(Exception):
     """A broken protocol: a gap, a wrong checksum, a refused subscription. The feed must be built anew."""
 

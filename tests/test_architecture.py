@@ -18,7 +18,8 @@ ALLOWED: dict[str, set[str]] = {
     # floor 0: how a function becomes machine code
     "compiled": {"numba"},
     # floor 1: values and formulas
-    "orderbook": {"numpy"},
+    "book_sides": {"compiled", "numpy"},
+    "orderbook": {"book_sides", "numpy"},
     "fee_schedules": set(),
     "fee_file": {"fee_schedules"},
     "fee_calculator": {"fee_file", "fee_schedules"},
@@ -27,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "estimators": {"numpy", "sklearn"},
     "models": {"estimators", "numpy", "scipy"},
     # floor 2: what a market says; what an order costs
-    "feeds": {"orderbook", "numpy", "msgspec"},
+    "feeds": {"compiled", "orderbook", "numpy", "msgspec"},
     "simulated_market": {"orderbook", "numpy", "msgspec"},
     "features": {"orderbook", "numpy"},
     "ladder": {"orderbook", "numpy"},

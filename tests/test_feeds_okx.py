@@ -86,8 +86,15 @@ def test_a_change_must_be_guarded_by_something() -> None:
     snapshot = books("snapshot", [["100", "2"]], [["101", "3"]])
     with pytest.raises(FeedError, match="neither a sequence nor a checksum"):
         after(snapshot, books("update", [["100", "1"]], []))
-    with pytest.raises(FeedError, match="checksum 7 after a snapshot without one"):
+    with pytest.raises(FeedError, match="checksum 7 after a message without one"):
         after(SNAPSHOT, books("update", [["100", "1"]], [], seqId=11, prevSeqId=10, checksum=7))
+    checked = checksum(["100:2"], ["101:3"])
+    first = books("snapshot", [["100", "2"]], [["101", "3"]], seqId=10, prevSeqId=-1, checksum=checked)
+    silent = books("update", [["100.5", "1"]], [], seqId=11, prevSeqId=10)
+    again = books("update", [["100.5", "0"]], [], seqId=12, prevSeqId=11, checksum=checked)
+    assert after(first, silent) is not None
+    with pytest.raises(FeedError, match=f"checksum {checked} after a message without one"):
+        after(first, silent, again)
 
 
 def test_the_documented_checksums() -> None:
@@ -196,8 +203,11 @@ def test_what_is_not_for_this_book_may_look_like_anything(arg: dict[str, str]) -
     assert feed.parse(json.dumps({"arg": arg} | strange), 1) is None
     assert feed.parse(books("update", [["100", "4"]], [], seqId=11, prevSeqId=10), 1) is not None
     own = {"arg": {"channel": "books", "instId": SYMBOL}, "action": "update"}
-    with pytest.raises(FeedError, match=r"Expected `array`, got `str` - at `\$.data\[0\].asks`"):
-        feed.parse(json.dumps(own | strange), 1)
+    with pytest.raises(FeedError, match=r"missing required field `bids` - at `\$.data\[0\]`"):
+        feed.parse(json.dumps(own | {"data": [{"asks": []}]}), 1)
+    feed = VENUES["okx"].make_feed(SYMBOL)
+    with pytest.raises(FeedError, match=r"asks: unreadable message: Expected `array`, got `str`"):
+        feed.parse(json.dumps(own | {"action": "snapshot", "data": [{"asks": "many", "bids": [], "ts": "1"}]}), 1)
     with pytest.raises(FeedError, match="missing required field `data`"):
         VENUES["okx"].make_feed(SYMBOL).parse('{"arg":{"channel":"books","instId":"BTC-USDT"}}', 1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from decimal import Decimal, getcontext
 from fractions import Fraction
 from itertools import pairwise
@@ -15,9 +16,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+import book_sides
 from feeds import VENUES
-from feeds.protocol import Level
 from orderbook import LARGEST, BookBuilder, BookError, OrderBook, Side, walk
 from tests.dictionary_book import Change, DictionaryBook, records
 
@@ -33,8 +35,8 @@ def book(bids: Any = BIDS, asks: Any = ASKS) -> OrderBook:
     return OrderBook("okx", "BTC-USDT", np.array(bids, dtype=object), np.array(asks, dtype=object), 1, 2, 3)
 
 
-def rows(*changes: tuple[float, float]) -> list[Level]:
-    return [Level(price, size) for price, size in changes]
+def rows(*changes: tuple[float, float]) -> NDArray[np.float64]:
+    return np.array(changes, dtype=np.float64).reshape(-1, 2)
 
 
 def exact_walk(rows: list[list[float]], quantity: float) -> tuple[Fraction, Fraction, float, int, Fraction]:
@@ -180,7 +182,7 @@ def test_a_book_is_read_only_and_its_own() -> None:
         one.bids[0, 0] = 1.0
 
 
-# Few prices, so that changes meet; enough of them that levels move between near and far.
+# Few prices, so that changes meet.
 grid = st.lists(st.tuples(st.integers(1, 260), st.sampled_from([0, 0, 1, 2.5])), max_size=400)
 
 
@@ -189,16 +191,30 @@ grid = st.lists(st.tuples(st.integers(1, 260), st.sampled_from([0, 0, 1, 2.5])),
     messages=st.lists(st.tuples(st.booleans(), grid, grid), min_size=1, max_size=12),
     publish=st.sampled_from([1, 3, 60]),
     keep=st.sampled_from([None, 1, 10, 70]),
+    room=st.sampled_from([1, 7, 40, book_sides.ROOM]),
 )
 def test_a_builder_equals_dictionaries(
-    messages: list[tuple[bool, list[tuple[int, float]], list[tuple[int, float]]]], publish: int, keep: int | None
+    messages: list[tuple[bool, list[tuple[int, float]], list[tuple[int, float]]]],
+    publish: int,
+    keep: int | None,
+    room: int,
 ) -> None:
     """Snapshots, changes, repeats and unknown deletes in any order leave what plain dictionaries hold,
-    and what was published before stays as it was."""
+    and what was published before stays as it was, wherever the arrays get full or too many changes come at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(book_sides, "ROOM", room)
+        assert_equals_dictionaries(messages, publish, keep)
+
+
+def assert_equals_dictionaries(
+    messages: Sequence[tuple[bool, list[tuple[float, float]], list[tuple[float, float]]]],
+    publish: int,
+    keep: int | None,
+) -> None:
     builder, rebuilt = BookBuilder(publish, keep), DictionaryBook(float, keep)
     published = []
     for snapshot, bids, asks in messages:
-        higher = [(price + 300, size) for price, size in asks]
+        higher = [(price + 100_000, size) for price, size in asks]
         rebuilt.apply(Change(snapshot, bids, higher))
         (builder.load if snapshot else builder.apply)(rows(*bids), rows(*higher))
         for side, expected in zip((builder.bids, builder.asks), rebuilt.top(publish), strict=True):
@@ -212,26 +228,60 @@ def test_a_builder_equals_dictionaries(
         assert [tuple(row) for row in side.tolist()] == expected
 
 
-def test_a_deep_book_is_published_from_the_far_levels_when_the_near_ones_are_gone() -> None:
-    """Taking away the best levels one by one uncovers every level there is, in order."""
+def test_a_book_of_tens_of_thousands_equals_dictionaries() -> None:
+    """A deep snapshot, then changes all over it, at the best, in bulk and one by one, until little is left."""
+    rng = np.random.default_rng(7)
+
+    def some(count: int, deletes: float, deepest: int) -> list[tuple[float, float]]:
+        found = np.minimum(rng.geometric(3 / deepest, count), deepest)
+        gone = rng.random(count) < deletes
+        return [(float(price), 0.0 if zero else float(price % 7 + 1)) for price, zero in zip(found, gone, strict=True)]
+
+    messages = [(True, [(30_001.0 - price, 2.0) for price in range(1, 30_001)], some(30_000, 0.1, 20_000))]
+    for count, deletes in ((5000, 0.5), *((30, 0.5),) * 60, (25_000, 0.9), *((300, 0.8),) * 20):
+        bids = [(30_001 - price, size) for price, size in some(count, deletes, 30_000)]
+        messages.append((False, bids, some(count, deletes, 20_000)))
+    assert_equals_dictionaries(messages, 50, None)
+    assert_equals_dictionaries(messages, 400, 1000)
+
+
+def test_a_side_is_published_anew_only_when_its_best_levels_change() -> None:
+    """A change beyond what is published leaves the published array as it is; a change within it makes another."""
+    builder = BookBuilder(publish=2)
+    builder.load(rows((99.0, 1.0), (98.0, 1.0), (97.0, 1.0)), rows((101.0, 1.0), (102.0, 1.0), (103.0, 1.0)))
+    bids, asks = builder.bids, builder.asks
+    builder.apply(rows((97.0, 5.0), (96.0, 1.0), (98.5, 0.0)), rows((103.0, 0.0)))
+    assert builder.bids is bids
+    assert builder.asks is asks
+    builder.apply(rows((97.0, 0.0)), rows((102.0, 4.0)))
+    assert builder.bids is bids
+    assert builder.asks.tolist() == [[101.0, 1.0], [102.0, 4.0]]
+    assert asks.tolist() == [[101.0, 1.0], [102.0, 1.0]]
+
+
+def test_taking_away_the_best_levels_uncovers_the_others() -> None:
+    """One by one every level there is becomes the best, in order."""
     builder = BookBuilder(publish=2)
     builder.load(rows(*((price, 1.0) for price in range(1, 2001))), rows((3000.0, 1.0)))
     for best in range(2000, 1, -1):
         assert builder.bids[:, 0].tolist() == [best, best - 1]
-        builder.apply(rows((best, 0.0)), [])
+        builder.apply(rows((best, 0.0)), rows())
     assert builder.bids.tolist() == [[1.0, 1.0]]
 
 
 @pytest.mark.parametrize(
     "change", [(math.nan, 1.0), (math.inf, 1.0), (0.0, 1.0), (-1.0, 1.0), (1.0, math.nan), (1.0, math.inf), (1.0, -1.0)]
 )
-@pytest.mark.parametrize("loaded", [0, 500])
+@pytest.mark.parametrize("loaded", [0, 500, 2000])
 def test_a_builder_refuses_what_is_no_level(change: tuple[float, float], loaded: int) -> None:
-    """No number that could not stand in a book gets into one, near the best price or far from it."""
-    builder = BookBuilder(publish=1)
-    builder.load(rows(*((1000.0 + row, 1.0) for row in range(loaded))), [])
-    with pytest.raises(BookError, match="change"):
-        builder.apply(rows(change), [])
+    """No number that could not stand in a book gets into one, by a change alone or among many."""
+    good = [(1000.0 + row, 1.0) for row in range(loaded)]
+    price, size = change
+    for bids, asks in (((change,), ()), ((), (change,)), ((*good, change), good), (good, (change, *good))):
+        builder = BookBuilder(publish=1)
+        builder.load(rows(*good), rows())
+        with pytest.raises(BookError, match=re.escape(f"change to size {size} at price {price}")):
+            builder.apply(rows(*bids), rows(*asks))
 
 
 @pytest.mark.parametrize("size", [-1.0, math.nan, math.inf, LARGEST])
@@ -239,9 +289,9 @@ def test_a_builder_refuses_what_is_no_level(change: tuple[float, float], loaded:
 def test_a_builder_refuses_a_size_that_is_none_for_a_level_it_holds(price: float, size: float) -> None:
     """A level that is there is not changed to a size no level can have."""
     builder = BookBuilder(publish=1)
-    builder.load([], rows(*((1000.0 + row, 1.0) for row in range(500))))
+    builder.load(rows(), rows(*((1000.0 + row, 1.0) for row in range(500))))
     with pytest.raises(BookError, match=re.escape(f"change to size {size} at price {price}")):
-        builder.apply([], rows((price, size)))
+        builder.apply(rows(), rows((price, size)))
 
 
 @pytest.mark.parametrize("price", [math.inf, -math.inf, math.nan, 0.0, -1.0])
@@ -261,7 +311,7 @@ def test_a_delete_of_no_level_is_nothing(price: float, loaded: int) -> None:
 def test_a_built_book_is_checked_where_building_does_not() -> None:
     """Empty and crossed sides are refused in the same words as in any other book."""
     builder = BookBuilder()
-    builder.load([], rows((101.0, 1.0)))
+    builder.load(rows(), rows((101.0, 1.0)))
     with pytest.raises(BookError, match="bids are empty"):
         builder.book("okx", "BTC-USDT", 1, 2, 3)
     builder.load(rows((101.5, 1.0)), rows((101.0, 1.0)))
@@ -290,4 +340,4 @@ def test_numbers_too_large_to_be_squared_are_refused(wrong: float) -> None:
         OrderBook("x", "y", np.array([[99.0, wrong]]), np.array([[101.0, 1.0]]), 1, 1, 1)
     for change in ((wrong, 1.0), (100.0, wrong)):
         with pytest.raises(BookError, match="below 1e\\+30"):
-            BookBuilder().apply([], rows(change))
+            BookBuilder().apply(rows(), rows(change))
