@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page, Playwright, expect
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -105,6 +105,7 @@ def choose(page: Page, label: str, option: str) -> None:
     field.evaluate("node => node.scrollIntoView({block: 'center'})")  # a list closes when the page is scrolled
     field.click()
     page.get_by_role("option", name=option, exact=True).click()
+    expect(field).to_have_value(option)
 
 
 def type_in(page: Page, label: str, text: str, enter: bool = True) -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from replay import read
 from tests.made_recordings import BEGIN_NS, STEP_NS, okx_ticks, saved
-from tests.served_page import PROJECT, chromium, served_page
+from tests.served_page import PROJECT, choose, launched, served_page, shown, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -25,14 +25,8 @@ def at(index: int) -> int:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = chromium()
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=path,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-        )
-        yield launched
-        launched.close()
+    with sync_playwright() as playwright, launched(playwright) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -62,20 +56,6 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     context.close()
 
 
-def wait_for(page: Page, condition: str, timeout_s: float = 15) -> None:
-    """Wait until a condition on the shown tick's data holds."""
-    page.wait_for_function(
-        f"() => {{ const tick = document.querySelector('#tick'); if (!tick) return false; "
-        f"const d = tick.dataset; return {condition}; }}",
-        timeout=timeout_s * 1000,
-    )
-
-
-def shown(page: Page) -> int:
-    """market_ns of the book on screen."""
-    return int(page.locator("#tick").get_attribute("data-ns") or 0)
-
-
 def stands_still(page: Page) -> int:
     """Wait until the same book has been on screen for a second of looks; its market_ns."""
     page.evaluate("window.looks = 0")
@@ -86,12 +66,7 @@ def stands_still(page: Page) -> int:
         polling=100,
         timeout=15_000,
     )
-    return shown(page)
-
-
-def choose(page: Page, label: str, option: str) -> None:
-    page.get_by_label(label, exact=True).first.click()
-    page.get_by_role("option", name=option, exact=True).click()
+    return int(shown(page, "ns"))
 
 
 def press(page: Page, name: str) -> None:
