@@ -10,6 +10,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from compiled import compiled
+
 Array = NDArray[np.float64]
 
 CLIP = 3.0
@@ -60,8 +62,17 @@ class Linear(NamedTuple):
 
     def all(self, x: Array) -> Array:
         """(n,) predictions for X (n, k)."""
-        predictions: Array = np.minimum(np.maximum(x, self.low), self.high) @ self.weights + self.bias
-        return predictions
+        return _predictions(np.ascontiguousarray(x.T), self.low, self.high, self.weights, self.bias)
+
+
+@compiled
+def _predictions(columns: Array, low: Array, high: Array, weights: Array, bias: float) -> Array:
+    predictions = np.full(columns.shape[1], bias)
+    for column in range(len(columns)):
+        least, most, weight = low[column], high[column], weights[column]
+        for row in range(len(predictions)):
+            predictions[row] += weight * min(max(columns[column, row], least), most)
+    return predictions
 
 
 class Moments:

@@ -23,18 +23,18 @@ ALLOWED: dict[str, set[str]] = {
     "fee_file": {"fee_schedules"},
     "fee_calculator": {"fee_file", "fee_schedules"},
     "calibration": {"numpy"},
-    "scorecard": {"numpy"},
-    "estimators": {"numpy", "sklearn"},
+    "scorecard": {"compiled", "numpy"},
+    "estimators": {"compiled", "numpy", "sklearn"},
     "models": {"estimators", "numpy", "scipy"},
     # floor 2: what a market says; what an order costs
     "feeds": {"orderbook", "numpy", "msgspec"},
     "simulated_market": {"orderbook", "numpy", "msgspec"},
     "features": {"orderbook", "numpy"},
-    "ladder": {"orderbook", "numpy"},
-    "labels": {"ladder", "numpy"},
+    "ladder": {"compiled", "orderbook", "numpy"},
+    "labels": {"compiled", "ladder", "numpy"},
     "knowledge": {"calibration", "estimators", "features", "scorecard", "numpy"},
     "lessons": {"features", "knowledge", "labels", "ladder", "numpy"},
-    "recent": {"numpy"},
+    "recent": {"compiled", "numpy"},
     "learning": {
         "calibration", "estimators", "features", "knowledge", "ladder", "lessons", "recent", "scorecard", "numpy",
     },
@@ -43,8 +43,8 @@ ALLOWED: dict[str, set[str]] = {
     "hindsight": {"orderbook"},
     "calculations": COSTS_FLOOR_1 | LEARNING | {"orderbook", "numpy"},
     # floor 3: the same for many books at once
-    "batch_walk": {"orderbook", "numpy"},
-    "batch_moments": {"batch_walk", "features", "numpy"},
+    "batch_walk": {"compiled", "ladder", "orderbook", "numpy"},
+    "batch_moments": {"compiled", "features", "ladder", "orderbook", "numpy"},
     "batch_costs": {"calibration", "models", "numpy"},
     "batch_pricing": COSTS_FLOOR_1 | LEARNING | {"batch_costs", "batch_walk", "calculations", "orderbook", "numpy"},
     "batch_hindsight": {"batch_walk", "calculations", "labels", "ladder", "orderbook", "numpy"},
@@ -81,7 +81,7 @@ ALLOWED: dict[str, set[str]] = {
     "words": {
         "calculations", "comparison", "fee_calculator", "orderbook", "profiling", "session", "websocket_client",
     },
-    "book_cache": {"batch_walk", "feeds", "orderbook", "replay", "numpy"},
+    "book_cache": {"feeds", "ladder", "orderbook", "replay", "numpy"},
     "backtest_blocks": COSTS_FLOOR_1 | LEARNING | BATCH | {"book_cache", "calculations", "orderbook", "numpy"},
     "backtest_summary": {"batch_pricing", "calculations", "scorecard", "numpy"},
     "backtest_run": {

@@ -26,7 +26,7 @@ from features import Moment, Observer, flow_increment
 from hindsight import Hindsight
 from knowledge import STRATA, Knowledge, beginner
 from labels import Labels
-from ladder import Books, Ladder
+from ladder import Books, Ladders, walk_sizes
 from learning import Blocks, Learner
 from orderbook import OrderBook, Side, walk
 from outcomes import GAP_NS, Outcomes, Sample, columns, gathered, together, turns
@@ -54,20 +54,28 @@ def ragged(count: int, seed: int, deepest: int = 30, tick: float = 0.5) -> list[
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.floats(1e-3, 2.0), st.sampled_from([0.0, 2.0, 6.0]))
 def test_many_books_are_walked_as_one_is(seed: int, slope: float, largest: float) -> None:
-    """In books of any depth and beyond their end, the ladder's excess is the scalar walk's; so is what is offered."""
-    books = ragged(5, seed)
+    """In books of any depth, at the end of a level and beyond the last: of every size the average beyond the best is
+    the scalar walk's, and so is whether the book holds it; what is offered is summed by its definition."""
+    books, rng = ragged(5, seed), np.random.default_rng(seed)
     stacked = Books.stacked(books)
-    quantity = np.exp(np.random.default_rng(seed).uniform(-5, largest, (2, 5, 4)))
-    ladder = Ladder(stacked, np.arange(5), quantity.max())
-    many = ladder.excess(np.arange(5), quantity.transpose(2, 0, 1), np.full(5, slope))
+    quantity = np.sort(np.exp(rng.uniform(-5, largest, (2, 5, 4))))
     for side, each in enumerate(Side):
+        for row, one in enumerate(books):
+            sizes = np.cumsum(one.taken_by(each)[:, 1])
+            quantity[side, row, 1:] = np.sort([rng.choice(sizes), sizes[-1], 7 * sizes[-1]])
+            quantity[side, row, 0] = min(quantity[side, row, 0], quantity[side, row, 1])
+    order = rng.permutation(5)
+    for side, each in enumerate(Side):
+        ladders, place = stacked.ladders(side, order), np.argsort(order)
+        many, inside = walk_sizes(*ladders, place, quantity[side], np.full(5, slope))
         for row, one in enumerate(books):
             moment = Observer().observe(one)
             known = replace(beginner(moment, 0.1, 2.0), slope=slope)
             crossing = Crossing(known, moment, each, 2.0)
             for column in range(4):
                 fill = walk(one.taken_by(each), quantity[side, row, column])
-                assert many[column, side, row] == pytest.approx(crossing.excess(fill), rel=1e-9, abs=1e-9)
+                assert many[row, column] == pytest.approx(crossing.excess(fill), rel=1e-9, abs=1e-9)
+                assert inside[row, column] == (fill.unfilled == 0)
             price = one.taken_by(each)[0, 0] + each.value
             reached = each.value * (one.taken_by(each)[:, 0] - price) <= 0
             offered = stacked.offered(side, np.array([row]), np.array([price]))
@@ -102,8 +110,8 @@ def test_the_block_sees_what_the_estimate_saw() -> None:
 def test_sizes_learned_from_are_log_uniform() -> None:
     """Every size class between a fiftieth and twice the usual depth gets one size a side, anywhere in it, whatever
     the book shows."""
-    places = np.arange(5000) * lessons._ROOTS % 1.0
-    assert places.shape == (STRATA, 2, 5000)
+    places = np.arange(5000) * lessons._ROOTS[:, :, None] % 1.0
+    assert places.shape == (2, STRATA, 5000)
     for column in places.reshape(-1, 5000):
         assert np.histogram(column, 10, (0, 1))[0] == pytest.approx(np.full(10, 500), abs=15)
     assert abs(np.corrcoef(places.reshape(-1, 5000)) - np.eye(12)).max() < 0.1
@@ -136,8 +144,7 @@ def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) ->
     latency_ns, passive_ns = latency_ms * 1_000_000, passive_ms * 1_000_000
     count = sum(each.market_ns + latency_ns + passive_ns <= books[-1].market_ns for each in books)
     moments = [Observer().observe(each) for each in books]
-    labels = Labels(columns(moments[:count]), Books.stacked(books), latency_ms / 1e3, passive_ms / 1e3)
-    offered = labels.offered()
+    labels = Labels.of(columns(moments[:count]), Books.stacked(books), latency_ms / 1e3, passive_ms / 1e3)
     for side, each in enumerate(Side):
         hindsight, realised = Hindsight(), {}
         order = Order(each, 2.0, latency_s=latency_ms / 1e3, passive_s=passive_ms / 1e3)
@@ -147,9 +154,9 @@ def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) ->
             realised |= {r.market_ns: r.realised_maker for r in hindsight.read()}
         for row in range(count):
             late, crossed, volume = brute_force(books, row, each, latency_ns, passive_ns)
-            assert labels.late[side, row] == late
-            assert labels.crossed[side, row] == crossed
-            assert offered[side, row] == pytest.approx(volume)
+            assert labels.late[row, side] == late
+            assert labels.crossed[row, side] == crossed
+            assert labels.offered[row, side] == pytest.approx(volume)
             if books[row].market_ns in realised:
                 assert realised[books[row].market_ns] == pytest.approx(min(1.0, volume / 2.0))
         assert len(realised) >= count - 2
@@ -246,12 +253,8 @@ def test_over_whole_arrays_the_same_is_learned_at_the_same_books(seed: int, time
     observer = Observer()
     moments = [observer.observe(each) for each in books]
     stacked = Books.stacked(books)
-    sides = (stacked.levels(side, np.arange(900), 1000) for side in (0, 1))
-    levels = np.zeros((2, 900, 30, 2))
-    for side, found in enumerate(sides):
-        levels[side, :, : found.shape[1]] = found
-        levels[side, :, found.shape[1] :, 0] = found[:, -1:, 0]
-    whole = Books.of(clock, levels)
+    sides = [Ladders.stacked([each.taken_by(side) for each in books]) for side in Side]
+    whole = Books(clock, np.stack([side.best() for side in sides]), lambda side, rows: sides[side].some(rows))
     wanted = live(books, *times)
     for shown, at_once in ((stacked, 1), (whole, 3), (whole, 1000)):
         found = studied(columns(moments), shown, *times, beginner(moments[0], *times), at_once)
