@@ -18,16 +18,6 @@ CLIP = 3.0
 """Columns count up to so many standard deviations from their mean."""
 
 
-def warm_up() -> None:
-    """Import what the fits need, and make one of each: about two seconds that no running feed should share.
-
-    Safe to call more than once, and never necessary.
-    """
-    x, y = np.array([[0.0], [1.0], [2.0]]), np.array([0.0, 1.0, 0.0])
-    SlippageModel().fit(x, y)
-    MakerTakerModel().fit(x, y)
-
-
 def _unchecked() -> AbstractContextManager[None]:
     """The arrays are checked where they are made; scikit-learn need not look at every number again."""
     from sklearn import config_context  # noqa: PLC0415 - takes longer than the page may wait

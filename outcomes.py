@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from features import SECOND_NS, Moment
-from knowledge import Knowledge
+from features import SECOND_NS, Moment, Observer
+from knowledge import Knowledge, beginner
 from ladder import Books, Rows
 from learning import Blocks, Learner
 from orderbook import OrderBook
@@ -70,6 +70,22 @@ def columns(moments: Sequence[Moment]) -> Any:
     made: list[Any] = [np.fromiter(market_ns, np.int64, len(moments))]
     made += [np.fromiter(column, np.float64, len(moments)) for column in rest]
     return Moment(*made)
+
+
+def warm_up() -> None:
+    """Import what the fits need and have the learner's machine code made, by a small block that is learned and forgotten:
+    seconds, at the very first start, that no running feed should share.
+
+    Safe to call more than once, and never necessary.
+    """
+    away, observer, books = np.arange(1.0, 4.0), Observer(), []
+    for row in range(40):
+        mid = 1000.0 + row % 8 // 2
+        sides = (np.column_stack((mid + sign * away, np.full(3, 1.0 + row % 3))) for sign in (-1, 1))
+        books.append(OrderBook("", "", *sides, 0, row * DECISION_NS, 0))
+    moments = [observer.observe(book) for book in books]
+    known = beginner(moments[0], 0.1, 1.0)
+    Learner(0.1, 1.0).learn(gathered([Sample(moment, known) for moment in moments[:20]], books))
 
 
 class Outcomes:
