@@ -50,18 +50,21 @@ class Linear(NamedTuple):
             total += weight * (low if value < low else high if value > high else value)
         return total
 
-    def all(self, x: Array) -> Array:
-        """(n,) predictions for X (n, k)."""
-        return _predictions(np.ascontiguousarray(x.T), self.low, self.high, self.weights, self.bias)
+    def all(self, x: Array, limit: float = math.inf) -> Array:
+        """(n,) predictions for X (n, k), none beyond -limit and limit."""
+        return _predictions(np.ascontiguousarray(x.T), self.low, self.high, self.weights, self.bias, limit)
 
 
 @compiled
-def _predictions(columns: Array, low: Array, high: Array, weights: Array, bias: float) -> Array:
+def _predictions(columns: Array, low: Array, high: Array, weights: Array, bias: float, limit: float) -> Array:
     predictions = np.full(columns.shape[1], bias)
     for column in range(len(columns)):
         least, most, weight = low[column], high[column], weights[column]
         for row in range(len(predictions)):
-            predictions[row] += weight * min(max(columns[column, row], least), most)
+            value = columns[column, row]
+            predictions[row] += weight * (least if value < least else most if value > most else value)
+    for row, value in enumerate(predictions):
+        predictions[row] = -limit if value < -limit else limit if value > limit else value
     return predictions
 
 
@@ -136,7 +139,7 @@ class SlippageModel:
 
     def predict(self, x: Array) -> Array:
         """The residual to expect over the walk, bps, (n,) for X (n, k)."""
-        return np.zeros(len(x)) if self._linear is None else np.clip(self._linear.all(x), -self._limit, self._limit)
+        return np.zeros(len(x)) if self._linear is None else self._linear.all(x, self._limit)
 
 
 class Prior(NamedTuple):
@@ -176,7 +179,7 @@ class MakerTakerModel:
         total = float(weight.sum())
         mean = weight @ x / total
         scale = np.maximum(spread(mean, weight @ (x - mean) ** 2 / total), 0.25 * np.array(prior.spread))
-        z = np.clip((x - mean) / scale, -CLIP, CLIP)
+        z = _standardised(np.ascontiguousarray(x.T), mean, scale)
         weights = np.array(prior.weights)
         bias = _intercept(z @ weights, y, weight, prior.intercept)
         if 0 < weight @ y < total:
@@ -208,6 +211,16 @@ class MakerTakerModel:
         return chances
 
 
+@compiled
+def _standardised(columns: Array, mean: Array, scale: Array) -> Array:
+    """(n, k) from columns (k, n): by their mean and spread, clipped; row after row, as scikit-learn wants them."""
+    z = np.empty((columns.shape[1], len(columns)))
+    for row in range(len(z)):
+        for column in range(len(columns)):
+            z[row, column] = min(max((columns[column, row] - mean[column]) / scale[column], -CLIP), CLIP)
+    return z
+
+
 def spread(mean: Array, variance: Array) -> Array:
     """Standard deviations, no smaller than a twentieth of the mean: a constant column must not explode.
 
@@ -217,14 +230,17 @@ def spread(mean: Array, variance: Array) -> Array:
     return np.maximum(np.sqrt(np.maximum(variance, 0.0)), 0.05 * np.abs(mean) + 1e-9)
 
 
+@compiled
 def _intercept(offset: Array, y: Array, weight: Array, prior: float) -> float:
     """The most likely intercept of a logit with known offset, given N(prior, 0.7^2) beforehand."""
     bias = prior
     for _ in range(8):  # Newton's method; the objective is concave and starts close
-        chance = 1 / (1 + np.exp(-(offset + bias)))
-        slope = weight @ (y - chance) - (bias - prior) / 0.49
-        step = float(slope / (weight @ (chance * (1 - chance)) + 1 / 0.49))
-        bias += step
-        if abs(step) < 1e-9:
+        slope, curvature = -(bias - prior) / 0.49, 1 / 0.49
+        for row in range(len(offset)):
+            chance = 1 / (1 + math.exp(-(offset[row] + bias)))
+            slope += weight[row] * (y[row] - chance)
+            curvature += weight[row] * chance * (1 - chance)
+        bias += slope / curvature
+        if abs(slope / curvature) < 1e-9:
             break
     return bias

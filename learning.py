@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import MarketTally, Usual
+from compiled import compiled
 from estimators import MakerTakerModel, Moments, SlippageModel
 from features import MAKER_COLUMNS, SLIPPAGE_COLUMNS
 from knowledge import CURVE_SIZES, STRATA, Knowledge, fill_prior, prior_trust
@@ -171,48 +172,47 @@ class Learner:
             return known[len(blocks.known) :]
 
     def _learn_slippage(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float) -> SlippageTally:
-        orders, residual = lesson.orders, lesson.orders[-1]
+        orders, residual = lesson.orders, lesson.residual
         n = len(residual)
-        expected, error, tally = np.zeros_like(residual), np.empty_like(residual), SlippageTally(STRATA)
+        predicted, gates, tally = np.zeros(residual.shape), np.empty(n), SlippageTally(STRATA)
         for model, rows in _spans(groups, lambda known: known.slippage):
             if model is not None:
                 x = orders[1:-1, rows]
-                predicted = model.predict(x.reshape(len(x), -1).T).reshape(-1, SIZES)
-                np.multiply(predicted, orders[0, rows], out=expected[rows])
+                predicted[rows] = model.predict(x.reshape(len(x), -1).T).reshape(-1, SIZES)
         for known, rows in groups:
-            outcome, own = residual[rows], error[rows]
-            np.subtract(outcome, known.gate * expected[rows], out=own)
+            gates[rows] = known.gate
+        error, agreed, squares = _judged_orders(orders[0], residual, predicted, gates)
+        for known, rows in groups:
             low, high = np.full((2, STRATA), np.nan) if known.band is None else np.array(known.band).T.copy()
-            tally.count(len(own), own.reshape(-1, STRATA), outcome.reshape(-1, STRATA), low, high)
+            by_size = error[rows].reshape(-1, STRATA), residual[rows].reshape(-1, STRATA)
+            tally.count(rows.stop - rows.start, *by_size, low, high)
         self._errors.add(error.reshape(-1, STRATA).T)
         span_s = spacing_s * n
         self._overlap = max(1.0, self._latency_s / spacing_s)
-        agreed = np.vecdot(residual, expected)
         # Overlapping outcomes agree together: only sums over several of their lengths are independent.
         apart = np.add.reduceat(agreed, np.arange(0, n, max(10, round(5 * self._overlap))))
         fade = math.exp(-span_s / GATE_MEMORY_S)
         self._agreement *= (fade, fade, fade * fade)
-        self._agreement += (agreed.sum(), np.vdot(expected, expected), np.vdot(apart, apart))
+        self._agreement += (agreed.sum(), squares, (apart**2).sum())
         fade = math.exp(-span_s / SLIPPAGE_MEMORY_S)
         self._worth = fade * self._worth + n / math.sqrt(self._overlap)
-        table = orders.reshape(len(orders), -1)
-        self._moments.add_rows(table if table[0].all() else table * table[0], fade)
+        self._moments.add_rows(orders.reshape(len(orders), -1), fade)
         return tally
 
     def _learn_fills(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float) -> FillTally:
         quotes, filled, tally = lesson.quotes, lesson.crossed, FillTally()
         weight = self._quote_weight(spacing_s)
         fade = math.exp(-spacing_s * len(filled) / FILL_MEMORY_S)
-        chance, base_rate, gates = np.empty_like(filled), np.empty_like(filled), np.empty((len(filled), 1))
+        chance, (base_rate, gates) = np.empty(filled.shape), np.empty((2, len(filled)))
         for model, rows in _spans(groups, lambda known: known.fill):
             x = quotes[:, rows]
             chance[rows] = model.chances(x.reshape(len(x), -1).T).reshape(-1, 2)
         for known, rows in groups:
             base_rate[rows], gates[rows] = known.base_rate, known.fill_gate
-        beyond = chance - base_rate
-        tally.count((base_rate + gates * beyond).ravel(), base_rate.ravel(), filled.ravel(), weight)
+        agreed, squares = _judge_quotes(chance, filled, base_rate, gates)
+        tally.count(chance.ravel(), base_rate.repeat(2), filled.ravel(), weight)
         self._fill_agreement *= fade
-        self._fill_agreement += (weight * np.vdot(filled - base_rate, beyond), weight * np.vdot(beyond, beyond))
+        self._fill_agreement += (weight * agreed, weight * squares)
         crossed, touched, waited, away, uncrossed = lesson.sums
         self._crossed[:] = fade * self._crossed + (weight * crossed, weight * filled.size)
         self._touched[:] = fade * self._touched + (weight * touched, weight * waited)
@@ -284,6 +284,34 @@ class Learner:
             crossed_share=share,
             scores=self._tally.scores(),
         )
+
+
+@compiled
+def _judged_orders(inside: Floats, residual: Floats, predicted: Floats, gates: Floats) -> tuple[Floats, Floats, float]:
+    """How far what was said of n samples' orders, as in Lesson, missed their residuals, with the share `gates` (n,) of
+    the predictions (n, SIZES) in use; by sample what outcomes and predictions agree; the predictions' squares."""
+    error, agreed, squares = np.empty(predicted.shape), np.zeros(len(predicted)), 0.0
+    for row in range(len(predicted)):
+        for size in range(predicted.shape[1]):
+            expected = inside[row, size] * predicted[row, size]
+            error[row, size] = residual[row, size] - gates[row] * expected
+            agreed[row] += residual[row, size] * expected
+            squares += expected**2
+    return error, agreed, squares
+
+
+@compiled
+def _judge_quotes(chance: Floats, filled: Floats, base_rate: Floats, gates: Floats) -> tuple[float, float]:
+    """Take of what the model says beyond the base rate (n,) its share `gates` (n,), in `chance` (n, 2) itself; how much
+    outcomes and model agree beyond that rate, and the squares of what the model says beyond it."""
+    agreed, squares = 0.0, 0.0
+    for row in range(len(chance)):
+        for side in range(2):
+            beyond = chance[row, side] - base_rate[row]
+            agreed += (filled[row, side] - base_rate[row]) * beyond
+            squares += beyond**2
+            chance[row, side] = base_rate[row] + gates[row] * beyond
+    return agreed, squares
 
 
 def _spacings_s(market_ns: Rows, cuts: Sequence[int]) -> list[float]:

@@ -36,8 +36,9 @@ class UsualAt(NamedTuple):
 class Lesson(NamedTuple):
     """Of the n samples of one block, all that follows from the books and from what was usual.
 
-    Of orders, buying in all size classes and then selling, (..., n, SIZES). orders: 1, or 0 for those beyond the
-    visible book; the columns of SlippageModel's X; outcome less book walk, bps. Of quotes, buying and selling,
+    Of orders, buying in all size classes and then selling, (..., n, SIZES). orders: 1, the columns of SlippageModel's
+    X, and outcome less book walk, bps; all zeros for those beyond the visible book. residual: outcome less book walk,
+    of those, too. Of quotes, buying and selling,
     (..., n, 2). quotes: the columns of MakerTakerModel's X. crossed: 0 or 1. offered: to those that were crossed, in
     usual sizes at the touch. moved: how far the mid went from the others, bps. sums: how many were crossed; were
     touched, of those neither crossed nor late, and how many those are; all that the mid went from those not
@@ -45,6 +46,7 @@ class Lesson(NamedTuple):
     """
 
     orders: Floats
+    residual: Floats
     quotes: Floats
     crossed: Floats
     offered: Floats
@@ -71,7 +73,7 @@ class Lessons:
         for (start, stop), sums in zip(pairwise([*self._starts.tolist(), None]), self._sums.tolist(), strict=True):
             rows = slice(start, stop)
             of_quotes = self._quotes[:, rows], self._crossed[rows], self._offered[rows], self._moved[rows]
-            yield Lesson(self._orders[:, rows], *of_quotes, tuple(sums))
+            yield Lesson(self._orders[:, rows], self._residual[rows], *of_quotes, tuple(sums))
 
     def _walk(self, books: Books, before: int, outcomes: Labels) -> None:
         """All arrays are (samples, sides, sizes)."""
@@ -85,8 +87,7 @@ class Lessons:
         chosen, place = np.flatnonzero(walked), np.cumsum(walked) - 1
         shape = (n, 2, STRATA)
         orders = np.empty((len(SLIPPAGE_COLUMNS) + 2, *shape))
-        inside, residual = orders[0], orders[-1]
-        excess, later = np.empty(shape), np.empty(shape)
+        excess, later, inside = np.empty(shape), np.empty(shape), orders[0]
         for side in (0, 1):
             ladders, wanted = books.ladders(side, chosen), quantity[:, side]
             excess[:, side], inside[:, side] = walk_sizes(*ladders, place[seen], wanted, usual.slope)
@@ -95,12 +96,15 @@ class Lessons:
         drift = SIGNS * (best[met] - best[seen]) * to_bps
         excess *= to_bps[:, None]
         later *= to_bps[:, None]
-        np.subtract(later + drift[:, :, None], excess, out=residual)
+        later += drift[:, :, None]
+        later -= excess
         depth = np.column_stack((now.ask_depth, now.bid_depth))
         columns = self._columns((-1, 1, 1), depth[:, :, None], 1.0, quantity, excess).slippage_columns()
-        for row, column in zip(orders[1:-1], columns, strict=True):
+        for row, column in zip(orders[1:], (*columns, later), strict=True):
             row[...] = column
+        orders[1:] *= inside
         self._orders: Floats = orders.reshape(-1, n, SIZES)
+        self._residual: Floats = later.reshape(n, SIZES)
 
     def _wait(self, outcomes: Labels) -> None:
         """All arrays are (samples, sides)."""

@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "fee_schedules": set(),
     "fee_file": {"fee_schedules"},
     "fee_calculator": {"fee_file", "fee_schedules"},
-    "calibration": {"numpy"},
+    "calibration": {"compiled", "numpy"},
     "scorecard": {"compiled", "numpy"},
     "estimators": {"compiled", "numpy", "sklearn"},
     "models": {"estimators", "numpy", "scipy"},
@@ -36,7 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "lessons": {"features", "knowledge", "labels", "ladder", "numpy"},
     "recent": {"compiled", "numpy"},
     "learning": {
-        "calibration", "estimators", "features", "knowledge", "ladder", "lessons", "recent", "scorecard", "numpy",
+        "calibration", "compiled", "estimators", "features", "knowledge", "ladder", "lessons", "recent", "scorecard",
+        "numpy",
     },
     "outcomes": {"features", "knowledge", "ladder", "learning", "orderbook", "numpy"},
     "pricing": {"features", "knowledge", "orderbook"},

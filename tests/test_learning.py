@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 import threading
@@ -24,7 +23,7 @@ from calculations import Estimate, Order, TradingCalculator
 from estimators import SlippageModel
 from features import Moment, Observer, flow_increment
 from hindsight import Hindsight
-from knowledge import STRATA, Knowledge, beginner
+from knowledge import LARGEST, SMALLEST, STRATA, Knowledge, beginner
 from labels import Labels
 from ladder import Books, Ladders, walk_sizes
 from learning import Blocks, Learner
@@ -91,20 +90,26 @@ class _Seen(SlippageModel):
 
 
 def test_the_block_sees_what_the_estimate_saw() -> None:
-    """Every column of every row learned from is the feature that an estimate of that order on that book has."""
+    """Every column of every row learned from is the feature that an estimate of that order on that book has; a row of
+    zeros stands for what the book does not hold."""
     books = ragged(40, 3)
     observer, model = Observer(), _Seen()
     moments = [observer.observe(each) for each in books]
     known = replace(beginner(moments[0], 0.1, 0.5), slippage=model, gate=0.5)
     Learner(0.1, 0.5).learn(gathered([Sample(moment, known) for moment in moments[:30]], books))
-    rows = model.rows.reshape(30, 2, STRATA, 8).transpose(2, 1, 0, 3)
+    rows = model.rows.reshape(30, 2, STRATA, 8)
+    places = np.arange(30)[:, None, None] * lessons._ROOTS % 1.0 + np.arange(STRATA)
+    sizes = known.depth_10 * SMALLEST * (LARGEST / SMALLEST) ** (places / STRATA)
+    outside = 0
     for side, each in enumerate(Side):
         for row, moment in enumerate(moments[:30]):
             for column in range(STRATA):
-                quantity = math.exp(rows[column, side, row, 6]) * known.depth_10
-                crossing = Crossing(known, moment, each, 0.5)
-                features = crossing.features(walk(books[row].taken_by(each), quantity))
-                assert rows[column, side, row] == pytest.approx(features.slippage_columns(), rel=1e-6, abs=1e-6)
+                fill = walk(books[row].taken_by(each), sizes[row, side, column])
+                features = Crossing(known, moment, each, 0.5).features(fill).slippage_columns()
+                wanted = np.zeros(8) if fill.unfilled else features
+                assert rows[row, side, column] == pytest.approx(wanted, rel=1e-6, abs=1e-6)
+                outside += fill.unfilled > 0
+    assert 10 < outside < 180
 
 
 def test_sizes_learned_from_are_log_uniform() -> None:
