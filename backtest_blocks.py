@@ -28,9 +28,6 @@ Rows = NDArray[np.int64]
 ROWS = 4096
 """Books priced together: few enough for their numbers to stay in the processor's cache."""
 
-TOGETHER = 8
-"""Fits whose samples are looked at together."""
-
 
 class Step(NamedTuple):
     """How far a backtest is: books read, of a total nobody knows (None), or priced; and the estimates just made."""
@@ -192,17 +189,14 @@ class _Stretch:
         if ready == self._learned:
             return
         waiting = [np.concatenate(columns) for columns in zip(*self._waiting, strict=True)]
-        taken = 0
-        for begin in range(self._learned, ready, TOGETHER):
-            samples, starts, shown = together(self._turns[begin : min(begin + TOGETHER, ready)])
-            now: list[Any] = [column[taken : taken + len(samples)] for column in waiting]
-            taken += len(samples)
-            numbers = np.searchsorted(self._from_rows, samples + self._start, side="right")
-            known = [self._knowledge[number] for number in range(int(numbers[0]), begin + 1)]
-            seen = window.books.some(shown + self._start - window.first)
-            learned = self._learner.learn(Blocks(Moment(*now), starts, known, numbers - numbers[0], seen))
-            self._knowledge.update(enumerate(learned, begin + 1))
-        self._waiting = [[column[taken:] for column in waiting]]
+        samples, starts, shown = together(self._turns[self._learned : ready])
+        now = Moment(*(column[: len(samples)] for column in waiting))
+        numbers = np.searchsorted(self._from_rows, samples + self._start, side="right")
+        known = [self._knowledge[number] for number in range(int(numbers[0]), self._learned + 1)]
+        seen = window.books.some(shown + self._start - window.first)
+        learned = self._learner.learn(Blocks(now, starts, known, numbers - numbers[0], seen))
+        self._knowledge.update(enumerate(learned, self._learned + 1))
+        self._waiting = [[column[len(samples) :] for column in waiting]]
         self._learned = ready
         oldest = int(np.searchsorted(self._from_rows, min(first, self._needed()), side="right"))
         for number in [number for number in self._knowledge if number < oldest]:

@@ -332,14 +332,16 @@ def _usual_at(known: Sequence[Knowledge], learned: Sequence[Usual], numbers: Row
 
 
 def _runs(numbers: Rows) -> Iterator[tuple[int, slice]]:
-    """Every number, and the rows that it stands for one after the other.
+    """Every one of numbers that do not fall, and the rows that it stands for.
 
     >>> list(_runs(np.array([3, 3, 3, 5])))
     [(3, slice(0, 3, None)), (5, slice(3, 4, None))]
     """
-    edges = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
-    for start, end in pairwise(edges):
-        yield int(numbers[start]), slice(start, end)
+    first, last = numbers[[0, -1]].tolist()
+    edges = np.searchsorted(numbers, np.arange(first, last + 2)).tolist()
+    for number, (start, end) in enumerate(pairwise(edges), first):
+        if start < end:
+            yield number, slice(start, end)
 
 
 def _spans(groups: Sequence[_Group], read: Callable[[Knowledge], Model]) -> Iterator[tuple[Model, slice]]:
