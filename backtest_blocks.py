@@ -190,11 +190,11 @@ class _Stretch:
             return
         waiting = [np.concatenate(columns) for columns in zip(*self._waiting, strict=True)]
         samples, starts, shown = together(self._turns[self._learned : ready])
-        now = Moment(*(column[: len(samples)] for column in waiting))
+        now: list[Any] = [column[: len(samples)] for column in waiting]
         numbers = np.searchsorted(self._from_rows, samples + self._start, side="right")
         known = [self._knowledge[number] for number in range(int(numbers[0]), self._learned + 1)]
         seen = window.books.some(shown + self._start - window.first)
-        learned = self._learner.learn(Blocks(now, starts, known, numbers - numbers[0], seen))
+        learned = self._learner.learn(Blocks(Moment(*now), starts, known, numbers - numbers[0], seen))
         self._knowledge.update(enumerate(learned, self._learned + 1))
         self._waiting = [[column[len(samples) :] for column in waiting]]
         self._learned = ready

@@ -176,7 +176,7 @@ def _count_quotes(chance: Floats, base: Floats, filled: Floats, sums: Floats, bi
         sums[1] += error**2
         sums[2] += (filled[row] - base[row]) ** 2
         sums[3] -= math.log(max(1 - abs(error), 1e-12))
-        place = min(int(chance[row] * BINS), BINS - 1)
+        place = max(min(int(chance[row] * BINS), BINS - 1), 0)
         bins[0, place] += chance[row]
         bins[1, place] += filled[row]
         bins[2, place] += 1

@@ -46,3 +46,16 @@ def test_the_share_of_every_size_that_was_on_offer(seed: int, count: int) -> Non
     offered = np.where(rng.random(count) < 0.2, rng.choice([0.0, *sizes], count), rng.lognormal(0, 3, count))
     wanted = [np.minimum(1.0, offered / size).mean() for size in sizes]
     assert shares_offered(offered, sizes) == pytest.approx(wanted)
+
+
+def test_what_is_no_number_is_held_and_harms_nothing() -> None:
+    """Nothing is written beyond what is kept, however many such values come and are never found again: the last
+    ones are kept as they came, and so are those of a series beside it, in order."""
+    rng, recent, table = np.random.default_rng(5), Ordered(40, 2), np.zeros((2, 0))
+    for length in rng.integers(0, 60, 400):
+        added = rng.normal(size=(2, length)).round(1)
+        added[0, rng.random(length) < 0.3] = rng.choice([np.nan, np.inf, -np.inf])
+        table = np.concatenate((table, added), axis=1)[:, -40:]
+        recent.add(added)
+        np.testing.assert_array_equal(recent.all, table)
+        np.testing.assert_array_equal(recent.ordered[1], np.sort(table[1]))
