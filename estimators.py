@@ -115,12 +115,10 @@ class SlippageModel:
         from sklearn.linear_model import ridge_regression  # noqa: PLC0415 - as above
 
         sums = moments.sums
-        n, k = sums[0, 0], len(sums) - 2
-        mean = sums[0, 1:] / n
-        scatter = sums[1:, 1:] - n * np.outer(mean, mean)
-        scale = np.append(spread(mean, scatter.diagonal() / n)[:k], 1.0)
+        n, k = sums.item(0), len(sums) - 2
+        mean, scale, scatter = _scatter(sums)
         # A factor of the scatter matrix stands for all rows: k + 1 rows with the same least squares.
-        values, vectors = np.linalg.eigh(scatter / np.outer(scale, scale))
+        values, vectors = np.linalg.eigh(scatter)
         factor = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
         shrink = samples / (samples + self.SHRINK_SAMPLES)
         with _unchecked():
@@ -129,7 +127,7 @@ class SlippageModel:
                 factor[:, :k], factor[:, k], self.RIDGE_SAMPLES * n / samples, solver="cholesky", check_input=False
             )
         self.samples = samples
-        self._linear = Linear.standardised(mean[:k], scale[:k], weights, shrink * float(mean[k]))
+        self._linear = Linear.standardised(mean[:k], scale[:k], weights, shrink * mean.item(k))
         self._limit = CLIP * math.sqrt(sums[-1, -1] / n)
         return self
 
@@ -212,6 +210,22 @@ class MakerTakerModel:
 
 
 @compiled
+def _scatter(sums: Array) -> tuple[Array, Array, Array]:
+    """Of rows' sums of products of (1, X, y) the means of X and y, the spreads of X, and 1 for y, and the sums of
+    products of what is beyond the means, in spreads."""
+    n, size = sums[0, 0], len(sums) - 1
+    mean, scale, scatter = sums[0, 1:] / n, np.ones(size), np.empty((size, size))
+    for row in range(size):
+        for column in range(size):
+            scatter[row, column] = sums[row + 1, column + 1] - n * (mean[row] * mean[column])
+    scale[:-1] = spread(mean[:-1], np.diag(scatter)[:-1] / n)
+    for row in range(size):
+        for column in range(size):
+            scatter[row, column] /= scale[row] * scale[column]
+    return mean, scale, scatter
+
+
+@compiled
 def _standardised(columns: Array, mean: Array, scale: Array) -> Array:
     """(n, k) from columns (k, n): by their mean and spread, clipped; row after row, as scikit-learn wants them."""
     z = np.empty((columns.shape[1], len(columns)))
@@ -221,12 +235,9 @@ def _standardised(columns: Array, mean: Array, scale: Array) -> Array:
     return z
 
 
+@compiled
 def spread(mean: Array, variance: Array) -> Array:
-    """Standard deviations, no smaller than a twentieth of the mean: a constant column must not explode.
-
-    >>> spread(np.array([0.0, 2.0]), np.array([4.0, 0.0])).round(3).tolist()
-    [2.0, 0.1]
-    """
+    """Standard deviations, no smaller than a twentieth of the mean: a constant column must not explode."""
     return np.maximum(np.sqrt(np.maximum(variance, 0.0)), 0.05 * np.abs(mean) + 1e-9)
 
 

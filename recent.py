@@ -103,11 +103,7 @@ def ends(ordered: Floats, level: float) -> tuple[float, float]:
 
 @compiled
 def shares_offered(offered: Floats, sizes: Floats) -> Floats:
-    """The average share of each size that is filled where these amounts (n,) are on offer.
-
-    >>> shares_offered(np.array([2.0, 1.0, 8.0]), np.array([1.0, 4.0])).round(4).tolist()
-    [1.0, 0.5833]
-    """
+    """The average share of each size that is filled where these amounts (n,) are on offer."""
     filled = np.zeros(len(sizes))
     for amount in offered:
         for size in range(len(sizes)):
