@@ -139,10 +139,27 @@ def brute_force(
     return False, False, 0.0
 
 
+def left_behind(
+    books: list[OrderBook], row: int, side: Side, latency_ns: int, passive_ns: int, late: bool
+) -> tuple[bool, float]:
+    """Whether the queue in front of a quote moved while it waited, and the mid afterwards, from the definition."""
+    own = lambda each: each.taken_by(Side(-side.value))[0]  # noqa: E731
+    price, arrives = own(books[row])[0], books[row].market_ns + latency_ns
+    touched = False
+    for before, each in pairwise(books):
+        if arrives < each.market_ns <= arrives + passive_ns:
+            worse = side.value * (own(each)[0] - price)
+            shrank = side.value * (own(each)[0] - own(before)[0]) < 0 or own(each)[1] < own(before)[1]
+            touched = touched or worse < 0 or (worse == 0 and shrank)
+    seen = [each for each in books if each.market_ns <= arrives + passive_ns]
+    return touched, next(each for each in books if each.market_ns >= arrives).mid if late else seen[-1].mid
+
+
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0, 50, 100, 250]), st.sampled_from([100, 300, 730]))
 def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) -> None:
-    """In blocks and book by book, on an uneven clock: late, crossed in time, and on offer, as written down."""
+    """In blocks and book by book, on an uneven clock: late, crossed in time, on offer, touched, and the mid that is
+    left, as written down."""
     rng = np.random.default_rng(seed)
     clock = START_NS + np.cumsum(rng.choice([40, 60, 100, 170], 60)) * 1_000_000
     books = [replace(each, market_ns=int(ns)) for each, ns in zip(ragged(60, seed), clock, strict=True)]
@@ -161,6 +178,8 @@ def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) ->
             late, crossed, volume = brute_force(books, row, each, latency_ns, passive_ns)
             assert labels.late[row, side] == late
             assert labels.crossed[row, side] == crossed
+            left = left_behind(books, row, each, latency_ns, passive_ns, late)
+            assert (labels.touched[row, side], labels.mid_after[row, side]) == left
             assert labels.offered[row, side] == pytest.approx(volume)
             if books[row].market_ns in realised:
                 assert realised[books[row].market_ns] == pytest.approx(min(1.0, volume / 2.0))
