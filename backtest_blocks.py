@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from batch_hindsight import realised
 from batch_moments import BatchObserver
 from batch_pricing import Columns, Known, price
-from batch_walk import SideBlock
 from book_cache import BookArrays, OnRead, Source, opening
 from calculations import Order, OrderError
 from features import Moment
 from knowledge import Knowledge, beginner
-from ladder import Books, span
+from ladder import Books, Ladders
 from learning import Blocks, Learner
 from orderbook import Side
 from outcomes import GAP_NS, Turn, together, turns
@@ -28,9 +27,6 @@ Rows = NDArray[np.int64]
 
 ROWS = 4096
 """Books priced together: few enough for their numbers to stay in the processor's cache."""
-
-TOGETHER = 8
-"""Fits whose samples are looked at together."""
 
 
 class Step(NamedTuple):
@@ -111,9 +107,9 @@ class _Window:
         self.market_ns = np.array(books.clock[first:last, 0])
         touch = np.stack([side.best() for side in sides])
         # Nothing here refers back to the window: it is unmapped the moment that it is let go.
-        self.books = Books(self.market_ns, touch, lambda side, rows, depth: sides[side].top(span(rows), depth))
+        self.books = Books(self.market_ns, touch, lambda side, rows: sides[side].some(rows))
 
-    def side(self, side: Side) -> SideBlock:
+    def side(self, side: Side) -> Ladders:
         return self.sides[0 if side is Side.BUY else 1]
 
 
@@ -146,7 +142,7 @@ class _Stretch:
             if first > self._start and offset == 0:
                 fresh[0] = market_ns[0] - self._books.clock[first - 1, 0] > GAP_NS
             asks, bids = window.sides
-            moment = self._observer.observe(market_ns, fresh, bids, asks, rows)
+            moment = self._observer.observe(market_ns, fresh, bids.some(rows), asks.some(rows))
             self._learn(first, last, moment, window)
             known = Known(self._known_at(np.arange(first, last)))
             scorecard = self._knowledge[int(np.searchsorted(self._from_rows, last - 1, side="right"))].scorecard
@@ -156,7 +152,7 @@ class _Stretch:
             exchange_ns = np.array(self._books.clock[first:last, 1])
             for number, order in enumerate(orders):
                 side = window.side(order.side)
-                columns = price(order, contract_size, market_ns, exchange_ns, moment, known, side, rows)
+                columns = price(order, contract_size, market_ns, exchange_ns, moment, known, side.some(rows))
                 slippage, maker = realised(order, columns["quantity_base"], window.books, side, offset, ends)
                 columns |= {"realised_slippage_bps": slippage, "realised_maker": maker}
                 yield Priced(number, first, columns, scorecard)
@@ -193,17 +189,14 @@ class _Stretch:
         if ready == self._learned:
             return
         waiting = [np.concatenate(columns) for columns in zip(*self._waiting, strict=True)]
-        taken = 0
-        for begin in range(self._learned, ready, TOGETHER):
-            samples, starts, shown = together(self._turns[begin : min(begin + TOGETHER, ready)])
-            now: list[Any] = [column[taken : taken + len(samples)] for column in waiting]
-            taken += len(samples)
-            numbers = np.searchsorted(self._from_rows, samples + self._start, side="right")
-            known = [self._knowledge[number] for number in range(int(numbers[0]), begin + 1)]
-            seen = window.books.some(shown + self._start - window.first)
-            learned = self._learner.learn(Blocks(Moment(*now), starts, known, numbers - numbers[0], seen))
-            self._knowledge.update(enumerate(learned, begin + 1))
-        self._waiting = [[column[taken:] for column in waiting]]
+        samples, starts, shown = together(self._turns[self._learned : ready])
+        now: list[Any] = [column[: len(samples)] for column in waiting]
+        numbers = np.searchsorted(self._from_rows, samples + self._start, side="right")
+        known = [self._knowledge[number] for number in range(int(numbers[0]), self._learned + 1)]
+        seen = window.books.some(shown + self._start - window.first)
+        learned = self._learner.learn(Blocks(Moment(*now), starts, known, numbers - numbers[0], seen))
+        self._knowledge.update(enumerate(learned, self._learned + 1))
+        self._waiting = [[column[len(samples) :] for column in waiting]]
         self._learned = ready
         oldest = int(np.searchsorted(self._from_rows, min(first, self._needed()), side="right"))
         for number in [number for number in self._knowledge if number < oldest]:

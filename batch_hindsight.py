@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from batch_walk import SideBlock, walk
+from batch_walk import walk
 from calculations import Order
-from labels import first_reached
-from ladder import Books
+from labels import each_reached
+from ladder import Books, Ladders
 from orderbook import Side
 
 Floats = NDArray[np.float64]
@@ -16,7 +16,7 @@ Rows = NDArray[np.int64]
 
 
 def realised(
-    order: Order, quantity: Floats, books: Books, side: SideBlock, first: int, ends: Rows
+    order: Order, quantity: Floats, books: Books, side: Ladders, first: int, ends: Rows
 ) -> tuple[Floats, Floats]:
     """realised_slippage_bps and realised_maker of the orders decided on at books first to first + n, (n,) each;
     NaN where they are None, or not known.
@@ -26,7 +26,7 @@ def realised(
     """
     buying = order.side is Side.BUY
     sign = 1.0 if buying else -1.0
-    taken, own = sign * books.touch[0 if buying else 1, :, 0], books.touch[1 if buying else 0, :, 0]
+    taken, own = books.touch if buying else books.touch[::-1]
     clock = books.market_ns
     row = np.arange(first, first + len(quantity))
     arrives = clock[row] + round(order.latency_s * 1e9)
@@ -38,10 +38,9 @@ def realised(
         return slippage, maker
     # An order that travels is shown the next book at the earliest.
     arrival = np.maximum(np.searchsorted(clock, arrives), row + 1) if order.latency_s else row
-    price, mid = own[row], books.touch[:, row, 0].mean(axis=0)
-    late = taken[arrival] <= sign * price
-    longest = max(int((closes - arrival).max()), 1)
-    crossed_at = first_reached(taken[None], arrival + 1, (sign * price)[None], longest)[0]
+    price, mid = own[row, 0], books.touch[:, row, 0].mean(axis=0)
+    late = sign * (taken[arrival, 0] - price) <= 0
+    crossed_at = each_reached(taken, sign, price, arrival + 1, closes)
     crossed = ~late & (crossed_at < closes)
     filled = np.zeros(len(row))
     on_offer = books.offered(0 if buying else 1, crossed_at[crossed], price[crossed])
@@ -49,7 +48,7 @@ def realised(
     maker[known] = filled
 
     def crossing_bps(at: Rows, which: NDArray[np.bool_], sizes: Floats) -> Floats:
-        fill = walk(side, at[which], sizes[which])
+        fill = walk(side.some(at[which]), sizes[which])
         paid = sign * (fill.vwap - mid[which]) / mid[which] * 1e4
         return np.where(fill.unfilled > 0, np.nan, paid)
 

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from batch_walk import SideBlock
+from compiled import compiled
 from features import SECOND_NS, TOP, Moment
+from ladder import Ladders
+from orderbook import Levels
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 
 class BatchObserver:
@@ -19,19 +22,16 @@ class BatchObserver:
     def __init__(self) -> None:
         self._touch: Floats = np.zeros((0, 4))
         # The rows of the last second: market_ns, mid, all flow so far, and whether a gap is before it.
-        self._market_ns: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._market_ns: Rows = np.zeros(0, dtype=np.int64)
         self._past: Floats = np.zeros((0, 2))
         self._fresh: NDArray[np.bool_] = np.zeros(0, dtype=bool)
 
-    def observe(
-        self, market_ns: NDArray[np.int64], fresh: NDArray[np.bool_], bids: SideBlock, asks: SideBlock, rows: slice
-    ) -> Any:
-        """A Moment of (n,) columns, of these rows of the blocks. market_ns must not step back; fresh: whether a
-        book is the first after a gap, so that nothing before says anything of it."""
+    def observe(self, market_ns: Rows, fresh: NDArray[np.bool_], bids: Ladders, asks: Ladders) -> Any:
+        """A Moment of (n,) columns. market_ns must not step back; fresh: whether a book is the first after a gap, so
+        that nothing before says anything of it."""
         count = len(market_ns)
-        (bid_prices, bid_sizes), (ask_prices, ask_sizes) = bids.some(rows, 0, TOP), asks.some(rows, 0, TOP)
-        bid, ask = np.ascontiguousarray(bid_prices[:, 0]), np.ascontiguousarray(ask_prices[:, 0])
-        bid_size, ask_size = np.ascontiguousarray(bid_sizes[:, 0]), np.ascontiguousarray(ask_sizes[:, 0])
+        bid, bid_size, bid_depth, bid_reached = _tops(*bids, TOP)
+        ask, ask_size, ask_depth, ask_reached = _tops(*asks, TOP)
         mid = (bid + ask) / 2
         touch = np.concatenate((self._touch, np.column_stack((bid, bid_size, ask, ask_size))))
         flows = np.zeros(count)
@@ -44,7 +44,6 @@ class BatchObserver:
         begins = np.concatenate((self._fresh, fresh))
         since = np.maximum.accumulate(np.where(begins, np.arange(len(clock)), 0))[before:]
         then = np.maximum(np.searchsorted(clock, market_ns - SECOND_NS, side="right") - 1, since)
-        bid_depth, ask_depth = _sum(bid_sizes), _sum(ask_sizes)
         mid_then, flow_then = past[then].T
         # A book that comes next looks back from its own time: one row at least a second before is enough.
         keep = max(int(np.searchsorted(clock, clock[-1] - SECOND_NS, side="right")) - 1, 0)
@@ -59,7 +58,7 @@ class BatchObserver:
             ask_size,
             bid_depth,
             ask_depth,
-            (ask_prices[:, -1] - ask + bid - bid_prices[:, -1]) / 2,
+            (ask_reached - ask + bid - bid_reached) / 2,
             (bid_size - ask_size) / (bid_size + ask_size),
             (bid_depth - ask_depth) / (bid_depth + ask_depth),
             flow - flow_then,
@@ -83,9 +82,15 @@ def flow_increments(touch: Floats) -> Floats:
     return added
 
 
-def _sum(sizes: Floats) -> Floats:
-    """By row, best level first, as one book's are added up."""
-    total = sizes[:, 0].copy()
-    for level in range(1, sizes.shape[1]):
-        total += sizes[:, level]
-    return total
+@compiled
+def _tops(levels: Levels, begins: Rows, ends: Rows, most: int) -> Floats:
+    """Of the first `most` levels of each book: the best price and its size, all sizes, the worst price; (4, n)."""
+    tops = np.empty((4, len(begins)))
+    for row in range(len(begins)):
+        end = min(begins[row] + most, ends[row])
+        depth = 0.0
+        for level in range(begins[row], end):
+            depth += levels[level, 1]
+        tops[0, row], tops[1, row] = levels[begins[row]]
+        tops[2, row], tops[3, row] = depth, levels[end - 1, 0]
+    return tops

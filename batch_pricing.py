@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batch_costs import Measured, Parameters, parameters, schedules, unit_trades
-from batch_walk import Fills, SideBlock, walk
+from batch_walk import Fills, walk
 from calculations import MakerSource, Order, base_quantity
 from calibration import YEAR_S, Origin
 from features import Features, order_features
 from knowledge import CURVE_SIZES, LARGEST, SMALLEST, STRATA, Knowledge
+from ladder import Ladders
 from orderbook import Side
 from pricing import EXTRAPOLATED_DEPTHS, SlippageSource, one_sided_move_bps
 
@@ -61,7 +62,7 @@ class Known:
         said = np.zeros(len(self._of))
         if not any(known.slippage is not None and known.gate > 0 for known in self._all):
             return said
-        x = np.stack(np.broadcast_arrays(*features.slippage_columns()), axis=1)
+        x = np.stack(np.broadcast_arrays(*features.slippage_columns())).T
         for known, rows in self._runs:
             if known.slippage is not None and known.gate > 0:
                 said[rows] = known.gate * known.slippage.predict(x[rows])
@@ -69,10 +70,10 @@ class Known:
 
     def chance(self, features: Features) -> Floats:
         """Knowledge.chance, (n,)."""
-        x = np.stack(np.broadcast_arrays(*features.maker_columns()), axis=1)
+        x = np.stack(np.broadcast_arrays(*features.maker_columns())).T
         chances = np.empty(len(x))
         for known, rows in self._runs:
-            beyond = known.fill.predict_proba(x[rows])[:, 1] - known.base_rate
+            beyond = known.fill.chances(x[rows]) - known.base_rate
             chances[rows] = known.base_rate + known.fill_gate * beyond
         return chances
 
@@ -89,18 +90,18 @@ class _Slippage(NamedTuple):
 class BatchCrossing:
     """One side of n books, ready to be crossed by orders of any size: pricing.Crossing for all of them."""
 
-    def __init__(self, known: Known, moment: Any, order: Order, side: SideBlock, rows: slice) -> None:
+    def __init__(self, known: Known, moment: Any, order: Order, side: Ladders) -> None:
         self._known, self._moment, self._passive_s = known, moment, order.passive_s
         self._buying = order.side is Side.BUY
         self._sign = 1.0 if self._buying else -1.0
-        self._side, self._rows = side, rows
+        self._side = side
         self._depth_1, self._depth_10 = known.at(lambda k: k.depth_1), known.at(lambda k: k.depth_10)
         self._slope = known.at(lambda k: k.slope)
         self._volatility_bps = known.at(lambda k: k.volatility_bps)
         self._trusted = known.at(lambda k: k.slippage is not None and k.gate > 0).astype(bool)
 
     def walk(self, quantity: Floats) -> Fills:
-        return walk(self._side, self._rows, quantity)
+        return walk(self._side, quantity)
 
     def excess(self, fill: Fills, rows: Any = slice(None)) -> Floats:
         """pricing.Crossing.excess"""
@@ -150,11 +151,10 @@ class BatchCrossing:
         count = len(trades)
         total = trades.sum(axis=1)
         paid, worst = np.zeros((2, count))
-        every = np.arange(self._rows.start, self._rows.stop)
         for sizes in trades.T:
             some = np.flatnonzero(sizes > 0)
             traded = sizes[some]
-            fill = walk(self._side, every[some], traded)
+            fill = walk(self._side.some(some), traded)
             paid[some] += traded * self.excess(fill, some)
             worst[some] = np.maximum(worst[some], traded / fill.quantity)
         typical = self.walk(total / (trades > 0).sum(axis=1))
@@ -187,17 +187,16 @@ def share_offered(known: Known, quantity: Floats) -> Floats:
 
 
 def price(
-    order: Order, contract_size: float, market_ns: Rows, exchange_ns: Rows, moment: Any, known: Known, side: SideBlock,
-    rows: slice,
+    order: Order, contract_size: float, market_ns: Rows, exchange_ns: Rows, moment: Any, known: Known, side: Ladders
 ) -> Columns:  # fmt: skip
-    """The estimates of the order on these rows of the side it takes, as the columns export_rows keeps.
+    """The estimates of the order on these books, of which it takes this side, as the columns export_rows keeps.
 
     moment: a Moment of (n,) columns, n the number of rows. What became of them is not among them.
     """
     count = len(market_ns)
     sign, mid = (1.0 if order.side is Side.BUY else -1.0), moment.mid
     quantity = np.broadcast_to(np.asarray(base_quantity(order, mid, contract_size), dtype=np.float64), (count,))
-    crossing = BatchCrossing(known, moment, order, side, rows)
+    crossing = BatchCrossing(known, moment, order, side)
     fill = crossing.walk(quantity)
     features = crossing.features(fill)
     slippage = crossing.slippage(fill, features)

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from batch_walk import SideBlock
 from feeds import VENUES
+from ladder import Ladders
 from orderbook import Levels, OrderBook, Side
 from replay import books
 
@@ -99,11 +99,13 @@ class BookArrays:
     def __len__(self) -> int:
         return len(self.clock)
 
-    def side(self, side: Side, first: int, last: int) -> SideBlock:
+    def side(self, side: Side, first: int, last: int) -> Ladders:
         """What an aggressor of this side takes from books first to last (excluded), mapped while it is held."""
         column = 1 if side is Side.BUY else 0
         starts = np.array(self._starts[first : last + 1, column])
-        return SideBlock(self._levels[column].mapped(*starts[[0, -1]].tolist()), starts - starts[0])
+        levels = self._levels[column].mapped(*starts[[0, -1]].tolist())
+        starts -= starts[0]
+        return Ladders(levels, starts[:-1], starts[1:])
 
 
 class _Levels:

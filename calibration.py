@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from compiled import compiled
+
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
@@ -95,19 +97,19 @@ class MarketTally:
         depth = (now.bid_depth + now.ask_depth) / 2
         log_mid, log_depth = np.log(now.mid), np.log(depth)
         new = np.column_stack((now.market_ns, log_mid, log_depth))
-        history = np.concatenate((self._history, new))
+        history, first = np.concatenate((self._history, new)), len(self._history)
         self._history = history[history[:, 0] >= new[-1, 0] - HISTORY_S * SECOND_NS]
         each = np.empty((17, len(depth)))
         each[0] = 1.0
         each[1], each[2], each[3] = (now.bid_size + now.ask_size) / 2, depth, now.reach
         each[4] = now.half_spread_bps * now.mid / 1e4
         for row, lag_s in ((5, SAMPLED_S), (8, 0.1)):
-            found, past = _at_lag(history, new[:, 0], lag_s)
+            found, past = _at_lag(history, first, lag_s)
             each[row] = np.where(found, (log_mid - past[1]) ** 2, 0.0)
             each[row + 1] = np.where(found, (new[:, 0] - past[0]) / SECOND_NS, 0.0)
             each[row + 2] = found
         each[11], each[12] = now.flow * now.return_bps * now.mid / 1e4, now.flow**2
-        found, (_, _, past_depth) = _at_lag(history, new[:, 0], 1.0)
+        found, (_, _, past_depth) = _at_lag(history, first, 1.0)
         each[13], each[14] = found, np.where(found, past_depth + log_depth, 0.0)
         each[15] = np.where(found, past_depth**2 + log_depth**2, 0.0)
         each[16] = np.where(found, past_depth * log_depth, 0.0)
@@ -145,13 +147,19 @@ def _resilience(pairs: float, total: float, squares: float, product: float) -> f
     return -math.log(min(max((product / pairs - mean**2) / spread, 0.02), 0.98))
 
 
-def _at_lag(history: Floats, times: Floats, lag_s: float) -> tuple[NDArray[np.bool_], Floats]:
-    """For each time the last row of history at least lag_s before it, as columns, and whether there is one that is
-    at most a tenth older."""
-    wanted = times - lag_s * SECOND_NS
-    row = np.searchsorted(history[:, 0], wanted, side="right") - 1
-    past = history[row].T
-    return (row >= 0) & (past[0] >= wanted - max(lag_s / 10, 0.1) * SECOND_NS), past
+@compiled
+def _at_lag(history: Floats, first: int, lag_s: float) -> tuple[NDArray[np.bool_], Floats]:
+    """For each row from the first new one on the last that is at least lag_s before it, as columns, and whether there
+    is one that is at most a tenth older."""
+    found, past = np.zeros(len(history) - first, dtype=np.bool_), np.zeros((3, len(history) - first))
+    before = -1
+    for row in range(first, len(history)):
+        wanted = history[row, 0] - lag_s * SECOND_NS
+        while history[before + 1, 0] <= wanted:
+            before += 1
+        found[row - first] = before >= 0 and history[before, 0] >= wanted - max(lag_s / 10, 0.1) * SECOND_NS
+        past[:, row - first] = history[max(before, 0)]
+    return found, past
 
 
 def annualised(variance_per_s: float) -> float:

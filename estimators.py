@@ -10,20 +10,12 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from compiled import compiled
+
 Array = NDArray[np.float64]
 
 CLIP = 3.0
 """Columns count up to so many standard deviations from their mean."""
-
-
-def warm_up() -> None:
-    """Import what the fits need, and make one of each: about two seconds that no running feed should share.
-
-    Safe to call more than once, and never necessary.
-    """
-    x, y = np.array([[0.0], [1.0], [2.0]]), np.array([0.0, 1.0, 0.0])
-    SlippageModel().fit(x, y)
-    MakerTakerModel().fit(x, y)
 
 
 def _unchecked() -> AbstractContextManager[None]:
@@ -58,10 +50,22 @@ class Linear(NamedTuple):
             total += weight * (low if value < low else high if value > high else value)
         return total
 
-    def all(self, x: Array) -> Array:
-        """(n,) predictions for X (n, k)."""
-        predictions: Array = np.minimum(np.maximum(x, self.low), self.high) @ self.weights + self.bias
-        return predictions
+    def all(self, x: Array, limit: float = math.inf) -> Array:
+        """(n,) predictions for X (n, k), none beyond -limit and limit."""
+        return _predictions(np.ascontiguousarray(x.T), self.low, self.high, self.weights, self.bias, limit)
+
+
+@compiled
+def _predictions(columns: Array, low: Array, high: Array, weights: Array, bias: float, limit: float) -> Array:
+    predictions = np.full(columns.shape[1], bias)
+    for column in range(len(columns)):
+        least, most, weight = low[column], high[column], weights[column]
+        for row in range(len(predictions)):
+            value = columns[column, row]
+            predictions[row] += weight * (least if value < least else most if value > most else value)
+    for row, value in enumerate(predictions):
+        predictions[row] = -limit if value < -limit else limit if value > limit else value
+    return predictions
 
 
 class Moments:
@@ -111,12 +115,10 @@ class SlippageModel:
         from sklearn.linear_model import ridge_regression  # noqa: PLC0415 - as above
 
         sums = moments.sums
-        n, k = sums[0, 0], len(sums) - 2
-        mean = sums[0, 1:] / n
-        scatter = sums[1:, 1:] - n * np.outer(mean, mean)
-        scale = np.append(spread(mean, scatter.diagonal() / n)[:k], 1.0)
+        n, k = sums.item(0), len(sums) - 2
+        mean, scale, scatter = _scatter(sums)
         # A factor of the scatter matrix stands for all rows: k + 1 rows with the same least squares.
-        values, vectors = np.linalg.eigh(scatter / np.outer(scale, scale))
+        values, vectors = np.linalg.eigh(scatter)
         factor = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
         shrink = samples / (samples + self.SHRINK_SAMPLES)
         with _unchecked():
@@ -125,7 +127,7 @@ class SlippageModel:
                 factor[:, :k], factor[:, k], self.RIDGE_SAMPLES * n / samples, solver="cholesky", check_input=False
             )
         self.samples = samples
-        self._linear = Linear.standardised(mean[:k], scale[:k], weights, shrink * float(mean[k]))
+        self._linear = Linear.standardised(mean[:k], scale[:k], weights, shrink * mean.item(k))
         self._limit = CLIP * math.sqrt(sums[-1, -1] / n)
         return self
 
@@ -135,7 +137,7 @@ class SlippageModel:
 
     def predict(self, x: Array) -> Array:
         """The residual to expect over the walk, bps, (n,) for X (n, k)."""
-        return np.zeros(len(x)) if self._linear is None else np.clip(self._linear.all(x), -self._limit, self._limit)
+        return np.zeros(len(x)) if self._linear is None else self._linear.all(x, self._limit)
 
 
 class Prior(NamedTuple):
@@ -175,7 +177,7 @@ class MakerTakerModel:
         total = float(weight.sum())
         mean = weight @ x / total
         scale = np.maximum(spread(mean, weight @ (x - mean) ** 2 / total), 0.25 * np.array(prior.spread))
-        z = np.clip((x - mean) / scale, -CLIP, CLIP)
+        z = _standardised(np.ascontiguousarray(x.T), mean, scale)
         weights = np.array(prior.weights)
         bias = _intercept(z @ weights, y, weight, prior.intercept)
         if 0 < weight @ y < total:
@@ -207,23 +209,49 @@ class MakerTakerModel:
         return chances
 
 
-def spread(mean: Array, variance: Array) -> Array:
-    """Standard deviations, no smaller than a twentieth of the mean: a constant column must not explode.
+@compiled
+def _scatter(sums: Array) -> tuple[Array, Array, Array]:
+    """Of rows' sums of products of (1, X, y) the means of X and y, the spreads of X, and 1 for y, and the sums of
+    products of what is beyond the means, in spreads."""
+    n, size = sums[0, 0], len(sums) - 1
+    mean, scale, scatter = sums[0, 1:] / n, np.ones(size), np.empty((size, size))
+    for row in range(size):
+        for column in range(size):
+            scatter[row, column] = sums[row + 1, column + 1] - n * (mean[row] * mean[column])
+    scale[:-1] = spread(mean[:-1], np.diag(scatter)[:-1] / n)
+    for row in range(size):
+        for column in range(size):
+            scatter[row, column] /= scale[row] * scale[column]
+    return mean, scale, scatter
 
-    >>> spread(np.array([0.0, 2.0]), np.array([4.0, 0.0])).round(3).tolist()
-    [2.0, 0.1]
-    """
+
+@compiled
+def _standardised(columns: Array, mean: Array, scale: Array) -> Array:
+    """(n, k) from columns (k, n): by their mean and spread, clipped; row after row, as scikit-learn wants them."""
+    z = np.empty((columns.shape[1], len(columns)))
+    for row in range(len(z)):
+        for column in range(len(columns)):
+            z[row, column] = min(max((columns[column, row] - mean[column]) / scale[column], -CLIP), CLIP)
+    return z
+
+
+@compiled
+def spread(mean: Array, variance: Array) -> Array:
+    """Standard deviations, no smaller than a twentieth of the mean: a constant column must not explode."""
     return np.maximum(np.sqrt(np.maximum(variance, 0.0)), 0.05 * np.abs(mean) + 1e-9)
 
 
+@compiled
 def _intercept(offset: Array, y: Array, weight: Array, prior: float) -> float:
     """The most likely intercept of a logit with known offset, given N(prior, 0.7^2) beforehand."""
     bias = prior
     for _ in range(8):  # Newton's method; the objective is concave and starts close
-        chance = 1 / (1 + np.exp(-(offset + bias)))
-        slope = weight @ (y - chance) - (bias - prior) / 0.49
-        step = float(slope / (weight @ (chance * (1 - chance)) + 1 / 0.49))
-        bias += step
-        if abs(step) < 1e-9:
+        slope, curvature = -(bias - prior) / 0.49, 1 / 0.49
+        for row in range(len(offset)):
+            chance = 1 / (1 + math.exp(-(offset[row] + bias)))
+            slope += weight[row] * (y[row] - chance)
+            curvature += weight[row] * chance * (1 - chance)
+        bias += slope / curvature
+        if abs(slope / curvature) < 1e-9:
             break
     return bias

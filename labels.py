@@ -2,72 +2,103 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ladder import SIGNS, Books, Rows
+from compiled import compiled
+from ladder import Books, Rows
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
-class Labels:
-    """What became of orders and quotes decided on at each of n samples, buying and selling: (2, n).
+class Labels(NamedTuple):
+    """What became of orders and quotes decided on at each of n samples, buying and selling: (n, 2).
 
     An order arrives on the first book at least latency_s later. A quote at the own touch that can be
     executed there is late: it takes. It is crossed if the opposite best price reaches it up to passive_s
-    after that, and touched if at its price, then the best, the queue shrinks or goes. mid_after is the
-    mid at which what was not crossed crosses itself: on arrival, or when the time is up. seen and met (n,)
-    are the places of the books decided on and met.
+    after that, and touched if at its price, then the best, the queue shrinks or goes. offered: base units, to those
+    that were crossed, when they were; 0 to the others. mid_after is the mid at which what was not crossed crosses
+    itself: on arrival, or when the time is up. seen and met (n,) are the places of the books decided on and met.
     """
 
-    def __init__(self, now: Any, books: Books, latency_s: float, passive_s: float) -> None:
-        clock, (price, size) = books.market_ns, np.moveaxis(books.touch, 2, 0)
+    seen: Rows
+    met: Rows
+    late: Flags
+    crossed: Flags
+    touched: Flags
+    mid_after: Floats
+    offered: Floats
+
+    @classmethod
+    def of(cls, now: Any, books: Books, latency_s: float, passive_s: float) -> Self:
+        """now: a Moment of (n,) columns; books: all from the first of them to the last outcome."""
+        clock = books.market_ns
         arrives = now.market_ns + round(latency_s * 1e9)
-        self.seen, self.met = np.searchsorted(clock, now.market_ns), np.searchsorted(clock, arrives)
-        first = np.searchsorted(clock, arrives, side="right")
-        end = np.searchsorted(clock, arrives + round(passive_s * 1e9), side="right")
-        sign, self._quote = SIGNS[:, None], np.stack((now.bid, now.ask))
-        bound, longest = sign * self._quote, int((end - first).max())
-        self.late = sign * price[:, self.met] <= bound
-        # At the quote's own price only a queue that shrank counts; one that did not is worth the next higher price.
-        own = sign * price[::-1]
-        shrunk = np.zeros(own.shape, dtype=bool)
-        shrunk[:, 1:] = (own[:, 1:] < own[:, :-1]) | (np.diff(size[::-1]) < 0)
-        own = np.where(shrunk, own, np.nextafter(own, np.inf))
-        values = np.concatenate((sign * price, own))
-        reached = first_reached(values, first, np.concatenate((bound, bound)), longest)
-        self._crossed_at = reached[:2]
-        self.crossed = (reached[:2] < end) & ~self.late
-        self.touched = reached[2:] < end
-        mid = price.mean(axis=0)
-        self.mid_after = np.where(self.late, mid[self.met], mid[np.maximum(end - 1, 0)])
-        self._books = books
-
-    def offered(self) -> Floats:
-        """What was on offer to each quote that was crossed, base units; 0 to the others."""
-        offered = np.zeros(self.crossed.shape)
-        each_side = zip(range(2), self._crossed_at, self._quote, self.crossed, strict=True)
-        for side, at, quote, crossed in each_side:
-            offered[side, crossed] = self._books.offered(side, at[crossed], quote[crossed])
-        return offered
+        seen, met = np.searchsorted(clock, now.market_ns), np.searchsorted(clock, arrives)
+        waits = np.searchsorted(clock, arrives, side="right")
+        expires = np.searchsorted(clock, arrives + round(passive_s * 1e9), side="right")
+        quote = np.column_stack((now.bid, now.ask))
+        late, crossed_at, touched, mid_after = _quotes(books.touch, quote, met, waits, expires)
+        crossed = crossed_at < expires[:, None]
+        offered = np.zeros(crossed.shape)
+        for side in (0, 1):
+            rows = np.flatnonzero(crossed[:, side])
+            offered[rows, side] = books.offered(side, crossed_at[rows, side], quote[rows, side])
+        return cls(seen, met, late, crossed, touched, mid_after, offered)
 
 
-def first_reached(values: Floats, start: Rows, bound: Floats, longest: int) -> Rows:
-    """From each start (n,) on the first place of values (r, m) that is at most bound (r, n); beyond the next
-    `longest` places, any place there, or m.
+@compiled
+def first_reached(touch: Floats, sign: float, quote: float, start: int, end: int) -> int:
+    """The first place from start to end (excluded) at which a side's best price touch (m, 2) reaches a quote of the
+    other side, or end; sign is 1 where the asks are looked at, -1 where the bids are."""
+    for place in range(start, end):
+        if sign * (touch[place, 0] - quote) <= 0:
+            return place
+    return end
 
-    It leaps by ever smaller powers of two over stretches whose least value is still too high.
-    """
-    leaps = longest.bit_length()
-    rows, m = values.shape
-    least = [np.full((rows, m + 2**leaps), -np.inf)]
-    least[0][:, :m] = values
-    for power in range(leaps - 1):
-        least.append(np.minimum(least[-1][:, : -(2**power)], least[-1][:, 2**power :]))
-    place = np.repeat(start[None], rows, axis=0)
-    for power in reversed(range(leaps)):
-        each_row = np.arange(rows)[:, None] * least[power].shape[1]
-        place += (least[power].ravel()[each_row + place] > bound) * 2**power
-    return place
+
+@compiled
+def each_reached(touch: Floats, sign: float, quote: Floats, start: Rows, end: Rows) -> Rows:
+    """first_reached of each of these quotes, (n,)."""
+    places = np.empty(len(quote), dtype=np.int64)
+    for row in range(len(quote)):
+        places[row] = first_reached(touch, sign, quote[row], start[row], end[row])
+    return places
+
+
+@compiled
+def _queue_moved(touch: Floats, sign: float, quote: float, start: int, end: int) -> bool:
+    """Whether in these books the best price of a quote's own side is worse than the quote, or the same and the
+    queue there has shrunk since the book before, or become the best only now."""
+    for place in range(start, end):
+        worse = sign * (touch[place, 0] - quote)
+        if worse < 0:
+            return True
+        if (
+            worse == 0
+            and place
+            and (sign * (touch[place, 0] - touch[place - 1, 0]) < 0 or touch[place, 1] < touch[place - 1, 1])
+        ):
+            return True
+    return False
+
+
+@compiled
+def _quotes(touch: Floats, quote: Floats, met: Rows, waits: Rows, expires: Rows) -> tuple[Flags, Rows, Flags, Floats]:
+    """Late; the book at which a quote is crossed, `expires` if it never is or was late; touched; the mid afterwards."""
+    late, touched = np.empty(quote.shape, dtype=np.bool_), np.empty(quote.shape, dtype=np.bool_)
+    crossed_at, mid_after = np.empty(quote.shape, dtype=np.int64), np.empty(quote.shape)
+    for row in range(len(quote)):
+        arrival, start, end = met[row], waits[row], expires[row]
+        for side in range(2):
+            sign, taken, own = 1.0 - 2.0 * side, touch[side], touch[1 - side]
+            price = quote[row, side]
+            late[row, side] = sign * (taken[arrival, 0] - price) <= 0
+            crossed_at[row, side] = end if late[row, side] else first_reached(taken, sign, price, start, end)
+            touched[row, side] = _queue_moved(own, sign, price, start, end)
+            last = arrival if late[row, side] else max(end - 1, 0)
+            mid_after[row, side] = (touch[0, last, 0] + touch[1, last, 0]) / 2
+    return late, crossed_at, touched, mid_after

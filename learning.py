@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -13,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration import MarketTally, Usual
+from compiled import compiled
 from estimators import MakerTakerModel, Moments, SlippageModel
 from features import MAKER_COLUMNS, SLIPPAGE_COLUMNS
 from knowledge import CURVE_SIZES, STRATA, Knowledge, fill_prior, prior_trust
 from ladder import Books, Rows
 from lessons import SIZES, Lesson, Lessons, UsualAt
-from recent import Recent, ends, shares_offered
+from recent import Ordered, Recent, ends, shares_offered
 from scorecard import FillTally, SlippageTally, Tally
 
 Floats = NDArray[np.float64]
@@ -67,29 +67,6 @@ _Group = tuple[Knowledge, slice]
 """Consecutive samples of a block at which the same was known."""
 
 
-class _Said(NamedTuple):
-    """What was said of n samples before their outcomes were known, as scored.
-
-    error: of the slippage, bps, (STRATA, 2 n), a row for every side. low, high: its band there, NaN for none. chance
-    and base_rate: that a quote would be crossed, and the running share of all quotes, (n, 2).
-    """
-
-    error: Floats
-    low: Floats
-    high: Floats
-    chance: Floats
-    base_rate: Floats
-
-    @classmethod
-    def of(cls, n: int) -> Self:
-        return cls(*np.full((3, STRATA, 2 * n), np.nan), *np.empty((2, n, 2)))
-
-    def some(self, start: int, end: int) -> _Said:
-        """That of samples start to end (excluded)."""
-        error, low, high = (part[:, 2 * start : 2 * end] for part in self[:3])
-        return _Said(error, low, high, self.chance[start:end], self.base_rate[start:end])
-
-
 class Learner:
     """Scores and learns blocks in order; the same blocks give the same knowledge, live or not."""
 
@@ -108,7 +85,7 @@ class Learner:
         self._overlap = 1.0
         self._worth = 0.0
         self._agreement = np.zeros(3)
-        self._errors = Recent(BAND_ROWS, STRATA)
+        self._errors = Ordered(BAND_ROWS, STRATA)
         # Fills: recent rows, and the model made of them; crossed and all quotes, touched and
         # all of those not crossed; how far the mid moved from how many; what was offered at crossed prices.
         self._fills = Recent(FILL_ROWS, len(MAKER_COLUMNS) + 2)
@@ -117,7 +94,7 @@ class Learner:
         self._crossed = np.zeros(2)
         self._touched = np.zeros(2)
         self._away = np.zeros(2)
-        self._moved = Recent(BAND_ROWS)
+        self._moved = Ordered(BAND_ROWS)
         self._offered = Recent(BAND_ROWS)
 
     def state(self) -> dict[str, Any]:
@@ -183,71 +160,59 @@ class Learner:
             usual = self._market.add(now, starts, spans_s)
             at = _usual_at(known, usual, blocks.numbers)
             lessons = Lessons(now, starts, at, blocks.books, self._samples, self._latency_s, self._passive_s)
-            said = _Said.of(len(now.mid))
             for lesson, spacing_s, usual_now, (start, end) in zip(
                 lessons, spacings_s, usual, pairwise(cuts), strict=True
             ):
                 groups = [(known[number], rows) for number, rows in _runs(blocks.numbers[start:end])]
-                own = said.some(start, end)
-                self._learn_slippage(groups, lesson, spacing_s, own)
-                self._learn_fills(groups, lesson, spacing_s, own)
+                orders = self._learn_slippage(groups, lesson, spacing_s)
+                quotes = self._learn_fills(groups, lesson, spacing_s)
                 self._samples += end - start
+                self._tally.add(int(now.market_ns[end - 1]), orders, quotes)
                 known.append(self._knowledge(usual_now))
-            learned = known[len(blocks.known) :]
-            residual = lessons.residual.reshape(-1, STRATA).T.copy()
-            slippage = SlippageTally.each(said.error, residual, said.low, said.high, counts)
-            weights = [self._quote_weight(spacing_s) for spacing_s in spacings_s]
-            quotes = said.chance.ravel(), said.base_rate.ravel(), lessons.crossed.ravel()
-            fills = FillTally.each(*quotes, weights, counts)
-            for place, (one, other, end) in enumerate(zip(slippage, fills, cuts[1:], strict=True)):
-                self._tally.add(int(now.market_ns[end - 1]), one, other)
-                learned[place] = replace(learned[place], scores=self._tally.scores())
-            return learned
+            return known[len(blocks.known) :]
 
-    def _learn_slippage(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float, said: _Said) -> None:
-        orders, residual = lesson.orders, lesson.orders[-1]
+    def _learn_slippage(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float) -> SlippageTally:
+        orders, residual = lesson.orders, lesson.residual
         n = len(residual)
-        expected = np.zeros_like(residual)
-        gates = np.zeros((n, 1))
+        predicted, gates, tally = np.zeros(residual.shape), np.empty(n), SlippageTally(STRATA)
         for model, rows in _spans(groups, lambda known: known.slippage):
             if model is not None:
                 x = orders[1:-1, rows]
-                predicted = model.predict(x.reshape(len(x), -1).T).reshape(-1, SIZES)
-                np.multiply(predicted, orders[0, rows], out=expected[rows])
+                predicted[rows] = model.predict(x.reshape(len(x), -1).T).reshape(-1, SIZES)
         for known, rows in groups:
             gates[rows] = known.gate
-            if known.band is not None:
-                both = slice(2 * rows.start, 2 * rows.stop)
-                said.low[:, both], said.high[:, both] = np.array(known.band).T[:, :, None]
-        said.error[:] = (residual - gates * expected).reshape(-1, STRATA).T
-        self._errors.add(said.error)
+        error, agreed, squares = _judged_orders(orders[0], residual, predicted, gates)
+        for known, rows in groups:
+            low, high = np.full((2, STRATA), np.nan) if known.band is None else np.array(known.band).T.copy()
+            by_size = error[rows].reshape(-1, STRATA), residual[rows].reshape(-1, STRATA)
+            tally.count(rows.stop - rows.start, *by_size, low, high)
+        self._errors.add(error.reshape(-1, STRATA).T)
         span_s = spacing_s * n
         self._overlap = max(1.0, self._latency_s / spacing_s)
-        agreed = np.vecdot(residual, expected)
         # Overlapping outcomes agree together: only sums over several of their lengths are independent.
         apart = np.add.reduceat(agreed, np.arange(0, n, max(10, round(5 * self._overlap))))
         fade = math.exp(-span_s / GATE_MEMORY_S)
         self._agreement *= (fade, fade, fade * fade)
-        self._agreement += (agreed.sum(), np.vdot(expected, expected), np.vdot(apart, apart))
+        self._agreement += (agreed.sum(), squares, (apart**2).sum())
         fade = math.exp(-span_s / SLIPPAGE_MEMORY_S)
         self._worth = fade * self._worth + n / math.sqrt(self._overlap)
-        table = orders.reshape(len(orders), -1)
-        self._moments.add_rows(table if table[0].all() else table * table[0], fade)
+        self._moments.add_rows(orders.reshape(len(orders), -1), fade)
+        return tally
 
-    def _learn_fills(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float, said: _Said) -> None:
-        quotes, filled = lesson.quotes, lesson.crossed
+    def _learn_fills(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float) -> FillTally:
+        quotes, filled, tally = lesson.quotes, lesson.crossed, FillTally()
         weight = self._quote_weight(spacing_s)
         fade = math.exp(-spacing_s * len(filled) / FILL_MEMORY_S)
-        gates = np.empty((len(filled), 1))
+        chance, (base_rate, gates) = np.empty(filled.shape), np.empty((2, len(filled)))
         for model, rows in _spans(groups, lambda known: known.fill):
             x = quotes[:, rows]
-            said.chance[rows] = model.chances(x.reshape(len(x), -1).T).reshape(-1, 2)
+            chance[rows] = model.chances(x.reshape(len(x), -1).T).reshape(-1, 2)
         for known, rows in groups:
-            said.base_rate[rows], gates[rows] = known.base_rate, known.fill_gate
-        beyond = said.chance - said.base_rate
-        np.add(said.base_rate, gates * beyond, out=said.chance)
+            base_rate[rows], gates[rows] = known.base_rate, known.fill_gate
+        agreed, squares = _judge_quotes(chance, filled, base_rate, gates)
+        tally.count(chance.ravel(), base_rate.repeat(2), filled.ravel(), weight)
         self._fill_agreement *= fade
-        self._fill_agreement += (weight * np.vdot(filled - said.base_rate, beyond), weight * np.vdot(beyond, beyond))
+        self._fill_agreement += (weight * agreed, weight * squares)
         crossed, touched, waited, away, uncrossed = lesson.sums
         self._crossed[:] = fade * self._crossed + (weight * crossed, weight * filled.size)
         self._touched[:] = fade * self._touched + (weight * touched, weight * waited)
@@ -262,6 +227,7 @@ class Learner:
         added[:-2] = quotes[:, ::stride].reshape(len(quotes), -1)
         added[-2], added[-1] = made, min(1.0, weight * stride)
         self._fills.add(added)
+        return tally
 
     def _quote_weight(self, spacing_s: float) -> float:
         """How many independent windows a quote counts for."""
@@ -284,15 +250,15 @@ class Learner:
         if self._samples >= self._fill_fitted_at + min(FILL_FIT * self._fill_fitted_at, LONGEST_FILL_FIT):
             self._fit_fill()
         band, clean_up_band, share = None, None, None
-        errors, moved, offered = self._errors.all, self._moved.all, self._offered.all
+        errors, moved, offered = self._errors.ordered, self._moved.ordered, self._offered.all
         if errors.shape[1] >= BAND_LEAST_ROWS:
             # Of n independent outcomes the next one exceeds the k-th smallest with chance 1 - k / (n + 1).
             level = min(1.0, 0.975 * (1 + 2 * math.sqrt(self._overlap) / errors.shape[1]))
-            band = tuple(ends(of_size, level) for of_size in np.sort(errors, axis=1))
+            band = tuple(ends(of_size, level) for of_size in errors)
         if len(moved) >= BAND_LEAST_ROWS:
-            clean_up_band = ends(np.sort(moved), 0.975)
+            clean_up_band = ends(moved, 0.975)
         if len(offered):
-            share = shares_offered(np.sort(offered), CURVE_SIZES)
+            share = tuple(shares_offered(offered, CURVE_SIZES).tolist())
         crossed, quotes = self._crossed.tolist()
         touched, waited = self._touched.tolist()
         away, uncrossed = self._away.tolist()
@@ -320,6 +286,34 @@ class Learner:
         )
 
 
+@compiled
+def _judged_orders(inside: Floats, residual: Floats, predicted: Floats, gates: Floats) -> tuple[Floats, Floats, float]:
+    """How far what was said of n samples' orders, as in Lesson, missed their residuals, with the share `gates` (n,) of
+    the predictions (n, SIZES) in use; by sample what outcomes and predictions agree; the predictions' squares."""
+    error, agreed, squares = np.empty(predicted.shape), np.zeros(len(predicted)), 0.0
+    for row in range(len(predicted)):
+        for size in range(predicted.shape[1]):
+            expected = inside[row, size] * predicted[row, size]
+            error[row, size] = residual[row, size] - gates[row] * expected
+            agreed[row] += residual[row, size] * expected
+            squares += expected**2
+    return error, agreed, squares
+
+
+@compiled
+def _judge_quotes(chance: Floats, filled: Floats, base_rate: Floats, gates: Floats) -> tuple[float, float]:
+    """Take of what the model says beyond the base rate (n,) its share `gates` (n,), in `chance` (n, 2) itself; how much
+    outcomes and model agree beyond that rate, and the squares of what the model says beyond it."""
+    agreed, squares = 0.0, 0.0
+    for row in range(len(chance)):
+        for side in range(2):
+            beyond = chance[row, side] - base_rate[row]
+            agreed += (filled[row, side] - base_rate[row]) * beyond
+            squares += beyond**2
+            chance[row, side] = base_rate[row] + gates[row] * beyond
+    return agreed, squares
+
+
 def _spacings_s(market_ns: Rows, cuts: Sequence[int]) -> list[float]:
     """How far apart the samples of each block are, on average."""
     return [
@@ -338,14 +332,16 @@ def _usual_at(known: Sequence[Knowledge], learned: Sequence[Usual], numbers: Row
 
 
 def _runs(numbers: Rows) -> Iterator[tuple[int, slice]]:
-    """Every number, and the rows that it stands for one after the other.
+    """Every one of numbers that do not fall, and the rows that it stands for.
 
     >>> list(_runs(np.array([3, 3, 3, 5])))
     [(3, slice(0, 3, None)), (5, slice(3, 4, None))]
     """
-    edges = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
-    for start, end in pairwise(edges):
-        yield int(numbers[start]), slice(start, end)
+    first, last = numbers[[0, -1]].tolist()
+    edges = np.searchsorted(numbers, np.arange(first, last + 2)).tolist()
+    for number, (start, end) in enumerate(pairwise(edges), first):
+        if start < end:
+            yield number, slice(start, end)
 
 
 def _spans(groups: Sequence[_Group], read: Callable[[Knowledge], Model]) -> Iterator[tuple[Model, slice]]:

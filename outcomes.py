@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from features import SECOND_NS, Moment
-from knowledge import Knowledge
+from features import SECOND_NS, Moment, Observer
+from knowledge import Knowledge, beginner
 from ladder import Books, Rows
 from learning import Blocks, Learner
 from orderbook import OrderBook
@@ -70,6 +70,22 @@ def columns(moments: Sequence[Moment]) -> Any:
     made: list[Any] = [np.fromiter(market_ns, np.int64, len(moments))]
     made += [np.fromiter(column, np.float64, len(moments)) for column in rest]
     return Moment(*made)
+
+
+def warm_up() -> None:
+    """Import what the fits need and have the learner's machine code made, by learning a small block and forgetting it:
+    seconds, at the very first start, that no running feed should share.
+
+    Safe to call more than once, and never necessary.
+    """
+    away, observer, books = np.arange(1.0, 4.0), Observer(), []
+    for row in range(40):
+        mid = 1000.0 + row % 8 // 2
+        bids, asks = (np.column_stack((mid + sign * away, np.full(3, 1.0 + row % 3))) for sign in (-1, 1))
+        books.append(OrderBook("", "", bids, asks, 0, row * DECISION_NS, 0))
+    moments = [observer.observe(book) for book in books]
+    known = beginner(moments[0], 0.1, 1.0)
+    Learner(0.1, 1.0).learn(gathered([Sample(moment, known) for moment in moments[:20]], books))
 
 
 class Outcomes:
@@ -210,8 +226,11 @@ def turns(market_ns: Rows, latency_s: float, passive_s: float, fitted: int = 0) 
 def together(turns: Sequence[Turn]) -> tuple[Rows, list[int], Rows]:
     """The samples of consecutive fits, where each one's begin among them, and the books that show their outcomes."""
     starts = np.cumsum([0, *(len(turn.samples) for turn in turns[:-1])]).tolist()
-    books = np.unique(np.concatenate([turn.books for turn in turns]))
-    return np.concatenate([turn.samples for turn in turns]), starts, books
+    rows = np.concatenate([turn.books for turn in turns])
+    first = int(rows.min())
+    shown = np.zeros(int(rows.max()) + 1 - first, dtype=bool)
+    shown[rows - first] = True
+    return np.concatenate([turn.samples for turn in turns]), starts, np.flatnonzero(shown) + first
 
 
 def _first_in_slots(market_ns: Rows, length_ns: int) -> Rows:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compiled import compiled
+
 Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 BINS = 10
 
 
@@ -76,7 +76,7 @@ class Scorecard:
 
 
 class SlippageTally:
-    """Sums over one block of slippage predictions."""
+    """Sums over slippage predictions."""
 
     __slots__ = ("inside", "sums")
 
@@ -84,35 +84,11 @@ class SlippageTally:
         self.sums: Floats = np.zeros(8)
         self.inside: Floats = np.zeros((2, strata))
 
-    @classmethod
-    def each(cls, error: Floats, walk_error: Floats, low: Floats, high: Floats, samples: Sequence[int]) -> list[Self]:
-        """One of each block of so many samples, every sample with as many rows.
-
-        error, walk_error: outcome less prediction, (strata, rows), bps; low, high: the band, NaN where there was none.
-        """
-        strata, rows = error.shape
-        counts = np.array(samples) * (rows // sum(samples))
-        starts = np.cumsum(counts) - counts
-        clipped = np.minimum(np.maximum(error, low), high)
-        banded = ~np.isnan(low)
-        # Both ends' losses: a fortieth of the band's width, and all of what is outside.
-        loss = np.where(banded, 0.0125 * (high - low) + 0.5 * np.abs(error - clipped), 0.0)
-        summed = (error**2, walk_error**2, error, walk_error, loss)
-        sums = np.array([np.add.reduceat(part, starts, axis=1).sum(axis=0) for part in summed])
-        inside = np.array(
-            [np.add.reduceat(part, starts, axis=1, dtype=np.int64) for part in (clipped == error, banded)]
-        )
-        made = []
-        for block, (count, number) in enumerate(zip(counts.tolist(), samples, strict=True)):
-            tally = cls(strata)
-            tally.inside[:] = inside[:, :, block]
-            tally.sums[:2], tally.sums[2:7], tally.sums[7] = (
-                (number, strata * count),
-                sums[:, block],
-                tally.inside[1].sum(),
-            )
-            made.append(tally)
-        return made
+    def count(self, samples: int, error: Floats, walk_error: Floats, low: Floats, high: Floats) -> None:
+        """Count in some samples' predictions. error, walk_error: outcome less prediction, (rows, strata), bps; low,
+        high: the band, (strata,), NaN where there was none."""
+        self.sums[0] += samples
+        _count_orders(error, walk_error, low, high, self.sums, self.inside)
 
     def plus(self, other: SlippageTally, times: float = 1.0) -> SlippageTally:
         """The sums of both, the other's counted so many times."""
@@ -137,8 +113,29 @@ class SlippageTally:
         )
 
 
+@compiled
+def _count_orders(error: Floats, walk_error: Floats, low: Floats, high: Floats, sums: Floats, inside: Floats) -> None:
+    rows, strata = error.shape
+    sums[1] += error.size
+    for row in range(rows):
+        for stratum in range(strata):
+            missed, walk_missed = error[row, stratum], walk_error[row, stratum]
+            sums[2] += missed**2
+            sums[3] += walk_missed**2
+            sums[4] += missed
+            sums[5] += walk_missed
+            if np.isnan(low[stratum]):
+                continue
+            outside = max(low[stratum] - missed, missed - high[stratum], 0.0)
+            # Both ends' losses: a fortieth of the band's width, and all of what is outside.
+            sums[6] += 0.0125 * (high[stratum] - low[stratum]) + 0.5 * outside
+            sums[7] += 1
+            inside[0, stratum] += outside == 0
+            inside[1, stratum] += 1
+
+
 class FillTally:
-    """Sums over one block of fill predictions."""
+    """Sums over fill predictions."""
 
     __slots__ = ("bins", "sums")
 
@@ -146,31 +143,11 @@ class FillTally:
         self.sums: Floats = np.zeros(5)
         self.bins: Floats = np.zeros((3, BINS))
 
-    @classmethod
-    def each(
-        cls, chance: Floats, base: Floats, filled: Floats, weights: Sequence[float], samples: Sequence[int]
-    ) -> list[Self]:
-        """One of each block of so many samples, every sample with as many rows.
-
-        chance and base: the model's and the running rate's prediction, (rows,); filled: 0 or 1; weights: windows a
-        row, by block.
-        """
-        counts = np.array(samples) * (len(chance) // sum(samples))
-        starts = np.cumsum(counts) - counts
-        error, base_error = filled - chance, filled - base
-        log_loss = -np.log(np.maximum(1 - np.abs(error), 1e-12))
-        sums = np.array([np.add.reduceat(part, starts) for part in (error**2, base_error**2, log_loss)])
-        bins = np.minimum((chance * BINS).astype(np.int64), BINS - 1)
-        bins += BINS * np.repeat(np.arange(len(starts)), counts)
-        size = BINS * len(starts)
-        binned = np.array([np.bincount(bins, values, size).reshape(-1, BINS) for values in (chance, filled, None)])
-        made = []
-        for block, (count, weight) in enumerate(zip(counts.tolist(), weights, strict=True)):
-            tally = cls()
-            tally.sums[0], tally.sums[1:4], tally.sums[4] = count, sums[:, block], weight * count
-            tally.bins[:] = binned[:, block]
-            made.append(tally)
-        return made
+    def count(self, chance: Floats, base: Floats, filled: Floats, weight: float) -> None:
+        """Count in some predictions, each worth `weight` windows. chance and base: the model's and the running rate's;
+        filled: 0 or 1; (rows,) each."""
+        self.sums[4] += weight * len(chance)
+        _count_quotes(chance, base, filled, self.sums, self.bins)
 
     def plus(self, other: FillTally, times: float = 1.0) -> FillTally:
         """As SlippageTally.plus."""
@@ -189,6 +166,20 @@ class FillTally:
             n_eff,
             tuple((p / n, y / n, int(n)) for p, y, n in self.bins.T.tolist() if n),
         )
+
+
+@compiled
+def _count_quotes(chance: Floats, base: Floats, filled: Floats, sums: Floats, bins: Floats) -> None:
+    sums[0] += len(chance)
+    for row in range(len(chance)):
+        error = filled[row] - chance[row]
+        sums[1] += error**2
+        sums[2] += (filled[row] - base[row]) ** 2
+        sums[3] -= math.log(max(1 - abs(error), 1e-12))
+        place = max(min(int(chance[row] * BINS), BINS - 1), 0)
+        bins[0, place] += chance[row]
+        bins[1, place] += filled[row]
+        bins[2, place] += 1
 
 
 RECENT_NS = 300_000_000_000

@@ -68,19 +68,20 @@ def limits(name: str, market: Sequence[OrderBook]) -> None:
             until = round((latency_s + passive_s) * 1e9) // STEP_NS
             rows = slice(WARM_UP, len(market) - until)
             now: Any = Moment(*(column[rows] for column in every))
-            labels = Labels(now, Books.stacked(market), latency_s, passive_s)
-            late, crossed = labels.late.astype(np.float64), labels.crossed.astype(np.float64)
+            labels = Labels.of(now, Books.stacked(market), latency_s, passive_s)
+            late, crossed = labels.late.T.astype(np.float64), labels.crossed.T.astype(np.float64)
+            on_time = ~labels.late.T
             x, everyone = everything[:, rows], np.ones(late.shape, dtype=bool)
             logit = LogisticRegression(C=0.01)
             found = (
                 skill(logit, x, late, everyone, until),
-                skill(logit, x, crossed, ~labels.late, until),
+                skill(logit, x, crossed, on_time, until),
                 skill(logit, x, crossed, everyone, until),
             )
             imbalance = x[..., MAKER_COLUMNS.index("imbalance")]
             correlations = (
                 np.corrcoef(imbalance[counted], y[counted])[0, 1]
-                for y, counted in ((late, everyone), (crossed, ~labels.late), (crossed, everyone))
+                for y, counted in ((late, everyone), (crossed, on_time), (crossed, everyone))
             )
             numbers = " ".join(f"{each:8.3f}" for each in (*found, *correlations))
             print(

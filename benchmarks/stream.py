@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calculations import Order, TradingCalculator
-from estimators import warm_up
 from export_manager import ExportManager, to_row
 from feeds import VENUES
 from orderbook import OrderBook, Side
+from outcomes import warm_up
 from profiling import SystemProfiler
 from simulated_market import frames
 from tests.loopback import frame, shake_hands

@@ -16,7 +16,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from backtest_job import Backtests
 from comparison import Comparison
-from estimators import warm_up
+from outcomes import warm_up
 from session import Session
 from websocket_client import FeedHub
 

@@ -33,7 +33,7 @@ def seen(source: Source, folder: Path | None = None) -> tuple[Seen, bool]:
             parsed = True
             continue
         for row, (market_ns, _) in enumerate(step.clock.tolist()):
-            asks, bids = (step.side(side, row, row + 1).top(np.array([0]), 400)[0] for side in (Side.BUY, Side.SELL))
+            asks, bids = (step.side(side, row, row + 1).levels for side in (Side.BUY, Side.SELL))
             found.append((market_ns, bids.tolist(), asks.tolist()))
     return found, parsed
 

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from estimators import Moments, Prior
+from estimators import Moments, Prior, spread
 from models import MakerTakerModel, SlippageModel
 
 RNG = np.random.default_rng(0)
@@ -142,3 +142,10 @@ def test_fill_survives_outcomes_that_are_all_alike() -> None:
     for outcome in (0.0, 1.0):
         chances = MakerTakerModel().fit(x, np.full(200, outcome)).predict_proba(x)
         assert ((chances > 0) & (chances < 1)).all()
+
+
+def test_spreads_are_no_smaller_than_a_twentieth_of_the_mean() -> None:
+    """A column that stays as it is has a spread, so that nothing is divided by nothing."""
+    assert spread(np.array([0.0, 2.0, -4.0, 0.0]), np.array([4.0, 0.0, -1e-20, 0.0])) == pytest.approx(
+        [2, 0.1, 0.2, 1e-9]
+    )

@@ -7,21 +7,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recent import Recent, ends, shares_offered
+from recent import Ordered, Recent, ends, shares_offered
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=30), st.integers(1, 25))
 def test_the_last_are_kept_in_their_order(lengths: list[int], most: int) -> None:
-    """However many come at a time, none or more than are kept: the last ones, and nothing else."""
-    recent, table, row = Recent(most, 2), np.zeros((2, 0)), Recent(most)
+    """However many come at a time, none or more than are kept: the last ones, and nothing else; those that are
+    kept in order, too, are in order, equal ones among them."""
+    recent, table, row = Ordered(most, 2), np.zeros((2, 0)), Recent(most)
+    ordered_row, rng = Ordered(most), np.random.default_rng(most)
     for length in lengths:
-        added = np.arange(2.0 * length).reshape(2, length) + 1000 * table.shape[1]
+        added = rng.normal(size=(2, length)).round(1)
         table = np.concatenate((table, added), axis=1)
         recent.add(added)
         row.add(added[0])
+        ordered_row.add(added[0])
         np.testing.assert_array_equal(recent.all, table[:, -most:])
         np.testing.assert_array_equal(row.all, table[0, -most:])
+        np.testing.assert_array_equal(recent.ordered, np.sort(table[:, -most:], axis=1))
+        np.testing.assert_array_equal(ordered_row.ordered, np.sort(table[0, -most:]))
 
 
 @settings(deadline=None)
@@ -40,4 +45,17 @@ def test_the_share_of_every_size_that_was_on_offer(seed: int, count: int) -> Non
     sizes = np.geomspace(0.01, 1000, 21)
     offered = np.where(rng.random(count) < 0.2, rng.choice([0.0, *sizes], count), rng.lognormal(0, 3, count))
     wanted = [np.minimum(1.0, offered / size).mean() for size in sizes]
-    assert shares_offered(np.sort(offered), sizes) == pytest.approx(wanted)
+    assert shares_offered(offered, sizes) == pytest.approx(wanted)
+
+
+def test_what_is_no_number_is_held_and_harms_nothing() -> None:
+    """Nothing is written beyond what is kept, however many such values come and are never found again: the last
+    ones are kept as they came, and so are those of a series beside it, in order."""
+    rng, recent, table = np.random.default_rng(5), Ordered(40, 2), np.zeros((2, 0))
+    for length in rng.integers(0, 60, 400):
+        added = rng.normal(size=(2, length)).round(1)
+        added[0, rng.random(length) < 0.3] = rng.choice([np.nan, np.inf, -np.inf])
+        table = np.concatenate((table, added), axis=1)[:, -40:]
+        recent.add(added)
+        np.testing.assert_array_equal(recent.all, table)
+        np.testing.assert_array_equal(recent.ordered[1], np.sort(table[1]))

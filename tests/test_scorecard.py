@@ -25,16 +25,12 @@ def blocks(count: int) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np
 
 def told(rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> Tally:
     tally = Tally(2)
-    for first in range(0, len(rows), 3):
-        ns, error, walk_error, chance, base, filled = zip(*rows[first : first + 3], strict=True)
-        samples = [len(block) // 2 for block in error]
-        by_size = (np.concatenate(blocks).T for blocks in (error, walk_error))
-        band = (np.repeat([[end] for end in ends], 2 * sum(samples), axis=1) for ends in zip(*BAND, strict=True))
-        slippage = SlippageTally.each(*by_size, *band, samples)
-        quotes = (np.concatenate(blocks) for blocks in (chance, base, filled))
-        fill = FillTally.each(*quotes, [0.25] * len(samples), samples)
-        for block in zip(ns, slippage, fill, strict=True):
-            tally.add(*block)
+    for ns, error, walk_error, chance, base, filled in rows:
+        slippage, fill = SlippageTally(2), FillTally()
+        for part in (slice(0, 2), slice(2, None)):
+            slippage.count(len(error[part]) // 2, error[part], walk_error[part], *np.array(BAND).T.copy())
+            fill.count(chance[part], base[part], filled[part], 0.25)
+        tally.add(ns, slippage, fill)
     return tally
 
 
@@ -90,7 +86,8 @@ def test_nothing_scored_is_none() -> None:
 def test_certain_and_wrong_is_a_finite_loss() -> None:
     """A chance of exactly 0 or 1 that fails costs much, and not infinity."""
     rows = (np.array(column) for column in ([1.0, 0.0], [0.5, 0.5], [0.0, 1.0]))
-    (fill,) = FillTally.each(*rows, [1.0], [2])
+    fill = FillTally()
+    fill.count(*rows, 1.0)
     loss = fill.score().log_loss
     assert loss is not None
     assert 20 < loss < math.inf
