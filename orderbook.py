@@ -232,11 +232,12 @@ class BookBuilder:
     def book(self, venue: str, symbol: str, exchange_ns: int, market_ns: int, received_ns: int) -> OrderBook:
         """The published levels as a book. Raises BookError if a side is empty or the sides touch or cross."""
         bids, asks = self._bids.levels(), self._asks.levels()
-        return _BuiltBook(venue, symbol, bids, asks, exchange_ns, market_ns, received_ns)
+        return SortedBook(venue, symbol, bids, asks, exchange_ns, market_ns, received_ns)
 
 
-class _BuiltBook(OrderBook):
-    """A book whose sides are sorted, positive and finite because they were built so."""
+class SortedBook(OrderBook):
+    """A book of read-only sides that are known to be sorted, positive and below LARGEST, as they were built or read;
+    only whether one is empty, or they touch or cross, is looked at."""
 
     __slots__ = ()
 

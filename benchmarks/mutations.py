@@ -89,7 +89,17 @@ MUTATIONS = [
     ),
     Mutation(
         "a level of one or three numbers is no level",
-        *("feeds/protocol.py", "if not levels.item(levels.argmin()) > 0:", "if False:"),
+        *("feeds/frame_text.py", "if _byte(text, at) != _CLOSE or not (price", "if not (price"),
+        "tests/test_frame_text.py",
+    ),
+    Mutation(
+        "a number of more digits than a double holds is read exactly",
+        *("feeds/frame_text.py", "digits + places > _DIGITS", "digits > _DIGITS"),
+        "tests/test_frame_text.py",
+    ),
+    Mutation(
+        "a frame's sides are cut out only where they are its own",
+        *("feeds/gomarket.py", "if end == len(text) - 1 and text", "if text"),
         "tests/test_feeds.py",
     ),
     Mutation(

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import msgspec
 
+from feeds.frame_text import read_sides
 from feeds.okx import Okx
-from feeds.protocol import Product, QuietFeed, Venue, compact_sides, decode_sides, timestamp_ns
-from orderbook import BookError, Levels, OrderBook
+from feeds.protocol import Product, QuietFeed, Venue, decode_sides, timestamp_ns
+from orderbook import BookError, Levels, OrderBook, SortedBook
+
+_ABSENT = msgspec.Raw(b"[]")
 
 
 class _Frame(msgspec.Struct, gc=False):
     timestamp: str
     symbol: str
-    asks: msgspec.Raw = msgspec.Raw(b"[]")
-    bids: msgspec.Raw = msgspec.Raw(b"[]")
+    asks: msgspec.Raw = _ABSENT
+    bids: msgspec.Raw = _ABSENT
 
 
 _FRAME = msgspec.json.Decoder(_Frame)
-_ASKS, _BIDS, _END = b',"asks":[["', b'"]],"bids":[["', b'"]]}'
+_COMMA = ord(",")
+_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 class GomarketFeed(QuietFeed):
@@ -35,29 +39,47 @@ class GomarketFeed(QuietFeed):
 
     def parse(self, message: str | bytes, received_ns: int, market_ns: int | None = None) -> OrderBook | None:
         try:
-            head, sides = self._read(message.encode() if isinstance(message, str) else message)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            text = message.encode() if isinstance(message, str) else message
+            usual = self._usual(text)
+            frame = _FRAME.decode(text) if usual is None else usual[0]
+        except _UNREADABLE as error:
             raise BookError(f"unreadable message: {error}") from None
-        if head.symbol != self._symbol:
+        if frame.symbol != self._symbol:
             return None
-        exchange_ns = timestamp_ns(head.timestamp)
-        asks, bids = sides or decode_sides(head.asks, head.bids, self._contract_size)
+        exchange_ns = timestamp_ns(frame.timestamp)
+        market_ns = exchange_ns if market_ns is None else market_ns
+        book: type[OrderBook]
+        if usual is None:
+            book, (asks, bids) = OrderBook, decode_sides(frame.asks, frame.bids, self._contract_size)
+        else:
+            book, (_, asks, bids) = SortedBook, usual
         if self._depth is not None:
             asks, bids = asks[: self._depth], bids[: self._depth]
-        market_ns = exchange_ns if market_ns is None else market_ns
-        return OrderBook(self._venue, self._symbol, bids, asks, exchange_ns, market_ns, received_ns)
+        return book(self._venue, self._symbol, bids, asks, exchange_ns, market_ns, received_ns)
 
-    def _read(self, message: bytes) -> tuple[_Frame, tuple[Levels, Levels] | None]:
-        """The frame, and its asks and bids; in the usual form these are cut out, to be gone through only once."""
-        asks = message.find(_ASKS)
-        bids = message.find(_BIDS, asks)
-        if 0 <= asks < bids and message.endswith(_END):
-            one, other = message[asks + len(_ASKS) : bids], message[bids + len(_BIDS) : -len(_END)]
-            sides = compact_sides(one, other, self._contract_size)
-            if sides is not None:
-                # An object that is whole without the sides has them as members, not in something else.
-                return _FRAME.decode(message[:asks] + b"}"), sides
-        return _FRAME.decode(message), None
+    def _usual(self, text: bytes) -> tuple[_Frame, Levels, Levels] | None:
+        """The frame without its sides, its asks and its bids, where these stand first or last in the usual form."""
+        start = text.find(b'"asks":[["')
+        if start < 1:
+            return None
+        levels, asks, end = read_sides(text, start, self._contract_size)
+        if not asks:
+            return None
+        # An object that is whole without the sides has them as members, not in something else.
+        if end == len(text) - 1 and text[start - 1] == _COMMA:
+            rest = text[: start - 1] + text[end:]
+        elif start == 1 and text[end] == _COMMA:
+            rest = text[:1] + text[end + 1 :]
+        else:
+            return None
+        try:
+            frame = _FRAME.decode(rest)
+        except _UNREADABLE:
+            return None
+        if frame.asks is not _ABSENT or frame.bids is not _ABSENT:
+            return None
+        levels.flags.writeable = False
+        return frame, levels[:asks], levels[asks:]
 
 
 class GomarketOkx(Venue):

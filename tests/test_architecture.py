@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "estimators": {"numpy", "sklearn"},
     "models": {"estimators", "numpy", "scipy"},
     # floor 2: what a market says; what an order costs
-    "feeds": {"orderbook", "numpy", "msgspec"},
+    "feeds": {"compiled", "orderbook", "numpy", "msgspec"},
     "simulated_market": {"orderbook", "numpy", "msgspec"},
     "features": {"orderbook", "numpy"},
     "ladder": {"orderbook", "numpy"},
