@@ -23,10 +23,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+import estimators
 from calculations import Order, TradingCalculator
-from estimators import warm_up
 from export_manager import ExportManager, to_row
-from feeds import VENUES
+from feeds import VENUES, frame_text
 from orderbook import OrderBook, Side
 from profiling import SystemProfiler
 from simulated_market import frames
@@ -119,7 +119,8 @@ def measure(rate: int, seconds: float, levels: int) -> tuple[Measured, Status, f
         assert sender.stdout is not None
         url = f"ws://127.0.0.1:{int(sender.stdout.readline())}/"
         client = WebSocketClient(url, lambda: VENUES["simulated"].make_feed(SYMBOL), price)
-        warm_up()
+        frame_text.warm_up()
+        estimators.warm_up()
         gc.collect()
         gc.freeze()  # as the application does
         threading.Thread(target=view, name="viewer", daemon=True).start()

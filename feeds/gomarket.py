@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import msgspec
 
-from feeds.frame_text import read_sides
+from feeds.frame_text import read_frame
 from feeds.okx import Okx
 from feeds.protocol import Product, QuietFeed, Venue, decode_sides, timestamp_ns
-from orderbook import BookError, Levels, OrderBook, SortedBook
-
-_ABSENT = msgspec.Raw(b"[]")
+from orderbook import BookError, OrderBook, SortedBook
 
 
 class _Frame(msgspec.Struct, gc=False):
     timestamp: str
     symbol: str
-    asks: msgspec.Raw = _ABSENT
-    bids: msgspec.Raw = _ABSENT
+    asks: msgspec.Raw = msgspec.Raw(b"[]")
+    bids: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 _FRAME = msgspec.json.Decoder(_Frame)
-_COMMA = ord(",")
-_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 class GomarketFeed(QuietFeed):
@@ -34,52 +30,31 @@ class GomarketFeed(QuietFeed):
     def __init__(self, venue: str, symbol: str, contract_size: float, depth: int | None = None) -> None:
         self._venue = venue
         self._symbol = symbol
+        self._wanted = symbol.encode()
         self._contract_size = contract_size
         self._depth = depth
 
     def parse(self, message: str | bytes, received_ns: int, market_ns: int | None = None) -> OrderBook | None:
+        book: type[OrderBook] = SortedBook
         try:
             text = message.encode() if isinstance(message, str) else message
-            usual = self._usual(text)
-            frame = _FRAME.decode(text) if usual is None else usual[0]
-        except _UNREADABLE as error:
+            levels, count, exchange_ns = read_frame(text, self._wanted, self._contract_size)
+            frame = None if count else _FRAME.decode(text)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise BookError(f"unreadable message: {error}") from None
-        if frame.symbol != self._symbol:
-            return None
-        exchange_ns = timestamp_ns(frame.timestamp)
-        market_ns = exchange_ns if market_ns is None else market_ns
-        book: type[OrderBook]
-        if usual is None:
-            book, (asks, bids) = OrderBook, decode_sides(frame.asks, frame.bids, self._contract_size)
+        if frame is None:
+            levels.flags.writeable = False
+            asks, bids = levels[:count], levels[count:]
+        elif frame.symbol == self._symbol:
+            book = OrderBook
+            exchange_ns = timestamp_ns(frame.timestamp)
+            asks, bids = decode_sides(frame.asks, frame.bids, self._contract_size)
         else:
-            book, (_, asks, bids) = SortedBook, usual
+            return None
         if self._depth is not None:
             asks, bids = asks[: self._depth], bids[: self._depth]
+        market_ns = exchange_ns if market_ns is None else market_ns
         return book(self._venue, self._symbol, bids, asks, exchange_ns, market_ns, received_ns)
-
-    def _usual(self, text: bytes) -> tuple[_Frame, Levels, Levels] | None:
-        """The frame without its sides, its asks and its bids, where these stand first or last in the usual form."""
-        start = text.find(b'"asks":[["')
-        if start < 1:
-            return None
-        levels, asks, end = read_sides(text, start, self._contract_size)
-        if not asks:
-            return None
-        # An object that is whole without the sides has them as members, not in something else.
-        if end == len(text) - 1 and text[start - 1] == _COMMA:
-            rest = text[: start - 1] + text[end:]
-        elif start == 1 and text[end] == _COMMA:
-            rest = text[:1] + text[end + 1 :]
-        else:
-            return None
-        try:
-            frame = _FRAME.decode(rest)
-        except _UNREADABLE:
-            return None
-        if frame.asks is not _ABSENT or frame.bids is not _ABSENT:
-            return None
-        levels.flags.writeable = False
-        return frame, levels[:asks], levels[asks:]
 
 
 class GomarketOkx(Venue):

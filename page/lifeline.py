@@ -14,9 +14,10 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+import estimators
 from backtest_job import Backtests
 from comparison import Comparison
-from estimators import warm_up
+from feeds import frame_text
 from session import Session
 from websocket_client import FeedHub
 
@@ -29,14 +30,15 @@ LAST_RUN_S = 3.0
 
 @st.cache_resource(show_spinner=False)
 def hub() -> FeedHub:
-    """The process's one hub, made when all but scikit-learn is imported: that is loaded beside the page."""
+    """The process's one hub, made when all is imported but scikit-learn and machine code: they load beside the page."""
     _freeze()
-    threading.Thread(target=_load_learning, name="warm-up", daemon=True).start()
+    threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
     return FeedHub()
 
 
-def _load_learning() -> None:
-    warm_up()
+def _warm_up() -> None:
+    frame_text.warm_up()
+    estimators.warm_up()
     _freeze()
 
 

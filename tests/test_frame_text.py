@@ -1,4 +1,4 @@
-"""Sides read by machine code: the same doubles and the same refusals as the typed way, on whatever bytes."""
+"""Frames read by machine code: the same doubles and the same refusals as the typed way, on whatever bytes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from hypothesis import strategies as st
 
 import simulated_market
 from feeds import VENUES, gomarket
-from feeds.frame_text import read_sides
+from feeds.frame_text import read_frame
+from feeds.protocol import timestamp_ns
 from orderbook import BookError
 from recording import read
 
-HEAD = '"timestamp":"2025-05-04T10:39:13Z","exchange":"OKX","symbol":"BTC-USDT-SWAP"'
+SYMBOL = "BTC-USDT-SWAP"
+TIME = "2025-05-04T10:39:13Z"
+HEAD = f'"timestamp":"{TIME}","exchange":"OKX","symbol":"{SYMBOL}"'
 ASKS, BIDS = '[["95445.5","9.06"],["95448","2.05"]]', '[["95445.4","1104.23"],["95445.3","0.02"]]'
 LAST, FIRST = f"{{{HEAD},%s}}", f"{{%s,{HEAD}}}"
+"""Where the sides stand in the gateway's frames."""
 
 digits = st.text("0123456789", min_size=1, max_size=15)
 whole = digits.map(lambda text: text.lstrip("0") or "0")
@@ -40,6 +44,9 @@ def sides(asks: str, bids: str) -> str:
     return f'"asks":{asks},"bids":{bids}'
 
 
+SIDES = sides(ASKS, BIDS)
+
+
 @st.composite
 def books(draw: st.DrawFn) -> str:
     """Both sides of a book: different prices, sorted, some below and some above."""
@@ -54,12 +61,46 @@ def books(draw: st.DrawFn) -> str:
 @given(text=books(), size_unit=st.sampled_from([1.0, 0.01, 0.1, 0.001]), form=st.sampled_from([LAST, FIRST]))
 def test_every_number_is_the_double_next_to_its_decimals(text: str, size_unit: float, form: str) -> None:
     """The exact fraction that is written, rounded once, is what is read; a size is then multiplied by its unit."""
-    frame = (form % text).encode()
-    levels, asks, end = read_sides(frame, frame.index(b'"asks"'), size_unit)
+    levels, asks, time_ns = read_frame((form % text).encode(), SYMBOL.encode(), size_unit)
     written = [float(Fraction(number)) for number in re.findall(r'"([0-9.]+)"', text)]
     assert levels.ravel().tolist() == (np.array(written).reshape(-1, 2) * [1.0, size_unit]).ravel().tolist()
     assert asks == text[: text.index("bids")].count('["')
-    assert frame[end:] == (b"}" if form == LAST else f",{HEAD}}}".encode())
+    assert time_ns == timestamp_ns(TIME)
+
+
+times = st.one_of(
+    st.datetimes().map(lambda time: time.isoformat()),
+    st.from_regex(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]", fullmatch=True),
+    st.dates().map(lambda day: f"{day}T00:00:00"),
+)
+fractions = st.one_of(st.just(""), st.from_regex(r"[.][0-9]{0,10}", fullmatch=True))
+zones = st.sampled_from(["Z", "+00:00", "", "+02:00", "-00:00", "z", "+00:000"])
+
+
+@settings(deadline=None, max_examples=1000)
+@given(time=times, fraction=fractions, zone=zones)
+@example(time="2024-02-29T23:59:59", fraction=".999999999", zone="Z")
+@example(time="2100-02-29T00:00:00", fraction="", zone="Z")
+@example(time="2000-02-29T00:00:00", fraction="", zone="Z")
+@example(time="2025-02-29T00:00:00", fraction="", zone="Z")
+@example(time="1971-01-01T00:00:00", fraction="", zone="Z")
+@example(time="2261-12-31T23:59:59", fraction=".999999999", zone="Z")
+@example(time="2262-12-31T23:59:59", fraction="", zone="Z")
+@example(time="2025-05-04T24:00:00", fraction="", zone="Z")
+@example(time="2025-05-04 10:39:13", fraction="", zone="Z")
+def test_a_time_is_the_one_the_calendar_has(time: str, fraction: str, zone: str) -> None:
+    """Every second from 1971 to 2261 in UTC, to the nanosecond; no other is read here, nor one that is none."""
+    written = time + fraction + zone
+    frame = (LAST % SIDES).replace(TIME, written)
+    levels, asks, time_ns = read_frame(frame.encode(), SYMBOL.encode(), 1.0)
+    if asks:
+        assert time_ns == timestamp_ns(written)
+    else:
+        assert (len(levels), asks, time_ns) == (0, 0, 0)
+        usual = re.fullmatch(r"(19[7-9]|2[01]|22[0-5])[0-9]+-[0-9-]+T[0-9:]+([.][0-9]{1,9})?(Z|[+]00:00)", written)
+        if usual and not written.startswith("1970"):
+            with pytest.raises(BookError):
+                timestamp_ns(written)
 
 
 def outcome(frame: str | bytes, depth: int | None = None) -> tuple[object, ...] | str:
@@ -98,17 +139,17 @@ def slipped(frame: str, slips: list[tuple[int, int, str]]) -> str:
 @given(text=books(), form=st.sampled_from([LAST, FIRST]), slips=slips, depth=st.sampled_from([None, 1, 3]))
 @example(text=sides(BIDS, ASKS), form=LAST, slips=[], depth=None)
 @example(text=sides(ASKS, ASKS), form=LAST, slips=[], depth=None)
-@example(text=sides(ASKS, BIDS).replace("95448", "95445.5"), form=LAST, slips=[], depth=None)
-@example(text=sides(ASKS, BIDS).replace("95448", "95445.5"), form=LAST, slips=[], depth=1)
-@example(text=sides(ASKS, BIDS).replace("95445.3", "95445.4"), form=LAST, slips=[], depth=None)
-@example(text=sides(ASKS, BIDS).replace("95445.3", "95445.4"), form=LAST, slips=[], depth=1)
-@example(text=sides(ASKS, BIDS).replace("9.06", "0"), form=LAST, slips=[], depth=None)
-@example(text=sides(ASKS, BIDS).replace("9.06", "9." + "6" * 17), form=LAST, slips=[], depth=None)
-@example(text=sides(ASKS, BIDS).replace("9.06", "9" * 25), form=LAST, slips=[], depth=None)
-@example(text=sides(ASKS, BIDS) + ',"asks":[]', form=FIRST, slips=[], depth=None)
-@example(text=sides(ASKS, BIDS) + ',"\\u0061sks":[["95446","1"]]', form=FIRST, slips=[], depth=None)
-@example(text='"asks":[],' + sides(ASKS, BIDS), form=LAST, slips=[], depth=None)
-@example(text='"asks":[["1","2"]],' + sides(ASKS, BIDS), form=LAST, slips=[], depth=None)
+@example(text=SIDES.replace("95448", "95445.5"), form=LAST, slips=[], depth=None)
+@example(text=SIDES.replace("95448", "95445.5"), form=LAST, slips=[], depth=1)
+@example(text=SIDES.replace("95445.3", "95445.4"), form=LAST, slips=[], depth=None)
+@example(text=SIDES.replace("95445.3", "95445.4"), form=LAST, slips=[], depth=1)
+@example(text=SIDES.replace("9.06", "0"), form=LAST, slips=[], depth=None)
+@example(text=SIDES.replace("9.06", "9." + "6" * 17), form=LAST, slips=[], depth=None)
+@example(text=SIDES.replace("9.06", "9" * 25), form=LAST, slips=[], depth=None)
+@example(text=SIDES + ',"asks":[]', form=FIRST, slips=[], depth=None)
+@example(text=SIDES + ',"\\u0061sks":[["95446","1"]]', form=FIRST, slips=[], depth=None)
+@example(text='"asks":[],' + SIDES, form=LAST, slips=[], depth=None)
+@example(text='"asks":[["1","2"]],' + SIDES, form=LAST, slips=[], depth=None)
 def test_a_frame_means_the_same_however_it_is_read(
     text: str, form: str, slips: list[tuple[int, int, str]], depth: int | None
 ) -> None:
@@ -151,20 +192,60 @@ def test_a_frame_means_the_same_however_it_is_read(
 def test_what_is_unusual_is_left_alone(wrong: str) -> None:
     """Whatever is not digits, one point and quotes, in pairs, is for the typed way to read or to refuse."""
     for asks, bids in (('[["9","2"]]', wrong), (wrong, '[["0.1","2"]]')):
-        levels, rows, end = read_sides(f"{{{sides(asks, bids)}}}".encode(), 1, 1.0)
-        assert (len(levels), rows, end) == (0, 0, 0)
+        levels, rows, time_ns = read_frame((LAST % sides(asks, bids)).encode(), SYMBOL.encode(), 1.0)
+        assert (len(levels), rows, time_ns) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "{",
+        "{}",
+        "[]",
+        f"{{{HEAD},{SIDES}",
+        f"{{{HEAD},{SIDES}}}}}",
+        f"{{{HEAD},{SIDES},}}",
+        f"{{,{HEAD},{SIDES}}}",
+        f"{{{HEAD};{SIDES}}}",
+        f"[{HEAD},{SIDES}}}",
+        f"{{{HEAD}, {SIDES}}}",
+        f"{{{HEAD},{sides(BIDS, ASKS)}}}",
+        f'{{{HEAD},"bids":{BIDS},"asks":{ASKS}}}',
+        f'{{{HEAD},"asks":{ASKS}}}',
+        f'{{{HEAD},"bids":{BIDS}}}',
+        f'{{"timestamp":"{TIME}",{SIDES}}}',
+        f'{{"timestamp":"{TIME}","timestamp":"{TIME}",{SIDES}}}',
+        f'{{"symbol":"{SYMBOL}",{SIDES}}}',
+        f'{{"symbol":"{SYMBOL}","symbol":"{SYMBOL}",{SIDES}}}',
+        *(
+            f"{{{HEAD},{SIDES},{more}}}"
+            for more in (
+                *(f'"asks":{ASKS}', f'"bids":{BIDS}', f'"timestamp":"{TIME}"', f'"symbol":"{SYMBOL}"'),
+                *('"asks":""', '"seq":1', '"seq":null', '"seq":[]', '"seq":{}', '"seq":"\\n"', '"\\u0061sks":""'),
+                *('"seq":"é"', '"seq":"\n"', '"seq"', '"seq":', 'seq:"1"', '"seq";"1"', '"seq":"1"x', '"seq":"1'),
+            )
+        ),
+        f"{{{HEAD},{SIDES}}}".replace(SYMBOL, SYMBOL + "X"),
+        f"{{{HEAD},{SIDES}}}".replace(SYMBOL, SYMBOL[:-1]),
+        f"{{{HEAD},{SIDES}}}".replace(f'"{SYMBOL}"', f'",{SYMBOL}"'),
+    ],
+)
+def test_an_unusual_frame_is_left_alone(wrong: str) -> None:
+    """Anything missing, double, in the wrong order, of another form or another symbol is for the typed way."""
+    levels, rows, time_ns = read_frame(wrong.encode(), SYMBOL.encode(), 1.0)
+    assert (len(levels), rows, time_ns) == (0, 0, 0)
 
 
 @settings(deadline=None, max_examples=500)
-@given(text=st.text('"asksbid:,[]019.}', max_size=40), start=st.integers(-3, 60), slips=slips)
-def test_nothing_beyond_the_text_is_looked_at(text: str, start: int, slips: list[tuple[int, int, str]]) -> None:
-    """A text that ends anywhere, or does not end in a brace, gives no levels, or levels that end within it."""
-    cut = sides('[["2","1"]]', slipped('[["1","1"]]', slips))
-    for one in (text, text + "}", cut + text, cut[: start % len(cut)] + "}", cut + "}"):
-        for place in (0, start):
-            levels, asks, end = read_sides(one.encode(), place, 1.0)
-            assert 0 <= asks <= len(levels)
-            assert end < max(1, len(one.encode()))
+@given(text=books(), form=st.sampled_from([LAST, FIRST]), slips=slips, end=st.integers(0, 400))
+def test_a_frame_that_breaks_off_is_no_other_frame(
+    text: str, form: str, slips: list[tuple[int, int, str]], end: int
+) -> None:
+    """Wherever it ends, with a brace there or without, it means what it means the typed way."""
+    whole = slipped(form % text, slips)
+    for cut in (whole[: end % len(whole)], whole[: end % len(whole)] + "}"):
+        assert outcome(cut) == outcome(cut + " ")
 
 
 def usual_frames(folder: Path) -> Iterator[tuple[str, str]]:
