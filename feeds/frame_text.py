@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiled import compiled
+from compiled import compiled, compiled_brief
 from orderbook import Levels
 
 _QUOTE, _COMMA, _POINT, _COLON, _OPEN, _CLOSE, _BEGIN, _END = b'",.:[]{}'
@@ -28,7 +28,7 @@ def warm_up() -> None:
     read_frame(b"{}", b"", 1.0)
 
 
-@compiled
+@compiled_brief
 def read_frame(text: bytes, symbol: bytes, size_unit: float) -> tuple[Levels, int, int]:
     """The levels of a frame like `{"timestamp":"2025-05-04T10:39:13Z","symbol":"BTC-USDT-SWAP","asks":[["95445.5",
     "9.06"],...],"bids":[["95445.4","1104.23"],...]}`: asks, then bids, both sorted and positive, their sizes
