@@ -62,7 +62,7 @@ def read_frame(text: bytes, symbol: bytes, size_unit: float) -> tuple[Levels, in
             known -= 1
             at = _plain(text, at)
             at = _plain(text, at + 1) if _byte(text, at) == _COLON else 0
-        if at == end and known == 4 and ours and time_ns and rows and 0 < asks == first_bid:
+        if at == end and known == 4 and ours and time_ns and 0 < asks == first_bid:
             return levels[:rows].copy(), asks, time_ns
         if _byte(text, at) != _COMMA:
             break

@@ -88,6 +88,13 @@ zones = st.sampled_from(["Z", "+00:00", "", "+02:00", "-00:00", "z", "+00:000"])
 @example(time="2262-12-31T23:59:59", fraction="", zone="Z")
 @example(time="2025-05-04T24:00:00", fraction="", zone="Z")
 @example(time="2025-05-04 10:39:13", fraction="", zone="Z")
+@example(time="2025-05-04x10:39:13", fraction="", zone="Z")
+@example(time="2025-05-0:T10:39:13", fraction="", zone="Z")
+@example(time="19:1-05-04T10:39:13", fraction="", zone="Z")
+@example(time="2025x05-04T10:39:13", fraction="", zone="Z")
+@example(time="2025-05x04T10:39:13", fraction="", zone="Z")
+@example(time="2025-05-04T10x39:13", fraction="", zone="Z")
+@example(time="2025-05-04T10:39x13", fraction="", zone="Z")
 def test_a_time_is_the_one_the_calendar_has(time: str, fraction: str, zone: str) -> None:
     """Every second from 1971 to 2261 in UTC, to the nanosecond; no other is read here, nor one that is none."""
     written = time + fraction + zone
