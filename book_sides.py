@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from compiled import compiled
+from compiled import compiled, compiled_brief
 
 Rows = NDArray[np.float64]
 
@@ -100,7 +100,7 @@ class BookSides:
         self._top_bids = self._top_asks = None
 
 
-@compiled
+@compiled_brief
 def _first_wrong(changes: Rows, largest: float) -> int:
     """The first row that is no level and no delete, or -1."""
     for row in range(len(changes)):
@@ -145,7 +145,7 @@ def _change(held: Rows, start: int, end: int, sign: float, changes: Rows) -> tup
     return start, best
 
 
-@compiled
+@compiled_brief
 def _apply(
     held_bids: Rows,
     held_asks: Rows,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -14,6 +15,9 @@ from book_sides import BookSides
 
 Levels = NDArray[np.float64]
 """(n, 2): price in quote units, size in base units; row 0 is the best level."""
+
+Changes = Levels | Sequence[Sequence[float]]
+"""Prices and sizes in the order of the changes; a size of 0 deletes."""
 
 
 class Side(Enum):
@@ -162,15 +166,15 @@ def walk(levels: Levels, quantity: float) -> Fill:
 
 
 class BookBuilder:
-    """Builds books from a snapshot and the changes after it, (n, 2) arrays of prices and sizes: sizes are absolute,
-    zero deletes, and a delete of an unknown level is nothing.
+    """Builds books from a snapshot and the changes after it, prices and sizes as (n, 2) or as rows: sizes are
+    absolute, zero deletes, and a delete of an unknown level is nothing.
 
     `publish` levels of each side are published at most. `keep` is the depth the venue keeps the book
     to: after every call the levels beyond it are forgotten. None keeps all.
 
     >>> builder = BookBuilder(publish=2)
-    >>> builder.load(bids=np.array([[99.0, 1.0], [98.0, 5.0], [97.0, 2.0]]), asks=np.array([[101.0, 3.0]]))
-    >>> builder.apply(bids=np.array([[99.0, 0.0], [96.5, 0.0]]), asks=np.array([[100.5, 4.0]]))
+    >>> builder.load(bids=[(99.0, 1.0), (98.0, 5.0), (97.0, 2.0)], asks=[(101.0, 3.0)])
+    >>> builder.apply(bids=[(99.0, 0.0), (96.5, 0.0)], asks=[(100.5, 4.0)])
     >>> builder.bids.tolist(), builder.asks.tolist()
     ([[98.0, 5.0], [97.0, 2.0]], [[100.5, 4.0], [101.0, 3.0]])
     """
@@ -200,14 +204,15 @@ class BookBuilder:
         """The best `count` prices of bids and of asks, published or not."""
         return self._sides.best(count)
 
-    def load(self, bids: Levels, asks: Levels) -> None:
+    def load(self, bids: Changes, asks: Changes) -> None:
         """Forgets everything, then applies a snapshot, its rows in any order. Raises as apply does."""
         self._sides.clear()
         self.apply(bids, asks)
 
-    def apply(self, bids: Levels, asks: Levels) -> None:
+    def apply(self, bids: Changes, asks: Changes) -> None:
         """Applies changes in the order given. Raises BookError on a new level whose price is not positive
         and below LARGEST, or a size that is not at least 0 and below it: load anew after that."""
+        bids, asks = _packed(bids), _packed(asks)
         wrong = self._sides.apply(bids, asks)
         if wrong >= 0:
             raise _no_level(*np.concatenate((bids, asks))[wrong].tolist())
@@ -215,11 +220,12 @@ class BookBuilder:
     def book(self, venue: str, symbol: str, exchange_ns: int, market_ns: int, received_ns: int) -> OrderBook:
         """The published levels as a book. Raises BookError if a side is empty or the sides touch or cross."""
         bids, asks = self._sides.levels()
-        return _BuiltBook(venue, symbol, bids, asks, exchange_ns, market_ns, received_ns)
+        return SortedBook(venue, symbol, bids, asks, exchange_ns, market_ns, received_ns)
 
 
-class _BuiltBook(OrderBook):
-    """A book whose sides are sorted, positive and finite because they were built so."""
+class SortedBook(OrderBook):
+    """A book of read-only sides that are known to be sorted, positive and below LARGEST, as they were built or read;
+    only whether one is empty, or they touch or cross, is looked at."""
 
     __slots__ = ()
 
@@ -228,6 +234,10 @@ class _BuiltBook(OrderBook):
             raise BookError(f"{'asks' if len(self.bids) else 'bids'} are empty")
         if self.bids.item(0) >= self.asks.item(0):
             raise BookError(_why_crossed(self.bids, self.asks))
+
+
+def _packed(changes: Changes) -> Levels:
+    return changes if isinstance(changes, np.ndarray) else np.array(changes, dtype=np.float64).reshape(-1, 2)
 
 
 def _no_level(price: float, size: float) -> BookError:

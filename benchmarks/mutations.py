@@ -99,8 +99,18 @@ MUTATIONS = [
     ),
     Mutation(
         "a level of one or three numbers is no level",
-        *("feeds/protocol.py", "if not levels.item(levels.argmin()) > 0:", "if False:"),
-        "tests/test_feeds.py",
+        *("feeds/level_text.py", "if _byte(text, at) != _CLOSE or not (price", "if not (price"),
+        "tests/test_frame_text.py",
+    ),
+    Mutation(
+        "a number of more digits than a double holds is read exactly",
+        *("feeds/level_text.py", "digits + scale > _MOST_DIGITS or number > _LARGEST_EXACT", "digits > _MOST_DIGITS"),
+        "tests/test_frame_text.py",
+    ),
+    Mutation(
+        "of a member that a frame has twice, the last counts",
+        *("feeds/level_text.py", "known == 4 and ", ""),
+        "tests/test_frame_text.py",
     ),
     Mutation(
         "a callback that raises does not end the feed",

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from calculations import Order, TradingCalculator
 from export_manager import ExportManager, to_row
-from feeds import VENUES
+from feeds import VENUES, level_text
 from orderbook import OrderBook, Side
 from outcomes import warm_up
 from profiling import SystemProfiler
@@ -119,6 +119,7 @@ def measure(rate: int, seconds: float, levels: int) -> tuple[Measured, Status, f
         assert sender.stdout is not None
         url = f"ws://127.0.0.1:{int(sender.stdout.readline())}/"
         client = WebSocketClient(url, lambda: VENUES["simulated"].make_feed(SYMBOL), price)
+        level_text.warm_up()
         warm_up()
         gc.collect()
         gc.freeze()  # as the application does

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
+from feeds.level_text import read_frame
 from feeds.okx import Okx
-from feeds.protocol import Product, QuietFeed, Venue, compact_sides, decode_sides, timestamp_ns
-from orderbook import BookError, Levels, OrderBook
+from feeds.protocol import Product, QuietFeed, Venue, decode_sides, timestamp_ns
+from orderbook import BookError, OrderBook, SortedBook
 
 
 class _Frame(msgspec.Struct, gc=False):
@@ -21,7 +22,6 @@ class _Frame(msgspec.Struct, gc=False):
 
 
 _FRAME = msgspec.json.Decoder(_Frame)
-_ASKS, _BIDS, _END = b',"asks":[["', b'"]],"bids":[["', b'"]]}'
 
 
 class GomarketFeed(QuietFeed):
@@ -30,34 +30,31 @@ class GomarketFeed(QuietFeed):
     def __init__(self, venue: str, symbol: str, contract_size: float, depth: int | None = None) -> None:
         self._venue = venue
         self._symbol = symbol
+        self._wanted = symbol.encode()
         self._contract_size = contract_size
         self._depth = depth
 
     def parse(self, message: str | bytes, received_ns: int, market_ns: int | None = None) -> OrderBook | None:
+        book: type[OrderBook] = SortedBook
         try:
-            head, sides = self._read(message.encode() if isinstance(message, str) else message)
+            text = message.encode() if isinstance(message, str) else message
+            levels, count, exchange_ns = read_frame(text, self._wanted, self._contract_size)
+            frame = None if count else _FRAME.decode(text)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise BookError(f"unreadable message: {error}") from None
-        if head.symbol != self._symbol:
+        if frame is None:
+            levels.flags.writeable = False
+            asks, bids = levels[:count], levels[count:]
+        elif frame.symbol == self._symbol:
+            book = OrderBook
+            exchange_ns = timestamp_ns(frame.timestamp)
+            asks, bids = decode_sides(frame.asks, frame.bids, self._contract_size)
+        else:
             return None
-        exchange_ns = timestamp_ns(head.timestamp)
-        asks, bids = sides or decode_sides(head.asks, head.bids, self._contract_size)
         if self._depth is not None:
             asks, bids = asks[: self._depth], bids[: self._depth]
         market_ns = exchange_ns if market_ns is None else market_ns
-        return OrderBook(self._venue, self._symbol, bids, asks, exchange_ns, market_ns, received_ns)
-
-    def _read(self, message: bytes) -> tuple[_Frame, tuple[Levels, Levels] | None]:
-        """The frame, and its asks and bids; in the usual form these are cut out, to be gone through only once."""
-        asks = message.find(_ASKS)
-        bids = message.find(_BIDS, asks)
-        if 0 <= asks < bids and message.endswith(_END):
-            one, other = message[asks + len(_ASKS) : bids], message[bids + len(_BIDS) : -len(_END)]
-            sides = compact_sides(one, other, self._contract_size)
-            if sides is not None:
-                # An object that is whole without the sides has them as members, not in something else.
-                return _FRAME.decode(message[:asks] + b"}"), sides
-        return _FRAME.decode(message), None
+        return book(self._venue, self._symbol, bids, asks, exchange_ns, market_ns, received_ns)
 
 
 class GomarketOkx(Venue):

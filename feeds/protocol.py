@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -208,7 +207,6 @@ def _second_ns(text: str) -> int:
 
 
 _PAIRS = msgspec.json.Decoder(list[tuple[float, float]], strict=False)
-_FLAT = msgspec.json.Decoder(list[float], strict=False)
 
 
 def decode_sides(one: msgspec.Raw, other: msgspec.Raw, size_unit: float) -> tuple[Levels, Levels]:
@@ -218,41 +216,6 @@ def decode_sides(one: msgspec.Raw, other: msgspec.Raw, size_unit: float) -> tupl
         pairs, others = _PAIRS.decode(one), _PAIRS.decode(other)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BookError(f"levels unreadable: {error}") from None
-    levels = _levels([number for pair in pairs + others for number in pair], 1.0, size_unit)
-    return levels[: len(pairs)], levels[len(pairs) :]
-
-
-def compact_sides(one: bytes, other: bytes, size_unit: float) -> tuple[Levels, Levels] | None:
-    """What decode_sides makes of `[["%b"]]` of two texts like `95445.5","9.06"],["95448","2.05`, in two thirds of its
-    time; None where that is nothing, or a book that is refused anyway.
-
-    Both are read as one flat list of texts: JSON itself sees that none has a bracket or a quote too few. A minus is
-    put before each that begins a level, so that none is misplaced if all prices, and no sizes, are below zero.
-    """
-    flat = (b'["-%b","-%b"]' % (one, other)).replace(b'"],["', b'" ,"-')
-    try:
-        numbers = _FLAT.decode(flat)
-    except msgspec.MsgspecError:
-        return None
-    if len(numbers) % 2:
-        return None
-    levels = _levels(numbers, -1.0, size_unit)
-    if not levels.item(levels.argmin()) > 0:
-        return None
-    rows = one.count(b"]") + 1
-    return levels[:rows], levels[rows:]
-
-
-def _levels(numbers: list[float], price_unit: float, size_unit: float) -> Levels:
-    """Price, size, price, ... as read-only levels."""
-    rows = len(numbers) // 2
-    units = _units(price_unit, size_unit, 1 << rows.bit_length())[:rows]
-    levels: Levels = np.ndarray((rows, 2), buffer=struct.pack(f"{len(numbers)}d", *numbers)) * units
+    levels = np.array([*pairs, *others]).reshape(-1, 2) * (1.0, size_unit)
     levels.flags.writeable = False
-    return levels
-
-
-@lru_cache(maxsize=16)
-def _units(price_unit: float, size_unit: float, rows: int) -> Levels:
-    """A unit for every number: to multiply by an array of the same shape takes a third of the time."""
-    return np.tile([price_unit, size_unit], (rows, 1))
+    return levels[: len(pairs)], levels[len(pairs) :]

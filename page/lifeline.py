@@ -16,6 +16,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from backtest_job import Backtests
 from comparison import Comparison
+from feeds import level_text
 from outcomes import warm_up
 from session import Session
 from websocket_client import FeedHub
@@ -31,13 +32,14 @@ LAST_RUN_S = 3.0
 
 @st.cache_resource(show_spinner=False)
 def hub() -> FeedHub:
-    """The process's one hub, made when all but scikit-learn is imported: that is loaded beside the page."""
+    """The process's one hub, made when all is imported but scikit-learn and machine code: they load beside the page."""
     _freeze()
-    threading.Thread(target=_load_learning, name="warm-up", daemon=True).start()
+    threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
     return FeedHub()
 
 
-def _load_learning() -> None:
+def _warm_up() -> None:
+    level_text.warm_up()
     warm_up()
     _freeze()
 

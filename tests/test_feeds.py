@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from feeds import VENUES, FeedError
-from feeds.protocol import compact_sides, decode_sides, timestamp_ns
-from orderbook import BookError, Levels
+from feeds.protocol import decode_sides, timestamp_ns
+from orderbook import BookError
 from tests import dictionary_book
 from tests.dictionary_book import Change, DictionaryBook, records
 
@@ -293,55 +293,20 @@ def row_texts(quote: str) -> st.SearchStrategy[str]:
     )
 
 
-def compact(one: bytes, other: bytes, size_unit: float) -> tuple[Levels, Levels] | None:
-    """What compact_sides makes of two texts, if they begin and end as those that it is given."""
-    if not all(text.startswith(b'[["') and text.endswith(b'"]]') for text in (one, other)):
-        return None
-    return compact_sides(one[3:-3], other[3:-3], size_unit)
-
-
 @settings(deadline=None)
 @given(texts=st.sampled_from(["", '"', '"']).flatmap(lambda quote: st.tuples(row_texts(quote), row_texts(quote))))
 def test_levels_are_read_as_json_and_float_read_them(texts: tuple[str, str]) -> None:
-    """The fast way and the slow way give the numbers that json and float give, or refuse what those refuse."""
+    """The typed way gives the numbers that json and float give, or refuses what those refuse."""
     raw = [text.encode() for text in texts]
-    fast = compact(*raw, 0.5)
     try:
-        slow = decode_sides(msgspec.Raw(raw[0]), msgspec.Raw(raw[1]), 0.5)
+        sides = decode_sides(msgspec.Raw(raw[0]), msgspec.Raw(raw[1]), 0.5)
     except BookError:
-        assert fast is None
         with pytest.raises((ValueError, AssertionError)):
             [strict(text) for text in texts]
         return
-    for text, levels in zip(texts, slow, strict=True):
+    for text, levels in zip(texts, sides, strict=True):
         assert np.array_equal(levels, strict(text) * [1, 0.5], equal_nan=True)
         assert not levels.flags.writeable
-    if fast is not None:
-        assert np.array_equal(fast[0], slow[0])
-        assert np.array_equal(fast[1], slow[1])
-
-
-def test_the_gateway_s_own_form_goes_the_fast_way() -> None:
-    """What is said of the other tests' texts holds for real ones: digits and dots in quotes, nothing else."""
-    one, other = ASKS.encode(), BIDS.encode()
-    assert compact(one, other, 1.0) is not None
-    for wrong in (
-        b"[]",
-        b"[[]]",
-        b'[["1"]]',
-        b'[["1","2","3"],["4"]]',
-        b'[["1","2"],]',
-        b'[["1","2"]',
-        b'[["1.2.3","2"]]',
-        b'[["1","2"3]]',
-        b'[["1","2"]3,["4","5"]]',
-        b'[["1",2""]]',
-        b'[["1"],["2","3","4"]]',
-        b'[["1","2,3"],["4","5"]]',
-        b'[["1","2]"],["4","5"]]',
-    ):
-        assert compact(one, wrong, 1.0) is None
-        assert compact(wrong, one, 1.0) is None
 
 
 @settings(deadline=None, max_examples=300)
@@ -388,6 +353,10 @@ HEAD = '"timestamp":"2025-05-04T10:39:13Z","symbol":"BTC-USDT-SWAP"'
         (f"[{{{HEAD},{SIDES}}}", False),
         (f"{{{HEAD},,{SIDES}}}", False),
         (f"{HEAD},{SIDES}}}", False),
+        (f"{{{HEAD};{SIDES}}}", False),
+        (f"{{{SIDES};{HEAD}}}", False),
+        (f"[{SIDES},{HEAD}}}", False),
+        (f'{{"x",{SIDES},{HEAD}}}', False),
     ],
 )
 def test_a_frame_is_cut_only_where_json_would_cut_it(frame: str, read: bool) -> None:
