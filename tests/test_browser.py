@@ -87,7 +87,7 @@ def test_live_without_a_click(visit: Callable[..., Page]) -> None:
 def test_numbers_follow_the_market_and_the_quantity(page: Page) -> None:
     """The numbers change as the market does, and jump when the quantity does. The panel and the pictures are the
     same nodes all the while, and what was typed and not yet entered stays typed."""
-    page.wait_for_selector("canvas")
+    page.wait_for_function("document.querySelectorAll('canvas').length >= 5")
     page.evaluate("document.querySelectorAll('canvas, .st-key-inputs input').forEach(node => node.marked = true)")
     first = float(shown(page, "ns"))
     type_in(page, "Volatility, % a year", "12", enter=False)
