@@ -12,21 +12,26 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
 from playwright.sync_api import CDPSession, Page, sync_playwright
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
 
-from replay import serve, simulated
+from replay import encode, simulated
 from tests.served_page import PROJECT, choose, launched, served_page, type_in, wait_for
+from words import VENUE_WORDS
 
 SYMBOL = "BTC-USDT-SWAP"
 RATES = (10, 100)
@@ -107,15 +112,30 @@ def market(rate: int, levels: int) -> Iterator[str]:
 
 
 def serve_market(rate: int, levels: int) -> None:
-    """The other process: prints its address and serves until its input ends."""
-    with serve(simulated(SYMBOL, per_second=rate, levels=levels)) as address:
-        print(address, flush=True)
+    """The other process: prints its address and serves until its input ends. A frame's time is when it is sent: a
+    market's own clock would be behind by all that its making and sending were ever late."""
+
+    def talk(connection: ServerConnection) -> None:
+        due = time.monotonic()
+        # Or the last piece of a frame waits 40 ms for the frame before to be acknowledged.
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(ConnectionClosed):
+            for tick in simulated(SYMBOL, per_second=rate, levels=levels):
+                due = max(due + 1 / rate, time.monotonic())
+                time.sleep(max(0.0, due - time.monotonic()))
+                connection.send(encode(tick._replace(market_ns=time.time_ns())), text=True)
+
+    with serve(talk, "127.0.0.1", 0, compression=None) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        print(f"ws://127.0.0.1:{server.socket.getsockname()[1]}", flush=True)
         sys.stdin.read()
+        server.shutdown()
 
 
 def watched(page: Page, address: str) -> None:
     """Have the page look at this market."""
     page.get_by_role("button", name="Got it").click()
+    choose(page, "Exchange", VENUE_WORDS["gomarket-okx"])  # of the simulated one, its own clock would count
     choose(page, "Prices from", "Another address")
     page.get_by_text("A replay server answers there").click()
     type_in(page, "Address", address)

@@ -32,7 +32,8 @@ function drawBar(bar, { pieces, net, words }) {
   }
 }
 
-// An explanation opens where its question mark is: by pointing, by a click, or by the keyboard.
+// An explanation opens where its question mark is: by pointing, by a click, or by the keyboard. It stays while the
+// pointer is on it, and Escape puts it away.
 function explain(button) {
   const words = button.nextElementSibling
   const show = () => {
@@ -43,11 +44,13 @@ function explain(button) {
     words.style.top = `${box.bottom + 6}px`
   }
   const hide = () => words.matches(":popover-open") && words.hidePopover()
+  const leave = () => setTimeout(() => button.matches(":hover") || words.matches(":hover") || hide(), 150)
   button.onclick = show
   button.onfocus = () => button.matches(":focus-visible") && show()
   button.onblur = hide
+  button.onkeydown = event => { if (event.key === "Escape") hide() } // to return false would stop every other key
   button.onpointerenter = event => event.pointerType === "mouse" && show()
-  button.onpointerleave = hide
+  button.onpointerleave = words.onpointerleave = leave
 }
 
 const kept = new WeakMap()
@@ -69,7 +72,9 @@ export default function ({ parentElement, data }) {
   for (const part of parts) part.hidden = !data.has[part.dataset.when]
   mark(badge, "tone", data.tone)
   mark(document.documentElement, "prices", data.fresh ? "fresh" : "old")
-  mark(root, "state", data.state)
   if (data.bar) drawBar(bar, data.bar)
-  if (data.tick) for (const name of ["quantity", "slippage", "net", "ns"]) mark(tick, name, data.tick[name])
+  for (const name of ["quantity", "slippage", "net", "ns"]) {
+    if (data.tick) mark(tick, name, data.tick[name])
+    else delete tick.dataset[name]
+  }
 }

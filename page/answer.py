@@ -60,7 +60,7 @@ def waiting(session: Session, now: State) -> View:
         words = "Paused before the first prices: press Play."
     text = now.text | {"waiting": words, "connection": connection_words(session.status)}
     has = {"market": False, "answer": False, "waits": True}
-    return View(text, has, now.tone, now.fresh, now.name)
+    return View(text, has, now.tone, now.fresh)
 
 
 def answer(session: Session, now: State, shown: Shown) -> View:
@@ -111,7 +111,7 @@ def answer(session: Session, now: State, shown: Shown) -> View:
     for number, (label, value) in enumerate(facts(shown).items()):
         text |= {f"fact {number}": label, f"fact {number} value": value}
     has = {"market": True, "answer": True, "waits": False}
-    return View(text, has, now.tone, now.fresh, now.name, bar(shown), tick(shown))
+    return View(text, has, now.tone, now.fresh, bar(shown), tick(shown))
 
 
 def bar(shown: Shown) -> Bar:

@@ -52,7 +52,7 @@ class Tick(NamedTuple):
 
 
 class View(NamedTuple):
-    """All that is written: the words by their place; which parts there are; how old prices and the market's state look.
+    """All that is written: words by their place; the colour of the badge; whether prices are fresh, or old and grey.
 
     has: whether there is a "market", an "answer", or only words that one "waits" for it.
     """
@@ -61,7 +61,6 @@ class View(NamedTuple):
     has: dict[str, bool]
     tone: str
     fresh: bool
-    state: str
     bar: Bar | None = None
     tick: Tick | None = None
 
@@ -84,13 +83,13 @@ def _about(name: str, what: str) -> str:
     """A question mark, and the explanation that it opens."""
     return (
         f'<button type="button" class="about" aria-label="About: {what}" aria-describedby="about-{name}">?</button>'
-        f'<p popover="manual" id="about-{name}" data-slot="{name} about"></p>'
+        f'<span popover="manual" id="about-{name}" data-slot="{name} about"></span>'
     )
 
 
 def _cell(name: str, label: str) -> str:
     return (
-        f'<div class="cell {name}"><h2>{label} {_about(name, label)}</h2>'
+        f'<div class="cell {name}"><div class="label"><h2>{label}</h2>{_about(name, label)}</div>'
         f'<div class="number">{_place(name, "b")} {_place(f"{name} pill")}</div>'
         f"{_place(f'{name} from', 'p')}{_place(f'{name} score', 'p')}</div>"
     )

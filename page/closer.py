@@ -25,7 +25,7 @@ from provenance import maker_words, score_words
 from session import Session
 from words import HELP, LATENCY_WORDS, PARAMETER_WORDS, bps, coins, milliseconds, system_words
 
-CLOSER_S = 1.0
+CLOSER_S = 2.0
 HEIGHT = 230
 
 

@@ -77,6 +77,29 @@ def test_pictures_are_updated_in_place_and_agree_with_the_numbers(page: Page) ->
     assert {ns: shown[ns] for ns in both} == {ns: drawn[ns] for ns in both}
 
 
+def test_every_number_explains_itself(page: Page) -> None:
+    """A question mark says what its number means: by pointing, by the keyboard, by a click; Escape puts it away."""
+    for name in ("Net cost", "Slippage", "Fees", "Market impact", "Maker / taker", "what else could be done"):
+        mark = page.get_by_role("button", name=f"About: {name}", exact=True)
+        words = mark.locator("xpath=following-sibling::span")
+        expect(words).to_be_hidden()
+        mark.hover()
+        expect(words).to_be_visible()
+        assert len(words.inner_text()) > 40
+        page.mouse.move(0, 0)
+        expect(words).to_be_hidden()
+        mark.click()
+        expect(words).to_be_visible()
+        mark.press("Escape")
+        page.mouse.move(0, 0)
+        expect(words).to_be_hidden()
+    page.get_by_role("button", name="About: Slippage", exact=True).focus()
+    page.keyboard.press("Tab")
+    expect(page.locator("#about-fees")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#about-fees")).to_be_hidden()
+
+
 @pytest.mark.parametrize(("width", "height"), [(1024, 768), (390, 844)])
 def test_narrow_screens_scroll_down_only(page: Page, width: int, height: int) -> None:
     """On a tablet and on a phone nothing sticks out to the side, and no number is cut off."""
