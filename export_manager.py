@@ -33,6 +33,9 @@ from scorecard import Scorecard
 __all__ = ["COLUMNS", "ExportError", "ExportManager", "Format", "Table", "performance_report", "to_row"]
 
 
+_PAGE_BYTES = 4096
+
+
 class ExportManager:
     """The last `limit` estimates; `append` is the feed thread's, the rest is anybody's.
 
@@ -64,6 +67,8 @@ class ExportManager:
             raise ValueError(f"the history must keep a row at least: {limit}")
         self._limit = limit
         self._ring = bytearray(limit * ROW_BYTES)
+        # Taken now, page by page: memory that only a full history would show is no surprise hours later.
+        self._ring[::_PAGE_BYTES] = bytes(len(range(0, len(self._ring), _PAGE_BYTES)))
         self._ring[: len(rows)] = rows
         self._held = len(rows) // ROW_BYTES
         self._next = self._held % limit

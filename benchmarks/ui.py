@@ -207,7 +207,8 @@ def measure(page: Page, server: psutil.Process, rate: int, minutes: float) -> It
     settled = [each for each in kept if each.at - kept[0].at >= min(SETTLED_S, minutes * 60 / 2)]
     span_min = (settled[-1].at - settled[0].at) / 60
     for name in ("server", "heap"):
-        slope = (getattr(settled[-1], name) - getattr(settled[0], name)) / span_min if span_min else float("nan")
+        held = [getattr(each, name) for each in settled]
+        slope = np.polyfit([each.at / 60 for each in settled], held, 1)[0] if span_min else float("nan")
         path = " ".join(f"{getattr(each, name):.1f}" for each in kept[:: max(1, len(kept) // 8)])
         yield f"  memory, {name:6}                      {slope:+.2f} MiB a minute after the first: {path}"
 

@@ -43,7 +43,8 @@ ALLOWED: dict[str, set[str]] = {
     "outcomes": {"features", "knowledge", "ladder", "learning", "orderbook", "numpy"},
     "pricing": {"features", "knowledge", "orderbook"},
     "hindsight": {"orderbook"},
-    "calculations": COSTS_FLOOR_1 | LEARNING | {"orderbook", "numpy"},
+    "order": {"calibration", "fee_calculator", "orderbook"},
+    "calculations": COSTS_FLOOR_1 | LEARNING | {"order", "orderbook", "numpy"},
     # floor 3: the same for many books at once
     "batch_walk": {"compiled", "ladder", "orderbook", "numpy"},
     "batch_moments": {"compiled", "features", "ladder", "orderbook", "numpy"},
