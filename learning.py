@@ -37,7 +37,7 @@ PRIOR_WINDOWS = 0.5
 LONGEST_FIT = 500
 """The slippage model is fitted anew when a tenth of the samples is new, at least every 500."""
 
-FILL_FIT, LONGEST_FILL_FIT = 0.5, 1500
+FILL_FIT, LONGEST_FILL_FIT = 0.35, 1500
 """The fill model, whose rows last longer and whose fit takes longer, when as large a part as this is new."""
 
 _NUMBERS = {"_samples": 1e15, "_worth": 1e15, "_overlap": 1e6}
