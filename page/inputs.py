@@ -9,6 +9,7 @@ from fee_calculator import FeeTier
 from feeds import VENUES, FeedError
 from orderbook import Side
 from page.fees import fee_inputs, tables
+from page.given import give, hold
 from page.lifeline import INPUTS, lifeline, part, redraw
 from page.source import source_inputs
 from session import Market, Session, learn_contract
@@ -21,6 +22,7 @@ LONGEST_SYMBOL = 40
 @part(INPUTS)
 def inputs(session: Session) -> None:
     """Everything the user decides; what is drawn by itself never draws this panel again."""
+    hold()
     market = market_inputs(session)
     order = order_inputs(session, market)
     if order is not None:
@@ -83,15 +85,14 @@ def _another_venue(session: Session) -> None:
         there = venue.instrument(symbol).replace("/", " ").split()
         return [ours == theirs for ours, theirs in zip(wanted.replace("/", " ").split(), there, strict=False)]
 
-    st.session_state.symbol = max(venue.symbols, key=alike)
-    market = Market(venue.name, st.session_state.symbol)
+    symbol = max(venue.symbols, key=alike)
+    market = Market(venue.name, symbol)
     name, fees = next(iter(tables(market).items()))
-    st.session_state.fees = name
+    give(symbol=symbol, fees=name)
     if fees is not None:
-        st.session_state.tier = fees.tiers[0].name
+        give(tier=fees.tiers[0].name)
     if st.session_state.unit == "contracts" and market.contract_size is None:
-        st.session_state.unit = "quote"
-        st.session_state.quantity = _in_unit(session, "quote")
+        give(unit="quote", quantity=_in_unit(session, "quote"))
     redraw()
 
 
@@ -240,7 +241,7 @@ def timed(side: Side, quantity: float, unit: Unit, style: Style, tier: FeeTier, 
 
 def _another_unit(session: Session) -> None:
     """The same size in the unit just chosen."""
-    st.session_state.quantity = _in_unit(session, st.session_state.unit)
+    give(quantity=_in_unit(session, st.session_state.unit))
     redraw()
 
 

@@ -92,6 +92,21 @@ def test_a_larger_order_slips_more(app: AppTest) -> None:
     run_until(app, lambda: metrics(app)["Slippage"] != "unknown" and bps(app, "Slippage") > small + 0.1)
 
 
+def test_an_old_quantity_on_its_way_does_not_undo_a_new_unit(app: AppTest) -> None:
+    """The size turned into coins stays, although a request from before still says the number of dollars."""
+    run_until(app, lambda: "Slippage" in metrics(app))
+    app.selectbox(key="unit").set_value("base")
+    app.run()
+    coins = app.number_input(key="quantity").value
+    assert 0.5 < coins < 2
+    app.number_input(key="quantity").set_value(100_000.0)
+    app.run()
+    assert app.number_input(key="quantity").value == coins
+    app.number_input(key="quantity").set_value(3.0)
+    app.run()
+    assert app.number_input(key="quantity").value == 3.0
+
+
 def test_an_order_beyond_the_book_has_no_made_up_number(app: AppTest) -> None:
     """A hundred times the visible book: the page says too thin, and shows no slippage and no total."""
     app.session_state["quantity"] = 500_000_000.0

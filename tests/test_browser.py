@@ -117,7 +117,9 @@ def test_every_input_counts_and_a_link_asks_the_same_again(page: Page, visit: Ca
     assert question(page) == {}
     page.get_by_role("radio", name="Sell").click()
     choose(page, "Symbol", "ETH-USDT-SWAP")
+    expect(page.locator("[data-slot=market]")).to_contain_text("ETH-USDT-SWAP")
     choose(page, "In", "coins")
+    wait_for(page, "Number(d.quantity) < 1000")  # the same size in coins, before another is typed
     type_in(page, "Quantity", "12.5")
     wait_for(page, "Number(d.quantity) === 12.5")
     choose(page, "Order type", "Limit")
