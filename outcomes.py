@@ -25,6 +25,10 @@ KEPT_NS = 10_000_000
 
 FIRST_FIT = 10
 BLOCK = 50
+LONGER_BLOCKS = 500
+"""From so many samples on a block is twice as long. It is reached within the first minute: books wait for their block
+to be whole, so a page that has been open for a minute needs no more memory later."""
+
 EFFECT = 50
 """How many decision times after a fit's last sample it takes effect."""
 
@@ -36,11 +40,11 @@ def next_fit(samples: int) -> int:
     >>> while fits[-1] < 1200:
     ...     fits.append(next_fit(fits[-1]))
     >>> fits[:5], fits[-4:]
-    ([0, 10, 50, 100, 150], [950, 1000, 1100, 1200])
+    ([0, 10, 50, 100, 150], [900, 1000, 1100, 1200])
     """
     if samples < FIRST_FIT:
         return FIRST_FIT
-    return (samples // BLOCK + (1 if samples < 1000 else 2)) * BLOCK
+    return (samples // BLOCK + (1 if samples < LONGER_BLOCKS else 2)) * BLOCK
 
 
 def until_known_ns(latency_s: float, passive_s: float) -> int:
@@ -142,10 +146,7 @@ class Outcomes:
             waiting.append(Sample(moment, self.known))
 
     def _hand_over(self) -> None:
-        first = self._seen[0].moment.market_ns
         books = self._books
-        while books[0].market_ns < first:
-            books.popleft()
         before = self._fits[-1] if self._fits else None
         samples, shown = self._seen, list(books)
         learn = self.learner.learn
@@ -153,6 +154,10 @@ class Outcomes:
         self._seen = []
         self._fitted += self._wanted
         self._wanted = next_fit(self._fitted) - self._fitted
+        # The next block begins with the sample that has waited longest, or else with the newest book.
+        first = (self._waiting[0].moment if self._waiting else books[-1]).market_ns
+        while books[0].market_ns < first:
+            books.popleft()
 
 
 _TURN = threading.Lock()
