@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -24,6 +26,10 @@ from replay import ReplayFeed, serve, simulated
 from rest import NetworkError, fetch
 from trail import Trail
 from websocket_client import FeedHub, Status, Viewer
+
+NEW_S, DUE_S = 0.015, 0.15
+"""A book not older than the first is new. The next, of an exchange that sends ten a second, is due until it is as old
+as the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ class Shown(NamedTuple):
 class Session:
     """Lives in one browser tab's state; its callback runs on the feed's thread.
 
-    The page rebinds `order` and reads `latest`; nothing else crosses between the threads unguarded.
+    The page rebinds `order`, reads `latest` and waits for it; nothing else crosses between the threads unguarded.
     """
 
     def __init__(self, hub: FeedHub, order: Order) -> None:
@@ -122,6 +128,7 @@ class Session:
         self.recorder: Recorder | None = None
         """The recording being made, or the last one."""
         self.latest: Shown | None = None
+        self._came = threading.Condition()
         self.profiler = SystemProfiler()
         self.history = ExportManager()
         self.trail = Trail()
@@ -201,6 +208,20 @@ class Session:
         if self.player is not None:
             self.player.survey.start()
 
+    def await_due(self) -> None:
+        """Return when the next book has been priced, or is due no longer; at once if none is due.
+
+        Books that come ten times a second, drawn five times a second, would always be drawn as old as they were when
+        the drawing's timer first met them: up to a tenth of a second for no reason.
+        """
+        seen = self.latest
+        if seen is None:
+            return
+        age_s = (time.perf_counter_ns() - seen.estimate.stamps.received_ns) / 1e9
+        if age_s > NEW_S:
+            with self._came:
+                self._came.wait_for(lambda: self.latest is not seen, DUE_S - age_s)
+
     def record(self, folder: Path) -> None:
         """Record all that the feed sends, from a whole book on, in a new file of this folder.
 
@@ -268,6 +289,8 @@ class Session:
             self.history.append(estimate)
             self.trail.add(estimate.market_ns, estimate.net_cost_bps, estimate.order)
             self.latest = Shown(book, estimate)
+            with self._came:
+                self._came.notify_all()
             self.history.realise(calculator.realised())  # what became of earlier ones can wait
 
         return price

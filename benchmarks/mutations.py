@@ -157,6 +157,16 @@ MUTATIONS = [
         "tests/test_calculations.py tests/test_learning.py tests/test_scorecard.py",
     ),
     Mutation(
+        "books whose block is made are let go",
+        *("outcomes.py", "while books[0].market_ns < first:", "while False:"),
+        "tests/test_learning.py",
+    ),
+    Mutation(
+        "the numbers wait for a book that is due",
+        *("session.py", "if age_s > NEW_S:", "if False:"),
+        "tests/test_session.py",
+    ),
+    Mutation(
         "the model keeps silent where nothing can be known",
         *("learning.py", "GATE_CAUTION = 2.0", "GATE_CAUTION = 0.0"),
         "tests/test_learning_quality.py",

@@ -34,9 +34,12 @@ NAMED_PERCENT = 9.0
 @live(NUMBERS_S, NUMBERS)
 def numbers(session: Session) -> None:
     """The answer and its parts, several times a second."""
-    began = time.perf_counter()
     lifeline(session, id(session))
     keep_pace()
+    if st.session_state.get("drawn") == session.order:  # a new order is not kept waiting
+        session.await_due()
+    st.session_state.drawn = session.order
+    began = time.perf_counter()
     shown = current(session)
     now = state(session, shown)
     show(waiting(session, now) if shown is None else answer(session, now, shown))

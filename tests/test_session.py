@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -11,7 +13,7 @@ import pytest
 
 from calculations import Order
 from orderbook import Side
-from session import Market, Session, learned_for
+from session import DUE_S, NEW_S, Market, Session, learned_for
 from tests.loopback import eventually
 from websocket_client import FeedHub
 
@@ -38,6 +40,46 @@ def test_prices_flow_and_follow_the_order() -> None:
     assert session.status.state == "live"
     session.disconnect()
     assert session.status is None
+
+
+def test_a_book_that_is_due_is_waited_for() -> None:
+    """While a market sends ten books a second, asking for the next one some time after the last brings it."""
+    session = Session(FeedHub(), Order(Side.BUY, 1.0))
+    session.connect(SIMULATED)
+
+    def waited() -> bool:
+        seen = session.latest
+        if seen is None or not 0.03 < (time.perf_counter_ns() - seen.estimate.stamps.received_ns) / 1e9 < 0.06:
+            return False
+        session.await_due()
+        return session.latest is not seen
+
+    eventually(waited)
+    session.disconnect()
+
+
+def test_nobody_waits_for_a_book_that_is_not_due() -> None:
+    """Before the first book, right after one, and once a market has fallen silent, there is nothing to wait for."""
+    session = Session(FeedHub(), Order(Side.BUY, 1.0))
+    session.await_due()
+    session.connect(SIMULATED)
+    eventually(lambda: session.latest)
+    session.disconnect()
+    shown = session.latest
+    assert shown is not None
+
+    def asked_at(age_s: float) -> float:
+        received_ns = time.perf_counter_ns() - round(age_s * 1e9)
+        stamps = shown.estimate.stamps._replace(received_ns=received_ns)
+        session.latest = shown._replace(estimate=replace(shown.estimate, stamps=stamps))
+        began = time.perf_counter()
+        session.await_due()
+        return time.perf_counter() - began
+
+    # A busy machine can be slow, but not time and again.
+    for age_s in (0.0, DUE_S, 60.0):
+        assert min(asked_at(age_s) for _ in range(10)) < NEW_S
+    assert max(asked_at(2 * NEW_S) for _ in range(10)) > DUE_S - 3 * NEW_S
 
 
 def test_two_viewers_share_one_market_and_keep_their_own_orders() -> None:
