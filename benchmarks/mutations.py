@@ -167,6 +167,11 @@ MUTATIONS = [
         "tests/test_session.py",
     ),
     Mutation(
+        "the slider's old place is no jump",
+        *("page/player.py", "        if not is_echo(key):", "        if True:"),
+        "tests/test_app_player.py",
+    ),
+    Mutation(
         "the model keeps silent where nothing can be known",
         *("learning.py", "GATE_CAUTION = 2.0", "GATE_CAUTION = 0.0"),
         "tests/test_learning_quality.py",

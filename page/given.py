@@ -12,27 +12,47 @@ ECHO_S = 2.0
 
 
 class Given(NamedTuple):
-    """An input's value before and after, and when that was."""
+    """What the page put into an input; and what it replaced by that, and when."""
 
-    before: Any
-    after: Any
-    at: float
+    value: Any
+    replaced: tuple[tuple[Any, float], ...]
 
 
 def give(**values: Any) -> None:
-    """Put these values into the inputs of these keys: for their callbacks.
+    """Put these values into the inputs of these keys, before they are drawn.
 
     A timer's request that was on its way meanwhile still carries the old ones, and Streamlit would take them for a
-    choice: `hold` does not.
+    choice: `hold` and `is_echo` do not.
     """
-    given = st.session_state.setdefault("given", {})
+    given: dict[str, Given] = st.session_state.setdefault("given", {})
+    now = monotonic()
     for key, value in values.items():
-        given[key] = Given(st.session_state.get(key), value, monotonic())
+        replaced = given[key].replaced if key in given else ()
+        recent = tuple(each for each in replaced if now - each[1] < ECHO_S)
+        given[key] = Given(value, (*recent, (st.session_state.get(key), now)))
         st.session_state[key] = value
+
+
+def is_echo(key: str) -> bool:
+    """Whether an input says what the page has replaced a moment ago; what the page gave is then put back.
+
+    To be asked first by a callback that does more than to have the inputs drawn.
+    """
+    given: dict[str, Given] = st.session_state.get("given", {})
+    if key not in given:
+        return False
+    value, replaced = given[key]
+    says = st.session_state.get(key)
+    if says == value:
+        return False
+    if any(says == old and monotonic() - at < ECHO_S for old, at in replaced):
+        st.session_state[key] = value
+        return True
+    del given[key]  # someone has chosen anew
+    return False
 
 
 def hold() -> None:
     """Put back what was given a moment ago and is what it was before: to be called before the inputs are drawn."""
-    for key, (before, after, at) in st.session_state.get("given", {}).items():
-        if monotonic() - at < ECHO_S and before != after and st.session_state.get(key) == before:
-            st.session_state[key] = after
+    for key in list(st.session_state.get("given", {})):
+        is_echo(key)

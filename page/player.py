@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import streamlit as st
 
 from charts import Theme
+from page.given import give, is_echo
 from page.lifeline import lifeline, part
 from page.once import once
 from player import Player
@@ -90,11 +91,14 @@ def jump_slider(played: Player) -> None:
     step_s = next((step for step in STEPS_S if (end - begin).total_seconds() / step <= 400), 3600)
     style = "MM-DD HH:mm" if end - begin > timedelta(days=1) else "HH:mm:ss" if step_s >= 1 else "HH:mm:ss.S"
     key = f"jump {id(played)}"
-    st.session_state[key] = min(max(_time(played.going_to or played.position or span[0]), begin), end)
+    place = min(max(_time(played.going_to or played.position or span[0]), begin), end)
+    if st.session_state.get(key) != place:
+        give(**{key: place})
 
     def jump() -> None:
-        chosen: datetime = st.session_state[key]
-        played.seek((chosen - EPOCH) // timedelta(microseconds=1) * 1000)
+        if not is_echo(key):
+            chosen: datetime = st.session_state[key]
+            played.seek((chosen - EPOCH) // timedelta(microseconds=1) * 1000)
 
     st.slider(
         "Jump to (UTC)",

@@ -60,6 +60,11 @@ def made(name: str, count: int = 200) -> Path:
     return saved(RECORDINGS / name, okx_ticks(count))
 
 
+def clock(market_ns: int) -> datetime:
+    """A time as the slider has it."""
+    return datetime(1970, 1, 1) + timedelta(microseconds=market_ns // 1000)  # noqa: DTZ001
+
+
 def test_a_recording_plays_and_its_buttons_do_what_they_say(app: AppTest) -> None:
     """It plays without a click; Pause, Step, Jump, speed and Play again, each seen in what the page then shows."""
     made("made.jsonl", 60)
@@ -74,8 +79,7 @@ def test_a_recording_plays_and_its_buttons_do_what_they_say(app: AppTest) -> Non
     assert before is not None
     app.button(key="step").click().run()
     run_until(app, lambda: session(app).latest.book.market_ns == before + STEP_NS)  # type: ignore[union-attr]
-    first = datetime(1970, 1, 1) + timedelta(microseconds=(BEGIN_NS + STEP_NS) // 1000)  # noqa: DTZ001 - as sliders have it
-    app.slider[0].set_value(first).run()
+    app.slider[0].set_value(clock(BEGIN_NS + STEP_NS)).run()
     run_until(app, lambda: player(app).position == BEGIN_NS + STEP_NS)
     run_until(app, shows(app, "It went back in time, so the models learn anew."))
     app.selectbox(key="speed").set_value(0.0).run()
@@ -83,6 +87,24 @@ def test_a_recording_plays_and_its_buttons_do_what_they_say(app: AppTest) -> Non
     run_until(app, shows(app, "The recording has ended"))
     app.button(key="play").click().run()
     assert not app.exception
+
+
+def test_an_old_place_on_its_way_does_not_undo_a_step(app: AppTest) -> None:
+    """Where a step led stays, although a request from before still says the place before it; a new place counts."""
+    made("made.jsonl", 60)
+    run_until(app, lambda: len(app.slider) == 1)
+    app.button(key="play").click().run()
+    run_until(app, lambda: (place := player(app).position) is not None and app.slider[0].value == clock(place))
+    before = player(app).position
+    assert before is not None
+    app.button(key="step").click().run()
+    run_until(app, lambda: app.slider[0].value == clock(before + STEP_NS))
+    app.slider[0].set_value(clock(before)).run()
+    assert app.slider[0].value == clock(before + STEP_NS)
+    assert not player(app).went_back
+    assert player(app).position == before + STEP_NS
+    app.slider[0].set_value(clock(before + 5 * STEP_NS)).run()
+    run_until(app, lambda: player(app).position == before + 5 * STEP_NS)
 
 
 def test_the_file_says_what_it_is_of(app: AppTest) -> None:
