@@ -79,8 +79,8 @@ def test_a_recording_plays_and_its_buttons_do_what_they_say(app: AppTest) -> Non
     assert before is not None
     app.button(key="step").click().run()
     run_until(app, lambda: session(app).latest.book.market_ns == before + STEP_NS)  # type: ignore[union-attr]
-    app.slider[0].set_value(clock(BEGIN_NS + STEP_NS)).run()
-    run_until(app, lambda: player(app).position == BEGIN_NS + STEP_NS)
+    app.slider[0].set_value(clock(BEGIN_NS + STEP_NS * 3 // 2)).run()
+    run_until(app, lambda: player(app).position == BEGIN_NS + 2 * STEP_NS)
     run_until(app, shows(app, "It went back in time, so the models learn anew."))
     app.selectbox(key="speed").set_value(0.0).run()
     app.button(key="play").click().run()

@@ -23,7 +23,7 @@ from tests.served_page import PROJECT, chromium, launched, served_page, type_in
 
 pytestmark = pytest.mark.browser
 
-BOOKS = 3000
+BOOKS = 8000
 BTC = "BTC-USDT-SWAP"
 WATCH = """() => {
   window.during = new Set();

@@ -262,7 +262,7 @@ def test_a_quiet_coinbase_lives_on_its_heartbeats() -> None:
     """They are subscribed to and ignored as books; with nothing else the connection is neither stale nor lost."""
     with Watched("coinbase", stale_s=0.5) as watched:
         watched.come_in_step()
-        assert '"channel":"heartbeats"' in watched.exchange.received[-1]
+        watched.exchange.wait_for(lambda: '"channel":"heartbeats"' in watched.exchange.received[-1])
         ends = time.monotonic() + 1.2
         while time.monotonic() < ends:
             watched.exchange.heartbeat()
