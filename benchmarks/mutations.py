@@ -168,7 +168,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the slider's old place is no jump",
-        *("page/player.py", "        if not is_echo(key):", "        if True:"),
+        *("page/player.py", "        if not put_back(key):", "        if True:"),
         "tests/test_app_player.py",
     ),
     Mutation(

@@ -22,7 +22,7 @@ def give(**values: Any) -> None:
     """Put these values into the inputs of these keys, before they are drawn.
 
     A timer's request that was on its way meanwhile still carries the old ones, and Streamlit would take them for a
-    choice: `hold` and `is_echo` do not.
+    choice: `hold` and `put_back` do not.
     """
     given: dict[str, Given] = st.session_state.setdefault("given", {})
     now = monotonic()
@@ -33,10 +33,10 @@ def give(**values: Any) -> None:
         st.session_state[key] = value
 
 
-def is_echo(key: str) -> bool:
-    """Whether an input says what the page has replaced a moment ago; what the page gave is then put back.
+def put_back(key: str) -> bool:
+    """Put back what the page gave this input, if it says what that replaced a moment ago; whether it did.
 
-    To be asked first by a callback that does more than to have the inputs drawn.
+    To be called first by a callback that does more than to have the inputs drawn.
     """
     given: dict[str, Given] = st.session_state.get("given", {})
     if key not in given:
@@ -55,4 +55,4 @@ def is_echo(key: str) -> bool:
 def hold() -> None:
     """Put back what was given a moment ago and is what it was before: to be called before the inputs are drawn."""
     for key in list(st.session_state.get("given", {})):
-        is_echo(key)
+        put_back(key)

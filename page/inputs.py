@@ -9,7 +9,7 @@ from fee_calculator import FeeTier
 from feeds import VENUES, FeedError
 from orderbook import Side
 from page.fees import fee_inputs, tables
-from page.given import give, hold, is_echo
+from page.given import give, hold, put_back
 from page.lifeline import INPUTS, lifeline, part, redraw
 from page.source import source_inputs
 from session import Market, Session, learn_contract
@@ -241,7 +241,7 @@ def timed(side: Side, quantity: float, unit: Unit, style: Style, tier: FeeTier, 
 
 def _another_unit(session: Session) -> None:
     """The same size in the unit just chosen."""
-    if not is_echo("unit"):
+    if not put_back("unit"):
         give(quantity=_in_unit(session, st.session_state.unit))
         redraw()
 

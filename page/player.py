@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import streamlit as st
 
 from charts import Theme
-from page.given import give, is_echo
+from page.given import give, put_back
 from page.lifeline import lifeline, part
 from page.once import once
 from player import Player
@@ -96,7 +96,7 @@ def jump_slider(played: Player) -> None:
         give(**{key: place})
 
     def jump() -> None:
-        if not is_echo(key):
+        if not put_back(key):
             chosen: datetime = st.session_state[key]
             played.seek((chosen - EPOCH) // timedelta(microseconds=1) * 1000)
 

@@ -131,6 +131,7 @@ def test_every_input_counts_and_a_link_asks_the_same_again(page: Page, visit: Ca
     type_in(page, "Latency, ms", "250")
     type_in(page, "Wait at the best price, s", "3")
     choose(page, "Order type", "Market")
+    expect(page.get_by_label("How", exact=True)).to_have_value("All at once")  # its list is drawn anew before it opens
     choose(page, "How", "Spread over time")
     type_in(page, "Spread over, minutes", "7")
     type_in(page, "In how many parts", "4")
