@@ -190,13 +190,11 @@ def test_a_paused_page_stands_still_while_the_market_goes_on(page: Page) -> None
     is priced on the market of now, and the picture stands still again."""
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("The picture stands still")).to_be_visible()
-    page.wait_for_selector("[data-test-script-state=notRunning]")  # on a live page this would prove nothing
-    still = """() => { window.changes = 0; window.since = performance.now();
-        new MutationObserver(seen => window.changes += seen.length).observe(document.querySelector('.stMain'),
-            {subtree: true, childList: true, characterData: true}); }"""
-    page.evaluate(still)
-    page.wait_for_function("performance.now() - window.since > 1500")
-    assert page.evaluate("window.changes") == 0
+    # What is drawn for the first time may still be on its way; a page that lives changes five times a second.
+    page.evaluate("""() => { window.changed = performance.now();
+        new MutationObserver(() => window.changed = performance.now()).observe(document.querySelector('.stMain'),
+            {subtree: true, childList: true, characterData: true}); }""")
+    page.wait_for_function("performance.now() - window.changed > 1500", timeout=10_000)
     then = float(shown(page, "ns"))
     type_in(page, "Quantity", "250000")
     wait_for(page, f"Number(d.quantity) === 250000 && Number(d.ns) > {then} + 1e9")
