@@ -119,7 +119,8 @@ class ReplayEngine:
     def go_on_from(self, before: ReplayEngine) -> None:
         """Takes over the place, the speed and the state of another player of this recording, before anyone listens."""
         mine, other = self._playback, before._playback
-        mine.speed, mine.playing, mine.position, mine.target = other.speed, other.playing, other.position, other.target
+        mine.speed, mine.playing = other.speed, other.playing
+        mine.position, mine.target, mine.resume_at = other.position, other.target, other.place
 
     def close(self) -> None:
         """Ends the server; only signals."""

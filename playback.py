@@ -14,6 +14,7 @@ import contextlib
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
@@ -61,10 +62,15 @@ class Playback:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
         self._again = False  # the next jump starts at the beginning
+        self.lines = 0
+        """Ticks passed since the beginning."""
+        self.resume_at: int | None = None
+        """So many of them bring a new listener's feed up to date, before the next is shown."""
         self._anchor: tuple[float, int] | None = None  # when the last line was due, and its market_ns
         self._said = 0.0
         self._most_ahead = math.inf if ahead is None else ahead
         self._sent = 0  # frames, and messages of several lines
+        self._on_their_way: deque[tuple[int, int]] = deque()  # frames: how many were sent before, and lines
         self.handled = 0
         """How many of those sent the listener has handled; written by the listener alone."""
         self.speed = checked_speed(speed)
@@ -74,6 +80,15 @@ class Playback:
         self.position: int | None = None
         self.ended = False
         self.error = ""
+
+    @property
+    def place(self) -> int | None:
+        """Ticks up to the first frame that the listener has not handled, where the next one goes on; all, if it
+        does not count. None before the first."""
+        if self.resume_at is not None or not self.lines:
+            return self.resume_at
+        not_handled = (lines for sent, lines in self._on_their_way.copy() if sent >= self.handled)
+        return next(not_handled, self.lines)
 
     def close(self) -> None:
         """Lets go of the recording's file, once nobody is played to any more."""
@@ -105,17 +120,17 @@ class Playback:
         self._loop = asyncio.get_running_loop()
         self._listener = connection
         self._look_again()
-        if self._open_ticks and self.position is not None:
+        if self._open_ticks:
             # The last listener has heard this much, and the new one's feed knows nothing of it.
-            self._again = True
-            if self.target is None:
-                self.target = self.position + 1
+            self.resume_at = self.place
+            self._again = self._again or self.lines > 0
         self.ended = False
         self._said = monotonic()
         self._sent = self.handled
+        self._on_their_way.clear()
         turns = 0
         while self._listener is connection:
-            if self.target is not None:
+            if self.target is not None or self.resume_at is not None:
                 await self._jump(connection, self.target)
                 continue
             tick = self._next()
@@ -128,10 +143,11 @@ class Playback:
                 continue
             if not await self._heard(connection):
                 continue
-            self._passed(tick)
             if tick.kind in _SHOWN:
                 self.steps = max(0, self.steps - 1)
+                self._note_on_its_way()
                 self._sent += 1
+            self._passed(tick)
             await self._say(connection, encode(tick))
             turns += 1
             if turns % 64 == 0:
@@ -148,8 +164,17 @@ class Playback:
 
     def _passed(self, tick: Tick) -> None:
         self._ahead = None
-        if tick.market_ns is not None:
+        self.lines += 1
+        if tick.market_ns is not None and self.resume_at is None:
             self.position = tick.market_ns
+
+    def _note_on_its_way(self) -> None:
+        """Remembers where the next frame stands, until it is handled."""
+        if self._most_ahead == math.inf:
+            return
+        while self._on_their_way and self._on_their_way[0][0] < self.handled:
+            self._on_their_way.popleft()
+        self._on_their_way.append((self._sent, self.lines))
 
     def _wait_s(self, tick: Tick) -> float:
         """Seconds until this tick is due; infinite while paused. A tick without a time follows at once."""
@@ -186,16 +211,21 @@ class Playback:
         if monotonic() - self._said >= IDLE_S:
             await self._say(connection, encode(Tick("idle", None)))
 
-    async def _jump(self, connection: ServerConnection, target: int) -> None:
-        """Takes the listener's feed to the first tick at or after target, unless another target is set.
-        0 is the very beginning, which a recording without times has too."""
+    async def _jump(self, connection: ServerConnection, target: int | None) -> None:
+        """Takes the listener's feed to the first tick at or after target, unless another target is set. 0 is the
+        very beginning, which a recording without times has too; None is the place where the last listener was."""
         batch: list[bytes] = []
         size = 0
-        if self._open_ticks and (self._again or (self.position is not None and target <= self.position)):
-            self._ticks, self._ahead, self.position, self._again = self._open_ticks(), None, None, False
+        back = False
+        if target is not None:
+            back = self.position is not None and target <= self.position
+            self.resume_at = None
+        if self._open_ticks and (self._again or back):
+            self._ticks, self._ahead, self.lines, self._again = self._open_ticks(), None, 0, False
             batch.append(encode(Tick("again", None)))
+        self._on_their_way.clear()  # what was on its way before a jump is no place to come back to
         self.ended, self.error, self.steps = False, "", 0
-        while target and (tick := self._next()) and (tick.market_ns is None or tick.market_ns < target):
+        while (tick := self._next()) and self._is_before(tick, target):
             self._passed(tick)
             batch.append(encode(tick))
             size += len(batch[-1])
@@ -210,10 +240,15 @@ class Playback:
         if batch:
             await self._say_several(connection, batch)
         if self.target == target:
-            self.target = None
+            self.target = self.resume_at = None
         self._anchor = None
         if not self.playing:
             self.steps = 1
+
+    def _is_before(self, tick: Tick, target: int | None) -> bool:
+        if target is None:
+            return self.resume_at is not None and self.lines < self.resume_at
+        return target > 0 and (tick.market_ns is None or tick.market_ns < target)
 
     async def _say_several(self, connection: ServerConnection, lines: list[bytes]) -> None:
         self._sent += 1

@@ -17,8 +17,9 @@ _AHEAD = 16
 class Player:
     """The buttons of a recording. `open` gives it an address; before that there is nothing to press.
 
-    It begins playing. Its listener's feed tells what was `handled`: so a pause takes effect at once, and a step,
-    or a jump while paused, goes on until a frame brings an order book. max_bytes bounds what the file may unpack to.
+    It begins playing. Its listener tells what was `read` and `shown`: so a pause takes effect at once; a step, or a
+    jump while paused, goes on until a frame brings an order book; and who comes back is shown each book once.
+    max_bytes bounds what the file may unpack to.
     """
 
     _engine: ReplayEngine
@@ -31,6 +32,7 @@ class Player:
         self._max_bytes = max_bytes
         self._opened = False
         self._seeking_book = False
+        self._to_show = False  # the last frame gave a book, which may yet be shown
 
     @contextmanager
     def open(self) -> Iterator[str]:
@@ -44,7 +46,7 @@ class Player:
                 self._seeking_book = not engine.playing
             else:
                 engine.play()
-            self._engine, self._opened = engine, True
+            self._engine, self._opened, self._to_show = engine, True, False
             yield engine.url
 
     @property
@@ -96,11 +98,19 @@ class Player:
         self._seeking_book = not self.playing
         self._engine.seek(market_ns)
 
-    def handled(self, gave_book: bool | None) -> None:
-        """The listener has handled a frame, and it gave a book or not; None: several at once. On the feed's thread."""
-        self._engine.handled()
+    def read(self, gave_book: bool | None) -> None:
+        """The listener has read a frame, and it gave a book or not; None: several at once. On the feed's thread."""
+        self.shown()  # or will never be: it was no newer than the one before
         if gave_book:
-            self._seeking_book = False
+            self._to_show, self._seeking_book = True, False
+        else:
+            self._engine.handled()
         # What is handled before a jump has arrived was on its way before it.
-        elif gave_book is False and self._seeking_book and self.going_to is None:
+        if gave_book is False and self._seeking_book and self.going_to is None:
             self._engine.step()
+
+    def shown(self) -> None:
+        """The book of the frame read last has been shown. On the feed's thread."""
+        if self._to_show:
+            self._to_show = False
+            self._engine.handled()

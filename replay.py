@@ -67,12 +67,12 @@ class ReplayFeed(QuietFeed):
     again, and whatever resynchronised the recorder comes later in it. The gap is told as a BookError, on which the
     client goes on reading, and not as a FeedError, on which it would hang up and lose what is on its way.
 
-    on_handled is told of every message with frames: whether a single one gave a book, None for several at once.
+    on_read is told of every message with frames: whether a single one gave a book, None for several at once.
     """
 
-    def __init__(self, inner: Feed, on_handled: Callable[[bool | None], None] = lambda _gave_book: None) -> None:
+    def __init__(self, inner: Feed, on_read: Callable[[bool | None], None] = lambda _gave_book: None) -> None:
         self._pristine = inner
-        self._on_handled = on_handled
+        self._on_read = on_read
         self._last_ns: int | None = None
         self._whole: GomarketFeed | None = None
         self.ended = False
@@ -100,14 +100,14 @@ class ReplayFeed(QuietFeed):
                 book = self.apply(tick, received_ns)
             finally:
                 if tick.kind in HANDED_ON:
-                    self._on_handled(book is not None)
+                    self._on_read(book is not None)
             return book
         self.ended = False
         if not isinstance(self._pristine, GomarketFeed):  # whose books need none before them
             for line in text.rstrip("\n").split("\n"):
                 with suppress(BookError):
                     self.apply(_decode(line), received_ns)
-        self._on_handled(None)
+        self._on_read(None)
         return None
 
     def apply(self, tick: Tick, received_ns: int) -> OrderBook | None:

@@ -270,7 +270,7 @@ class Session:
         def make() -> Feed:
             feed = market.make_feed()
             if player is not None:
-                feed = ReplayFeed(feed, player.handled)
+                feed = ReplayFeed(feed, player.read)
             elif market.in_envelope:
                 feed = ReplayFeed(feed)
             self._feed = feed
@@ -279,6 +279,8 @@ class Session:
         return make
 
     def _on_book(self, market: Market, calculator: TradingCalculator) -> Callable[[OrderBook], None]:
+        player = self.player
+
         def price(book: OrderBook) -> None:
             if book.venue != market.venue:  # a CSV has its maker's names for exchanges and symbols
                 book = replace(book, venue=market.venue, symbol=market.symbol)
@@ -289,6 +291,8 @@ class Session:
             self.history.append(estimate)
             self.trail.add(estimate.market_ns, estimate.net_cost_bps, estimate.order)
             self.latest = Shown(book, estimate)
+            if player is not None:
+                player.shown()
             with self._came:
                 self._came.notify_all()
             self.history.realise(calculator.realised())  # what became of earlier ones can wait

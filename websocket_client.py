@@ -372,12 +372,13 @@ class Viewer:
         """Watch no more; the last one's leaving stops the client. Only signals: safe from any thread, any time."""
         shared = self._shared
         with shared.hub.lock:
-            shared.viewers = tuple(viewer for viewer in shared.viewers if viewer is not self)
-            last = not shared.viewers
-            if last:
-                shared.close()
-        if last:
-            shared.client.signal_stop()
+            others = tuple(viewer for viewer in shared.viewers if viewer is not self)
+            if others:
+                shared.viewers = others
+                return
+            shared.close()
+        shared.client.signal_stop()
+        shared.viewers = ()  # not before, or a book read in between would be shown to nobody
 
     def join(self, timeout_s: float = 2.0) -> bool:
         """Wait for the end of the client, source included; whether it has ended."""

@@ -137,6 +137,11 @@ MUTATIONS = [
         "tests/test_player.py",
     ),
     Mutation(
+        "who comes back to a recording is shown what was on its way",
+        *("player.py", "self._to_show, self._seeking_book = True, False", "self._engine.handled()"),
+        "tests/test_player.py",
+    ),
+    Mutation(
         "what was recorded can be read before the recorder ends",
         *("recording.py", " + self._packer.flush(zlib.Z_SYNC_FLUSH)", ""),
         "tests/test_recording.py",

@@ -196,6 +196,30 @@ def test_a_recording_without_times_begins_again_too(session: Watched, tmp_path: 
     eventually(lambda: len(session.seen) == 6)
 
 
+def test_a_page_that_comes_and_goes_misses_no_book(
+    session: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Released again and again, books on their way and half handled, in the end each was shown once, in its order;
+    those of the same time too."""
+    read = Player.read
+
+    def read_slowly(player: Player, gave_book: bool | None) -> None:
+        read(player, gave_book)
+        time.sleep(0.002)
+
+    monkeypatch.setattr(Player, "read", read_slowly)
+    ticks = [tick._replace(market_ns=at(index // 4)) for index, tick in enumerate(okx_ticks(COUNT))]
+    session.connect(Market("okx", SYMBOL, recording=saved(tmp_path / "r", ticks)))
+    session.buttons.speed = 0
+    while len(session.seen) < COUNT:
+        seen = len(session.seen)
+        eventually(lambda seen=seen: len(session.seen) >= min(seen + 10, COUNT))  # type: ignore[misc]
+        session.release()
+        eventually(lambda: ours() == 0)
+        session.resume()
+    assert [book.bids[0, 1] for book in session.seen] == list(range(1, COUNT + 1))
+
+
 @pytest.mark.parametrize("playing", [True, False])
 def test_a_page_that_comes_back_finds_its_place(session: Watched, path: Path, playing: bool) -> None:
     """Released and resumed, it goes on behind the last book, playing or paused as before, at its speed."""
