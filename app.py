@@ -10,10 +10,11 @@ from calculations import Order
 from orderbook import Side
 from page.answer import numbers
 from page.buttons import buttons
+from page.closer import closer
 from page.hint import hint
 from page.inputs import FIRST_QUANTITY, inputs
 from page.lifeline import hub, pace, pages
-from page.pictures import pictures
+from page.pictures import charts
 from page.player import player
 from page.recorder import recorder
 from session import Session
@@ -43,8 +44,10 @@ def main() -> None:
             hint()
         with st.container():
             player(session)
-        numbers(session)
-        pictures(session)
+        with st.container(key="cockpit"):
+            numbers(session)
+            charts(session)
+        closer(session)
 
 
 if __name__ == "__main__":

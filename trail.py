@@ -23,28 +23,34 @@ class Point(NamedTuple):
     order: Hashable
 
 
-def point(market_ns: int, net_bps: float | None, order: Hashable) -> Point:
-    """One estimate as a point of its own."""
+def _point(market_ns: int, net_bps: float | None, order: Hashable) -> Point:
     cost = net_bps or 0.0
     return Point(market_ns, net_bps, cost, cost, order)
 
 
 class Trail:
-    """One thread adds, any thread reads.
+    """One thread adds, any thread reads up to the estimate that it shows.
 
     >>> trail = Trail()
     >>> for ns, cost in ((0, 5.0), (400_000_000, 7.0), (900_000_000, 6.0), (1_000_000_000, 6.5)):
     ...     trail.add(ns, cost, "buy 1")
-    >>> [point[:4] for point in trail.points()]
+    >>> [point[:4] for point in trail.until(1_000_000_000, 6.5, "buy 1")]
     [(900000000, 6.0, 5.0, 7.0), (1000000000, 6.5, 6.5, 6.5)]
+    >>> [point[:4] for point in trail.until(1_000_000_000, 8.0, "buy 2")][1:]
+    [(1000000000, 6.5, 6.5, 6.5), (1000000000, 8.0, 8.0, 8.0)]
     """
 
     def __init__(self) -> None:
         self._points: deque[Point] = deque(maxlen=MOST_POINTS)
 
-    def points(self) -> list[Point]:
-        """The last five minutes, oldest first; the last is the newest estimate."""
-        return list(self._points.copy())
+    def until(self, market_ns: int, net_bps: float | None, order: Hashable) -> list[Point]:
+        """The last five minutes, oldest first, up to this estimate and not beyond: its cost is the last point's."""
+        points = list(self._points.copy())
+        while points and points[-1].market_ns > market_ns:
+            points.pop()
+        if not points or points[-1][:2] != (market_ns, net_bps) or points[-1].order != order:
+            points.append(_point(market_ns, net_bps, order))
+        return points
 
     def add(self, market_ns: int, net_bps: float | None, order: Hashable) -> None:
         """The next estimate; a step back in market time begins anew."""
@@ -61,7 +67,7 @@ class Trail:
         ):
             points[-1] = Point(market_ns, net_bps, min(last.low_bps, cost), max(last.high_bps, cost), order)
             return
-        points.append(point(market_ns, net_bps, order))
+        points.append(_point(market_ns, net_bps, order))
         while points[0].market_ns < market_ns - SPAN_NS:
             points.popleft()
 

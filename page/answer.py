@@ -1,4 +1,4 @@
-"""The answer and its parts, several times a second."""
+"""The answer and its parts, and the line of its last minutes that ends at it, several times a second."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from feeds import VENUES
 from page.answer_view import Bar, Piece, Tick, View, show
 from page.drawing import current
 from page.lifeline import NUMBERS, keep_pace, lifeline, live
+from page.pictures import trail
 from page.state import State, state
 from provenance import (
     impact_caption,
@@ -46,6 +47,7 @@ def numbers(session: Session) -> None:
     if now.name == "given up":
         st.button("Connect again", key="again", on_click=_again, args=(session,))
     if shown is not None:
+        trail(session, shown.estimate)
         session.profiler.shown(shown.estimate.stamps.received_ns, (time.perf_counter() - began) * 1e3)
 
 

@@ -24,7 +24,7 @@ from charts_cost import (
 from fee_calculator import FeeTier
 from orderbook import OrderBook, Side
 from tests.made_markets import book, queues
-from trail import Trail
+from trail import Point, Trail
 
 BOOK = book([(99.9, 5.0), (99.0, 20.0)], [(100.1, 5.0), (101.0, 30.0)])
 REBATE = FeeTier("paid to wait", maker=-0.0003, taker=0.0004)
@@ -127,16 +127,17 @@ def test_what_if_teaches_nothing() -> None:
     assert asked.moments == left_alone.moments > 50
 
 
-def filled_trail(*costs: tuple[float, float | None, str]) -> Trail:
+def trail_points(*costs: tuple[float, float | None, str]) -> list[Point]:
     trail = Trail()
     for seconds, cost, order in costs:
         trail.add(round(seconds * 1e9), cost, order)
-    return trail
+    seconds, cost, order = costs[-1]
+    return trail.until(round(seconds * 1e9), cost, order)
 
 
 def test_the_line_breaks_where_the_order_changed() -> None:
     """Two orders are two lines with a hole between them, and the last point is the newest estimate."""
-    points = filled_trail((0, 5.0, "a"), (1, 5.2, "a"), (2, 9.0, "b"), (3, 9.5, "b")).points()
+    points = trail_points((0, 5.0, "a"), (1, 5.2, "a"), (2, 9.0, "b"), (3, 9.5, "b"))
     before, today = broken_lines(points)
     assert [net for _, net, _, _ in before] == [5.0, 5.2]
     assert [net for _, net, _, _ in today] == [None, 9.0, 9.5]
@@ -149,11 +150,11 @@ def test_the_line_breaks_where_the_order_changed() -> None:
 def test_the_line_breaks_at_thin_books_and_at_silence() -> None:
     """No line joins points around a book that was too thin, or more than five seconds apart."""
     costs = ((0, 5.0, "a"), (1, None, "a"), (2, 5.1, "a"), (9, 5.2, "a"), (10, 5.3, "a"))
-    _, today = broken_lines(filled_trail(*costs).points())
+    _, today = broken_lines(trail_points(*costs))
     assert [net for _, net, _, _ in today] == [5.0, None, None, 5.1, None, 5.2, 5.3]
 
 
 def test_coming_back_to_an_order_does_not_join_its_two_times() -> None:
     """The same order before and after another one is one colour, and two pieces."""
-    _, today = broken_lines(filled_trail((0, 5.0, "a"), (1, 9.0, "b"), (2, 5.1, "a")).points())
+    _, today = broken_lines(trail_points((0, 5.0, "a"), (1, 9.0, "b"), (2, 5.1, "a")))
     assert [net for _, net, _, _ in today] == [5.0, None, 5.1]
