@@ -1,13 +1,19 @@
-"""What several tests share: where the real recordings are."""
+"""What the tests share: where the real recordings are, and that none leaves a thread behind."""
 
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.loopback import eventually
+
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
+OURS = ("backtest", "feed", "learning", "recorder", "replay", "warm-up")
+"""What the names of the project's threads begin with."""
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +24,13 @@ def recordings() -> Path:
     if os.environ.get("CI") and RECORDINGS.parent.is_dir():
         pytest.fail(f"{RECORDINGS} is missing although {RECORDINGS.parent} is present")
     pytest.skip(f"real recordings are not here: {RECORDINGS}")
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """All threads that a test has the project start end soon after it; so the next one finds none that is ending."""
+    before = set(threading.enumerate())
+    yield
+    eventually(
+        lambda: not [each for each in threading.enumerate() if each.name.startswith(OURS) and each not in before]
+    )
