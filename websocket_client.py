@@ -55,8 +55,8 @@ class _Callbacks:
         try:
             callback(*arguments)
         except Exception as error:  # noqa: BLE001 - counted and shown, see above
-            self.errors += 1
             self.last = f"{type(error).__name__}: {error}"
+            self.errors += 1
 
 
 class WebSocketClient:
