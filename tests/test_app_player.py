@@ -92,7 +92,7 @@ def test_a_recording_plays_and_its_buttons_do_what_they_say(app: AppTest) -> Non
 def test_an_old_place_on_its_way_does_not_undo_a_step(app: AppTest) -> None:
     """Where a step led stays, although a request from before still says the place before it; a new place counts."""
     made("made.jsonl", 60)
-    run_until(app, lambda: len(app.slider) == 1)
+    run_until(app, lambda: len(app.slider) == 1 and "Net cost" in metrics(app))
     app.button(key="play").click().run()
     run_until(app, lambda: (place := player(app).position) is not None and app.slider[0].value == clock(place))
     before = player(app).position
