@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import NamedTuple, NoReturn, ParamSpec
@@ -26,6 +27,9 @@ Draw = Callable[[Session], None]
 P = ParamSpec("P")
 INPUTS, NUMBERS, CHARTS = "inputs", "numbers", "charts"
 PAGES_AT_FULL_PACE = 4
+APART_S = 0.05
+"""Timers begin so long after each other that no two, of periods that are multiples of 0.1 s, ever ask at once: where a
+run ends just as the next is asked for, Streamlit drops what it drew."""
 LAST_RUN_S = 3.0
 """A run that was going on when its tab was closed has ended by then."""
 
@@ -99,11 +103,14 @@ def part(key: str, every_s: float | None = None) -> Callable[[Callable[P, None]]
 
     Streamlit drops what a run of the whole page drew of a fragment, if that fragment is drawn again before it was
     sent, and then takes away what the browser had of it: without the container, what follows moves up into its place.
+    A timer begins when the whole page is drawn.
     """
 
     def decorate(draw: Callable[P, None]) -> Callable[P, None]:
         @wraps(draw)
         def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+            if every_s is not None:
+                time.sleep(APART_S)
             with st.container():
                 st.fragment(draw, run_every=every_s, key=key)(*args, **kwargs)
 
