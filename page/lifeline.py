@@ -27,9 +27,8 @@ Draw = Callable[[Session], None]
 P = ParamSpec("P")
 INPUTS, NUMBERS, CHARTS = "inputs", "numbers", "charts"
 PAGES_AT_FULL_PACE = 4
-APART_S = 0.05
-"""Timers begin so long after each other that no two, of periods that are multiples of 0.1 s, ever ask at once: where a
-run ends just as the next is asked for, Streamlit drops what it drew."""
+SENT_S = 0.01
+"""So long after it was drawn, a part has been handed to the browser's connection."""
 LAST_RUN_S = 3.0
 """A run that was going on when its tab was closed has ended by then."""
 
@@ -103,16 +102,19 @@ def part(key: str, every_s: float | None = None) -> Callable[[Callable[P, None]]
 
     Streamlit drops what a run of the whole page drew of a fragment, if that fragment is drawn again before it was
     sent, and then takes away what the browser had of it: without the container, what follows moves up into its place.
-    A timer begins when the whole page is drawn.
+    It also drops what a run drew that ends just as the next request comes; so a part's run ends a moment later.
     """
 
     def decorate(draw: Callable[P, None]) -> Callable[P, None]:
         @wraps(draw)
+        def drawn_and_sent(*args: P.args, **kwargs: P.kwargs) -> None:
+            draw(*args, **kwargs)
+            time.sleep(SENT_S)
+
+        @wraps(draw)
         def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
-            if every_s is not None:
-                time.sleep(APART_S)
             with st.container():
-                st.fragment(draw, run_every=every_s, key=key)(*args, **kwargs)
+                st.fragment(drawn_and_sent, run_every=every_s, key=key)(*args, **kwargs)
 
         return drawn
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -19,12 +18,6 @@ WATCH = """() => {
   document.querySelectorAll('canvas').forEach((each, row) => { each.dataset.tagged = row; });
   window.shown = new Set();
   setInterval(() => window.shown.add(document.querySelector('#tick').dataset.ns), 20);
-}"""
-
-ASKED = """() => {
-  window.asked = [];
-  const send = WebSocket.prototype.send;
-  WebSocket.prototype.send = function (data) { window.asked.push(performance.now()); return send.call(this, data); };
 }"""
 
 PLACES = """() => [
@@ -73,15 +66,6 @@ def test_pictures_are_updated_in_place(page: Page) -> None:
     assert page.locator("canvas[data-tagged]").count() == page.locator("canvas").count() == tagged >= 5
     assert page.evaluate(PLACES) == places
     assert page.locator("#tick").get_attribute("data-quantity") == "250000.0"
-
-
-def test_timers_seldom_ask_at_once(page: Page) -> None:
-    """The requests of the parts that draw themselves keep apart, since Streamlit may drop one of two that meet."""
-    page.evaluate(ASKED)
-    page.wait_for_function("() => window.asked.length >= 100", timeout=30_000)
-    asked: list[float] = page.evaluate("() => window.asked")
-    met = sum(later - earlier < 10 for earlier, later in pairwise(asked))
-    assert met < len(asked) / 10
 
 
 def test_every_number_explains_itself(page: Page) -> None:
