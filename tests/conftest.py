@@ -12,8 +12,8 @@ import pytest
 from tests.loopback import eventually
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
-OURS = ("backtest", "feed", "learning", "recorder", "replay", "warm-up")
-"""What the names of the project's threads begin with."""
+OURS = ("backtest", "feed", "learning", "recorder", "replay")
+"""What the names of the project's threads begin with, but the one that warms up once for all of the process."""
 
 
 @pytest.fixture(scope="session")
