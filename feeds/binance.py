@@ -185,7 +185,7 @@ class Binance(Venue):
 
     name = "binance"
     symbols = ("BTCUSDT", "ETHUSDT")
-    stream = "wss://stream.binance.com:9443/ws"
+    stream = "wss://stream.binance.com/ws"
     snapshot_path = "/api/v3/depth?symbol={symbol}&limit=5000"
     futures = False
 

@@ -240,7 +240,7 @@ class Okx(Venue):
         self._learned: dict[str, Contract] = {}
 
     def url(self, symbol: str) -> str:  # noqa: ARG002 - the symbol is subscribed to
-        return "wss://ws.okx.com:8443/ws/v5/public"
+        return "wss://ws.okx.com/ws/v5/public"
 
     def instruments_url(self, symbol: str) -> str | None:
         """Where the contract value is published; None for spot, whose sizes are base units."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
@@ -154,6 +155,13 @@ def test_every_real_checksum_is_checked(
             good.append(text)
             feed.parse(text, 0)
     assert checked == count
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_default_address_uses_the_port_that_every_network_lets_through(venue: str) -> None:
+    """OKX closed 8443 on 2026-10-31, and companies block 8443 and 9443: 443 is what wss:// means by itself."""
+    market = VENUES[venue]
+    assert urlsplit(market.url(market.symbols[0])).port is None
 
 
 def test_the_venues() -> None:

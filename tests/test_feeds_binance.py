@@ -201,7 +201,7 @@ def test_a_crossed_book_breaks_the_feed() -> None:
 
 def test_addresses() -> None:
     """Streams are lower case, symbols in REST upper case, and futures have the address of 2026."""
-    assert VENUES["binance"].url("BTCUSDT") == "wss://stream.binance.com:9443/ws/btcusdt@depth@100ms"
+    assert VENUES["binance"].url("BTCUSDT") == "wss://stream.binance.com/ws/btcusdt@depth@100ms"
     assert VENUES["binance-usdm"].url("BTCUSDT") == "wss://fstream.binance.com/public/ws/btcusdt@depth@100ms"
     local = Binance("http://127.0.0.1:1").make_feed("BTCUSDT")
     local.parse(diff(157, 160), 1)

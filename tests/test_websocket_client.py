@@ -386,7 +386,7 @@ def test_an_address_that_cannot_be_one_is_refused_when_the_client_is_made(url: s
         WebSocketClient(url, gateway, lambda _book: None)
     assert words in str(caught.value)
     assert "secret" not in str(caught.value)
-    assert checked_url("wss://ws.okx.com:8443/ws/v5/public") == "wss://ws.okx.com:8443/ws/v5/public"
+    assert checked_url("wss://ws.okx.com/ws/v5/public") == "wss://ws.okx.com/ws/v5/public"
 
 
 @pytest.mark.parametrize("conflate", [True, False])
