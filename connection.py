@@ -26,7 +26,7 @@ from websockets.uri import parse_uri
 
 from feeds import Feed, FeedError
 from orderbook import OrderBook
-from rest import NetworkError, fetch, is_loopback, refusal
+from rest import NetworkError, fetch, is_loopback, proxy_for, refusal
 
 MAX_MESSAGE = 16 * 2**20
 """The largest message taken, in bytes: Coinbase's first one is 5 MB."""
@@ -283,6 +283,7 @@ async def _open(url: str, open_s: float) -> ClientConnection:
     """An open WebSocket, or NetworkError that says in words why there is none."""
     where = urlsplit(url)
     nearby = is_loopback(where.hostname or "")
+    proxy = proxy_for(url)
     try:
         return await _Connect(
             url,
@@ -290,7 +291,7 @@ async def _open(url: str, open_s: float) -> ClientConnection:
             close_timeout=HANG_UP_S,
             ping_interval=None,
             max_size=MAX_MESSAGE,
-            proxy=None if nearby else True,
+            proxy=proxy,
             compression=None if nearby else "deflate",
         )
     except (OSError, WebSocketException, EOFError, ValueError, ImportError) as error:

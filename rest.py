@@ -20,6 +20,10 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from websockets.exceptions import InvalidProxy
+from websockets.proxy import get_proxy, parse_proxy
+from websockets.uri import parse_uri
+
 MAX_BODY = 32 * 2**20
 """The largest REST body taken, in bytes; Binance's 5,000 levels are about 0.5 MB."""
 
@@ -76,6 +80,28 @@ def retry_after_s(text: str | None) -> float:
     return max(0.0, seconds) if math.isfinite(seconds) else 0.0
 
 
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that this machine's settings name for an address; None for a direct connection.
+
+    Sockets and REST ask here, so that both take the same way. Raises NetworkError where the setting
+    cannot be read, without repeating it: there may be a password in it.
+    """
+    where = parse_uri(url.replace("http", "ws", 1) if url.startswith("http") else url)
+    if is_loopback(where.host):
+        return None
+    proxy = get_proxy(where)
+    try:
+        if proxy is not None:
+            parse_proxy(proxy)
+    except (InvalidProxy, ValueError):
+        raise NetworkError(
+            "the proxy of this machine can't be used, since its address can't be read (it is not repeated here): "
+            "HTTPS_PROXY should look like http://host:port or http://user:password@host:port, with every special "
+            "character of the password written as %XX"
+        ) from None
+    return proxy
+
+
 async def fetch(url: str, timeout_s: float) -> str:
     """The body of one http(s) GET, without blocking the event loop; certificates are checked. Raises NetworkError."""
     get = _Get(url, timeout_s)
@@ -102,9 +128,15 @@ class _Get:
         where = urlsplit(self._url)
         if where.scheme not in ("http", "https"):
             raise NetworkError(f"a snapshot is fetched over http or https only: {self._url!r}")
+        proxy = proxy_for(self._url)
+        if proxy is not None and not proxy.lower().startswith("http://"):
+            raise NetworkError(
+                f"the proxy of this machine is for sockets only, so {where.netloc} can't be asked for a snapshot: "
+                "name one that is reached by http:// in HTTPS_PROXY"
+            )
         opener = urllib.request.OpenerDirector()  # without redirects, files and ftp
         for handler in (
-            urllib.request.ProxyHandler({} if is_loopback(where.hostname or "") else None),
+            urllib.request.ProxyHandler({where.scheme: proxy} if proxy else {}),
             _Handler(self._connection),
             urllib.request.HTTPErrorProcessor(),
             urllib.request.HTTPDefaultErrorHandler(),

@@ -118,6 +118,11 @@ MUTATIONS = [
         "tests/test_websocket_client.py",
     ),
     Mutation(
+        "a proxy's address that cannot be read is not repeated",
+        *("rest.py", "            parse_proxy(proxy)\n", "            pass\n"),
+        "tests/test_security.py",
+    ),
+    Mutation(
         "messages are bounded",
         *("connection.py", "max_size=MAX_MESSAGE,", "max_size=None,"),
         "tests/test_websocket_client.py tests/test_hostile.py",

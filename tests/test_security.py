@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import socket
 import tomllib
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from connection import MAX_MESSAGE, MAX_WAITING, checked_url
 from feeds.gomarket import GomarketFeed
-from rest import MAX_BODY
+from rest import MAX_BODY, NetworkError, fetch
 from tests.loopback import (
     DeltaFeed,
     Server,
@@ -124,7 +126,7 @@ def test_a_typed_address_is_ws_or_wss_and_carries_no_password(url: str) -> None:
     assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["ws://127.0.0.1:8765", "wss://ws.okx.com:8443/ws/v5/public", "ws://[::1]:1/x?y=z"])
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:8765", "wss://ws.okx.com/ws/v5/public", "ws://[::1]:1/x?y=z"])
 def test_an_ordinary_address_is_taken(url: str) -> None:
     """As it is."""
     assert checked_url(url) == url
@@ -206,3 +208,43 @@ def test_a_snapshot_s_certificate_is_checked_too(
     else:
         assert "gave no snapshot" in str(status.last_error)
         assert "self-signed certificate" in str(status.last_error)
+
+
+UNREADABLE_PROXIES = (
+    "user:secret@host:3128",
+    "http://user:secret@host:3128/path",
+    "http://user:secret@host:3128/?secret",
+    "htp://user:secret@host:3128",
+    "http://user:#secret@host:3128",
+    "http://user:#@secret:3128",
+    "http://user:%FFsecret@host:3128",
+    "http://user:secret@host:port",
+    "http://secret@host:3128",
+    "http://[secret",
+    "secret",
+)
+
+
+@pytest.mark.parametrize("proxy", UNREADABLE_PROXIES)
+def test_proxy_setting_that_cannot_be_read_is_refused_without_being_repeated(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    """A slip in HTTPS_PROXY ends in a sentence on how to write it, for socket and snapshot alike; its password is
+    in no status and in no chained error."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    status = ended(WebSocketClient("wss://exchange.invalid/ws", gateway, lambda _book: None, **QUICK))
+    with pytest.raises(NetworkError) as refused:
+        asyncio.run(fetch("https://exchange.invalid/depth", 5))
+    for told in (str(status.last_error), "".join(traceback.format_exception(refused.value))):
+        assert "HTTPS_PROXY should look like http://host:port" in told
+        assert "secret" not in told
+
+
+def test_snapshot_never_goes_around_a_proxy_that_only_sockets_can_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """REST asks through the proxy or not at all: behind a SOCKS proxy it says so instead of going out directly."""
+    monkeypatch.setenv("SOCKS_PROXY", "socks5h://user:secret@127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with pytest.raises(NetworkError, match=r"exchange.invalid can't be asked for a snapshot") as refused:
+        asyncio.run(fetch("https://exchange.invalid/depth", 5))
+    assert "secret" not in str(refused.value)
