@@ -21,8 +21,8 @@ def advice(now: Estimate, waiting: Estimate, spread: Estimate, coin: str, curren
         words.append(_spread_words(now, spread, currency))
     if waiting.net_cost_bps is not None:
         words.append(
-            f"Waiting at the best price for {waiting.order.passive_s:g} s first: about {_cost(waiting, currency)} "
-            f"({100 * waiting.maker_share:.0f} % filled there)."
+            f"Waiting at the best price for {waiting.order.passive_s:g} s first: about {_cost(waiting, currency)}"
+            f"{_guess_mark(waiting)} ({100 * waiting.maker_share:.0f} % filled there)."
         )
     return " ".join(words)
 
@@ -57,8 +57,7 @@ def _now_words(now: Estimate, coin: str, currency: str) -> str:
     if now.net_cost_bps is None:
         holds = f"the visible book holds {size(now.fill.quantity, coin)}; your order is {size(now.quantity, coin)}"
         return f"Too thin: {what[0].lower()}{what[1:]} can't be priced, {holds}."
-    guessed = ", partly guessed" if now.unfilled else ""
-    return f"{what} costs about {_cost(now, currency)} ({now.net_cost_bps:,.1f} bps{guessed})."
+    return f"{what} costs about {_cost(now, currency)} ({now.net_cost_bps:,.1f} bps{_guess_mark(now)})."
 
 
 def _spread_words(now: Estimate, spread: Estimate, currency: str) -> str:
@@ -66,7 +65,7 @@ def _spread_words(now: Estimate, spread: Estimate, currency: str) -> str:
     cost, risk = _quote(spread, spread.net_cost_bps), _quote(spread, spread.timing_risk_bps)
     if cost is None or risk is None:
         return f"{over}: the book is too thin even for the {spread.order.steps} parts."
-    words = f"{over}: about {about(cost, currency)} ± {about(risk, currency)}"
+    words = f"{over}: about {about(cost, currency)} ± {about(risk, currency)}{_guess_mark(spread)}"
     at_once = _quote(now, now.net_cost_bps)
     if at_once is None:
         return f"{words}."
@@ -76,6 +75,11 @@ def _spread_words(now: Estimate, spread: Estimate, currency: str) -> str:
     if saving < risk:
         return f"{words}, cheaper on average but less certain."
     return f"{words}, cheaper by more than the usual price move."
+
+
+def _guess_mark(estimate: Estimate) -> str:
+    """Mark a cost for which the visible book is too small."""
+    return ", partly guessed" if estimate.slippage_source == "extrapolated" else ""
 
 
 def _amount(estimate: Estimate, coin: str, currency: str) -> str:

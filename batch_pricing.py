@@ -24,7 +24,7 @@ Columns = dict[str, NDArray[Any]]
 
 BOOK_WALK, MODEL, EXTRAPOLATED, TOO_THIN = range(4)
 _SOURCES: tuple[SlippageSource, ...] = ("book walk", "model", "extrapolated", "too thin")
-_MODEL, _PRIOR = (get_args(MakerSource).index(source) for source in ("model", "prior"))
+_MAKER_CODES = {source: code for code, source in enumerate(get_args(MakerSource))}
 _MEASURED, _TYPED, _DEFAULT = (get_args(Origin).index(origin) for origin in ("measured", "typed", "default"))
 _CURVE_START = np.log(CURVE_SIZES[0])
 _CURVE_STEP = np.log(CURVE_SIZES[1] / CURVE_SIZES[0])
@@ -253,7 +253,7 @@ def price(
         **{f"feature_{name}": column for name, column in zip(Features._fields[1:], features[1:], strict=True)},
         **_parameter_columns(order, given),
         "slippage_source": _CODES[slippage.source],
-        "maker_source": np.where(known.at(lambda k: k.fill.samples) > 0, _MODEL, _PRIOR),
+        "maker_source": known.at(lambda k: _MAKER_CODES[k.maker_source]),
     }
     return {name: np.broadcast_to(column, (count,)) for name, column in columns.items()}
 

@@ -6,13 +6,13 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from calibration import YEAR_S, Parameter, market_parameters
 from features import Features, Moment, Observer
 from fee_calculator import fee_bps
 from hindsight import Hindsight, Realised
-from knowledge import Knowledge, beginner
+from knowledge import Knowledge, MakerSource, beginner
 from learning import LearnedError, Learner
 from models import AlmgrenChrissModel, Costs
 from order import Order, OrderError, Style, Unit, base_quantity
@@ -33,10 +33,9 @@ __all__ = [
     "TradingCalculator",
     "Unit",
     "base_quantity",
+    "filled_or_not_bps",
     "impact_model",
 ]
-
-MakerSource = Literal["model", "prior"]
 
 LEARNED_FORMAT = "trade-simulator learned 1"
 
@@ -296,6 +295,18 @@ class TradingCalculator:
         self._observer.reset()
 
 
+def filled_or_not_bps(waiting: Estimate, at_once: Estimate) -> tuple[float, float] | None:
+    """Return the net cost of a passive order if all of it fills at the touch, and if none of it does; bps.
+
+    waiting, at_once: the order's estimates in these two styles on one book. None if the book is too thin.
+    """
+    if at_once.slippage_bps is None:
+        return None
+    half_bps, order = waiting.features.half_spread_bps, waiting.order
+    filled = fee_bps(1.0, order.tier) * (1 - order.side.value * half_bps / 1e4) - half_bps
+    return filled, at_once.slippage_bps + waiting.clean_up_bps + at_once.fee_bps
+
+
 def impact_model(parameters: dict[str, Parameter], mid: float, risk_aversion: float) -> AlmgrenChrissModel:
     """The Almgren-Chriss model made of an estimate's parameters."""
     return AlmgrenChrissModel(
@@ -359,7 +370,7 @@ def _price(book: OrderBook, moment: Moment, known: Knowledge, terms: Terms, pars
         terms.offered * (chance + (1 - chance) * known.touch_rate),
         terms.clean_up_bps,
         maker_share,
-        "model" if known.fill.samples else "prior",
+        known.maker_source,
         fill.unfilled,
         terms.parameters,
         Stamps(book.received_ns, parsed_ns, features_ns, models_ns, time.perf_counter_ns()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from calibration import Calibration
 from estimators import MakerTakerModel, Prior, SlippageModel
 from features import Features, Moment
 from scorecard import Scorecard, Scores, Tally
+
+MakerSource = Literal["model", "prior", "average"]
 
 STRATA = 6
 SMALLEST, LARGEST = 0.02, 2.0
@@ -48,8 +51,9 @@ class Knowledge:
     depth_1, depth_10: usual size at the touch and in the top 10 levels, base units. slope: price per
     base unit beyond the visible book. volatility_bps: of one second's return. slippage is None until
     the first fit; gate is the share of its predictions in use. band: for each of the STRATA, bps around
-    the prediction, None until enough outcomes were seen. fill_gate: the share in use of what the fill
-    model says beyond base_rate, the running share of quotes that were crossed. touch_rate: of those that
+    the prediction, None until enough outcomes were seen. fill_trust: how far to follow what the
+    fill model says beyond base_rate, the running share of quotes that were crossed; fill_is_better: whether
+    followed that far it beat base_rate so far, or was not checked yet. touch_rate: of those that
     were not, the share whose queue shrank at the best price: the first in it may have been filled.
     clean_up_bps: how far the mid moved away from quotes that were not crossed, None until one was;
     clean_up_band: 95 % of those moves, None until enough were seen.
@@ -67,7 +71,8 @@ class Knowledge:
     gate: float
     band: tuple[tuple[float, float], ...] | None
     fill: MakerTakerModel
-    fill_gate: float
+    fill_trust: float
+    fill_is_better: bool
     base_rate: float
     touch_rate: float
     clean_up_bps: float | None
@@ -79,6 +84,18 @@ class Knowledge:
     def scorecard(self) -> Scorecard:
         """How right the estimates were, worked out when asked for."""
         return self.scores.scorecard(self.samples, self.gate)
+
+    @property
+    def fill_gate(self) -> float:
+        """The share in use of what the fill model says beyond base_rate: none unless it is better."""
+        return self.fill_trust if self.fill_is_better else 0.0
+
+    @property
+    def maker_source(self) -> MakerSource:
+        """Where `chance` comes from."""
+        if not self.fill.samples:
+            return "prior"
+        return "model" if self.fill_gate > 0 else "average"
 
     def stratum(self, quantity: float) -> int:
         """The size class of an order of `quantity` base units."""
@@ -119,7 +136,8 @@ def beginner(moment: Moment, latency_s: float, passive_s: float) -> Knowledge:
         gate=0.0,
         band=None,
         fill=MakerTakerModel(prior),
-        fill_gate=prior_trust(latency_s),
+        fill_trust=prior_trust(latency_s),
+        fill_is_better=True,
         base_rate=1 / (1 + math.exp(-prior.intercept)),
         touch_rate=0.5,
         clean_up_bps=None,

@@ -208,7 +208,7 @@ class Learner:
             x = quotes[:, rows]
             chance[rows] = model.chances(x.reshape(len(x), -1).T).reshape(-1, 2)
         for known, rows in groups:
-            base_rate[rows], gates[rows] = known.base_rate, known.fill_gate
+            base_rate[rows], gates[rows] = known.base_rate, known.fill_trust
         agreed, squares = _judge_quotes(chance, filled, base_rate, gates)
         tally.count(chance.ravel(), base_rate.repeat(2), filled.ravel(), weight)
         self._fill_agreement *= fade
@@ -265,6 +265,7 @@ class Learner:
         agreed, squares = self._fill_agreement.tolist()
         trust = prior_trust(self._latency_s)
         prior_rate = 1 / (1 + math.exp(-self._prior.intercept))
+        fill_skill = self._tally.session[1].score().skill
         return Knowledge(
             samples=self._samples,
             depth_1=usual.depth_1,
@@ -276,7 +277,8 @@ class Learner:
             gate=gate,
             band=band,
             fill=self._fill,
-            fill_gate=min(max((agreed + PRIOR_WINDOWS * trust) / (squares + PRIOR_WINDOWS), 0.0), 1.0),
+            fill_trust=min(max((agreed + PRIOR_WINDOWS * trust) / (squares + PRIOR_WINDOWS), 0.0), 1.0),
+            fill_is_better=fill_skill is None or fill_skill > 0,
             base_rate=(crossed + prior_rate) / (quotes + 1),
             touch_rate=(touched + 0.5) / (waited + 1),
             clean_up_bps=away / uncrossed if uncrossed else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calculations import Estimate
+from calculations import Estimate, filled_or_not_bps
 from outcomes import EFFECT, FIRST_FIT
 from pricing import EXTRAPOLATED_DEPTHS
 from scorecard import Scorecard
@@ -10,9 +10,13 @@ from words import bps, size
 
 
 def net_band(estimate: Estimate) -> tuple[float, float] | None:
-    """The net cost's 95 % band, bps; None until enough outcomes were seen. Fees and impact shift it."""
+    """Return the 95 % band of the net cost, bps; fees and impact shift the slippage's.
+
+    None until enough outcomes were seen, and wherever the band was not measured against outcomes: for
+    orders that wait or are spread over time, and for those larger than the visible book.
+    """
     low, high = estimate.slippage_low_bps, estimate.slippage_high_bps
-    if low is None or high is None:
+    if low is None or high is None or estimate.order.style != "now" or estimate.unfilled:
         return None
     sure = estimate.fee_bps + estimate.impact_bps
     return low + sure, high + sure
@@ -34,14 +38,38 @@ Caption = tuple[str, str]
 """Where a number comes from; what is behind it and how right it was."""
 
 
-def net_caption(estimate: Estimate, moments: int, samples: int) -> Caption:
-    """The band, or why there is none."""
+def net_caption(estimate: Estimate, at_once: Estimate, moments: int, samples: int) -> Caption:
+    """Return what is known of how far the net cost may be off, by the order's style.
+
+    at_once: the same order sent at once, on the same book.
+    """
     if estimate.net_cost_bps is None:
         return "No total", "The visible book is too thin"
+    if estimate.order.style == "schedule":
+        return f"± {bps(estimate.timing_risk_bps)} while trading", "Usual price move, one standard deviation"
+    if estimate.order.style == "passive":
+        ends = filled_or_not_bps(estimate, at_once)
+        filled, missed = (None, None) if ends is None else ends
+        return f"{bps(filled)} if filled, {bps(missed)} if not", "Filled at your price, or crossing later"
+    if estimate.unfilled:
+        return "No band: partly guessed", "Never checked at this size"
     band = net_band(estimate)
     if band is None:
         return "95 % band not known yet", warm_up_words(moments, samples) or "Needs more outcomes"
-    return f"95 %: {band[0]:,.2f} to {band[1]:,.2f} bps", f"Slippage from: {estimate.slippage_source}"
+    low, high = band_words(*band)
+    if low == high:
+        return "No band yet", "The price has not moved so far"
+    return f"95 %: {low} to {high} bps", f"Slippage from: {estimate.slippage_source}"
+
+
+def band_words(low: float, high: float) -> tuple[str, str]:
+    """Write both ends of a band with two decimals, or with the three of every cost where two would hide its width.
+
+    >>> band_words(4.912, 5.104), band_words(5.0012, 5.0031)
+    (('4.91', '5.10'), ('5.001', '5.003'))
+    """
+    decimals = 2 if high - low >= 0.1 else 3
+    return f"{round(low, decimals) + 0.0:,.{decimals}f}", f"{round(high, decimals) + 0.0:,.{decimals}f}"
 
 
 def slippage_caption(estimate: Estimate, scorecard: Scorecard, moments: int) -> Caption:
@@ -63,13 +91,14 @@ def impact_caption(estimate: Estimate) -> Caption:
 
 
 def maker_caption(estimate: Estimate, scorecard: Scorecard) -> Caption:
-    """Model or prior, the outcomes behind it, and its score."""
+    """Return the model, the average or the prior, whichever is used, and the outcomes and the score behind it."""
+    fill = scorecard.fill
     if estimate.maker_source == "prior":
         return "Prior", "Average of real books"
-    skill = scorecard.fill.skill
-    return "Model", f"{scorecard.fill.samples:,} outcomes" + (
-        "" if skill is None else f", skill {round(100 * skill)} %"
-    )
+    if estimate.maker_source == "average":
+        return "Average so far", f"Model no better, {fill.samples:,} outcomes"
+    skill = "" if fill.skill is None else f", skill {round(100 * fill.skill)} %"
+    return "Model", f"{fill.samples:,} outcomes{skill}"
 
 
 def slippage_words(estimate: Estimate, scorecard: Scorecard, coin: str) -> str:
@@ -98,6 +127,8 @@ def impact_words(estimate: Estimate) -> str:
 def maker_words(estimate: Estimate, scorecard: Scorecard) -> str:
     """How sure the maker share is, and whether it counts."""
     source = "an average of real books" if estimate.maker_source == "prior" else f"{scorecard.fill.samples:,} outcomes"
+    if estimate.maker_source == "average":
+        source += ", as their average, since the model is no better"
     if estimate.order.style == "passive":
         return f"Learned from {source}."
     return f"If you waited at the best price; learned from {source}. Your order does not wait, so all of it takes."
@@ -113,8 +144,10 @@ def score_words(scorecard: Scorecard) -> str:
             f"{bps(slippage.walk_rmse)})."
         )
     if slippage.coverage is not None:
-        lines.append(f"{100 * slippage.coverage:.0f} % of outcomes fell inside the 95 % band.")
+        covered = f"{100 * slippage.coverage:.0f} % of outcomes fell inside the 95 % band"
+        lines.append(f"{covered} (orders sent at once).")
     if fill.skill is not None:
         better = "better" if fill.skill > 0 else "worse"
-        lines.append(f"Waiting guesses were {100 * abs(fill.skill):.1f} % {better} than the plain average.")
+        used = "" if fill.skill > 0 else ", so the average is used"
+        lines.append(f"Waiting guesses were {100 * abs(fill.skill):.1f} % {better} than the plain average{used}.")
     return " ".join(lines) or "No guess has been checked against what happened yet."

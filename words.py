@@ -61,7 +61,6 @@ HELP = {
     "after all costs.",
     "learned": "The models start from nothing on every visit, and need some minutes. Keep what they learned of this "
     "market, and go on from there next time.",
-    "band": "In 95 of 100 past cases the outcome fell into such a band around the guess.",
     "advice": "± is one standard deviation of how the price moves meanwhile: two times in three it moves by less.",
     "schedule": "Almgren and Chriss, Optimal Execution of Portfolio Transactions (2000): trade slowly and you move the "
     "price less, but it has longer to move against you. The best schedule weighs one against the other.",
@@ -77,6 +76,14 @@ HELP = {
     "risk": "How much more you pay for certainty. 0 spreads the order evenly; larger trades faster.",
 }
 
+BAND_WORDS: dict[Style, str] = {
+    "now": "In 95 of 100 past cases the outcome fell into such a band around the guess.",
+    "passive": "If the price comes to your order, all of it fills there. If the price moves away, all of it crosses "
+    "the gap after the usual move. How often the cost lies between has not been measured well enough for a percentage.",
+    "schedule": "± is how far the price usually moves while the parts are traded: two times in three it moves by "
+    "less. It has not been measured well enough for a 95 % band.",
+}
+"""How far the net cost may be off, by the way the order is traded."""
 
 LATENCY_WORDS = {
     "processing time": "Processing time",

@@ -25,7 +25,7 @@ from provenance import (
     slippage_words,
 )
 from session import Session, Shown
-from words import HELP, bps, coins, connection_words, money, price, size
+from words import BAND_WORDS, HELP, bps, coins, connection_words, money, price, size
 
 NUMBERS_S = 0.2
 NAMED_PERCENT = 9.0
@@ -84,14 +84,14 @@ def answer(session: Session, now: State, shown: Shown) -> View:
     share, chance = estimate.maker_share, 100 * estimate.maker_probability
     high = f"up to {100 * estimate.maker_probability_high:.0f} %"
     captions = {
-        "net": net_caption(estimate, moments, scorecard.samples),
+        "net": net_caption(estimate, ways["now"], moments, scorecard.samples),
         "slippage": slippage_caption(estimate, scorecard, moments),
         "fees": (order.tier.name, f"Taker {order.tier.taker * 1e4:g}, maker {order.tier.maker * 1e4:g} bps"),
         "impact": impact_caption(estimate),
         "maker": maker_caption(estimate, scorecard),
     }
     about = {
-        "net": HELP["band"],
+        "net": BAND_WORDS[order.style],
         "slippage": slippage_words(estimate, scorecard, coin),
         "fees": "",
         "impact": impact_words(estimate),

@@ -35,7 +35,7 @@ def test_every_amount_is_computed_and_the_verdict_is_true(side: Side, quantity: 
     """Now, spread, its risk, and waiting appear in that order, and dearer or cheaper is said as it is."""
     now, waiting, spread = priced(Order(side, quantity, steps=steps, risk_aversion=risk, horizon_s=1200.0))
     words = advice(now, waiting, spread, "BTC", "USD")
-    amounts = re.findall(r"-?\$[\d,]+(?:\.\d\d)?", words)
+    amounts = re.findall(r"-?\$\d+(?:,\d{3})*(?:\.\d\d)?", words)
     sigma = spread.timing_risk_bps / 1e4 * spread.quantity * spread.mid
     assert amounts == [about(each, "USD") for each in (usd(now), usd(spread), sigma, usd(waiting))]
     assert "Spread over 20 minutes" in words
@@ -64,6 +64,15 @@ def test_a_book_too_thin_has_no_amount() -> None:
     assert words.startswith("Too thin: buying 35,000 BTC now can't be priced, the visible book holds 350.0000 BTC")
     assert "too thin even for the 10 parts" in words
     assert "$" not in words
+
+
+def test_cost_from_beyond_the_visible_book_is_marked_whatever_the_style() -> None:
+    """Parts twice as large as the book, or a waiting order that would have to cross it, are partly guessed too."""
+    now, waiting, spread = priced(Order(Side.BUY, 1400.0, steps=2, risk_aversion=0.0))
+    words = advice(now, waiting, spread, "BTC", "USD")
+    assert {each.slippage_source for each in (now, waiting, spread)} == {"extrapolated"}
+    assert words.count(", partly guessed") == 3
+    assert ", partly guessed" not in advice(*priced(Order(Side.BUY, 100.0)), "BTC", "USD")
 
 
 def test_one_part_is_not_called_spread() -> None:
