@@ -9,9 +9,8 @@ from dataclasses import replace
 from backtest_job import Progress
 from backtest_summary import Summary
 from calculations import Order, OrderError
-from fee_calculator import FeeTier
 from provenance import score_words
-from words import STYLE_WORDS, UNIT_WORDS, bps, moment_words, plain
+from words import bps, moment_words, size_words
 
 MOST_SIZES = 20
 COMPONENT_WORDS = {
@@ -43,33 +42,6 @@ def other_sizes(text: str, order: Order) -> tuple[Order, ...]:
             raise OrderError(f"{word[:20]!r} is no number") from None
         sizes.setdefault(size, replace(order, quantity=size))
     return tuple(sizes.values())
-
-
-def size_words(order: Order) -> str:
-    """How large the order is.
-
-    >>> from orderbook import Side
-    >>> size_words(Order(Side.BUY, 100_000.0, "quote")), size_words(Order(Side.BUY, 0.25))
-    ('100,000 USD', '0.25 coins')
-    """
-    return f"{order.quantity:,.10g} {UNIT_WORDS[order.unit]}"
-
-
-def order_words(order: Order) -> str:
-    """The order as it stands in the left panel."""
-    timing = {
-        "now": "",
-        "passive": f" ({order.passive_s:g} s)",
-        "schedule": f" ({order.horizon_s / 60:g} minutes, {order.steps} parts)",
-    }[order.style]
-    return (
-        f"{order.side.name.lower()} {size_words(order)}, {STYLE_WORDS[order.style].lower()}{timing}, "
-        f"arriving after {1e3 * order.latency_s:g} ms, {_fee_words(order.tier)}"
-    )
-
-
-def _fee_words(tier: FeeTier) -> str:
-    return f"fees {plain(tier.name)} (maker {1e4 * tier.maker:g}, taker {1e4 * tier.taker:g} bps)"
 
 
 def progress_words(progress: Progress) -> str:

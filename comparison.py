@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,13 +16,15 @@ from websocket_client import FeedHub, Status
 class Offer(NamedTuple):
     """One venue's side of the comparison.
 
-    all_in_price is what a coin costs, or brings, after every cost: the mid plus or minus the net
+    age_s: how long ago its newest book was received, None before the first. estimate: None unless that
+    book is fresh. all_in_price is what a coin costs, or brings, after every cost: the mid plus or minus the net
     cost; None where that is unknown. Mids differ from venue to venue, so it, not the cost in bps,
     decides who is cheapest.
     """
 
     market: Market
     status: Status | None
+    age_s: float | None
     estimate: Estimate | None
     all_in_price: float | None
     cheapest: bool
@@ -47,21 +50,18 @@ class Comparison:
                 self._sessions[market].connect(market)
 
     def offers(self) -> list[Offer]:
-        """Every venue, the cheapest one marked; only prices that are live take part."""
-        rows = []
+        """Every venue, the cheapest one marked; only prices that the page would call live take part."""
+        offers = []
         for market, session in self._sessions.items():
-            status = session.status
-            live = session.latest if status is not None and status.state == "live" else None
-            rows.append((market, status, live.estimate if live else None))
-        prices = {market: all_in_price(estimate) for market, _, estimate in rows if estimate is not None}
-        known = {market: price for market, price in prices.items() if price is not None}
-        best = None
-        if len(known) > 1:
-            buying = next(estimate for _, _, estimate in rows if estimate is not None).order.side.value > 0
-            best = min(known, key=known.__getitem__) if buying else max(known, key=known.__getitem__)
-        return [
-            Offer(market, status, estimate, prices.get(market), market == best) for market, status, estimate in rows
-        ]
+            shown, age_s = session.latest, session.age_s
+            estimate = shown.estimate if shown is not None and session.is_fresh else None
+            price = None if estimate is None else all_in_price(estimate)
+            offers.append(Offer(market, session.status, age_s, estimate, price, cheapest=False))
+        priced = [offer for offer in offers if offer.all_in_price is not None]
+        if len(priced) < 2:
+            return offers
+        best = min(priced, key=_cost_of_side)
+        return [offer._replace(cheapest=offer is best) for offer in offers]
 
     def release(self) -> None:
         """Let go of every feed because the page is gone; joins nothing. `resume` undoes it."""
@@ -72,6 +72,13 @@ class Comparison:
         """Connect again after a release."""
         for session in self._sessions.values():
             session.resume()
+
+
+def _cost_of_side(offer: Offer) -> float:
+    """The price after all costs, the lower the better: as it is for a buyer, negative for a seller."""
+    if offer.estimate is None or offer.all_in_price is None:
+        return math.inf
+    return offer.estimate.order.side.value * offer.all_in_price
 
 
 def all_in_price(estimate: Estimate) -> float | None:

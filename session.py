@@ -32,6 +32,10 @@ NEW_S, DUE_S = 0.015, 0.15
 as the second."""
 
 
+STALE_S = 1.5
+"""Prices this old are called old, and are not compared with live ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class Market:
     """What to look at: a venue's symbol, at the venue's own address, at a typed one, or in a recording.
@@ -149,6 +153,21 @@ class Session:
         return self._viewer is not None
 
     @property
+    def age_s(self) -> float | None:
+        """How long ago the newest priced book was received; None before the first.
+
+        Heartbeats and books that could not be priced leave it growing.
+        """
+        shown = self.latest
+        return None if shown is None else (time.perf_counter_ns() - shown.estimate.stamps.received_ns) / 1e9
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the newest price may be called live: the connection is, and its book is younger than STALE_S."""
+        status, age_s = self.status, self.age_s
+        return status is not None and status.state == "live" and age_s is not None and age_s < STALE_S
+
+    @property
     def order(self) -> Order:
         """The order being priced."""
         return self._order
@@ -214,11 +233,8 @@ class Session:
         Books that come ten times a second, drawn five times a second, would always be drawn as old as they were when
         the drawing's timer first met them: up to a tenth of a second for no reason.
         """
-        seen = self.latest
-        if seen is None:
-            return
-        age_s = (time.perf_counter_ns() - seen.estimate.stamps.received_ns) / 1e9
-        if age_s > NEW_S:
+        seen, age_s = self.latest, self.age_s
+        if age_s is not None and age_s > NEW_S:
             with self._came:
                 self._came.wait_for(lambda: self.latest is not seen, DUE_S - age_s)
 

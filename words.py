@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from calculations import Estimate, Style, Unit
+from calculations import Estimate, Order, Style, Unit
 from comparison import Offer
-from fee_calculator import FeeCalculator, edition_words
+from fee_calculator import FeeCalculator, FeeTier, edition_words
 from profiling import System
 from session import Market
 from websocket_client import Status
@@ -44,8 +44,6 @@ FEE_TABLE_WORDS = {
 }
 UNIT_WORDS: dict[Unit, str] = {"quote": "USD", "base": "coins", "contracts": "contracts"}
 Colour = Literal["green", "blue", "violet"]
-STALE_S = 1.5
-"""From this age on, numbers are called old."""
 
 HELP = {
     "net": "What the whole order costs against the price you see now: slippage, fees and counted market impact, added.",
@@ -203,6 +201,33 @@ def fee_words(fees: FeeCalculator, estimate: Estimate | None) -> str:
     return words.replace("$", r"\$")
 
 
+def size_words(order: Order) -> str:
+    """How large the order is.
+
+    >>> from orderbook import Side
+    >>> size_words(Order(Side.BUY, 100_000.0, "quote")), size_words(Order(Side.BUY, 0.25))
+    ('100,000 USD', '0.25 coins')
+    """
+    return f"{order.quantity:,.10g} {UNIT_WORDS[order.unit]}"
+
+
+def order_words(order: Order) -> str:
+    """The order as it stands in the left panel."""
+    timing = {
+        "now": "",
+        "passive": f" ({order.passive_s:g} s)",
+        "schedule": f" ({order.horizon_s / 60:g} minutes, {order.steps} parts)",
+    }[order.style]
+    return (
+        f"{order.side.name.lower()} {size_words(order)}, {STYLE_WORDS[order.style].lower()}{timing}, "
+        f"arriving after {1e3 * order.latency_s:g} ms, {_fee_words(order.tier)}"
+    )
+
+
+def _fee_words(tier: FeeTier) -> str:
+    return f"fees {tier.name} (maker {1e4 * tier.maker:g}, taker {1e4 * tier.taker:g} bps)"
+
+
 def live_words(market: Market) -> tuple[str, str, Colour]:
     """What kind of prices these are, with an icon and a colour of its own."""
     if market.recording is not None or market.replayed:
@@ -230,19 +255,21 @@ def system_words(system: System) -> str:
 def offers_table(offers: Sequence[Offer]) -> str:
     """The comparison as a Markdown table; exchanges without live prices say why."""
     lines = [
-        "| Exchange | Net cost, bps | Slippage | Fees | Impact | Price after all costs | Note |",
-        "|---|---:|---:|---:|---:|---:|---|",
+        "| Exchange | Net cost, bps | Slippage | Fees | Impact | Price after all costs | Age, s | Note |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
     ]
-    for market, status, estimate, all_in_price, cheapest in offers:
-        name = f"{VENUE_WORDS[market.venue]} {market.symbol}"
+    for market, status, age_s, estimate, all_in_price, cheapest in offers:
+        name = f"{VENUE_WORDS[market.venue]} {plain(market.symbol)}"
+        age = "" if age_s is None else f"{age_s:.1f}"
         if estimate is None:
-            lines.append(f"| {name} | | | | | | {connection_words(status)} |")
+            note = state_words(status, paused=False, ended=False, old_s=age_s)
+            lines.append(f"| {name} | | | | | | {age} | {plain(note)} |")
             continue
         costs = (estimate.net_cost_bps, estimate.slippage_bps, estimate.fee_bps, estimate.impact_bps)
         cells = " | ".join(bps(cost).removesuffix(" bps") for cost in costs)
         after = "unknown" if all_in_price is None else price(all_in_price)
         mark = "**cheapest**" if cheapest else "too thin" if estimate.slippage_bps is None else ""
-        lines.append(f"| {name} | {cells} | {after} | {mark} |")
+        lines.append(f"| {name} | {cells} | {after} | {age} | {mark} |")
     return "\n".join(lines)
 
 
@@ -255,12 +282,12 @@ def plain(words: str) -> str:
     return re.sub(r"([\\`*_\[\]<>$~|!#])", r"\\\1", words)
 
 
-def state_words(status: Status | None, paused: bool, ended: bool) -> str:
-    """What goes on between the market and this page, in a sentence."""
+def state_words(status: Status | None, paused: bool, ended: bool, old_s: float | None) -> str:
+    """What goes on between the market and this page, in a sentence; old_s: the age of prices too old to be live."""
     if paused and status is not None:
         return "The picture stands still. Prices are still received and learned from: press Continue to see them."
     if ended:
         return "Every price of this recording has been shown."
-    if status is not None and status.state == "live" and (status.age_s or 0.0) >= STALE_S:
-        return f"Connected, but no new prices for {status.age_s:.0f} s: the numbers below are old."
+    if status is not None and status.state == "live" and old_s is not None:
+        return f"Connected, but no new prices for {old_s:.0f} s: they are old."
     return connection_words(status)

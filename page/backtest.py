@@ -9,16 +9,17 @@ from typing import NamedTuple
 import streamlit as st
 
 from backtest_job import Backtests, Run
-from backtest_words import order_words, other_sizes, progress_words
+from backtest_words import other_sizes, progress_words
 from book_cache import Source
 from calculations import OrderError
 from feeds import VENUES
 from page.backtest_results import results
+from page.drawing import order_problem
 from page.lifeline import lifeline, part
 from page.once import once
 from page.source import MOST_UNPACKED, RECORDINGS, Upload, said_of
 from session import Session
-from words import HELP, UNIT_WORDS, plain
+from words import HELP, UNIT_WORDS, order_words, plain
 
 PROGRESS_S = 0.5
 ENDINGS = (".jsonl", ".csv", ".gz")
@@ -144,7 +145,10 @@ def progress(session: Session, tests: Backtests) -> None:
         st.rerun()
     run = tests.run
     if run is None or run.state != "running":
-        st.caption(f"The order is the one on the left: {order_words(session.order)}.")
+        which = (
+            "the last one that could be priced, not the one on the left" if order_problem() else "the one on the left"
+        )
+        st.caption(plain(f"The order is {which}: {order_words(session.order)}."))
     if run is None:
         return
     if run.state == "running":

@@ -7,13 +7,13 @@ from typing import get_args
 import streamlit as st
 
 from backtest_job import MOST_BYTES, Run
-from backtest_words import found_words, model_words, order_words, sizes_table, summary_table
+from backtest_words import found_words, model_words, sizes_table, summary_table
 from charts_backtest import histogram_chart, hours_chart, over_time_chart, sizes_chart
 from export_file import ExportError, safe_stem
 from export_table import Format
 from page.drawing import theme
 from page.files import Prepared, offer
-from words import HELP, UNIT_WORDS, VENUE_WORDS, plain
+from words import HELP, UNIT_WORDS, VENUE_WORDS, order_words, plain
 
 TALL, HEIGHT = 260, 220
 
@@ -30,7 +30,9 @@ def results(run: Run) -> None:
         )
         return
     with st.container(border=True, key="backtest found"):
-        st.markdown(f"**{summary.books:,} order books** of {market} in {plain(run.name)}: {order_words(run.orders[0])}")
+        st.markdown(
+            f"**{summary.books:,} order books** of {market} in {plain(run.name)}: {plain(order_words(run.orders[0]))}"
+        )
         table, picture = st.columns([2, 3])
         with table:
             st.markdown(summary_table(summary), help=HELP["backtest table"])

@@ -22,6 +22,12 @@ def current(session: Session) -> Shown | None:
     return session.latest
 
 
+def order_problem() -> str:
+    """Why the inputs are no order, so that what is shown is of the order before; empty if they are one."""
+    problem: str = st.session_state.get("order problem", "")
+    return problem
+
+
 def theme() -> Theme:
     """The theme the user sees."""
     return "light" if st.context.theme.type == "light" else "dark"

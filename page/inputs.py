@@ -156,10 +156,13 @@ def order_inputs(session: Session, market: Market | None) -> Order | None:
         on_change=redraw,
     )
     try:
-        return timed(side, quantity, unit, style, tier, None if volatility is None else volatility / 100)
+        order = timed(side, quantity, unit, style, tier, None if volatility is None else volatility / 100)
     except OrderError as error:
+        st.session_state["order problem"] = f"The one on the left can't be priced: {error}."
         st.error(f"This order can't be priced: {error}. The numbers are still those of the order before.")
         return None
+    st.session_state["order problem"] = ""
+    return order
 
 
 def timed(side: Side, quantity: float, unit: Unit, style: Style, tier: FeeTier, volatility: float | None) -> Order:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from page.drawing import order_problem
 from page.lifeline import paused
 from session import Session, Shown
-from words import STALE_S, VENUE_WORDS, live_words, moment_words, price, state_words
+from words import VENUE_WORDS, live_words, moment_words, order_words, price, state_words
 
 
 class State(NamedTuple):
@@ -22,13 +23,8 @@ class State(NamedTuple):
 def state(session: Session, shown: Shown | None) -> State:
     """The state of the prices as icon and word, the market, and a sentence on what goes on."""
     words, icon, tone, fresh = _badge(session)
-    waiting = session.player is not None and not session.player.playing and not session.ended
     status = session.status
-    text = {
-        "badge": words,
-        "icon": icon,
-        "sentence": "Press Play or Step to go on." if waiting else state_words(status, paused(), session.ended),
-    }
+    text = {"badge": words, "icon": icon, "sentence": _sentence(session)}
     if shown is not None:
         book = shown.book
         text |= {
@@ -40,19 +36,30 @@ def state(session: Session, shown: Shown | None) -> State:
     return State(text, tone, fresh, "off" if status is None else status.state)
 
 
+def _sentence(session: Session) -> str:
+    """What goes on, or what is in the way of showing what was asked for."""
+    if (problem := order_problem()) and session.market is not None:
+        return f"These are still the numbers of another order: {order_words(session.order)}. {problem}"
+    if session.player is not None and not session.player.playing and not session.ended:
+        return "Press Play or Step to go on."
+    return state_words(session.status, paused(), session.ended, None if session.is_fresh else session.age_s)
+
+
 def _badge(session: Session) -> tuple[str, str, str, bool]:
     """Words, icon and colour, and whether the numbers are to be trusted."""
     status, market = session.status, session.market
     if market is None or status is None:
         return "Not connected", "power_off", "gray", False
+    if order_problem():
+        return "Not your order", "warning", "orange", False
     if paused():
         return "Paused", "pause_circle", "blue", True
     if session.ended:
         return "The recording has ended", "stop_circle", "gray", True
     if session.player is not None and not session.player.playing:
         return "Recording paused", "pause_circle", "blue", True
-    if status.state == "live" and (status.age_s or 0.0) < STALE_S:
+    if session.is_fresh:
         return *live_words(market), True
-    if status.state in ("live", "stale"):
-        return f"Old: no new prices for {status.age_s or 0:.0f} s", "hourglass", "orange", False
+    if status.state in ("live", "stale") and session.age_s is not None:
+        return f"Old: no new prices for {session.age_s:.0f} s", "hourglass", "orange", False
     return status.state.capitalize(), "sync_problem", "orange", False

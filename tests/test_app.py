@@ -18,6 +18,7 @@ from websockets.asyncio.server import ServerConnection
 
 from fee_calculator import SCHEDULES
 from feeds import VENUES
+from orderbook import Side
 from page.answer_view import CELLS
 from replay import serve
 from session import Market
@@ -113,6 +114,24 @@ def test_an_order_beyond_the_book_has_no_made_up_number(app: AppTest) -> None:
     run_until(app, lambda: metrics(app).get("Slippage") == "unknown")
     assert metrics(app)["Net cost"] == "unknown"
     assert re.match("Too thin: .*the visible book holds", view(app)["text"]["advice"])
+
+
+@pytest.mark.parametrize(("field", "wrong"), [("quantity", 0.0), ("latency", -5.0), ("minutes", 1e5), ("parts", 999.0)])
+def test_answer_of_another_order_is_grey_and_says_which_order_it_is_of(app: AppTest, field: str, wrong: float) -> None:
+    """One wrong field and a valid change beside it: the numbers of the order before never look like the new one's."""
+    run_until(app, lambda: "Slippage" in metrics(app) and view(app)["fresh"])
+    right = app.number_input(key=field).value
+    app.number_input(key=field).set_value(wrong)
+    app.session_state["side"] = Side.SELL
+    run_until(app, lambda: not view(app)["fresh"])
+    shown = view(app)
+    assert shown["text"]["badge"] == "Not your order"
+    assert "still the numbers of another order: buy 100,000 USD, all at once" in shown["text"]["sentence"]
+    assert "on the left can't be priced" in shown["text"]["sentence"]
+    assert shown["tick"]["quantity"], "the numbers before are still there to be seen"
+    app.number_input(key=field).set_value(right)
+    run_until(app, lambda: view(app)["fresh"])
+    assert view(app)["text"]["advice"].startswith("Selling $100,000")
 
 
 @pytest.mark.parametrize("quantity", [0.0, -1.0, 1e300])

@@ -9,21 +9,27 @@ from contextlib import ExitStack
 import pytest
 
 from calculations import Order
-from comparison import Comparison, all_in_price, first_tier, rivals
+from comparison import Comparison, Offer, all_in_price, first_tier, rivals
 from orderbook import Side
-from session import Market
+from session import STALE_S, Market
 from tests.loopback import eventually
 from tests.loopback_exchange import LoopbackExchange
 from websocket_client import FeedHub
+from words import offers_table
 
 
 @pytest.fixture
-def markets() -> Iterator[tuple[Market, ...]]:
+def exchanges() -> Iterator[dict[str, LoopbackExchange]]:
     """Two exchanges on loopback, each with its own protocol."""
     with ExitStack() as stack:
         venues = {"okx": "BTC-USDT", "kraken": "BTC/USDT"}
-        running = {venue: stack.enter_context(LoopbackExchange(venue, symbol)) for venue, symbol in venues.items()}
-        yield tuple(Market(venue, symbol, address=running[venue].url) for venue, symbol in venues.items())
+        yield {venue: stack.enter_context(LoopbackExchange(venue, symbol)) for venue, symbol in venues.items()}
+
+
+@pytest.fixture
+def markets(exchanges: dict[str, LoopbackExchange]) -> tuple[Market, ...]:
+    """The market of each exchange."""
+    return tuple(Market(venue, each.market.symbol, address=each.url) for venue, each in exchanges.items())
 
 
 @pytest.fixture
@@ -50,6 +56,34 @@ def test_the_best_price_after_all_costs_is_marked(
     prices = [offer.all_in_price or 0.0 for offer in offers]
     best = min(prices) if side is Side.BUY else max(prices)
     assert [offer.cheapest for offer in offers] == [price == best for price in prices]
+
+
+def test_frozen_book_is_neither_priced_nor_cheapest_whatever_heartbeats_come(
+    comparison: Comparison, exchanges: dict[str, LoopbackExchange], markets: tuple[Market, ...]
+) -> None:
+    """Kraken stops but for heartbeats while OKX goes on: its row shows an age and no price until a book comes."""
+    comparison.watch(markets, Order(Side.BUY, 0.5))
+    eventually(lambda: all(offer.all_in_price for offer in comparison.offers()))
+
+    def pulse() -> Offer:
+        exchanges["okx"].change(asks=[("101.0", "4.00000000")])
+        exchanges["kraken"].heartbeat()
+        kraken = comparison.offers()[1]
+        assert kraken.status is not None
+        assert kraken.status.state == "live"
+        return kraken
+
+    eventually(lambda: pulse().estimate is None)
+    frozen = pulse()
+    assert frozen.age_s is not None
+    assert frozen.age_s >= STALE_S
+    assert not any(offer.cheapest for offer in comparison.offers())
+    row = next(line for line in offers_table([frozen]).splitlines() if "Kraken" in line)
+    assert f"| {frozen.age_s:.1f} | Connected" in row
+    assert "no new prices for" in row
+    exchanges["kraken"].change(asks=[("101.0", "4.00000000")])
+    eventually(lambda: pulse().estimate is not None)
+    eventually(lambda: any(offer.cheapest for offer in comparison.offers()))
 
 
 def test_only_the_same_instrument_is_compared() -> None:
