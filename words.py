@@ -45,6 +45,9 @@ FEE_TABLE_WORDS = {
 UNIT_WORDS: dict[Unit, str] = {"quote": "USD", "base": "coins", "contracts": "contracts"}
 Colour = Literal["green", "blue", "violet"]
 
+JOINER = "\u2060"
+"""The Unicode word joiner: takes no room, allows no line break, and is part of no address."""
+
 HELP = {
     "net": "What the whole order costs against the price you see now: slippage, fees and counted market impact, added.",
     "slippage": "How much worse than the middle price your order is filled: half the gap between buyers and sellers, "
@@ -198,7 +201,7 @@ def fee_words(fees: FeeCalculator, estimate: Estimate | None) -> str:
         if estimate is not None:
             saving = f", {money(better.saving_bps / 1e4 * estimate.quantity * estimate.mid, 'USD')}"
         words += f" {better.tier.name} would save {better.saving_bps:.3f} bps{saving} here; it asks for {better.needs}."
-    return words.replace("$", r"\$")
+    return words
 
 
 def size_words(order: Order) -> str:
@@ -274,12 +277,17 @@ def offers_table(offers: Sequence[Offer]) -> str:
 
 
 def plain(words: str) -> str:
-    """Words from elsewhere, such as a server's or a link's, so that Markdown shows them and does nothing with them.
+    """Escape text from elsewhere (a server, a file, a link) so that Streamlit's Markdown shows it as it is.
 
-    >>> print(plain("no ![x](http://host/x.png)"))
-    no \\!\\[x\\](http://host/x.png)
+    Every punctuation mark is escaped. Addresses, `:icons:` and arrows such as `->` are recognised after the
+    escapes are gone, so an invisible word joiner takes them apart; line breaks become spaces.
+
+    >>> plain("no ![x](y)"), plain("12:30").replace(JOINER, "|"), plain("a www.b.example").replace(JOINER, "|")
+    ('no \\\\!\\\\[x\\\\]\\\\(y\\\\)', '12\\\\:|30', 'a www|\\\\.b\\\\.example')
     """
-    return re.sub(r"([\\`*_\[\]<>$~|!#])", r"\\\1", words)
+    apart = r"(?i)(?<=:)(?=\S)|(?<=www)(?=\.)|(?=@)|(?<=[-<>=~!])(?=[-<>=~])"
+    words = re.sub(apart, JOINER, " ".join(words.split()))
+    return re.sub(r"[!-/:-@\[-`{-~]", r"\\\g<0>", words)
 
 
 def state_words(status: Status | None, paused: bool, ended: bool, old_s: float | None) -> str:

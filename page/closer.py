@@ -23,7 +23,7 @@ from page.files import files
 from page.lifeline import live
 from provenance import maker_words, score_words
 from session import Session
-from words import HELP, LATENCY_WORDS, PARAMETER_WORDS, bps, coins, milliseconds, system_words
+from words import HELP, LATENCY_WORDS, PARAMETER_WORDS, bps, coins, milliseconds, plain, system_words
 
 CLOSER_S = 2.0
 HEIGHT = 230
@@ -56,7 +56,7 @@ def impact(session: Session) -> None:
     coin, _ = coins(VENUES[shown.book.venue].instrument(shown.book.symbol))
     path, risk, made = st.columns(3)
     with path.container(border=True, height="stretch"):
-        st.markdown(f"**Still to trade** · {coin}", help=HELP["schedule"])
+        st.markdown(f"**Still to trade** · {plain(coin)}", help=HELP["schedule"])
         st.echarts_chart(
             trajectory_chart(estimate, kept, look),
             key="trajectory chart",

@@ -10,7 +10,7 @@ from comparison import Comparison, rivals
 from feeds import VENUES
 from page.lifeline import hub, lifeline, live
 from session import Session
-from words import HELP, offers_table
+from words import HELP, offers_table, plain
 
 COMPARISON_S = 1.0
 
@@ -27,7 +27,7 @@ def comparison(session: Session) -> None:
     with st.container(border=True):
         instrument = VENUES[market.venue].instrument(market.symbol)
         st.markdown(
-            f"**{instrument} on every exchange**: the same order, each with its own first fee tier",
+            f"**{plain(instrument)} on every exchange**: the same order, each with its own first fee tier",
             help=HELP["compare"],
         )
         st.markdown(offers_table(compared.offers()))

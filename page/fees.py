@@ -22,7 +22,7 @@ from fee_calculator import (
 from feeds import VENUES
 from page.lifeline import redraw
 from session import Market, Session
-from words import FEE_TABLE_WORDS, HELP, fee_words
+from words import FEE_TABLE_WORDS, HELP, fee_words, plain
 
 
 def tables(market: Market) -> dict[str, FeeSchedule | None]:
@@ -51,7 +51,7 @@ def fee_inputs(session: Session, market: Market) -> FeeTier:
         if fees is None:
             return session.order.tier
         volume = st.number_input(
-            f"Traded in the last 30 days, {fees.currency}",
+            f"Traded in the last 30 days, {plain(fees.currency)}",
             value=None,
             min_value=0.0,
             step=1_000_000.0,
@@ -70,12 +70,13 @@ def fee_inputs(session: Session, market: Market) -> FeeTier:
             ]
         else:
             tier = tier_for_volume(fees, volume)
-            st.markdown(f"Your fee tier: **{tier.name}**")
+            st.markdown(f"Your fee tier: **{plain(tier.name)}**")
     with more:
-        st.caption(tier_words(tier))
+        st.caption(plain(tier_words(tier)))
         if problem := warning(fees, fee_venue(market.venue), VENUES[market.venue].product(market.symbol)):
-            st.warning(problem)
-        st.caption(fee_words(FeeCalculator(fees, tier), session.latest.estimate if session.latest else None))
+            st.warning(plain(problem))
+        shown = session.latest
+        st.caption(plain(fee_words(FeeCalculator(fees, tier), None if shown is None else shown.estimate)))
     session.history.schedule = fees
     return tier
 
@@ -92,5 +93,5 @@ def own_fees() -> FeeSchedule | None:
     try:
         return own_schedule(upload.getvalue(), "json" if upload.name.lower().endswith(".json") else "toml")
     except FeeError as error:
-        st.error(f"{upload.name} can't be used: {error}")
+        st.error(plain(f"{upload.name} can't be used: {error}"))
         return None

@@ -11,10 +11,7 @@ import streamlit as st
 from export_file import safe_stem
 from export_manager import ExportError, performance_report
 from session import Session, learned_for
-from words import (
-    EXPORT_WORDS,
-    HELP,
-)
+from words import EXPORT_WORDS, HELP, plain
 
 
 class Prepared(NamedTuple):
@@ -56,7 +53,7 @@ def exports(session: Session) -> None:
             file = f"{safe_stem(name, kind)}.{kind}"
         except ExportError as error:
             st.session_state.pop("prepared", None)
-            st.error(f"That name can't be used: {error}")
+            st.error(plain(f"That name can't be used: {error}"))
             return
         data = {"csv": table.csv, "json": table.json, "parquet": table.parquet}[kind]()
         preview = table.rows.slice(max(0, len(table.rows) - 20)).to_pandas()
@@ -69,7 +66,9 @@ def exports(session: Session) -> None:
 
 def offer(prepared: Prepared, key: str) -> None:
     """What was prepared, and the buttons that give it."""
-    words = f"{prepared.name}: {prepared.rows:,} rows, {len(prepared.data) / 1e6:,.2f} MB. Below: its last 20 rows."
+    words = (
+        f"{plain(prepared.name)}: {prepared.rows:,} rows, {len(prepared.data) / 1e6:,.2f} MB. Below: its last 20 rows."
+    )
     if prepared.missing:
         words += f" The {prepared.missing:,} oldest rows had to give way to newer ones."
     st.caption(words)
@@ -107,5 +106,5 @@ def learning(session: Session) -> None:
     try:
         session.connect(market, learned_for(upload.getvalue(), market))
     except (ValueError, RecursionError) as error:
-        st.error(f"{upload.name} can't be used: {error}")
+        st.error(plain(f"{upload.name} can't be used: {error}"))
         session.connect(market)

@@ -31,7 +31,7 @@ from recording import encode
 from replay import simulated
 from tests.live_rows import assert_same_rows
 from tests.made_recordings import BEGIN_NS, okx_ticks, saved
-from tests.test_app import APP, metrics, run_until, said
+from tests.test_app import APP, metrics, run_until, said, sentences
 from tests.test_recording import HOSTILE
 
 BTC = "BTC-USDT-SWAP"
@@ -177,7 +177,7 @@ def test_sizes_that_are_none_are_a_sentence(app: AppTest) -> None:
     made(books=20)
     app.run()
     app.text_input(key="backtest sizes quote").set_value("1000 ![x](http://x)").run()
-    (sentence,) = (each.value for each in app.error)
+    (sentence,) = sentences(app.error)
     assert sentence.startswith("These sizes can't be used: ")
     assert "![" not in sentence
     assert app.button(key="backtest run").disabled
@@ -199,7 +199,7 @@ def test_a_file_that_is_no_recording_is_a_sentence(app: AppTest) -> None:
         path.write_bytes(content)
         app.run()
         press(app)
-        (sentence,) = (each.value for each in app.error)
+        (sentence,) = sentences(app.error)
         assert "line 1: " in sentence, name
         assert len(sentence) < 400, name
         assert "![](" not in sentence

@@ -19,7 +19,7 @@ from player import Player
 from replay import Tick, encode
 from session import Session
 from tests.made_recordings import BEGIN_NS, STEP_NS, okx_ticks, saved
-from tests.test_app import APP, metrics, run_until, said
+from tests.test_app import APP, metrics, run_until, said, sentences
 from tests.test_recording import HOSTILE
 from tests.test_tardis import row, table
 
@@ -168,10 +168,10 @@ def test_a_file_that_is_no_recording_is_a_sentence(app: AppTest, content: bytes)
     app.run()
     app.file_uploader(key=UPLOAD).upload("evil ![](http://x).jsonl", content, "text/plain").run()
     assert not app.exception
-    (sentence,) = (error.value for error in app.error)
+    (sentence,) = sentences(app.error)
     assert "can't be played: line 1: " in sentence
     assert len(sentence) < 400
-    assert "![](" not in sentence
+    assert "![](" not in app.error[0].value
     assert session(app).market is None
 
 

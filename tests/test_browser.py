@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from websockets.http11 import Request
 from tests.loopback import Server, answering, eventually, gateway_frame
 from tests.served_page import PROJECT, choose, focused, launched, served_page, shown, type_in, wait_for
 from tests.viewer import watch
+from words import JOINER
 
 pytestmark = pytest.mark.browser
 
@@ -183,6 +185,63 @@ def test_a_hostile_link_is_answered_with_defaults_or_a_sentence(visit: Callable[
         expect(page.locator("[data-testid=stException]")).to_have_count(0)
         assert not elsewhere.met
         assert {urlsplit(url).port for url in asked} <= {urlsplit(origin).port, None}
+
+
+ELSEWHERE = "![x](//a.io/p) [c](//b.io) www.a.io a@b.io :smile: $x$ &lt;"
+"""Text that Markdown would turn into a picture, links, an emoji, a formula and another sign."""
+
+
+SENTENCES = "[data-testid=stMarkdownContainer], [data-testid=stCaptionContainer]"
+
+
+def made_of_text(page: Page) -> list[str]:
+    """Pictures, links and icons within the page's sentences; its buttons have icons of their own."""
+    made: list[str] = page.eval_on_selector_all(
+        f":is({SENTENCES}):not(button *) :is(img, a, [role=img], .katex)", "found => found.map(each => each.outerHTML)"
+    )
+    return made
+
+
+def read(page: Page) -> str:
+    """All sentences of the page as a reader sees them."""
+    texts: list[str] = page.locator(SENTENCES).all_inner_texts()
+    return "\n".join(texts).replace(JOINER, "")
+
+
+def upload(page: Page, key: str, name: str, content: Any) -> None:
+    """Give a JSON file to the uploader of this key."""
+    file: Any = {"name": name, "mimeType": "application/json", "buffer": json.dumps(content).encode()}
+    page.locator(f".st-key-{key} input[type=file]").set_input_files(file)
+
+
+def test_text_from_elsewhere_is_shown_as_text(visit: Callable[..., Page]) -> None:
+    """A link, a fee file and saved learning full of Markdown: the page shows it letter by letter, and asks nobody."""
+    asked: list[str] = []
+    page = visit()
+    page.on("request", lambda request: asked.append(request.url))
+    wait_for(page, "Number(d.net) > 0", timeout_s=30)
+    origin = page.url.split("?")[0]
+    for symbol in ("www.evil.example", ":smile:", ":material/delete:"):
+        page.goto(f"{origin}?symbol={symbol}")
+        expect(page.get_by_text("Simulated market can't show")).to_be_visible(timeout=30_000)
+        assert f"'{symbol}'" in read(page)
+        assert not made_of_text(page)
+    page.goto(f"{origin}?fees=My own file")
+    wait_for(page, "Number(d.net) > 0", timeout_s=30)
+    page.get_by_text("Fee table and 30-day volume").click()
+    tier = {"name": ELSEWHERE, "maker_percent": 0.01, "taker_percent": 0.03}
+    fees = {"venue": "okx", "product": "swap", "as_of": "2026-05-03", "source": ELSEWHERE, "currency": ":smile:"}
+    good, bad = fees | {"tiers": [tier]}, fees | {ELSEWHERE: 1}
+    for content, expected in ((good, f"{ELSEWHERE}: maker 0.01 %"), (bad, f"{ELSEWHERE[:3]}.json can't be used")):
+        upload(page, "own-fees", f"{ELSEWHERE[:3]}.json", content)
+        eventually(lambda wanted=expected: wanted in read(page))
+        assert not made_of_text(page)
+    page.get_by_role("radio", name="Files").click()
+    learned = {"venue": ELSEWHERE, "symbol": ":smile:"}
+    upload(page, "learned", "![x](y).json", learned)
+    eventually(lambda: f"it was learned of {ELSEWHERE} :smile:" in read(page))
+    assert not made_of_text(page)
+    assert {urlsplit(url).port for url in asked} <= {urlsplit(origin).port, None}
 
 
 def test_a_paused_page_stands_still_while_the_market_goes_on(page: Page) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,8 +15,8 @@ from orderbook import Side
 from session import STALE_S, Market
 from tests.loopback import eventually
 from tests.loopback_exchange import LoopbackExchange
-from websocket_client import FeedHub
-from words import offers_table
+from websocket_client import FeedHub, Status
+from words import offers_table, plain
 
 
 @pytest.fixture
@@ -98,3 +99,13 @@ def test_a_venue_without_prices_takes_no_part(comparison: Comparison) -> None:
     comparison.watch((Market("okx", "BTC-USDT", address="ws://127.0.0.1:9"),), Order(Side.BUY, 1.0))
     (offer,) = comparison.offers()
     assert (offer.estimate, offer.all_in_price, offer.cheapest) == (None, None, False)
+
+
+def test_words_of_a_venue_are_text_in_the_table() -> None:
+    """What a server says when it refuses stands in its row letter by letter: no picture, no link, no other cell."""
+    said = "![x](http://a.example) | www.a.example | :smile:"
+    status = Status("given up", 0, 0, 0, 0, 0, 0, 5, None, None, said, 0, None)
+    offer = Offer(Market("okx", "BTC-USDT"), status, None, None, None, cheapest=False)
+    row = offers_table([offer]).splitlines()[-1]
+    assert plain(said) in row
+    assert re.sub(r"\\.", "", row).count("|") == 9
