@@ -256,9 +256,10 @@ def test_a_frame_that_breaks_off_is_no_other_frame(
 
 
 def usual_frames(folder: Path) -> Iterator[tuple[str, str]]:
-    """Every real frame of the gateway, and simulated ones."""
-    for path in sorted(folder.glob("gomarket-okx_*")):
-        yield from (("gomarket-okx", str(tick.message)) for tick in read(path) if tick.kind == "recv")
+    """Yield the frames of both recordings of the gateway, and simulated ones, each with its venue."""
+    for day in ("20250510_keyorder", "20250515"):
+        path = folder / f"gomarket-okx_BTC-USDT-SWAP_{day}.jsonl.gz"
+        yield from (("gomarket-okx", tick.message) for tick in read(path) if tick.kind == "recv")
     for levels in (1, 50, 400):
         yield from (("simulated", text) for _, text in islice(simulated_market.frames(levels=levels), 50))
 

@@ -55,13 +55,14 @@ def test_reads_back_what_was_encoded(tmp_path: Path, content: bytes) -> None:
 def test_real_files_line_for_line(recordings: Path) -> None:
     """Every line of every real recording is read as the standard library reads it, and encodes to the same values."""
     files = sorted(recordings.glob("*.jsonl.gz"))
-    assert len(files) == 10
+    assert files
     for file in files:
-        with gzip.open(file, "rt", encoding="utf-8") as lines:
+        with gzip.open(file, "rt", encoding="utf-8", newline="\n") as lines:
             for line, tick in zip(lines, read(file), strict=True):
                 fields = json.loads(line)
-                assert tick == (fields["t"], fields["ts_ns"], fields.get("data", ""), fields.get("url"))
-                assert json.loads(encode(tick)) == fields
+                text = line.removesuffix("\n") if fields["t"] == "meta" else fields.get("data", "")
+                assert tick == (fields["t"], fields.get("ts_ns"), text, fields.get("url")), file.name
+                assert json.loads(encode(tick)) == fields, file.name
 
 
 def test_gzip_members_in_a_row(tmp_path: Path) -> None:
