@@ -21,6 +21,9 @@ import msgspec
 from tardis import HEADER, SnapshotTable
 
 VERSION = 1
+RECORDINGS = Path("recordings")
+"""The folder of recordings, below the folder that the page or the command is started in: both write to it, and the page
+lists it."""
 MAX_LINE = 64 * 1024 * 1024
 """Bytes: a whole Coinbase book is one frame of 5 MB, and its envelope 6 MB."""
 FRAMES = frozenset({"recv", "send", "connect", "http", "http_row", "book"})
@@ -146,7 +149,7 @@ def _row_converter(table: SnapshotTable) -> Callable[[bytes], Tick]:
 def new_path(folder: Path, venue: str, symbol: str, moment: datetime) -> Path:
     """A name that says what a recording holds and when it began, and that no file in the folder has.
 
-    >>> new_path(Path("recordings"), "kraken", "BTC/USD", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)).as_posix()
+    >>> new_path(RECORDINGS, "kraken", "BTC/USD", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)).as_posix()
     'recordings/kraken-BTC-USD-20260102T030405Z.jsonl.gz'
     """
     what = re.sub(r"[^A-Za-z0-9]+", "-", f"{venue}-{symbol}").strip("-")[:80]

@@ -27,7 +27,7 @@ from feeds.gomarket import GomarketFeed
 from feeds.protocol import QuietFeed
 from orderbook import BookError, OrderBook
 from playback import Server, checked_speed, serve
-from recording import Recorder, RecordingError, Tick, decode, encode, new_path, read
+from recording import RECORDINGS, Recorder, RecordingError, Tick, decode, encode, new_path, read
 from tardis import feed_of
 from websocket_client import WebSocketClient
 
@@ -214,6 +214,11 @@ def simulated(
         yield Tick("recv", market_ns, message)
 
 
+def _print_at_once(line: str) -> None:
+    """Print a line that also a pipe or a file has at once."""
+    print(line, flush=True)
+
+
 def record(
     venue: str,
     symbol: str,
@@ -221,7 +226,7 @@ def record(
     seconds: float | None = None,
     stop: threading.Event | None = None,
     url: str | None = None,
-    report: Callable[[str], None] = print,
+    report: Callable[[str], None] = _print_at_once,
 ) -> Recorder:
     """Records a venue's feed until so many seconds have passed or stop is set; the closed recorder says how it went.
 
@@ -240,6 +245,7 @@ def record(
             on_frame=recorder.on_served_frame if made_here else recorder.on_frame,
         )
         recorder.start(path)
+        report(f"recording to {path}")
         client.start()
         ends = math.inf if seconds is None else time.monotonic() + seconds
         next_report = 0.0
@@ -272,7 +278,11 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--venue", required=True, choices=sorted(VENUES))
     command.add_argument("--symbol", required=True, help="as the venue writes it: BTC-USDT-SWAP, BTCUSDT, BTC/USD")
     command.add_argument("--hours", type=_positive, help="how long; until Ctrl-C if not given")
-    command.add_argument("--out", type=Path, help="a new file; compressed if its name ends in .gz")
+    command.add_argument(
+        "--out",
+        type=Path,
+        help=f"a new file, compressed if its name ends in .gz; if not given, one in the folder {RECORDINGS}",
+    )
     command.add_argument("--url", help="another address than the venue's own")
     command.set_defaults(run=_record_command)
 
@@ -314,7 +324,11 @@ def _speed(text: str) -> float:
 
 
 def _record_command(options: argparse.Namespace) -> int:
-    path = options.out or new_path(Path(), options.venue, options.symbol, datetime.now(UTC))
+    VENUES[options.venue].make_feed(options.symbol)  # an unknown symbol leaves no folder behind
+    path = options.out
+    if path is None:
+        RECORDINGS.mkdir(parents=True, exist_ok=True)
+        path = new_path(RECORDINGS, options.venue, options.symbol, datetime.now(UTC))
     recorder = record(
         options.venue, options.symbol, path, None if options.hours is None else options.hours * 3600, url=options.url
     )

@@ -17,7 +17,8 @@ from page.backtest_results import results
 from page.drawing import order_problem
 from page.lifeline import lifeline, part
 from page.once import once
-from page.source import MOST_UNPACKED, RECORDINGS, Upload, said_of
+from page.source import MOST_UNPACKED, Upload, said_of
+from recording import RECORDINGS
 from session import Session
 from words import HELP, UNIT_WORDS, order_words, plain
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from page.lifeline import lifeline, part
 from page.once import once
-from page.source import RECORDINGS
+from recording import RECORDINGS
 from session import Session
 from words import plain
 

@@ -14,10 +14,10 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from feeds import VENUES
 from page.lifeline import redraw
+from recording import RECORDINGS
 from replay import meta
 from words import SOURCE_WORDS, VENUE_WORDS, plain
 
-RECORDINGS = Path("recordings")
 MOST_UPLOADED_MB = 64
 MOST_UNPACKED = 2**30
 """Bytes that an uploaded recording may unpack to."""

@@ -26,8 +26,7 @@ from book_cache import Source
 from calculations import Order
 from export_manager import COLUMNS
 from orderbook import Side
-from page.source import RECORDINGS
-from recording import encode
+from recording import RECORDINGS, encode
 from replay import simulated
 from tests.live_rows import assert_same_rows
 from tests.made_recordings import BEGIN_NS, okx_ticks, saved

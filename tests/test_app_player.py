@@ -14,8 +14,8 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from page import source
-from page.source import RECORDINGS
 from player import Player
+from recording import RECORDINGS
 from replay import Tick, encode
 from session import Session
 from tests.made_recordings import BEGIN_NS, STEP_NS, okx_ticks, saved

@@ -17,6 +17,7 @@ from websockets.sync.server import ServerConnection
 from websockets.sync.server import serve as web_socket_server
 
 from feeds import VENUES
+from recording import RECORDINGS
 from replay import Tick, books, main, meta, read, record
 from tests.loopback import eventually
 from tests.made_recordings import lines_to_the_end, listening, okx_message, okx_ticks, saved
@@ -106,6 +107,24 @@ def test_record_the_simulated_market(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert f"read as simulated BTC-USDT-SWAP: books {len(found)}, refused 0" in capsys.readouterr().out
     assert main([*wanted, "--out", str(path)]) == 1
     assert "File exists" in capsys.readouterr().err
+
+
+def test_record_without_out_writes_to_the_folder_that_the_page_lists(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is made if it is not there, and the file's path is said first and last; no folder for no symbol."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["record", "--venue", "simulated", "--symbol", "nonsense"]) == 1
+    assert list(tmp_path.iterdir()) == []
+    for count in (1, 2):
+        assert main(["record", "--venue", "simulated", "--symbol", "BTC-USDT-SWAP", "--hours", str(0.7 / 3600)]) == 0
+        assert [path.name for path in tmp_path.iterdir()] == [str(RECORDINGS)]
+        found = sorted(RECORDINGS.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        assert len(found) == count
+        assert found[-1].name.startswith("simulated-BTC-USDT-SWAP-")
+        first, *_, last = capsys.readouterr().out.splitlines()
+        assert first == f"recording to {found[-1]}"
+        assert last.startswith(f"{found[-1]}: ")
 
 
 def test_record_a_venue(tmp_path: Path) -> None:
