@@ -10,6 +10,7 @@ import re
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
@@ -28,6 +29,8 @@ MAX_LINE = 64 * 1024 * 1024
 """Bytes: a whole Coinbase book is one frame of 5 MB, and its envelope 6 MB."""
 FRAMES = frozenset({"recv", "send", "connect", "http", "http_row", "book"})
 """What a recording is made of. "book" is a whole book in base units, from a CSV."""
+RECEIVED = frozenset({"recv", "http", "http_row", "book"})
+"""The frames that came from the venue: without one of them there is nothing to play."""
 _KINDS = FRAMES | {"meta", "torn", "idle", "end", "again"}
 _CHUNK = 256 * 1024
 _FLUSH_S = 0.25
@@ -218,8 +221,9 @@ class Recorder:
     """Writes frames to a file; whatever happens to the process or the disk, what was flushed stays readable.
 
     `write` only queues (call it from any thread); a thread of its own writes several times a second.
-    frames and bytes count what has reached the file; error says why recording stopped early, else None.
-    A process that ends in good order ends the file too.
+    frames, received and bytes count what has reached the file; error says why recording stopped early, else None.
+    A process that ends in good order ends the file too. A file into which nothing was received is removed at the end:
+    it would be listed, and could not be played.
     """
 
     path: Path
@@ -232,6 +236,8 @@ class Recorder:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self.frames = 0
+        self.received = 0
+        """Of the frames, those that the venue sent."""
         self.bytes = 0
         self.error: str | None = None
         self._begun = False
@@ -260,7 +266,8 @@ class Recorder:
         self.path = Path(path)
         self._file = self.path.open("xb", buffering=0)
         self._packer = zlib.compressobj(6, zlib.DEFLATED, 31) if self.path.suffix == ".gz" else None
-        self.frames, self.bytes, self.error = 0, 0, None
+        self.frames = self.received = self.bytes = 0
+        self.error = None
         about = {key: value for key, value in self._about.items() if value is not None}
         created = datetime.now(UTC).isoformat(timespec="seconds")
         try:
@@ -325,6 +332,9 @@ class Recorder:
         finally:
             self._ended = monotonic()
             self._file.close()
+            if self.error is None and not self.received:
+                with suppress(OSError):
+                    self.path.unlink()
 
     def _flush(self) -> None:
         with self._lock:
@@ -332,6 +342,7 @@ class Recorder:
         if ticks:
             self._put(b"".join([encode(tick) + b"\n" for tick in ticks]))
             self.frames += len(ticks)
+            self.received += sum(tick.kind in RECEIVED for tick in ticks)
 
     def _put(self, lines: bytes) -> None:
         """All bytes on their way to the disk: a sync flush ends on a byte and can be read up to there."""

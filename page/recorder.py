@@ -64,6 +64,8 @@ def count(session: Session) -> None:
         st.error(f"The recording stopped: {plain(made.error)}")
     elif running:
         st.caption(f"**Recording** {plain(made.path.name)}: {words}")
+    elif made.finished and not made.received:
+        st.caption("Nothing arrived while it recorded, so there is no file.")
     else:
         st.caption(f"Recorded {plain(str(made.path))}: {words}")
 
@@ -71,7 +73,7 @@ def count(session: Session) -> None:
 def download(session: Session) -> None:
     """The last recording, once it is whole; where it lies, if it is too large to pass through a browser."""
     made = session.recorder
-    if made is None or not made.finished or not made.bytes:
+    if made is None or not made.finished or not made.received:
         return
     if made.bytes > MOST_DOWNLOADED:
         st.caption("It is too large to download from here: take it from that folder.")

@@ -19,6 +19,7 @@ from recording import RECORDINGS
 from replay import Tick, encode
 from session import Session
 from tests.made_recordings import BEGIN_NS, STEP_NS, okx_ticks, saved
+from tests.served_page import free_port
 from tests.test_app import APP, metrics, run_until, said, sentences
 from tests.test_recording import HOSTILE
 from tests.test_tardis import row, table
@@ -206,6 +207,22 @@ def test_recording_from_the_page_gives_a_file_that_plays(app: AppTest) -> None:
     app.selectbox(key="source").set_value("recording").run()
     run_until(app, lambda: session(app).player is not None and session(app).latest is not None)
     assert player(app).path == recorder.path
+
+
+def test_recording_an_exchange_that_sends_nothing_leaves_no_file(app: AppTest) -> None:
+    """The page says that nothing arrived, offers no download, and has no new file to play."""
+    app.session_state["source"] = "address"
+    app.session_state["address"] = f"ws://127.0.0.1:{free_port()}"
+    run_until(app, lambda: session(app).status is not None)
+    app.button(key="record").click().run()
+    assert len(list(RECORDINGS.iterdir())) == 1
+    app.button(key="record").click().run()
+    assert "Nothing arrived while it recorded, so there is no file." in said(app)
+    assert "Recorded " not in said(app)
+    assert "It can't be downloaded" not in said(app)
+    assert "Download" not in [each.label for each in app.get("download_button")]
+    assert list(RECORDINGS.iterdir()) == []
+    assert not app.exception
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(app: AppTest) -> None:

@@ -202,6 +202,29 @@ def test_recorder_writes_what_it_was_given(tmp_path: Path, name: str) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("ticks", "is_kept"),
+    [([], False), (TICKS[:2], False), (TICKS[2:3], True), (TICKS[3:4], True), ([Tick("book", 1, "1,2")], True)],
+    ids=["nothing", "only what was sent", "a message", "a REST body", "a whole book"],
+)
+@pytest.mark.parametrize("name", ["r.jsonl", "r.jsonl.gz"])
+def test_recorder_keeps_no_file_into_which_nothing_was_received(
+    tmp_path: Path, name: str, ticks: list[Tick], is_kept: bool
+) -> None:
+    """While it is recorded there is a file. At the end it is removed unless the venue sent something."""
+    path = tmp_path / name
+    recorder = Recorder("okx", "BTC-USDT-SWAP")
+    for _ in range(1 if is_kept else 2):
+        recorder.start(path)
+        assert path.exists()
+        for tick in ticks:
+            recorder.write(tick)
+        recorder.close()
+        assert (recorder.frames, recorder.received, recorder.error) == (len(ticks), int(is_kept), None)
+        assert path.exists() == is_kept
+        assert list(tmp_path.iterdir()) == [path] * is_kept
+
+
 def test_recorder_takes_many_threads(tmp_path: Path) -> None:
     """Frames written by several threads at once are all there, each thread's in its order."""
     path = tmp_path / "r.jsonl.gz"
