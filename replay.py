@@ -29,7 +29,7 @@ from orderbook import BookError, OrderBook
 from playback import Server, checked_speed, serve
 from recording import RECORDINGS, Recorder, RecordingError, Tick, decode, encode, new_path, read
 from tardis import feed_of
-from websocket_client import WebSocketClient
+from websocket_client import Status, WebSocketClient
 
 __all__ = [
     "Recorder",
@@ -53,6 +53,8 @@ HANDED_ON = frozenset({"recv", "http", "book"})
 """The lines that a feed is given."""
 
 REPORT_S = 10.0
+IS_DOWN = frozenset({"connecting", "reconnecting"})
+"""The states of a client whose connection, if it has one, has not brought a book yet."""
 
 
 class ReplayFeed(QuietFeed):
@@ -228,9 +230,11 @@ def record(
     url: str | None = None,
     report: Callable[[str], None] = _print_at_once,
 ) -> Recorder:
-    """Records a venue's feed until so many seconds have passed or stop is set; the closed recorder says how it went.
+    """Record a venue's feed for so many seconds, or until stop is set or Ctrl-C; return the closed recorder.
 
-    Raises OSError where no file can be made, ValueError for an unknown symbol. report gets a line now and then.
+    Its error says why the recording ended early, or why there is no order book in it; no file is left if nothing was
+    received. report gets a line now and then. Raises OSError where no file can be made, ValueError for an unknown
+    symbol or an address that cannot be one.
     """
     market = VENUES[venue]
     market.make_feed(symbol)
@@ -245,26 +249,40 @@ def record(
             on_frame=recorder.on_served_frame if made_here else recorder.on_frame,
         )
         recorder.start(path)
-        report(f"recording to {path}")
-        client.start()
         ends = math.inf if seconds is None else time.monotonic() + seconds
         next_report = 0.0
         try:
+            report(f"recording to {path}")
+            client.start()
             while recorder.recording and client.status.state != "given up" and (left := ends - time.monotonic()) > 0:
                 if time.monotonic() >= next_report:
-                    status = client.status
-                    report(f"{recorder.frames} frames, {recorder.bytes:,} bytes, {status.books} books, {status.state}")
+                    report(_progress(recorder, client.status))
                     next_report = time.monotonic() + REPORT_S
                 if stop.wait(min(left, 1.0)):
                     break
         except KeyboardInterrupt:
             report("stopped")
         finally:
+            last_state = client.status.state  # which stop() overwrites
             client.stop()
             recorder.close()
-        if client.status.state == "given up" and recorder.error is None:
-            recorder.error = client.status.last_error
+    if recorder.error is None:
+        status = client.status
+        reason = status.last_error or f"it was still {last_state}"
+        if not recorder.received:
+            recorder.error = f"nothing arrived from {address}, so there is no file: {reason}"
+        elif not status.books:
+            recorder.error = f"no order book arrived from {address}: {reason}"
+        elif last_state == "given up":
+            recorder.error = reason
+        elif last_state in IS_DOWN:
+            report(f"the connection was down at the end: {reason}")
     return recorder
+
+
+def _progress(recorder: Recorder, status: Status) -> str:
+    line = f"{recorder.frames} frames, {recorder.bytes:,} bytes, {status.books} books, {status.state}"
+    return f"{line}: {status.last_error}" if status.state in IS_DOWN and status.last_error else line
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -332,7 +350,8 @@ def _record_command(options: argparse.Namespace) -> int:
     recorder = record(
         options.venue, options.symbol, path, None if options.hours is None else options.hours * 3600, url=options.url
     )
-    print(f"{path}: {recorder.frames} frames, {recorder.bytes:,} bytes")
+    if recorder.received:
+        print(f"{path}: {recorder.frames} frames, {recorder.bytes:,} bytes")
     if recorder.error:
         print(recorder.error, file=sys.stderr)
     return 1 if recorder.error else 0

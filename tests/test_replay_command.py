@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from recording import RECORDINGS
 from replay import Tick, books, main, meta, read, record
 from tests.loopback import eventually
 from tests.made_recordings import lines_to_the_end, listening, okx_message, okx_ticks, saved
+from tests.served_page import free_port
+from websocket_client import WebSocketClient
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -171,6 +174,140 @@ def test_record_gives_up_with_a_reason(tmp_path: Path, capsys: pytest.CaptureFix
     path = tmp_path / "r.jsonl"
     assert main(["record", "--venue", "okx", "--symbol", "nonsense", "--out", str(path)]) == 1
     assert capsys.readouterr().err
+    assert not path.exists()
+
+
+@contextmanager
+def okx_exchange(*texts: str, n_connections: int | None = None) -> Iterator[str]:
+    """Serve these texts to every connection, or to the first few and then hang up at once; yield the address."""
+    opened: list[ServerConnection] = []
+
+    def talk(connection: ServerConnection) -> None:
+        opened.append(connection)
+        if n_connections is None or len(opened) <= n_connections:
+            connection.recv(timeout=5)
+            for text in texts:
+                connection.send(text)
+            if n_connections is None:
+                with suppress(TimeoutError):
+                    connection.recv(timeout=20)
+
+    with web_socket_server(talk, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+        finally:
+            server.shutdown()
+
+
+def record_okx(url: str, *more: str) -> int:
+    """Run the command on this address; return its exit code."""
+    return main(["record", "--venue", "okx", "--symbol", "BTC-USDT", "--url", url, *more])
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the command's client give up after two tries, at once."""
+    monkeypatch.setattr(
+        "replay.WebSocketClient", partial(WebSocketClient, max_tries=2, min_reconnect_s=0.02, backoff_s=0.01)
+    )
+
+
+def test_record_fails_with_the_reason_when_time_runs_out_before_anything_arrived(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1, one sentence with the last error, no summary, and no file in the folder that the page lists."""
+    monkeypatch.chdir(tmp_path)
+    port = free_port()
+    assert record_okx(f"ws://127.0.0.1:{port}", "--hours", str(1.2 / 3600)) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith(f"nothing arrived from ws://127.0.0.1:{port}, so there is no file: ")
+    assert "refused" in err
+    assert err.count("\n") == 1
+    assert "gave up" not in err
+    assert [line.startswith("recording to ") for line in out.splitlines() if str(RECORDINGS) in line] == [True]
+    assert list(RECORDINGS.iterdir()) == []
+
+
+@pytest.mark.usefixtures("impatient")
+def test_record_fails_with_the_reason_when_it_gives_up_before_anything_arrived(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same where every try failed, however long it was meant to take."""
+    path = tmp_path / "r.jsonl"
+    assert record_okx(f"ws://127.0.0.1:{free_port()}", "--out", str(path)) == 1
+    err = capsys.readouterr().err
+    assert "so there is no file: gave up after 2 failed tries. The last: " in err
+    assert err.count("\n") == 1
+    assert not path.exists()
+
+
+def test_record_fails_when_the_venue_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A connection on which nothing comes is no error yet, and no recording either."""
+    path = tmp_path / "r.jsonl"
+    with okx_exchange() as url:
+        assert record_okx(url, "--out", str(path), "--hours", str(1 / 3600)) == 1
+    assert capsys.readouterr().err == f"nothing arrived from {url}, so there is no file: it was still connecting\n"
+    assert not path.exists()
+
+
+def test_record_fails_when_no_book_arrived(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Frames without one order book are kept, to see what the venue said; the exit code is 1."""
+    path = tmp_path / "r.jsonl"
+    with okx_exchange('{"event":"subscribe","arg":{"channel":"books","instId":"BTC-USDT"},"connId":"a"}') as url:
+        assert record_okx(url, "--out", str(path), "--hours", str(1 / 3600)) == 1
+    out, err = capsys.readouterr()
+    assert err == f"no order book arrived from {url}: it was still connecting\n"
+    assert f"{path}: 3 frames, " in out
+    assert [tick.kind for tick in read(path)] == ["meta", "connect", "send", "recv"]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_record_keeps_what_it_has_when_it_gives_up_midway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file is whole, its path is said, and the reason why it ends early makes the exit code 1."""
+    path = tmp_path / "r.jsonl"
+    with okx_exchange(okx_message(1, -1), okx_message(2, 1), n_connections=1) as url:
+        assert record_okx(url, "--out", str(path)) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("gave up after 2 failed tries. The last: ")
+    assert err.count("\n") == 1
+    assert f"{path}: " in out
+    assert len(list(books(path, lambda: VENUES["okx"].make_feed("BTC-USDT")))) == 2
+
+
+def test_record_says_that_the_connection_was_down_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording with books that ends while it reconnects is no failure, but the reason is told, on the way too."""
+    monkeypatch.setattr("replay.REPORT_S", 0.0)
+    told: list[str] = []
+    stop = threading.Event()
+
+    def report(line: str) -> None:
+        told.append(line)
+        if "reconnecting: " in line:
+            stop.set()
+
+    with okx_exchange(okx_message(1, -1), n_connections=1) as url:
+        recorder = record("okx", "BTC-USDT", tmp_path / "r.jsonl", 30, stop, url, report)
+    assert recorder.error is None
+    assert stop.is_set()
+    assert told[-1].startswith("the connection was down at the end: ")
+    assert len(list(books(tmp_path / "r.jsonl", lambda: VENUES["okx"].make_feed("BTC-USDT")))) == 1
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_record_that_is_ended_before_anything_arrived_fails_with_a_reason(
+    tmp_path: Path, ending: signal.Signals
+) -> None:
+    """Ctrl-C, or a polite kill, on an address that cannot be reached: exit code 1, one sentence, no file."""
+    path, url = tmp_path / "r.jsonl", f"ws://127.0.0.1:{free_port()}"
+    with replay("record", "--venue", "okx", "--symbol", "BTC-USDT", "--out", path, "--url", url) as recording:
+        assert recording.stdout
+        assert recording.stdout.readline() == f"recording to {path}\n"
+        recording.send_signal(ending)
+        _, err = recording.communicate(timeout=10)
+    assert recording.returncode == 1
+    assert err.startswith(f"nothing arrived from {url}, so there is no file: ")
+    assert err.count("\n") == 1
     assert not path.exists()
 
 
