@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from os import PathLike
@@ -27,7 +28,7 @@ from feeds import VENUES
 from orderbook import Side
 from replay import meta
 
-__all__ = ["backtest", "main"]
+__all__ = ["arguments_of", "backtest", "main"]
 
 _SHOWN = {
     "slippage": "slippage_bps",
@@ -119,6 +120,27 @@ def _parser() -> argparse.ArgumentParser:
     fees.add_argument("--maker-bps", type=float, help="your own rate; needs --taker-bps")
     fees.add_argument("--taker-bps", type=float)
     return parser
+
+
+def arguments_of(source: Source, orders: Sequence[Order]) -> list[str]:
+    """Return the arguments with which the command line works out these orders, which differ in size alone."""
+    order = orders[0]
+    made = ["--venue", source.venue, "--symbol", source.symbol, "--side", order.side.name.lower()]
+    made += ["--sizes", ",".join(repr(each.quantity) for each in orders)]
+    for name in ("unit", "style", "passive_s", "horizon_s", "steps", "risk_aversion", "volatility", "daily_volume"):
+        if (value := getattr(order, name)) is not None:
+            made += [f"--{name.replace('_', '-')}", str(value)]
+    made += ["--latency-ms", repr(order.latency_s * 1e3)]
+    return made + _tier_arguments(order.tier, source)
+
+
+def _tier_arguments(tier: FeeTier, source: Source) -> list[str]:
+    """Return the arguments that name this tier, or its rates if it is not in the venue's schedules."""
+    for edition in ("current", "specification"):
+        with suppress(FeeError):  # not every venue has both
+            if tier in schedule(fee_venue(source.venue), VENUES[source.venue].product(source.symbol), edition).tiers:
+                return ["--fees", edition, "--fee-tier", tier.name]
+    return ["--maker-bps", repr(tier.maker * 1e4), "--taker-bps", repr(tier.taker * 1e4)]
 
 
 def _one(text: str) -> list[float]:

@@ -1,7 +1,7 @@
-"""How fast whole recordings are priced: `python -m benchmarks.backtest [BOOKS]` makes a recording of the simulated
-market, 50 levels a side, and prints books a second of one core: from its frames, from the parsed books, with fixed
-models and with all that is learned, by a plain loop over TradingCalculator.estimate, and of orjson.loads alone on the
-same frames. Then two workers beside one, and with --memory the peak of a process that prices two million books.
+"""How fast whole recordings are priced: `.venv/bin/python -m benchmarks.backtest [BOOKS]` makes a recording of the
+simulated market, 50 levels a side, and prints books a second of one core: from its frames, from the parsed books, with
+fixed models and with all that is learned, by a plain loop over TradingCalculator.estimate, and of orjson.loads alone on
+the same frames. Then two workers beside one, and with --memory the peak of a process that prices two million books.
 
 Every round measures all of them one after the other, and the medians are compared, so that a slow moment of the
 machine strikes all alike. Times are of the processor, except for the workers'.

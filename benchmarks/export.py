@@ -1,5 +1,5 @@
-"""What exporting a long history costs beside pandas alone: `python -m benchmarks.export [ROWS]` prints, for each
-format, our seconds from the history to the bytes, pandas' from a ready DataFrame of the same table, and the ratio.
+"""What exporting a long history costs beside pandas alone: `.venv/bin/python -m benchmarks.export [ROWS]` prints, for
+each format, our seconds from the history to the bytes, pandas' from a ready DataFrame of the same table, and the ratio.
 
 Both take turns, so that a slow moment of the machine strikes both alike, and the medians are compared. It
 also prints what keeping an estimate costs in time and memory.

@@ -1,4 +1,4 @@
-"""What a message costs each venue's feed, on the real recordings: `python -m benchmarks.feeds [FOLDER]`.
+"""What a message costs each venue's feed, on the real recordings: `.venv/bin/python -m benchmarks.feeds [FOLDER]`.
 
 Prints median microseconds beside json.loads and orjson.loads of the same frames in the same run, and the
 ratios that were promised. "parse" is everything a feed does: decode, sequence, checksum, apply, publish

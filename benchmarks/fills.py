@@ -1,4 +1,4 @@
-"""What can be known of a quote's fate at all, at each latency: `python -m benchmarks.fills [FOLDER]`.
+"""What can be known of a quote's fate at all, at each latency: `.venv/bin/python -m benchmarks.fills [FOLDER]`.
 
 Skill is 1 - squared error / squared error of the rate, each forecast by a fit to nine tenths of the session on
 the tenth left out, with the outcomes that overlap it left out too. So it learns from nearly all of the session, much

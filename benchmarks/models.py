@@ -1,4 +1,4 @@
-"""How good the learned models are, and what they cost: `python -m benchmarks.models [FOLDER]`.
+"""How good the learned models are, and what they cost: `.venv/bin/python -m benchmarks.models [FOLDER]`.
 
 Every figure is prequential: a prediction is scored before its outcome is learned from. Real books are put on a
 100 ms grid first. "half" is the worse half of the session, "start" the largest ratio of the model's cumulative

@@ -1,4 +1,4 @@
-"""Takes one guard after the other out of a copy of the project: `python -m benchmarks.mutations [WORD]`.
+"""Takes one guard after the other out of a copy of the project: `.venv/bin/python -m benchmarks.mutations [WORD]`.
 
 With each gone, only the tests that should notice are run. Printed is the first that fails, or MISSED; WORD
 picks the guards it is found in. Takes some minutes.

@@ -1,4 +1,4 @@
-"""What a frame costs from its text to a published estimate: `python -m benchmarks.pipeline [FOLDER]`.
+"""What a frame costs from its text to a published estimate: `.venv/bin/python -m benchmarks.pipeline [FOLDER]`.
 
 Microseconds, beside `json.loads`, `orjson.loads` and the way one writes first: `json`, numpy arrays and
 scikit-learn's `predict`. Every frame goes through the first three in turn, so that each finds the processor's

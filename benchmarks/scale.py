@@ -1,4 +1,4 @@
-"""What more levels, symbols, sessions and days cost: `python -m benchmarks.scale [--seconds 20]`.
+"""What more levels, symbols, sessions and days cost: `.venv/bin/python -m benchmarks.scale [--seconds 20]`.
 
 Printed are the tables of docs/scale.md. The markets of the symbols and sessions come from another process,
 so that only the client, the calculator and the history are paid for here.

@@ -1,4 +1,4 @@
-"""A fast stream from another process to the published estimates: `python -m benchmarks.stream [--seconds 60]`.
+"""A fast stream from another process to published estimates: `.venv/bin/python -m benchmarks.stream [--seconds 60]`.
 
 Another process of this machine sends frames of 50 levels over loopback at a steady rate, each with the time
 at which it was sent; a viewer reads what a page shows, five times a second. Printed is how long it took from

@@ -1,4 +1,4 @@
-"""The page at work, in a real browser: `python -m benchmarks.ui [--minutes 5] [--levels 400]`.
+"""The page at work, in a real browser: `.venv/bin/python -m benchmarks.ui [--minutes 5] [--levels 400]`.
 
 Another process serves a simulated market at 10 and at 100 messages a second, Streamlit serves the page, and
 Chromium looks at it through "Another address". Printed for each rate: how long the server draws the numbers, how

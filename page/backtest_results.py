@@ -6,11 +6,13 @@ from typing import get_args
 
 import streamlit as st
 
+from backtest import arguments_of
 from backtest_job import MOST_BYTES, Run
 from backtest_words import found_words, model_words, sizes_table, summary_table
 from charts_backtest import histogram_chart, hours_chart, over_time_chart, sizes_chart
 from export_file import ExportError, safe_stem
 from export_table import Format
+from page.commands import command
 from page.drawing import theme
 from page.files import Prepared, offer
 from words import HELP, UNIT_WORDS, VENUE_WORDS, order_words, plain
@@ -91,7 +93,7 @@ def download(run: Run) -> None:
     """The rows as a file, made when asked for."""
     st.markdown("**Export** · a row for every order book and size, columns as in the live export")
     if not run.kept:
-        too_large("These rows")
+        too_large("These rows", run)
         return
     kind_column, name_column, button = st.columns([2, 4, 2], vertical_alignment="bottom")
     kind: Format = kind_column.selectbox("Format", get_args(Format), format_func=str.upper, key="backtest format")
@@ -105,7 +107,7 @@ def download(run: Run) -> None:
             return
         data = run.rows(kind)
         if data is None:
-            too_large(f"As {kind.upper()} they")
+            too_large(f"As {kind.upper()} they", run)
             return
         rows = sum(summary.books for summary in run.summaries)
         st.session_state["backtest file"] = run, Prepared(file, data, run.about_json(), run.preview(), rows, 0)
@@ -116,9 +118,12 @@ def download(run: Run) -> None:
         offer(prepared, "backtest download")
 
 
-def too_large(what: str) -> None:
-    """Where the rows are to be had instead."""
+def too_large(what: str, run: Run) -> None:
+    """Say where the rows are to be had instead."""
     st.caption(
         f"{what} are more than {MOST_BYTES / 1e6:.0f} MB, too large to download from here. Another format may be "
-        "smaller; `python backtest.py FILE --quantity SIZE --out rows.parquet` writes them to a file of any size."
+        "smaller; this command writes them to a file of any size:"
     )
+    file = run.source.path if run.source.max_bytes is None else run.name  # an upload's own path ends with the tab
+    rows = ["--out", "rows.parquet"]
+    st.code(command("backtest.py", [str(file), *arguments_of(run.source, run.orders), *rows]), "bash", wrap_lines=True)

@@ -6,11 +6,12 @@ from functools import partial
 
 import streamlit as st
 
+from page.commands import command
 from page.lifeline import lifeline, part
 from page.once import once
 from recording import RECORDINGS
 from session import Session
-from words import plain
+from words import VENUE_WORDS, plain
 
 COUNT_S = 1.0
 MOST_DOWNLOADED = 50_000_000
@@ -29,8 +30,8 @@ def recorder(session: Session) -> None:
             on_click=once(session.stop_recording if running else partial(_record, session)),
             disabled=session.status is None,
             help=f"Keeps all that the exchange sends in a file in the folder {RECORDINGS}, to be played again "
-            "later. A replay is recorded from its beginning. It ends when this page is closed: "
-            "`python replay.py record` goes on without a page.",
+            "later. A replay is recorded from its beginning. It ends when this page is closed."
+            + _without_a_page(session),
         )
         if running:
             part("recording", COUNT_S)(count)(session)
@@ -38,6 +39,15 @@ def recorder(session: Session) -> None:
             with st.container():
                 count(session)
             download(session)
+
+
+def _without_a_page(session: Session) -> str:
+    """Name the command that records this market and needs no page; nothing before there is a market."""
+    market = session.market
+    if market is None:
+        return ""
+    line = command("replay.py", ["record", "--venue", market.venue, "--symbol", market.symbol])
+    return f" This command records {VENUE_WORDS[market.venue]} without a page: `{line}`"
 
 
 def _record(session: Session) -> None:

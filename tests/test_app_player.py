@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 from page import source
 from player import Player
 from recording import RECORDINGS
-from replay import Tick, encode
+from replay import Tick, encode, meta
 from session import Session
 from tests.made_recordings import BEGIN_NS, STEP_NS, okx_ticks, saved
 from tests.served_page import free_port
@@ -207,6 +208,18 @@ def test_recording_from_the_page_gives_a_file_that_plays(app: AppTest) -> None:
     app.selectbox(key="source").set_value("recording").run()
     run_until(app, lambda: session(app).player is not None and session(app).latest is not None)
     assert player(app).path == recorder.path
+
+
+def test_the_page_names_a_command_that_records_without_it(app: AppTest) -> None:
+    """What the help of Record names runs as it stands, from the folder the page runs in, into the folder it lists."""
+    app.session_state["source"] = "exchange"
+    app.session_state["venue"] = "simulated"
+    app.session_state["symbol"] = "ETH-USDT-SWAP"
+    run_until(app, lambda: "Net cost" in metrics(app))
+    command = app.button(key="record").help.split("`")[1]
+    subprocess.run(["/bin/bash", "-c", f"{command} --hours 0.0003"], check=True, timeout=60, capture_output=True)
+    (path,) = RECORDINGS.iterdir()
+    assert (meta(path)["venue"], meta(path)["symbol"]) == ("simulated", "ETH-USDT-SWAP")
 
 
 def test_recording_an_exchange_that_sends_nothing_leaves_no_file(app: AppTest) -> None:

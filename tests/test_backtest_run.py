@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from backtest import backtest, main
+from backtest import _orders, _parser, _source, arguments_of, backtest, main
 from backtest_run import OutputError, run
 from backtest_summary import Summary
 from book_cache import Source
 from calculations import Order
 from export_manager import COLUMNS
+from fee_calculator import FeeTier
 from orderbook import Side
 from replay import Recorder, Tick, encode, simulated
 from tests.live_rows import assert_same_rows
@@ -212,6 +213,30 @@ def test_as_a_user_runs_it(tmp_path: Path) -> None:
     assert [float(number) for number in shown] == pytest.approx(exact, abs=5.1e-5)
     assert "cheapest: " in first
     assert "too thin: 0 of 120 books" in first
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        Order(Side.BUY, 0.1),
+        Order(
+            Side.SELL, 1e6 / 3, "quote", "schedule", 0.35, 3.5, 600.5, 7, 2.5e-7, 0.65, 12_345.678,
+            FeeTier("mine", -0.00005, 0.0002 / 3),
+        ),
+    ],
+)  # fmt: skip
+def test_arguments_of_orders_are_read_back_as_these_orders(order: Order) -> None:
+    """What the page names as arguments gives the same market and orders; a tier of no schedule keeps its rates."""
+    orders = [order, replace(order, quantity=order.quantity / 7)]
+    source = Source.of("made.jsonl", "okx", "BTC-USDT-SWAP")
+    options = _parser().parse_args(["made.jsonl", *arguments_of(source, orders)])
+    assert _source(options.files[0], options.venue, options.symbol) == source
+    for read, meant in zip(_orders(options, source), orders, strict=True):
+        rates = (meant.tier.maker, meant.tier.taker)
+        assert (read.tier.maker, read.tier.taker) == pytest.approx(rates, rel=1e-14)
+        assert read.latency_s == pytest.approx(meant.latency_s, rel=1e-14)
+        assert (read.tier == meant.tier) == (meant.tier.name != "mine")
+        assert replace(read, tier=meant.tier, latency_s=meant.latency_s) == meant
 
 
 @pytest.mark.parametrize(

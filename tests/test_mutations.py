@@ -13,6 +13,6 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.guard)
 def test_a_listed_guard_is_in_its_file_once(mutation: Mutation) -> None:
-    """What `python -m benchmarks.mutations` takes out stands in its file, once, and is named in the document."""
+    """What benchmarks/mutations.py takes out stands in its file, once, and is named in the document."""
     assert (PROJECT / mutation.file).read_text().count(mutation.old) == 1
     assert f"| {mutation.guard} | `{mutation.file}` |" in (PROJECT / "docs/mutations.md").read_text()

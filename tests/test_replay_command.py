@@ -1,4 +1,4 @@
-"""`python replay.py record | serve | info`, as a user runs them."""
+"""`replay.py record | serve | info`, as a user runs them."""
 
 from __future__ import annotations
 

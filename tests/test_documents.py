@@ -1,0 +1,36 @@
+"""What is written for readers: every command in it can be pasted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+BARE = re.compile(r"(?<![\\/\w.-])python3?(?= +(?:-m +(?!venv)|\w+\.py))")
+"""A Python named without its folder, with something to run; making the environment needs the system's own."""
+FOLDERS = ("", "benchmarks", "docs", "feeds", "page", "tests")
+READ = [path for folder in FOLDERS for kind in ("md", "py") for path in sorted((PROJECT / folder).glob(f"*.{kind}"))]
+
+
+@pytest.mark.parametrize("path", READ, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_commands_name_the_python_of_the_project(path: Path) -> None:
+    """A bare `python` is not there, or lacks what the project needs: README's environment has its own."""
+    assert BARE.findall(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "is_bare"),
+    [
+        ("`python " + "replay.py record`", True),
+        ("python3 " + "-m pytest", True),
+        ("python3 -m venv .venv", False),
+        (".venv/bin/python replay.py info", False),
+        (r".venv\Scripts\python -m pytest", False),
+        ("axe-playwright-python in", False),
+    ],
+)
+def test_a_bare_python_is_told_from_one_in_a_folder(line: str, is_bare: bool) -> None:
+    """The pattern finds what it should, and nothing else."""
+    assert bool(BARE.search(line)) == is_bare
