@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,12 @@ def test_commands_name_the_python_of_the_project(path: Path) -> None:
 def test_a_bare_python_is_told_from_one_in_a_folder(line: str, is_bare: bool) -> None:
     """The pattern finds what it should, and nothing else."""
     assert bool(BARE.search(line)) == is_bare
+
+
+def test_readme_says_which_address_to_open() -> None:
+    """The server opens no browser by itself; the address is the one of the settings, on Streamlit's own port."""
+    server = tomllib.loads((PROJECT / ".streamlit" / "config.toml").read_text())["server"]
+    assert server["headless"] is True
+    readme = (PROJECT / "README.md").read_text()
+    assert f"open http://{server['address']}:{server.get('port', 8501)} in a browser" in readme
+    assert "opens the page" not in readme
