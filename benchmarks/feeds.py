@@ -190,6 +190,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=RECORDINGS, help="the folder of recordings")
     folder = parser.parse_args().folder
+    if not folder.is_dir():
+        parser.error(f"there is no folder {folder}: name the one that has the recordings")
     print(f"{'venue':13}{'frame':9}{'levels':>7}{'times':>7}{''.join(f'{one:>10}' for one in SHOWN)}  ratios")
     for case in CASES:
         for depth in (50, 400):

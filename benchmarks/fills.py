@@ -93,6 +93,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recordings", nargs="?", type=Path, default=RECORDINGS)
     folder = parser.parse_args().recordings
+    if not folder.is_dir():
+        parser.error(f"there is no folder {folder}: name the one that has the recordings")
     print(
         f"{'market':10} {'L s':>4} {'H s':>4} {'late':>6} {'rate':>6} {'late':>8} {'on time':>8} {'crossed':>8} "
         f"{'corr':>8} {'on time':>8} {'crossed':>8}"

@@ -83,6 +83,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recordings", nargs="?", type=Path, default=RECORDINGS)
     folder = parser.parse_args().recordings
+    if not folder.is_dir():
+        parser.error(f"there is no folder {folder}: name the one that has the recordings")
     print(
         f"{'market':22} {'L s':>4} {'H s':>4} {'n':>6} {'skill':>8} {'half':>8} {'start':>7} {'bias':>8} {'walk':>8} "
         f"{'covered':>7} {'size':>6} {'fill':>8} {'base':>7} {'gate':>5}"
