@@ -274,7 +274,7 @@ MUTATIONS = [
         *(
             "recording.py",
             "ticks, self._pending, self._pending_size = self._pending, [], 0",
-            "ticks, self._pending, self._pending_size = self._pending[:40], [], 0",
+            "ticks, self._pending, self._pending_size = self._pending[:20], [], 0",
         ),
         "tests/test_soak.py",
     ),

@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from calculations import Order
-from feeds import VENUES
+from feeds import VENUES, level_text
 from orderbook import OrderBook, Side
+from outcomes import warm_up
 from replay import Recorder, ReplayEngine, ReplayFeed, Tick, decode, read, simulated
 from session import Market, Session
 from simulated_market import START_NS
@@ -28,7 +29,7 @@ MARKET = Market("simulated", SYMBOL)
 SPEED = 10.0
 SAMPLES = 20
 WARM = SAMPLES // 2
-"""The first fits, and what they import, lie before this sample."""
+"""The first fits lie before this sample; what they import is there before the market begins."""
 MOST_BOOKS = 400
 """The outcome of an estimate is judged on the books of the seconds after it; those wait."""
 GROWTH_OBJECTS = 2000
@@ -37,7 +38,8 @@ GROWTH_BYTES = 24 * 2**20
 
 class Sample(NamedTuple):
     """What the process holds at one moment; the learning thread comes and goes by design, and threads of tests before
-    this one may yet end."""
+    this one may yet end. The threads are those of the market at full speed, the rest is counted while it stands still.
+    """
 
     rss_bytes: int
     objects: int
@@ -46,10 +48,15 @@ class Sample(NamedTuple):
     learning: int
 
 
-def sample(others: set[int | None]) -> Sample:
+def names_of_threads(others: set[int | None]) -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.ident not in others]
+
+
+def sample(names: list[str]) -> Sample:
+    """Count what there is. No other thread may be at work: a tuple that it is about to fill must not be referred to
+    here, or CPython raises SystemError there, and a row of the history is lost."""
     gc.collect()
     objects = gc.get_objects()
-    names = [thread.name for thread in threading.enumerate() if thread.ident not in others]
     return Sample(
         psutil.Process().memory_info().rss,
         len(objects),
@@ -57,6 +64,33 @@ def sample(others: set[int | None]) -> Sample:
         frozenset(names) - {"learning"},
         names.count("learning"),
     )
+
+
+class Listener:
+    """Counts the lines that were heard, by kind, and passes them on to a recorder."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.heard: Counter[str] = Counter()
+        self.last_ns: int | None = None
+        self._recorder = recorder
+
+    def note(self, kind: str, market_ns: int, text: str | bytes, url: str | None) -> None:
+        if kind == "recv":
+            tick = decode(text)
+            self.heard[tick.kind] += 1
+            self.last_ns = tick.market_ns or self.last_ns
+        self._recorder.on_served_frame(kind, market_ns, text, url)
+
+
+def sample_at_rest(engine: ReplayEngine, listener: Listener, others: set[int | None]) -> Sample:
+    """Have the market stand still, count once every line sent is handled and no fit is at work, and go on."""
+    names = names_of_threads(others)
+    engine.pause()
+    eventually(lambda: listener.last_ns == engine.position and "learning" not in names_of_threads(others))
+    counted = sample(names)
+    if not engine.ended:  # or it would begin again
+        engine.play()
+    return counted
 
 
 def market(seconds: int) -> Iterator[tuple[str, Tick]]:
@@ -77,18 +111,15 @@ def test_a_long_market_loses_nothing_and_grows_nothing(seconds: int, tmp_path: P
     """Every frame sent is a book, refused or ignored, as its maker meant it; every book handed on is a row of
     the history; the recording is what was sent; memory, objects and threads stay as they were after the first
     half; and when it ends nothing is left. (`-m slow`: ten minutes of it.)"""
+    level_text.warm_up()
+    warm_up()
     before = census()
     meant = Counter(outcome for outcome, _ in market(seconds))
     sent = sum(meant.values())
-    heard: Counter[str] = Counter()
     recorder = Recorder("simulated", SYMBOL)
     recorder.start(tmp_path / "soak.jsonl.gz")
-
-    def note(kind: str, market_ns: int, text: str | bytes, url: str | None) -> None:
-        if kind == "recv":
-            heard[decode(text).kind] += 1
-        recorder.on_served_frame(kind, market_ns, text, url)
-
+    listener = Listener(recorder)
+    heard = listener.heard
     hub = FeedHub()
     session = Session(hub, Order(Side.BUY, 100_000.0, "quote"))
     samples = []
@@ -99,17 +130,17 @@ def test_a_long_market_loses_nothing_and_grows_nothing(seconds: int, tmp_path: P
             lambda: ReplayFeed(VENUES["simulated"].make_feed(SYMBOL)),
             lambda _book: None,
         )
-        viewer.record(note, resync=False)
+        viewer.record(listener.note, resync=False)
         session.connect(MARKET)
         engine.play()
         for number in range(1, SAMPLES + 1):
             eventually(lambda share=number: heard["recv"] >= sent * share // SAMPLES, timeout_s=60)  # type: ignore[misc]
-            samples.append(sample(before[0]))
+            samples.append(sample_at_rest(engine, listener, before[0]))
         eventually(lambda: heard["end"])
         all_handled = threading.Event()
         viewer._shared.client.post(all_handled.set)  # the end, and the last book if it waited for a newer one
         eventually(all_handled.is_set)
-        status = viewer.status
+        status, session_status = viewer.status, session.status
         viewer.detach()
         session.disconnect()
     recorder.close()
@@ -119,6 +150,8 @@ def test_a_long_market_loses_nothing_and_grows_nothing(seconds: int, tmp_path: P
     assert status.ignored == meant["ignored"] + heard["idle"] + heard["end"]
     assert status.books + status.refused + status.ignored == status.frames
     assert (status.callback_errors, status.reconnects) == (0, 0)
+    assert session_status is not None
+    assert (session_status.callback_errors, session_status.callback_error) == (0, None)
     assert len(session.history) + session.history.dropped == status.books - status.conflated
     assert session.profiler.latencies()["processing time"].count == status.books - status.conflated
 
