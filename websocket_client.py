@@ -137,9 +137,17 @@ class WebSocketClient:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(function)
 
-    def resync(self) -> None:
-        """Have a fresh connection with a fresh feed take over; books flow on meanwhile."""
-        self.post(self._succession.renew)
+    def resync(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        """Have a fresh connection with a fresh feed take over; books flow on meanwhile.
+
+        is_wanted is asked on the client's thread, just before.
+        """
+
+        def renew() -> None:
+            if is_wanted():
+                self._succession.renew()
+
+        self.post(renew)
 
     @property
     def status(self) -> Status:
@@ -388,14 +396,14 @@ class Viewer:
         """Pass all that a recording needs to on_frame from now on, or with None no more.
 
         A feed of deltas replays only from the start of a connection, so a fresh one is made and the
-        recording begins with it; the books flow on meanwhile. Where every message is a whole book,
-        resync=False begins at once.
+        recording begins with it; the books flow on meanwhile. A connection that opens before that can
+        be done is as good. Where every message is a whole book, resync=False begins at once.
         """
         self._on_frame = None
         self._from_connect = resync
         self._on_frame = on_frame
         if on_frame is not None and resync:
-            self._shared.client.resync()
+            self._shared.client.resync(lambda: self._from_connect)
 
     def greet(self) -> None:
         """Take the latest book, if none came since joining. On the client's thread."""

@@ -173,7 +173,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the numbers wait for a book that is due",
-        *("session.py", "if age_s > NEW_S:", "if False:"),
+        *("session.py", "if age_s is not None and age_s > NEW_S:", "if False:"),
         "tests/test_session.py",
     ),
     Mutation(

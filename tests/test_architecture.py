@@ -52,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "batch_pricing": COSTS_FLOOR_1 | LEARNING | {"batch_costs", "batch_walk", "calculations", "orderbook", "numpy"},
     "batch_hindsight": {"batch_walk", "calculations", "labels", "ladder", "orderbook", "numpy"},
     # floor 3: sockets and files
-    "rest": set(),
+    "rest": {"websockets"},
     "connection": {"feeds", "rest", "orderbook", "websockets"},
     "reconnect": {"connection", "feeds", "rest"},
     "websocket_client": {"connection", "reconnect", "rest", "feeds", "orderbook", "websockets"},

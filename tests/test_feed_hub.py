@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+import connection
 from feeds.gomarket import GomarketFeed
 from orderbook import OrderBook
 from tests.loopback import DeltaFeed, Server, answering, census, eventually, gateway_frame, leftovers, saying, stay
@@ -281,6 +282,41 @@ def test_a_recording_of_deltas_begins_with_a_connection_of_its_own_and_replays()
         viewer.detach()
         assert viewer.join()
         assert len(server.met) == 2
+
+
+def test_recording_that_begins_with_the_first_connection_asks_for_no_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first connection opens between the wish to record and its turn on the client's thread: one connection is
+    made, and the recording has it from its start."""
+    go, opened = threading.Event(), connection._open
+
+    async def open_late(url: str, open_s: float) -> Any:
+        while not go.is_set():
+            await asyncio.sleep(0.005)
+        return await opened(url, open_s)
+
+    monkeypatch.setattr("connection._open", open_late)
+    told: list[str] = []
+    with Server(saying("step 1", "step 2")) as server:
+        viewer = attach(FeedHub(), server.url, lambda _book: None, DeltaFeed)
+        client = viewer._shared.client
+        post = client.post
+
+        def post_late(function: Callable[[], object]) -> None:
+            go.set()
+            eventually(lambda: "recv" in told)
+            post(function)
+
+        monkeypatch.setattr(client, "post", post_late)
+        viewer.record(lambda kind, *_: told.append(kind))
+        monkeypatch.undo()
+        turn = threading.Event()
+        post(turn.set)
+        assert turn.wait(5)
+        serving = client._succession.serving
+        assert serving is not None
+        assert not serving.leaving.is_set()
+        assert (told[0], told.count("connect")) == ("connect", 1)
+        viewer.detach()
 
 
 def test_a_recording_of_whole_books_begins_at_once() -> None:

@@ -217,7 +217,6 @@ UNREADABLE_PROXIES = (
     "htp://user:secret@host:3128",
     "http://user:#secret@host:3128",
     "http://user:#@secret:3128",
-    "http://user:%FFsecret@host:3128",
     "http://user:secret@host:port",
     "http://secret@host:3128",
     "http://[secret",
