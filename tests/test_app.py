@@ -227,7 +227,7 @@ def test_comparing_lists_every_exchange_of_the_instrument(app: AppTest) -> None:
     app.run()
     app.segmented_control(key="closer").set_value("All exchanges")
     run_until(app, lambda: any("on every exchange" in each.value for each in app.markdown))
-    table = next(each.value for each in app.markdown if each.value.startswith("| Exchange"))
+    table = next(each for each in sentences(app.markdown) if each.startswith("| Exchange"))
     assert "Binance futures BTCUSDT" in table
     assert "OKX BTC-USDT-SWAP" in table
     assert "Simulated" not in table

@@ -217,7 +217,7 @@ def test_the_page_names_a_command_that_records_without_it(app: AppTest) -> None:
     app.session_state["symbol"] = "ETH-USDT-SWAP"
     run_until(app, lambda: "Net cost" in metrics(app))
     command = app.button(key="record").help.split("`")[1]
-    subprocess.run(["/bin/bash", "-c", f"{command} --hours 0.0003"], check=True, timeout=60, capture_output=True)
+    subprocess.run(["/bin/bash", "-c", f"{command} --hours 0.001"], check=True, timeout=60, capture_output=True)
     (path,) = RECORDINGS.iterdir()
     assert (meta(path)["venue"], meta(path)["symbol"]) == ("simulated", "ETH-USDT-SWAP")
 
