@@ -195,14 +195,18 @@ def test_a_snapshot_s_certificate_is_checked_too(
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
+    clients: list[WebSocketClient] = []
+
     def talk(peer: socket.socket) -> None:
         with suppress(OSError), context.wrap_socket(peer, server_side=True) as spoken:
             spoken.recv(4096)
+            eventually(lambda: clients[0].status.ignored)  # a snapshot is of the steps that came before it
             spoken.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n1")
 
     with raw_server(talk) as port, Server(saying("step 1")) as server:
         url = f"https://127.0.0.1:{port}/depth"
-        status = ended(WebSocketClient(server.url, lambda: DeltaFeed(url), lambda _book: None, **QUICK))
+        clients.append(WebSocketClient(server.url, lambda: DeltaFeed(url), lambda _book: None, **QUICK))
+        status = ended(clients[0])
     if trusted:
         assert (status.books, status.last_error) == (1, None)
     else:
