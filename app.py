@@ -6,20 +6,20 @@ from pathlib import Path
 
 import streamlit as st
 
-from calculations import Order
+from estimation.order import Order
 from orderbook import Side
-from page.answer import numbers
-from page.buttons import buttons
-from page.closer import closer
-from page.hint import hint
-from page.inputs import FIRST_QUANTITY, inputs
-from page.lifeline import hub, pace, pages
-from page.pictures import charts
-from page.player import player
-from page.recorder import recorder
-from session import Session
+from sessions.session import Session
+from ui.detail_tabs import closer
+from ui.estimate_panel import numbers
+from ui.live_charts import charts
+from ui.order_form import FIRST_QUANTITY, inputs
+from ui.player_panel import player
+from ui.recorder_panel import recorder
+from ui.tab_lifecycle import hub, pace, pages
+from ui.toolbar import buttons
+from ui.welcome import hint
 
-STYLE = Path(__file__).parent / "page" / "style.css"
+STYLE = Path(__file__).parent / "ui" / "style.css"
 
 
 def main() -> None:

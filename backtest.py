@@ -17,16 +17,17 @@ from typing import get_args
 import pandas as pd
 import pyarrow as pa
 
-from backtest_blocks import Step, steps
-from backtest_run import rows, run
-from backtest_summary import Summary
-from book_cache import CacheError, Source
-from calculations import Order, Style, Unit
-from export_rows import COLUMNS
-from fee_calculator import FeeError, FeeTier, fee_venue, schedule
+from backtesting.book_cache import CacheError, Source
+from backtesting.engine import Step, steps
+from backtesting.runner import rows, run
+from backtesting.summary import Summary
+from estimation.order import Order, Style, Unit
+from exporting.rows import COLUMNS
+from fee_calculator import fee_venue, schedule
 from feeds import VENUES
+from fees.schedules import FeeError, FeeTier
 from orderbook import Side
-from replay import meta
+from recording.replay_feed import meta
 
 __all__ = ["arguments_of", "backtest", "main"]
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from calibration import YEAR_S, Parameter, market_parameters
-from features import Features, Moment, Observer
+from estimation.estimate import Estimate
+from estimation.features import Features, Moment, Observer
+from estimation.market_parameters import YEAR_S, Parameter, market_parameters
+from estimation.model_state import Knowledge, MakerSource, beginner
+from estimation.online_learner import LearnedError, Learner
+from estimation.order import Order, OrderError, Style, Unit, base_quantity
+from estimation.realised import Hindsight, Realised
+from estimation.scorecard import Scorecard
+from estimation.slippage import Crossing, one_sided_move_bps
+from estimation.training_schedule import GAP_NS, Outcomes
 from fee_calculator import fee_bps
-from hindsight import Hindsight, Realised
-from knowledge import Knowledge, MakerSource, beginner
-from learning import LearnedError, Learner
 from models import AlmgrenChrissModel, Costs
-from order import Order, OrderError, Style, Unit, base_quantity
-from orderbook import Fill, OrderBook, Side, walk
-from outcomes import GAP_NS, Outcomes
-from pricing import Crossing, SlippageSource, one_sided_move_bps
-from scorecard import Scorecard
+from orderbook import OrderBook, Side, walk
+from profiling import Stamps
 
 __all__ = [
     "Estimate",
@@ -38,58 +39,6 @@ __all__ = [
 ]
 
 LEARNED_FORMAT = "trade-simulator learned 1"
-
-
-class Stamps(NamedTuple):
-    """When each stage of one tick ended, perf_counter_ns; `received` is the client's."""
-
-    received_ns: int
-    parsed_ns: int
-    features_ns: int
-    models_ns: int
-    fees_ns: int
-
-
-@dataclass(init=False, repr=False, eq=False)  # so that replace(), fields() and asdict() take it
-class Estimate(NamedTuple):  # type: ignore[misc]  # made in a fifth of the time of a frozen dataclass
-    """What an order would cost on one book; bps of its mid, positive costs, None where nobody can say.
-
-    slippage + fee + impact = net. walk_bps is of the whole order against this book at once, None
-    where something stays unfilled; `unfilled` (base) says how much. maker_probability is the share
-    of the order that a quote at the touch would fill in passive_s, counting only prices that were
-    crossed; maker_probability_high counts every quote whose queue shrank as filled, too: the truth for
-    one far ahead in its queue lies between. clean_up_bps: how far the mid moves away from a quote
-    that stays unfilled. maker_share: what the chosen style counts on. impact_permanent_bps and
-    impact_temporary_bps are Almgren-Chriss for this size over horizon_s whatever the style; impact_bps
-    is the part that is counted. timing_risk_bps is one standard deviation, beside the cost and never in it.
-    """
-
-    market_ns: int
-    exchange_ns: int
-    order: Order
-    quantity: float
-    mid: float
-    features: Features
-    fill: Fill
-    walk_bps: float | None
-    slippage_bps: float | None
-    slippage_low_bps: float | None
-    slippage_high_bps: float | None
-    slippage_source: SlippageSource
-    fee_bps: float
-    impact_bps: float
-    impact_permanent_bps: float
-    impact_temporary_bps: float
-    timing_risk_bps: float
-    net_cost_bps: float | None
-    maker_probability: float
-    maker_probability_high: float
-    clean_up_bps: float
-    maker_share: float
-    maker_source: MakerSource
-    unfilled: float
-    parameters: dict[str, Parameter]
-    stamps: Stamps
 
 
 class Terms(NamedTuple):

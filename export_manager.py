@@ -10,9 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from calculations import Estimate
-from export_file import ExportError
-from export_rows import (
+from estimation.estimate import Estimate
+from estimation.realised import Realised
+from estimation.scorecard import Scorecard
+from exporting.files import ExportError
+from exporting.rows import (
     COLUMNS,
     ROW_BYTES,
     UNITS,
@@ -24,11 +26,9 @@ from export_rows import (
     to_row,
     unpack,
 )
-from export_table import Format, Table
-from fee_calculator import FeeSchedule
-from hindsight import Realised
+from exporting.table import Format, Table
+from fees.schedules import FeeSchedule
 from profiling import LAST, Latency, SystemProfiler
-from scorecard import Scorecard
 
 __all__ = ["COLUMNS", "ExportError", "ExportManager", "Format", "Table", "performance_report", "to_row"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from fee_file import OWN_EXAMPLE, FeeFileError, own_schedule
-from fee_schedules import SCHEDULES, TITLES, Edition, FeeError, FeeSchedule, FeeTier, Product
+from fees.custom_schedule import OWN_EXAMPLE, FeeFileError, own_schedule
+from fees.schedules import SCHEDULES, TITLES, Edition, FeeError, FeeSchedule, FeeTier, Product
 
 __all__ = [
     "OWN_EXAMPLE",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from estimators import MakerTakerModel, SlippageModel
+from numerics.linear import CLIP, Linear, Moments, Prior, _intercept, _scatter, _standardised, _unchecked, spread
 
 __all__ = ["AlmgrenChrissModel", "Costs", "DriftSchedule", "MakerTakerModel", "ModelError", "SlippageModel"]
 
@@ -278,3 +278,118 @@ def _unit_sums(w: float, steps: int) -> tuple[float, float]:
             k += 1
             term *= w * (m * m - k * k) / (2 * k * (2 * k + 1))
     return tan(u / 2) * (1 / tan(u * steps) + steps * sin(u) / (end * end)), abs(excess) / (4 * end * end)
+
+
+class SlippageModel:
+    """Linear regression of what the book walk misses, made safe for few, lumpy, near-constant rows.
+
+    Standardised columns, their spreads floored at a twentieth of the mean, clipped at 3 standard
+    deviations; a ridge worth 50 samples; predictions within 3 root mean squares of the target and
+    shrunk by n / (n + 100), n in samples. Until `fit` it predicts 0: the walk itself.
+    """
+
+    RIDGE_SAMPLES = 50.0
+    SHRINK_SAMPLES = 100.0
+
+    def __init__(self) -> None:
+        self.samples = 0.0
+        self._linear: Linear | None = None
+        self._limit = 0.0
+
+    def fit(self, x: Array, residual_bps: Array, samples: float | None = None) -> Self:
+        """Learn from X (n, k) and residual_bps (n,).
+
+        samples: how many independent decision times the rows are worth; None means n.
+        """
+        x = np.asarray(x, dtype=np.float64)
+        moments = Moments(x.shape[1])
+        moments.add(x, np.asarray(residual_bps, dtype=np.float64))
+        return self.fit_moments(moments, len(x) if samples is None else samples)
+
+    def fit_moments(self, moments: Moments, samples: float) -> Self:
+        """Learn from the rows' sums: the same regression, whatever the number of rows behind them."""
+        from sklearn.linear_model import ridge_regression  # noqa: PLC0415 - as above
+
+        sums = moments.sums
+        n, k = sums.item(0), len(sums) - 2
+        mean, scale, scatter = _scatter(sums)
+        # A factor of the scatter matrix stands for all rows: k + 1 rows with the same least squares.
+        values, vectors = np.linalg.eigh(scatter)
+        factor = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+        shrink = samples / (samples + self.SHRINK_SAMPLES)
+        with _unchecked():
+            # What Ridge.fit calls, without its second look at every number.
+            weights = shrink * ridge_regression(
+                factor[:, :k], factor[:, k], self.RIDGE_SAMPLES * n / samples, solver="cholesky", check_input=False
+            )
+        self.samples = samples
+        self._linear = Linear.standardised(mean[:k], scale[:k], weights, shrink * mean.item(k))
+        self._limit = CLIP * math.sqrt(sums[-1, -1] / n)
+        return self
+
+    def predict_one(self, row: Sequence[float]) -> float:
+        """`predict` for one row of plain floats, without arrays."""
+        return 0.0 if self._linear is None else min(max(self._linear.one(row), -self._limit), self._limit)
+
+    def predict(self, x: Array) -> Array:
+        """The residual to expect over the walk, bps, (n,) for X (n, k)."""
+        return np.zeros(len(x)) if self._linear is None else self._linear.all(x, self._limit)
+
+
+class MakerTakerModel:
+    """Logistic regression of "a quote at the touch is crossed in time", resting on a prior.
+
+    Columns are standardised and clipped at 3 standard deviations. A fit worth n independent samples is
+    mixed with the prior, logit by logit, n / (n + 100); the prior's intercept is moved to the observed
+    rate first, as far as N(prior, 0.7^2) lets it. Until `fit` it is the prior, and without one a coin.
+    """
+
+    SHRINK_SAMPLES = 100.0
+
+    def __init__(self, prior: Prior | None = None) -> None:
+        self.prior = prior
+        self.samples = 0.0
+        self._linear: Linear | None = None
+        if prior is not None:
+            mean, scale, weights = np.array(prior.mean), np.array(prior.spread), np.array(prior.weights)
+            self._linear = Linear.standardised(mean, scale, weights, prior.intercept)
+
+    def fit(self, x: Array, y: Array, sample_weight: Array | None = None) -> Self:
+        """Learn from X (n, k), y (n,) of 0 and 1, and weights that count overlapping windows once."""
+        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        k = x.shape[1]
+        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        prior = self.prior or Prior((0.0,) * k, (0.0,) * k, (0.0,) * k, 0.0)
+        total = float(weight.sum())
+        mean = weight @ x / total
+        scale = np.maximum(spread(mean, weight @ (x - mean) ** 2 / total), 0.25 * np.array(prior.spread))
+        z = _standardised(np.ascontiguousarray(x.T), mean, scale)
+        weights = np.array(prior.weights)
+        bias = _intercept(z @ weights, y, weight, prior.intercept)
+        if 0 < weight @ y < total:
+            from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - as above
+
+            with _unchecked():
+                fitted = LogisticRegression(C=1.0, solver="newton-cholesky").fit(z, y, weight)
+            shrink = total / (total + self.SHRINK_SAMPLES)
+            weights = shrink * fitted.coef_[0] + (1 - shrink) * weights
+            bias = shrink * float(fitted.intercept_[0]) + (1 - shrink) * bias
+        self.samples = total
+        self._linear = Linear.standardised(mean, scale, weights, bias)
+        return self
+
+    def predict_one(self, row: Sequence[float]) -> float:
+        """The chance of maker for one row of plain floats, without arrays."""
+        return 0.5 if self._linear is None else 1 / (1 + math.exp(-self._linear.one(row)))
+
+    def predict_proba(self, x: Array) -> Array:
+        """(n, 2): the chance of taker, of maker, for X (n, k)."""
+        maker = self.chances(x)
+        return np.column_stack((1 - maker, maker))
+
+    def chances(self, x: Array) -> Array:
+        """(n,): the chance of maker, for X (n, k)."""
+        if self._linear is None:
+            return np.full(len(x), 0.5)
+        chances: Array = 1 / (1 + np.exp(-self._linear.all(x)))
+        return chances

@@ -13,8 +13,6 @@ from typing import Generic, NamedTuple, TypeVar
 
 import psutil
 
-from calculations import Stamps
-
 LAST = 100
 """Measurements that statistics look back on."""
 
@@ -179,3 +177,13 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     below = int(position)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+
+
+class Stamps(NamedTuple):
+    """When each stage of one tick ended, perf_counter_ns; `received` is the client's."""
+
+    received_ns: int
+    parsed_ns: int
+    features_ns: int
+    models_ns: int
+    fees_ns: int

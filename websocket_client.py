@@ -7,56 +7,22 @@ import math
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic, perf_counter_ns
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
-from connection import Connection, Frame, Note, Timings, checked_url
 from feeds import Feed, FeedError
+from network.connection import Connection, Frame, Note, Timings, checked_url
+from network.http_client import HelperThreads
+from network.reconnection import Succession
+from network.status import State, Status, _Callbacks
 from orderbook import BookError, OrderBook
-from reconnect import Succession
-from rest import HelperThreads
 
-State = Literal["idle", "connecting", "live", "stale", "reconnecting", "given up", "stopped"]
 Key = tuple[str, str]
 OnBook = Callable[[OrderBook], None]
 OnFrame = Callable[[str, int, str | bytes, str | None], None]
 """on_frame(kind, market_ns, text, url): kind is "connect", "send", "recv" or "http"; connect and http have a url."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What a client does and has done. frames = books + refused + ignored, REST snapshots included."""
-
-    state: State
-    frames: int  # handed to a feed
-    books: int  # valid ones, those passed over included
-    refused: int
-    ignored: int  # acknowledgements, heartbeats, trades, other symbols
-    conflated: int  # books passed over because a newer one, or a newer frame, was already there
-    reconnects: int  # connections made after the first
-    attempt: int  # tries that failed in a row
-    next_try_s: float | None  # None unless a try is being waited for
-    age_s: float | None  # since the last book was received; None before the first
-    last_error: str | None
-    callback_errors: int
-    callback_error: str | None  # the last one
-
-
-class _Callbacks:
-    """Calls that may raise whatever they like: counted, the last one kept, and the feed goes on."""
-
-    def __init__(self) -> None:
-        self.errors = 0
-        self.last: str | None = None
-
-    def call(self, callback: Callable[..., None], *arguments: object) -> None:
-        try:
-            callback(*arguments)
-        except Exception as error:  # noqa: BLE001 - counted and shown, see above
-            self.last = f"{type(error).__name__}: {error}"
-            self.errors += 1
 
 
 class WebSocketClient:
@@ -66,7 +32,7 @@ class WebSocketClient:
     longer than conflate_s while newer frames are there (every frame is parsed all the same).
     on_frame gets all that a recording needs, each frame before it is parsed. Either may raise: that
     is counted and the feed goes on. on_end is the thread's last act. timings are the fields of
-    connection.Timings. Raises ValueError for an address that cannot be one.
+    network.connection.Timings. Raises ValueError for an address that cannot be one.
     """
 
     def __init__(

@@ -23,13 +23,13 @@ from statistics import median
 import numpy as np
 import orjson
 
-from backtest_blocks import priced, steps
-from backtest_run import run
-from book_cache import BookArrays, Source, opening
+from backtesting.book_cache import BookArrays, Source, opening
+from backtesting.engine import priced, steps
+from backtesting.runner import run
 from calculations import Order, TradingCalculator
-from knowledge import Knowledge
+from estimation.model_state import Knowledge
+from estimation.training_schedule import Outcomes
 from orderbook import Side
-from outcomes import Outcomes
 from replay import encode, read, simulated
 
 SYMBOL = "BTC-USDT-SWAP"

@@ -20,10 +20,9 @@ from typing import Any
 
 import pandas as pd
 
-import simulated_market
 from calculations import Estimate, Order, TradingCalculator
 from export_manager import ExportManager
-from feeds import VENUES
+from feeds import VENUES, market_simulator
 from orderbook import Side
 
 PROMISED = 1.5
@@ -35,7 +34,7 @@ def some_estimates(count: int) -> list[Estimate]:
     feed = VENUES[VENUE].make_feed(SYMBOL)
     calculator = TradingCalculator(Order(Side.BUY, 100_000.0, "quote"), VENUES[VENUE].contract_size(SYMBOL))
     found = []
-    for _, message in islice(simulated_market.frames(seed=3), count):
+    for _, message in islice(market_simulator.frames(seed=3), count):
         book = feed.parse(message, time.perf_counter_ns())
         assert book is not None
         found.append(calculator.estimate(book))

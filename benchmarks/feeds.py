@@ -25,8 +25,8 @@ import orjson
 
 from feeds import VENUES, FeedError
 from orderbook import OrderBook
-from tests import dictionary_book as oracle
-from tests.dictionary_book import Change, DictionaryBook, records
+from tests.support import reference_book as oracle
+from tests.support.reference_book import Change, DictionaryBook, records
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.models import RECORDINGS
-from features import MAKER_COLUMNS, Moment, Observer, order_features
-from labels import Labels
-from ladder import SIGNS, Books
+from estimation.features import MAKER_COLUMNS, Moment, Observer, order_features
+from estimation.labels import Labels
 from orderbook import OrderBook
-from tests.made_markets import SPOT, STEP_NS, on_grid, recorded
+from orderbook.batch import SIGNS, Books
+from tests.support.synthetic_markets import SPOT, STEP_NS, on_grid, recorded
 
 Floats = NDArray[np.float64]
 BLOCKS = 10

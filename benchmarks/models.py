@@ -15,15 +15,24 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 
-import simulated_market
 from calculations import Order, TradingCalculator
-from features import Observer
-from feeds import VENUES
-from knowledge import beginner
-from learning import Learner
+from estimation.features import Observer
+from estimation.model_state import beginner
+from estimation.online_learner import Learner
+from estimation.training_schedule import Outcomes, Sample, gathered
+from feeds import VENUES, market_simulator
 from orderbook import OrderBook, Side
-from outcomes import Outcomes, Sample, gathered
-from tests.made_markets import SPOT, gaussian, halves, learned, on_grid, queues, recorded, skill, worst_start
+from tests.support.synthetic_markets import (
+    SPOT,
+    gaussian,
+    halves,
+    learned,
+    on_grid,
+    queues,
+    recorded,
+    skill,
+    worst_start,
+)
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 WINDOWS = ((0.1, 1.0), (0.1, 2.0), (0.1, 5.0), (0.5, 1.0), (0.5, 2.0), (1.0, 1.0), (1.0, 2.0))
@@ -31,7 +40,7 @@ WINDOWS = ((0.1, 1.0), (0.1, 2.0), (0.1, 5.0), (0.5, 1.0), (0.5, 2.0), (1.0, 1.0
 
 def simulated(symbol: str, seed: int, count: int) -> list[OrderBook]:
     feed = VENUES["simulated"].make_feed(symbol)
-    frames = islice(simulated_market.frames(symbol, seed=seed), count)
+    frames = islice(market_simulator.frames(symbol, seed=seed), count)
     return [book for ns, text in frames if (book := feed.parse(text, 0, ns)) is not None]
 
 

@@ -29,14 +29,13 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import simulated_market
 from calculations import Order, TradingCalculator
 from export_manager import ExportManager
-from feeds import VENUES
+from feeds import VENUES, market_simulator
 from orderbook import Side
 from profiling import LAST, SystemProfiler
-from recording import read
-from session import Shown
+from recording.reader import read
+from sessions.session import Shown
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 REAL = "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz"
@@ -55,7 +54,7 @@ STAGES = ("parse", "features", "models", "fees", "publish")
 
 
 class Line:
-    """One viewer's way from a frame to the page, as session.Session wires it."""
+    """One viewer's way from a frame to the page, as sessions.session.Session wires it."""
 
     def __init__(self) -> None:
         self.feed = VENUES[VENUE].make_feed(SYMBOL)
@@ -131,7 +130,7 @@ class Naive:
 
 
 def simulated(levels: int) -> list[tuple[int, str]]:
-    return list(islice(simulated_market.frames(SYMBOL, levels=levels, per_second=PER_SECOND), FRAMES))
+    return list(islice(market_simulator.frames(SYMBOL, levels=levels, per_second=PER_SECOND), FRAMES))
 
 
 def recorded(folder: Path) -> list[tuple[int, str]]:

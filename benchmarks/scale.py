@@ -24,13 +24,14 @@ import psutil
 
 from calculations import Order, TradingCalculator
 from export_manager import ExportManager
-from export_rows import ROW_BYTES
+from exporting.rows import ROW_BYTES
 from feeds import VENUES
+from feeds.market_simulator import START_NS
 from orderbook import Side
 from replay import Recorder, books, encode, serve, simulated
-from session import Market, Session
-from simulated_market import START_NS
-from tests.loopback import eventually
+from sessions.market import Market
+from sessions.session import Session
+from tests.support.loopback import eventually
 from websocket_client import FeedHub
 
 SYMBOL = "BTC-USDT-SWAP"

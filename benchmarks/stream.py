@@ -24,14 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calculations import Order, TradingCalculator
+from estimation.training_schedule import warm_up
 from export_manager import ExportManager, to_row
-from feeds import VENUES, level_text
+from feeds import VENUES, fast_parser
+from feeds.market_simulator import frames
+from network.status import Status
 from orderbook import OrderBook, Side
-from outcomes import warm_up
 from profiling import SystemProfiler
-from simulated_market import frames
-from tests.loopback import frame, shake_hands
-from websocket_client import Status, WebSocketClient
+from tests.support.loopback import frame, shake_hands
+from websocket_client import WebSocketClient
 
 SYMBOL = "BTC-USDT-SWAP"
 DIFFERENT = 2000
@@ -119,7 +120,7 @@ def measure(rate: int, seconds: float, levels: int) -> tuple[Measured, Status, f
         assert sender.stdout is not None
         url = f"ws://127.0.0.1:{int(sender.stdout.readline())}/"
         client = WebSocketClient(url, lambda: VENUES["simulated"].make_feed(SYMBOL), price)
-        level_text.warm_up()
+        fast_parser.warm_up()
         warm_up()
         gc.collect()
         gc.freeze()  # as the application does

@@ -30,8 +30,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 from replay import encode, simulated
-from tests.served_page import PROJECT, choose, launched, served_page, type_in, wait_for
-from words import VENUE_WORDS
+from tests.support.paths import PROJECT
+from tests.support.served_page import choose, launched, served_page, type_in, wait_for
+from ui.text.vocabulary import VENUE_WORDS
 
 SYMBOL = "BTC-USDT-SWAP"
 RATES = (10, 100)

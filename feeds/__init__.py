@@ -1,11 +1,11 @@
 """The venues: one file each, all reached through VENUES."""
 
+from feeds.base import Feed, FeedError, Product, Venue
 from feeds.binance import Binance, BinanceUsdm
 from feeds.coinbase import Coinbase
 from feeds.gomarket import GomarketOkx
 from feeds.kraken import Kraken
 from feeds.okx import Okx
-from feeds.protocol import Feed, FeedError, Product, Venue
 from feeds.simulated import Simulated
 
 OKX = Okx()

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from feeds.level_text import read_sides
-from feeds.protocol import DeltaFeed, FeedError, Millis, Product, Venue, decode
+from feeds.base import DeltaFeed, FeedError, Millis, Product, Venue, decode
+from feeds.fast_parser import read_sides
 from orderbook import BookBuilder, Levels, OrderBook
 
 MOST_WAITING = 3000

@@ -13,8 +13,8 @@ from typing import Literal
 
 import msgspec
 
-from feeds.level_text import packed
-from feeds.protocol import DeltaFeed, FeedError, SpotVenue, decode, timestamp_ns
+from feeds.base import DeltaFeed, FeedError, SpotVenue, decode, timestamp_ns
+from feeds.fast_parser import packed
 from orderbook import BookBuilder, Levels
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import msgspec
 
-from feeds.level_text import read_frame
+from feeds.base import Product, QuietFeed, Venue, decode_sides, timestamp_ns
+from feeds.fast_parser import read_frame
 from feeds.okx import Okx
-from feeds.protocol import Product, QuietFeed, Venue, decode_sides, timestamp_ns
-from orderbook import BookError, OrderBook, SortedBook
+from orderbook import BookError, OrderBook
+from orderbook.book import SortedBook
 
 
 class _Frame(msgspec.Struct, gc=False):

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from feeds.level_text import packed
-from feeds.protocol import DeltaFeed, FeedError, SpotVenue, decode, timestamp_ns
+from feeds.base import DeltaFeed, FeedError, SpotVenue, decode, timestamp_ns
+from feeds.fast_parser import packed
 from orderbook import BookBuilder, Levels
 
 DEPTHS = (10, 25, 100, 500, 1000)

@@ -16,8 +16,8 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from feeds.level_text import read_sides
-from feeds.protocol import DeltaFeed, FeedError, Millis, Product, Venue, decode
+from feeds.base import DeltaFeed, FeedError, Millis, Product, Venue, decode
+from feeds.fast_parser import read_sides
 from orderbook import BookBuilder, Levels
 
 CHANNELS = {"bbo-tbt": 1, "books5": 5, "books": 400}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.loopback import eventually
+from tests.support.loopback import eventually
+from tests.support.paths import RECORDINGS
 
-RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 OURS = ("backtest", "feed", "learning", "recorder", "replay")
 """What the names of the project's threads begin with, but the one that warms up once for all of the process."""
 

@@ -19,13 +19,14 @@ from websockets.asyncio.server import ServerConnection
 from fee_calculator import SCHEDULES
 from feeds import VENUES
 from orderbook import Side
-from page.answer_view import CELLS
 from replay import serve
-from session import Market
-from tests.loopback import Server, answering, saying, stay
-from words import JOINER
+from sessions.market import Market
+from tests.support.loopback import Server, answering, saying, stay
+from tests.support.paths import PROJECT
+from ui.estimate_component import CELLS
+from ui.text.vocabulary import JOINER
 
-APP = Path(__file__).resolve().parents[1] / "app.py"
+APP = PROJECT / "app.py"
 
 
 async def hang_up(web_socket: ServerConnection, _number: int) -> None:

@@ -12,14 +12,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from backtest import backtest
-from backtest_blocks import _Stretch, steps
-from book_cache import BookArrays, Source, opening
+from backtesting.book_cache import BookArrays, Source, opening
+from backtesting.engine import _Stretch, steps
 from calculations import Order, OrderError
 from export_manager import COLUMNS
 from orderbook import Side
 from replay import Tick, simulated
-from tests.live_rows import assert_same_rows, served, shown
-from tests.made_recordings import BEGIN_NS, okx_message, saved
+from tests.support.live_rows import assert_same_rows, served, shown
+from tests.support.synthetic_recordings import BEGIN_NS, okx_message, saved
 
 BTC = "BTC-USDT-SWAP"
 BOOKS = 600
@@ -160,7 +160,7 @@ def test_blocks_of_any_length_say_the_same(market: Source, tmp_path: Path, monke
     """Where a block ends changes nothing: not a moment, not a fit, not an outcome."""
     whole = backtest(market.path, market.venue, market.symbol, ORDERS[2], tmp_path)
     for rows in (7, 256):
-        monkeypatch.setattr("backtest_blocks.ROWS", rows)
+        monkeypatch.setattr("backtesting.engine.ROWS", rows)
         assert_same_rows(backtest(market.path, market.venue, market.symbol, ORDERS[2], tmp_path), whole)
 
 
@@ -220,7 +220,7 @@ def test_memory_does_not_grow_with_the_recording(
     market: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At no time more is mapped than a block, what its fits learn from, and what shows its outcomes."""
-    monkeypatch.setattr("backtest_blocks.ROWS", 64)
+    monkeypatch.setattr("backtesting.engine.ROWS", 64)
     spans = []
     side = BookArrays.side
 

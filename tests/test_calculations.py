@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calculations import Estimate, Order, OrderError, TradingCalculator
+from estimation.realised import Realised
+from estimation.slippage import one_sided_move_bps
 from fee_calculator import FeeTier, fee_bps
-from hindsight import Realised
 from models import AlmgrenChrissModel
 from orderbook import OrderBook, Side
-from pricing import one_sided_move_bps
-from tests.made_markets import STEP_NS, book, gaussian, known_now, queues
+from tests.support.synthetic_markets import STEP_NS, book, gaussian, known_now, queues
 
 FREE = FeeTier("free", maker=0.0, taker=0.0)
 BOOK = book([(99.0, 1.0), (98.0, 2.0)], [(101.0, 1.0), (103.0, 3.0)])

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[1]
+from tests.support.paths import PROJECT, product
+
 BARE = re.compile(r"(?<![\\/\w.-])python3?(?= +(?:-m +(?!venv)|\w+\.py))")
 """A Python named without its folder, with something to run; making the environment needs the system's own."""
-FOLDERS = ("", "benchmarks", "docs", "feeds", "page", "tests")
-READ = [path for folder in FOLDERS for kind in ("md", "py") for path in sorted((PROJECT / folder).glob(f"*.{kind}"))]
+BESIDE = [path for folder in ("benchmarks", "docs", "tests") for path in sorted((PROJECT / folder).rglob("*.*"))]
+READ = [*product(), *sorted(PROJECT.glob("*.md")), *(path for path in BESIDE if path.suffix in (".md", ".py"))]
 
 
 @pytest.mark.parametrize("path", READ, ids=lambda path: str(path.relative_to(PROJECT)))

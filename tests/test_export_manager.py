@@ -21,14 +21,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import simulated_market
 from calculations import Estimate, Order, TradingCalculator
+from estimation.features import Features
+from estimation.realised import Realised
 from export_manager import COLUMNS, ExportManager, to_row
-from export_table import VERSION
-from features import Features
+from exporting.table import VERSION
 from fee_calculator import FeeTier, schedule
-from feeds import VENUES
-from hindsight import Realised
+from feeds import VENUES, market_simulator
 from orderbook import Side
 
 DESK = FeeTier("=Desk, 1", maker=-0.00002, taker=0.0003)
@@ -65,7 +64,7 @@ def estimates(calculator: TradingCalculator) -> list[Estimate]:
     """Three hundred books of the simulated market, the order changing every ten."""
     feed = VENUES[PAIR[0]].make_feed(PAIR[1])
     found = []
-    for at, (_, message) in enumerate(islice(simulated_market.frames(seed=7), 300)):
+    for at, (_, message) in enumerate(islice(market_simulator.frames(seed=7), 300)):
         book = feed.parse(message, time.perf_counter_ns())
         assert book is not None
         order = ORDERS[at // 10 % len(ORDERS)]
@@ -219,7 +218,7 @@ def test_the_calculators_outcomes_join_the_rows() -> None:
     calculator, manager = TradingCalculator(Order(Side.BUY, 1.0, passive_s=1.0)), ExportManager()
     feed = VENUES[PAIR[0]].make_feed(PAIR[1])
     outcomes = {}
-    for _, message in islice(simulated_market.frames(seed=11), 100):
+    for _, message in islice(market_simulator.frames(seed=11), 100):
         book = feed.parse(message, time.perf_counter_ns())
         assert book is not None
         manager.append(calculator.estimate(book))

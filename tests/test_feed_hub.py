@@ -12,10 +12,20 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-import connection
 from feeds.gomarket import GomarketFeed
+from network import connection
 from orderbook import OrderBook
-from tests.loopback import DeltaFeed, Server, answering, census, eventually, gateway_frame, leftovers, saying, stay
+from tests.support.loopback import (
+    DeltaFeed,
+    Server,
+    answering,
+    census,
+    eventually,
+    gateway_frame,
+    leftovers,
+    saying,
+    stay,
+)
 from websocket_client import FeedHub, Viewer
 
 QUICK: dict[str, Any] = {"min_reconnect_s": 0.02, "backoff_s": 0.01}
@@ -294,7 +304,7 @@ def test_recording_that_begins_with_the_first_connection_asks_for_no_second(monk
             await asyncio.sleep(0.005)
         return await opened(url, open_s)
 
-    monkeypatch.setattr("connection._open", open_late)
+    monkeypatch.setattr("network.connection._open", open_late)
     told: list[str] = []
     with Server(saying("step 1", "step 2")) as server:
         viewer = attach(FeedHub(), server.url, lambda _book: None, DeltaFeed)

@@ -12,8 +12,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from estimators import Moments, Prior, spread
 from models import MakerTakerModel, SlippageModel
+from numerics.linear import Moments, Prior, spread
 
 RNG = np.random.default_rng(0)
 TRUTH = np.array([0.5, -1.0, 0.0, 2.0])

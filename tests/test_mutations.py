@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from benchmarks.mutations import MUTATIONS, Mutation
-
-PROJECT = Path(__file__).resolve().parents[1]
+from tests.support.paths import PROJECT
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.guard)

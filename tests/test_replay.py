@@ -18,19 +18,9 @@ from websockets.sync.client import connect
 
 from feeds import VENUES, FeedError
 from orderbook import BookError, OrderBook
-from replay import (
-    Recorder,
-    RecordingError,
-    ReplayFeed,
-    Tick,
-    books,
-    decode,
-    read,
-    serve,
-    simulated,
-)
-from tests.loopback import eventually
-from tests.made_recordings import (
+from replay import Recorder, RecordingError, ReplayFeed, Tick, books, decode, read, serve, simulated
+from tests.support.loopback import eventually
+from tests.support.synthetic_recordings import (
     BEGIN_NS,
     STEP_NS,
     lines_to_the_end,
@@ -188,7 +178,7 @@ def test_pace(speed: float) -> None:
 
 def test_a_long_silence_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gap of years in the recorder's clock does not hold the replay for years."""
-    monkeypatch.setattr("playback.LONGEST_WAIT_S", 0.2)
+    monkeypatch.setattr("recording.playback.LONGEST_WAIT_S", 0.2)
     ticks = [Tick("recv", at, "") for at in (0, 2**62, 2**63 - 1)]
     with serve(ticks) as url, listening(url) as connection:
         began = time.monotonic()

@@ -18,14 +18,13 @@ from websockets.sync.server import ServerConnection
 from websockets.sync.server import serve as web_socket_server
 
 from feeds import VENUES
-from recording import RECORDINGS
+from recording.recorder import RECORDINGS
 from replay import Tick, books, main, meta, read, record
-from tests.loopback import eventually
-from tests.made_recordings import lines_to_the_end, listening, okx_message, okx_ticks, saved
-from tests.served_page import free_port
+from tests.support.loopback import eventually
+from tests.support.paths import PROJECT
+from tests.support.served_page import free_port
+from tests.support.synthetic_recordings import lines_to_the_end, listening, okx_message, okx_ticks, saved
 from websocket_client import WebSocketClient
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +37,7 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def replay(*arguments: object) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, str(ROOT / "replay.py"), *map(str, arguments)]
+    command = [sys.executable, str(PROJECT / "replay.py"), *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[1]
+from tests.support.paths import PROJECT
+
 LINES = [
     line
     for path in sorted(PROJECT.glob("requirements*.txt"))

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from connection import MAX_MESSAGE, Timings, checked_url
 from feeds import FeedError
 from feeds.gomarket import GomarketFeed
+from network.connection import MAX_MESSAGE, Timings, checked_url
+from network.http_client import NetworkError, refusal, retry_after_s
+from network.reconnection import Retries
 from orderbook import OrderBook
-from reconnect import Retries
-from rest import NetworkError, refusal, retry_after_s
-from tests.loopback import (
+from tests.support.loopback import (
     DeltaFeed,
     Server,
     answering,
@@ -42,7 +42,7 @@ QUICK: dict[str, Any] = {"min_reconnect_s": 0.02, "backoff_s": 0.01, "open_s": 5
 @pytest.fixture(autouse=True)
 def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every test leaves neither thread nor socket behind; servers that never say goodbye are not waited for long."""
-    monkeypatch.setattr("connection.HANG_UP_S", 0.1)
+    monkeypatch.setattr("network.connection.HANG_UP_S", 0.1)
     before = census()
     yield
     eventually(leftovers(before))
@@ -534,7 +534,7 @@ def test_a_connection_about_to_end_is_replaced_ahead_of_it_without_gap_or_double
 def test_a_successor_never_takes_the_books_back_in_time(catches_up: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the new connection says of a time that was shown already is passed over, and it takes over once it has
     caught up; if the venue's clock says for too long that it has not, the clock is not believed."""
-    monkeypatch.setattr("reconnect.CATCH_UP_S", 0.3 if not catches_up else 30.0)
+    monkeypatch.setattr("network.reconnection.CATCH_UP_S", 0.3 if not catches_up else 30.0)
 
     async def talk(web_socket: ServerConnection, number: int) -> None:
         if number == 1:
@@ -564,7 +564,7 @@ def test_a_successor_never_takes_the_books_back_in_time(catches_up: bool, monkey
 def test_a_rest_snapshot_is_fetched_while_frames_are_buffered(monkeypatch: pytest.MonkeyPatch) -> None:
     """A body is noted with its url and spliced, and steps that came before it are not lost; one that is too old
     for them is fetched again, though not at once."""
-    monkeypatch.setattr("connection.FETCH_APART_S", 0.2)
+    monkeypatch.setattr("network.connection.FETCH_APART_S", 0.2)
     asked = threading.Event()
     bodies, fetched = [b"30", b"41"], list[float]()
 

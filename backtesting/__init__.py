@@ -1,0 +1,1 @@
+"""Price a recording block by block, in one process, in several, or on a cluster."""

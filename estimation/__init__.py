@@ -1,0 +1,1 @@
+"""What an order costs: order, features, slippage, parameters, learning and scores."""

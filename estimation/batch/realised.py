@@ -1,0 +1,66 @@
+"""What many orders really met on the books that came after them: realised.Hindsight, for a block of books at once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimation.labels import each_reached
+from estimation.order import Order
+from orderbook import Side
+from orderbook.batch import Books, Ladders, walk
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+def realised(
+    order: Order, quantity: Floats, books: Books, side: Ladders, first: int, ends: Rows
+) -> tuple[Floats, Floats]:
+    """realised_slippage_bps and realised_maker of the orders decided on at books first to first + n, (n,) each;
+    NaN where they are None, or not known.
+
+    quantity (n,): base units. side: what the order takes from, of the same books. ends (n,): the first book that
+    says nothing of an order, as it comes after a gap or at the end.
+    """
+    buying = order.side is Side.BUY
+    sign = 1.0 if buying else -1.0
+    taken, own = books.touch if buying else books.touch[::-1]
+    clock = books.market_ns
+    row = np.arange(first, first + len(quantity))
+    arrives = clock[row] + round(order.latency_s * 1e9)
+    closes = np.searchsorted(clock, arrives + round(order.passive_s * 1e9), side="right")
+    slippage, maker = np.full((2, len(row)), np.nan)
+    known = closes < ends
+    row, arrives, closes, quantity = row[known], arrives[known], closes[known], quantity[known]
+    if not len(row):
+        return slippage, maker
+    # An order that travels is shown the next book at the earliest.
+    arrival = np.maximum(np.searchsorted(clock, arrives), row + 1) if order.latency_s else row
+    price, mid = own[row, 0], books.touch[:, row, 0].mean(axis=0)
+    late = sign * (taken[arrival, 0] - price) <= 0
+    crossed_at = each_reached(taken, sign, price, arrival + 1, closes)
+    crossed = ~late & (crossed_at < closes)
+    filled = np.zeros(len(row))
+    on_offer = books.offered(0 if buying else 1, crossed_at[crossed], price[crossed])
+    filled[crossed] = np.minimum(1.0, on_offer / quantity[crossed])
+    maker[known] = filled
+
+    def crossing_bps(at: Rows, which: NDArray[np.bool_], sizes: Floats) -> Floats:
+        fill = walk(side.some(at[which]), sizes[which])
+        paid = sign * (fill.vwap - mid[which]) / mid[which] * 1e4
+        return np.where(fill.unfilled > 0, np.nan, paid)
+
+    met = np.full(len(row), np.nan)
+    if order.style == "now":
+        met = crossing_bps(arrival, np.full(len(row), True), quantity)
+    elif order.style == "passive":
+        met[late] = crossing_bps(arrival, late, quantity)
+        waited = np.isnan(met)
+        at_quote = sign * (price - mid) / mid * 1e4
+        met[waited] = at_quote[waited]
+        rest = waited & (filled < 1)
+        cleaned = crossing_bps(closes, rest, (1 - filled) * quantity)
+        met[rest] = filled[rest] * at_quote[rest] + (1 - filled[rest]) * cleaned
+    slippage[known] = met
+    return slippage, maker

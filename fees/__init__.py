@@ -1,0 +1,1 @@
+"""Dated fee schedules of the venues, and schedules that a user wrote."""

@@ -1,0 +1,1 @@
+"""Connections, reconnection and HTTP."""

@@ -1,0 +1,1 @@
+"""Machine code, windows and linear algebra, without any knowledge of markets."""

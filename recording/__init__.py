@@ -1,0 +1,1 @@
+"""The recording format, its reader and recorder, playback and foreign formats."""

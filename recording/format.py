@@ -1,0 +1,78 @@
+"""The recording format: one JSON line for each frame that a feed sent or received."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+VERSION = 1
+FRAMES = frozenset({"recv", "send", "connect", "http", "http_row", "book"})
+"""What a recording is made of. "book" is a whole book in base units, from a CSV."""
+RECEIVED = frozenset({"recv", "http", "http_row", "book"})
+"""The frames that came from the venue: without one of them there is nothing to play."""
+_KINDS = FRAMES | {"meta", "torn", "idle", "end", "again"}
+
+
+class RecordingError(ValueError):
+    """A file, or a line of it, that is no recording; the message says which line and why."""
+
+
+class Tick(NamedTuple):
+    """One line of a recording. kind is the envelope's "t"; market_ns the recorder's clock, None where
+    it noted none; message the raw text ("" where there is none; a meta line's own JSON text).
+
+    A last tick of kind "torn" says that the file ends in the middle of a line, and where.
+    """
+
+    kind: str
+    market_ns: int | None
+    message: str = ""
+    url: str | None = None
+
+
+class _Line(msgspec.Struct, gc=False):
+    t: str
+    ts_ns: int | None = None
+    url: str | None = None
+    data: str = ""
+
+
+_LINE = msgspec.json.Decoder(_Line)
+_ENCODER = msgspec.json.Encoder()
+
+
+def decode(line: str | bytes) -> Tick:
+    """The tick of one envelope line. Raises RecordingError.
+
+    >>> decode('{"t":"recv","ts_ns":1747307617714000000,"data":"pong"}')
+    Tick(kind='recv', market_ns=1747307617714000000, message='pong', url=None)
+    """
+    try:
+        fields = _LINE.decode(line)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise RecordingError(f"no line of a recording ({error}): {line[:40]!r}") from None
+    kind, ts_ns, data = fields.t, fields.ts_ns, fields.data
+    if kind not in _KINDS:
+        raise RecordingError(f"unknown kind of line: {kind[:40]!r}")
+    if ts_ns is not None and not 0 <= ts_ns < 2**63:
+        raise RecordingError(f"ts_ns {ts_ns} is no time in nanoseconds")
+    if kind == "meta":
+        data = line if isinstance(line, str) else line.decode()
+    return Tick(kind, ts_ns, data, fields.url)
+
+
+def encode(tick: Tick) -> bytes:
+    """The envelope line of a tick, without its newline.
+
+    >>> encode(Tick("send", None, "ping"))
+    b'{"t":"send","ts_ns":null,"data":"ping"}'
+    """
+    if tick.kind == "meta":
+        return tick.message.strip().encode()
+    line: dict[str, str | int | None] = {"t": tick.kind, "ts_ns": tick.market_ns}
+    if tick.url is not None:
+        line["url"] = tick.url
+    if tick.message or tick.kind != "connect":
+        line["data"] = tick.message
+    return _ENCODER.encode(line)

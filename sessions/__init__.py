@@ -1,0 +1,1 @@
+"""What one browser tab holds together: market, session, comparison and backtests."""

@@ -1,0 +1,73 @@
+"""The market that a session looks at: a venue's symbol, its address or its recording."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from feeds import OKX, VENUES, Feed, FeedError
+from network.http_client import NetworkError, fetch
+from recording.server import serve
+from recording.simulated import simulated
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What to look at: a venue's symbol, at the venue's own address, at a typed one, or in a recording.
+
+    replayed: a replay server answers at the typed address, not an exchange. max_bytes bounds what a
+    recording may unpack to. Raises ValueError for a symbol the venue cannot price.
+    """
+
+    venue: str
+    symbol: str
+    address: str = ""
+    replayed: bool = False
+    recording: Path | None = None
+    max_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        VENUES[self.venue].make_feed(self.symbol)
+
+    @property
+    def in_envelope(self) -> bool:
+        """Whether the frames come in the envelope of a recording, with their own clock."""
+        return self.recording is not None or self.replayed or (self.venue == "simulated" and not self.address)
+
+    @property
+    def contract_size(self) -> float | None:
+        """Base units a contract; None where nothing is counted in contracts of a fixed size."""
+        try:
+            size = VENUES[self.venue].contract_size(self.symbol)
+        except ValueError:  # an inverse contract, whose base units follow the price
+            return None
+        return None if size == 1.0 and VENUES[self.venue].product(self.symbol) == "spot" else size
+
+    def make_feed(self) -> Feed:
+        """A fresh feed of the venue's own frames."""
+        return VENUES[self.venue].make_feed(self.symbol)
+
+    def open(self) -> AbstractContextManager[str]:
+        """The market's address, served for as long as the context lasts where it is made here."""
+        if self.address:
+            return nullcontext(self.address)
+        if self.venue == "simulated":
+            return serve(simulated(self.symbol))
+        return nullcontext(VENUES[self.venue].url(self.symbol))
+
+
+def learn_contract(symbol: str, timeout_s: float = 3.0) -> str | None:
+    """Ask OKX what a contract of this symbol is, for all feeds made from now on; why not, if that failed.
+
+    The few contracts known offline go on as they are known. Raises ValueError if this is no OKX symbol.
+    """
+    url = OKX.instruments_url(symbol)
+    if url is None:
+        return None
+    try:
+        OKX.learn(asyncio.run(fetch(url, timeout_s)))
+    except (NetworkError, FeedError) as error:
+        return f"OKX could not be asked what a contract is, so the value known here is used: {error}"
+    return None

@@ -1,0 +1,81 @@
+"""The summary of a backtest, against pandas on the very rows it is of."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backtest import backtest
+from backtesting.book_cache import Source
+from backtesting.runner import Unit, work
+from backtesting.summary import COMPONENTS, Summary
+from calculations import Order
+from orderbook import Side
+from replay import simulated
+from tests.support.synthetic_recordings import BEGIN_NS, saved
+
+BTC = "BTC-USDT-SWAP"
+
+
+def both(tmp_path: Path, order: Order) -> tuple[Summary, pd.DataFrame]:
+    """A market of which some books are too thin, an hour's end in its middle."""
+    start_ns = BEGIN_NS // 3_600_000_000_000 * 3_600_000_000_000 + 3_570_000_000_000
+    path = saved(tmp_path / "market.jsonl", list(islice(simulated(BTC, seed=3, start_ns=start_ns), 600)))
+    source = Source.of(path, "simulated", BTC)
+    (summary,) = work(Unit(source, (order,), None, tmp_path))
+    return summary, backtest(path, "simulated", BTC, order, tmp_path)
+
+
+@pytest.mark.parametrize("order", [Order(Side.BUY, 14.0), Order(Side.SELL, 2.0, style="passive")])
+def test_every_number_is_that_of_the_rows(tmp_path: Path, order: Order) -> None:
+    """Means, quantiles, extremes, hours, thin books: to the last digits, by another library."""
+    summary, rows = both(tmp_path, order)
+    for name in COMPONENTS:
+        spread, column = summary.components[name], rows[name].dropna()
+        assert spread is not None
+        assert spread.books == len(column)
+        assert spread.mean == pytest.approx(column.mean(), rel=1e-9, abs=1e-12)
+        assert list(spread[2:]) == pytest.approx(column.quantile([0.5, 0.95, 0.99]).tolist(), rel=1e-12, abs=1e-12)
+    assert (summary.books, summary.thin) == (600, rows["walk_bps"].isna().sum())
+    assert summary.unpriced == rows["net_cost_bps"].isna().sum()
+    assert (summary.first_ns, summary.last_ns) == (rows["market_ns"].min(), rows["market_ns"].max())
+    assert summary.cheapest is not None
+    assert summary.dearest is not None
+    assert tuple(summary.cheapest) == tuple(rows.loc[rows["net_cost_bps"].idxmin(), ["market_ns", "net_cost_bps"]])
+    assert summary.dearest.net_cost_bps == rows["net_cost_bps"].max()
+    hours = rows.groupby(pd.to_datetime(rows["market_ns"]).dt.hour)["net_cost_bps"]
+    assert len(summary.by_hour) == 2
+    assert [hour.hour for hour in summary.by_hour] == sorted(hours.groups)
+    for hour in summary.by_hour:
+        assert hour.net_cost_bps == pytest.approx(hours.mean()[hour.hour])
+        assert hour.books == hours.count()[hour.hour]
+
+
+def test_the_pictures_hide_no_extreme(tmp_path: Path) -> None:
+    """Cost over time keeps the least and the most of each stretch; the histogram counts every book once."""
+    summary, rows = both(tmp_path, Order(Side.BUY, 14.0))
+    over_time, net = summary.over_time, rows["net_cost_bps"]
+    assert len(over_time.market_ns) <= 500
+    assert (np.diff(over_time.market_ns) > 0).all()
+    assert (over_time.low_bps.min(), over_time.high_bps.max()) == (net.min(), net.max())
+    stretch = np.searchsorted(over_time.market_ns, rows["market_ns"], side="right") - 1
+    assert over_time.low_bps.tolist() == net.groupby(stretch).min().tolist()
+    assert over_time.high_bps.tolist() == net.groupby(stretch).max().tolist()
+    histogram = summary.histogram
+    assert histogram.books.sum() == 600
+    inside = ((net >= histogram.edges_bps[10]) & (net < histogram.edges_bps[20])).sum()
+    assert histogram.books[10:20].sum() == inside
+
+
+def test_an_order_nobody_can_price(tmp_path: Path) -> None:
+    """No number is made up where every book is far too thin; fees are known all the same."""
+    summary, _ = both(tmp_path, Order(Side.BUY, 1e6))
+    assert summary.components["net_cost_bps"] is None
+    assert summary.components["fee_bps"] is not None
+    assert (summary.cheapest, summary.dearest, summary.by_hour) == (None, None, ())
+    assert (summary.thin, summary.unpriced) == (600, 600)
+    assert len(summary.histogram.books) == len(summary.over_time.low_bps) == 0

@@ -1,0 +1,275 @@
+"""Frames read by machine code: the same doubles and the same refusals as the typed way, on whatever bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from feeds import VENUES, gomarket, market_simulator
+from feeds.base import timestamp_ns
+from feeds.fast_parser import read_frame
+from orderbook import BookError
+from recording.reader import read
+
+SYMBOL = "BTC-USDT-SWAP"
+TIME = "2025-05-04T10:39:13Z"
+HEAD = f'"timestamp":"{TIME}","exchange":"OKX","symbol":"{SYMBOL}"'
+ASKS, BIDS = '[["95445.5","9.06"],["95448","2.05"]]', '[["95445.4","1104.23"],["95445.3","0.02"]]'
+LAST, FIRST = f"{{{HEAD},%s}}", f"{{%s,{HEAD}}}"
+"""Where the sides stand in the gateway's frames."""
+
+digits = st.text("0123456789", min_size=1, max_size=15)
+whole = digits.map(lambda text: text.lstrip("0") or "0")
+
+
+@st.composite
+def numbers(draw: st.DrawFn) -> str:
+    """A positive number of up to 15 digits, written as a venue does."""
+    before = draw(whole)
+    after = draw(st.text("0123456789", max_size=15 - len(before)))
+    text = before + ("." + after if after else "")
+    return text if float(text) > 0 else draw(st.sampled_from(["1", "0.00000001", "999999999999999"]))
+
+
+def sides(asks: str, bids: str) -> str:
+    return f'"asks":{asks},"bids":{bids}'
+
+
+SIDES = sides(ASKS, BIDS)
+
+
+@st.composite
+def books(draw: st.DrawFn) -> str:
+    """Both sides of a book: different prices, sorted, some below and some above."""
+    prices = draw(st.lists(numbers(), min_size=2, max_size=12, unique_by=float))
+    prices.sort(key=float)
+    best = draw(st.integers(1, len(prices) - 1))
+    rows = [f'["{price}","{draw(numbers())}"]' for price in prices]
+    return sides(f"[{','.join(rows[best:])}]", f"[{','.join(rows[:best][::-1])}]")
+
+
+@settings(deadline=None, max_examples=300)
+@given(text=books(), size_unit=st.sampled_from([1.0, 0.01, 0.1, 0.001]), form=st.sampled_from([LAST, FIRST]))
+def test_every_number_is_the_double_next_to_its_decimals(text: str, size_unit: float, form: str) -> None:
+    """The exact fraction that is written, rounded once, is what is read; a size is then multiplied by its unit."""
+    levels, asks, time_ns = read_frame((form % text).encode(), SYMBOL.encode(), size_unit)
+    written = [float(Fraction(number)) for number in re.findall(r'"([0-9.]+)"', text)]
+    assert levels.ravel().tolist() == (np.array(written).reshape(-1, 2) * [1.0, size_unit]).ravel().tolist()
+    assert asks == text[: text.index("bids")].count('["')
+    assert time_ns == timestamp_ns(TIME)
+
+
+times = st.one_of(
+    st.datetimes().map(lambda time: time.isoformat()),
+    st.from_regex(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]", fullmatch=True),
+    st.dates().map(lambda day: f"{day}T00:00:00"),
+)
+fractions = st.one_of(st.just(""), st.from_regex(r"[.][0-9]{0,10}", fullmatch=True))
+zones = st.sampled_from(["Z", "+00:00", "", "+02:00", "-00:00", "z", "+00:000"])
+
+
+@settings(deadline=None, max_examples=1000)
+@given(time=times, fraction=fractions, zone=zones)
+@example(time="2024-02-29T23:59:59", fraction=".999999999", zone="Z")
+@example(time="2100-02-29T00:00:00", fraction="", zone="Z")
+@example(time="2000-02-29T00:00:00", fraction="", zone="Z")
+@example(time="2025-02-29T00:00:00", fraction="", zone="Z")
+@example(time="1971-01-01T00:00:00", fraction="", zone="Z")
+@example(time="2261-12-31T23:59:59", fraction=".999999999", zone="Z")
+@example(time="2262-12-31T23:59:59", fraction="", zone="Z")
+@example(time="2025-05-04T24:00:00", fraction="", zone="Z")
+@example(time="2025-05-04 10:39:13", fraction="", zone="Z")
+@example(time="2025-05-04x10:39:13", fraction="", zone="Z")
+@example(time="2025-05-0:T10:39:13", fraction="", zone="Z")
+@example(time="19:1-05-04T10:39:13", fraction="", zone="Z")
+@example(time="2025x05-04T10:39:13", fraction="", zone="Z")
+@example(time="2025-05x04T10:39:13", fraction="", zone="Z")
+@example(time="2025-05-04T10x39:13", fraction="", zone="Z")
+@example(time="2025-05-04T10:39x13", fraction="", zone="Z")
+def test_a_time_is_the_one_the_calendar_has(time: str, fraction: str, zone: str) -> None:
+    """Every second from 1971 to 2261 in UTC, to the nanosecond; no other is read here, nor one that is none."""
+    written = time + fraction + zone
+    frame = (LAST % SIDES).replace(TIME, written)
+    levels, asks, time_ns = read_frame(frame.encode(), SYMBOL.encode(), 1.0)
+    if asks:
+        assert time_ns == timestamp_ns(written)
+    else:
+        assert (len(levels), asks, time_ns) == (0, 0, 0)
+        usual = re.fullmatch(r"(19[7-9]|2[01]|22[0-5])[0-9]+-[0-9-]+T[0-9:]+([.][0-9]{1,9})?(Z|[+]00:00)", written)
+        if usual and not written.startswith("1970"):
+            with pytest.raises(BookError):
+                timestamp_ns(written)
+
+
+def outcome(frame: str | bytes, depth: int | None = None) -> tuple[object, ...] | str:
+    """All of the book that a frame makes, or that it is refused."""
+    try:
+        book = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP", depth).parse(frame, 1, 2)
+    except BookError:
+        return "refused"
+    if book is None:
+        return "of another symbol"
+    assert not book.asks.flags.writeable
+    assert not book.bids.flags.writeable
+    return book.asks.tolist(), book.bids.tolist(), book.exchange_ns, book.market_ns, book.received_ns
+
+
+slips = st.lists(
+    st.tuples(
+        st.integers(0, 400),
+        st.integers(0, 3),
+        st.one_of(st.text('0123456789.",[]{}:-+eE \\n', max_size=2), st.sampled_from(["swap", "twice", "0000000000"])),
+    ),
+    max_size=3,
+)
+
+
+def slipped(frame: str, slips: list[tuple[int, int, str]]) -> str:
+    for place, cut, put in slips:
+        at = place % len(frame)
+        part = frame[at : at + cut + 1]
+        new = {"swap": part[::-1], "twice": part * 2}.get(put, put)
+        frame = frame[:at] + new + frame[at + cut :]
+    return frame
+
+
+@settings(deadline=None, max_examples=1000)
+@given(text=books(), form=st.sampled_from([LAST, FIRST]), slips=slips, depth=st.sampled_from([None, 1, 3]))
+@example(text=sides(BIDS, ASKS), form=LAST, slips=[], depth=None)
+@example(text=sides(ASKS, ASKS), form=LAST, slips=[], depth=None)
+@example(text=SIDES.replace("95448", "95445.5"), form=LAST, slips=[], depth=None)
+@example(text=SIDES.replace("95448", "95445.5"), form=LAST, slips=[], depth=1)
+@example(text=SIDES.replace("95445.3", "95445.4"), form=LAST, slips=[], depth=None)
+@example(text=SIDES.replace("95445.3", "95445.4"), form=LAST, slips=[], depth=1)
+@example(text=SIDES.replace("9.06", "0"), form=LAST, slips=[], depth=None)
+@example(text=SIDES.replace("9.06", "9." + "6" * 17), form=LAST, slips=[], depth=None)
+@example(text=SIDES.replace("9.06", "9" * 25), form=LAST, slips=[], depth=None)
+@example(text=SIDES + ',"asks":[]', form=FIRST, slips=[], depth=None)
+@example(text=SIDES + ',"\\u0061sks":[["95446","1"]]', form=FIRST, slips=[], depth=None)
+@example(text='"asks":[],' + SIDES, form=LAST, slips=[], depth=None)
+@example(text='"asks":[["1","2"]],' + SIDES, form=LAST, slips=[], depth=None)
+def test_a_frame_means_the_same_however_it_is_read(
+    text: str, form: str, slips: list[tuple[int, int, str]], depth: int | None
+) -> None:
+    """With a space after it a frame is read the typed way: it is the same book to the last bit, or refused as well."""
+    frame = slipped(form % text, slips)
+    assert outcome(frame, depth) == outcome(frame + " ", depth)
+    assert outcome(frame.encode(), depth) == outcome(frame, depth)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "[]",
+        "[[]]",
+        '[["1"]]',
+        '[["1","2","3"],["4"]]',
+        '[["1"],["2","3","4"]]',
+        '[["1","2"],]',
+        '[["1","2"]',
+        '[["1","2",]',
+        '[["1","2"] ]',
+        '[["1";"2"]]',
+        '[["1","2"];["4","5"]]',
+        '[["1", "2"]]',
+        "[[1,2]]",
+        '[["1","2"3]]',
+        '[["1","2"]3,["4","5"]]',
+        '[["1",2""]]',
+        '[["1","2,3"],["4","5"]]',
+        '[["1","2]"],["4","5"]]',
+        *(
+            f'[["{number}","2"]]'
+            for number in (
+                *("", ".", "1.", ".5", "01", "00", "1.2.3", "+1", "-1", "1e5", "0x1", "1_0", " 1", "0", "0.0", "NaN"),
+                *("9007199254740993", "0.9007199254740993", "1" * 30, "\\u0031"),
+            )
+        ),
+    ],
+)
+def test_what_is_unusual_is_left_alone(wrong: str) -> None:
+    """Whatever is not digits, one point and quotes, in pairs, is for the typed way to read or to refuse."""
+    for asks, bids in (('[["9","2"]]', wrong), (wrong, '[["0.1","2"]]')):
+        levels, rows, time_ns = read_frame((LAST % sides(asks, bids)).encode(), SYMBOL.encode(), 1.0)
+        assert (len(levels), rows, time_ns) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "{",
+        "{}",
+        "[]",
+        f"{{{HEAD},{SIDES}",
+        f"{{{HEAD},{SIDES}}}}}",
+        f"{{{HEAD},{SIDES},}}",
+        f"{{,{HEAD},{SIDES}}}",
+        f"{{{HEAD};{SIDES}}}",
+        f"[{HEAD},{SIDES}}}",
+        f"{{{HEAD}, {SIDES}}}",
+        f"{{{HEAD},{sides(BIDS, ASKS)}}}",
+        f'{{{HEAD},"bids":{BIDS},"asks":{ASKS}}}',
+        f'{{{HEAD},"asks":{ASKS}}}',
+        f'{{{HEAD},"bids":{BIDS}}}',
+        f'{{"timestamp":"{TIME}",{SIDES}}}',
+        f'{{"timestamp":"{TIME}","timestamp":"{TIME}",{SIDES}}}',
+        f'{{"symbol":"{SYMBOL}",{SIDES}}}',
+        f'{{"symbol":"{SYMBOL}","symbol":"{SYMBOL}",{SIDES}}}',
+        *(
+            f"{{{HEAD},{SIDES},{more}}}"
+            for more in (
+                *(f'"asks":{ASKS}', f'"bids":{BIDS}', f'"timestamp":"{TIME}"', f'"symbol":"{SYMBOL}"'),
+                *('"asks":""', '"seq":1', '"seq":null', '"seq":[]', '"seq":{}', '"seq":"\\n"', '"\\u0061sks":""'),
+                *('"seq":"é"', '"seq":"\n"', '"seq"', '"seq":', 'seq:"1"', '"seq";"1"', '"seq":"1"x', '"seq":"1'),
+            )
+        ),
+        f"{{{HEAD},{SIDES}}}".replace(SYMBOL, SYMBOL + "X"),
+        f"{{{HEAD},{SIDES}}}".replace(SYMBOL, SYMBOL[:-1]),
+        f"{{{HEAD},{SIDES}}}".replace(f'"{SYMBOL}"', f'",{SYMBOL}"'),
+    ],
+)
+def test_an_unusual_frame_is_left_alone(wrong: str) -> None:
+    """Anything missing, double, in the wrong order, of another form or another symbol is for the typed way."""
+    levels, rows, time_ns = read_frame(wrong.encode(), SYMBOL.encode(), 1.0)
+    assert (len(levels), rows, time_ns) == (0, 0, 0)
+
+
+@settings(deadline=None, max_examples=500)
+@given(text=books(), form=st.sampled_from([LAST, FIRST]), slips=slips, end=st.integers(0, 400))
+def test_a_frame_that_breaks_off_is_no_other_frame(
+    text: str, form: str, slips: list[tuple[int, int, str]], end: int
+) -> None:
+    """Wherever it ends, with a brace there or without, it means what it means the typed way."""
+    whole = slipped(form % text, slips)
+    for cut in (whole[: end % len(whole)], whole[: end % len(whole)] + "}"):
+        assert outcome(cut) == outcome(cut + " ")
+
+
+def usual_frames(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the frames of both recordings of the gateway, and simulated ones, each with its venue."""
+    for day in ("20250510_keyorder", "20250515"):
+        path = folder / f"gomarket-okx_BTC-USDT-SWAP_{day}.jsonl.gz"
+        yield from (("gomarket-okx", tick.message) for tick in read(path) if tick.kind == "recv")
+    for levels in (1, 50, 400):
+        yield from (("simulated", text) for _, text in islice(market_simulator.frames(levels=levels), 50))
+
+
+def test_the_usual_forms_go_the_fast_way(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All 159 real frames, of two forms, and the simulated market's need no other reader."""
+
+    def typed(*_: object) -> None:
+        raise AssertionError("read the typed way")
+
+    monkeypatch.setattr(gomarket, "decode_sides", typed)
+    read_fast = [VENUES[venue].make_feed("BTC-USDT-SWAP").parse(text, 1, 2) for venue, text in usual_frames(recordings)]
+    assert len(read_fast) == 159 + 150
+    assert None not in read_fast

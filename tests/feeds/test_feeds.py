@@ -1,0 +1,390 @@
+"""Every venue's feed on real recordings, frame by frame against dictionaries, and on bytes no venue would send."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from feeds import VENUES, FeedError
+from feeds.base import decode_sides, timestamp_ns
+from orderbook import BookError
+from tests.support import reference_book
+from tests.support.reference_book import Change, DictionaryBook, records
+
+Read = Callable[[Any, str], Change | None]
+
+
+class Recording(NamedTuple):
+    """One symbol of one real file and what its messages become; `inverse`: a contract's worth in quote units."""
+
+    file: str
+    venue: str
+    symbol: str
+    read: Read
+    books: int
+    ignored: int
+    errors: int = 0
+    keep: int | None = None
+    inverse: int | None = None
+
+
+OKX_2022 = "okx_3-instruments_20220513_crc"
+USDM = "binance-usdm_4-pairs_20210722"
+COINBASE = "coinbase_BTC-USD_ETH-USD_20260809"
+RECORDINGS = [
+    Recording("okx_BTC-USDT_20260711_seqid", "okx", "BTC-USDT", reference_book.okx, 2, 1, errors=1),
+    Recording(OKX_2022, "okx", "BTC-USDT", reference_book.okx, 98, 312),
+    Recording(OKX_2022, "okx", "BTC-USD-220527", reference_book.okx, 99, 311, inverse=100),
+    Recording(OKX_2022, "okx", "UNI-USD-SWAP", reference_book.okx, 93, 317, inverse=10),
+    Recording("binance-spot_BTCUSDT_20240808", "binance", "BTCUSDT", reference_book.binance, 3449, 12654),
+    Recording("binance-spot_ETHUSDT_20240808", "binance", "ETHUSDT", reference_book.binance, 3433, 6108),
+    Recording(USDM, "binance-usdm", "SUSHIUSDT", reference_book.binance, 253, 1283),
+    Recording(USDM, "binance-usdm", "AKROUSDT", reference_book.binance, 188, 1348),
+    Recording(USDM, "binance-usdm", "KEEPUSDT", reference_book.binance, 132, 1404),
+    Recording(USDM, "binance-usdm", "CTKUSDT", reference_book.binance, 180, 1356),
+    Recording(COINBASE, "coinbase", "BTC-USD", reference_book.coinbase, 112, 188),
+    Recording(COINBASE, "coinbase", "ETH-USD", reference_book.coinbase, 108, 192),
+    Recording("kraken_MINA-GBP_depth25_20260816", "kraken", "MINA/GBP", reference_book.kraken, 30, 62, keep=25),
+]
+"""Every message is counted: what is ignored are acknowledgements, heartbeats, other channels, other symbols
+and, on Binance, changes held for the snapshot or older than it."""
+
+
+def texts(recording: Recording, folder: Path) -> Iterator[tuple[bool, str]]:
+    """Whether it is a REST body, and the text, in recorded order; bodies of other symbols are left out."""
+    for record in records(folder / f"{recording.file}.jsonl.gz"):
+        ours = f"symbol={recording.symbol}&"
+        if record["t"] == "recv" or (record["t"] == "http" and ours in record.get("url", ours)):
+            yield record["t"] == "http", record["data"]
+
+
+@pytest.mark.parametrize("recording", RECORDINGS, ids=lambda recording: f"{recording.venue}-{recording.symbol}")
+def test_a_recording_rebuilds_to_the_last_level(recordings: Path, recording: Recording) -> None:
+    """Every frame is accounted for, and the top 50 levels after every message are those of plain dictionaries."""
+    feed = VENUES[recording.venue].make_feed(recording.symbol, 50)
+    oracle = DictionaryBook(float, recording.keep)
+    held: list[Any] = []
+    seen: Counter[str] = Counter()
+    for is_body, text in texts(recording, recordings):
+        frame = json.loads(text)
+        try:
+            book = (feed.apply_snapshot if is_body else feed.parse)(text, 7, 8)
+        except FeedError:
+            seen["errors"] += 1
+            feed = VENUES[recording.venue].make_feed(recording.symbol, 50)
+            continue
+        change = None if is_body else recording.read(frame, recording.symbol)
+        if is_body:
+            for spliced in reference_book.binance_splice(frame, held, recording.symbol):
+                oracle.apply(spliced)
+        elif book is None and change is not None:
+            held.append(frame)
+        elif change is not None:
+            oracle.apply(change)
+        if book is None:
+            seen["ignored"] += not is_body
+            continue
+        seen["books"] += 1
+        assert (book.venue, book.symbol, book.market_ns, book.received_ns) == (recording.venue, recording.symbol, 8, 7)
+        for side, expected in zip((book.bids, book.asks), oracle.top(50), strict=True):
+            rows = expected
+            if recording.inverse:
+                rows = [(price, pytest.approx(size * recording.inverse / price, rel=1e-15)) for price, size in expected]
+            assert [tuple(row) for row in side.tolist()] == rows
+    assert seen == Counter(books=recording.books, ignored=recording.ignored, errors=recording.errors)
+
+
+def test_binance_agrees_with_its_own_best_prices(recordings: Path) -> None:
+    """In 3449 of 3449 books the best bid and ask are those the venue's bookTicker gave at that update."""
+    recording = next(one for one in RECORDINGS if one.symbol == "BTCUSDT")
+    feed = VENUES["binance"].make_feed("BTCUSDT")
+    frames = list(texts(recording, recordings))
+    tickers = [event for is_body, text in frames if not is_body and "B" in (event := json.loads(text)["data"])]
+    updates = [ticker["u"] for ticker in tickers]
+    compared, last = 0, 0
+    for is_body, text in frames:
+        if not is_body and json.loads(text)["data"].get("e") == "depthUpdate":
+            last = json.loads(text)["data"]["u"]
+        book = (feed.apply_snapshot if is_body else feed.parse)(text, 0)
+        if book is not None:
+            ticker = tickers[bisect_right(updates, last) - 1]
+            assert book.bids[0].tolist() == [float(ticker["b"]), float(ticker["B"])]
+            assert book.asks[0].tolist() == [float(ticker["a"]), float(ticker["A"])]
+            compared += 1
+    assert compared == 3449
+
+
+@pytest.mark.parametrize(
+    ("file", "venue", "symbols", "count"),
+    [
+        (OKX_2022, "okx", ["BTC-USDT", "BTC-USD-220527", "UNI-USD-SWAP"], 290),
+        ("kraken_MINA-GBP_depth25_20260816", "kraken", ["MINA/GBP"], 30),
+    ],
+)
+def test_every_real_checksum_is_checked(
+    recordings: Path, file: str, venue: str, symbols: list[str], count: int
+) -> None:
+    """All real checksums pass, and each one changed by one breaks the feed that reads it."""
+    checked = 0
+    for symbol in symbols:
+        feed = VENUES[venue].make_feed(symbol)
+        recording = next(one for one in RECORDINGS if (one.file, one.symbol) == (file, symbol))
+        good: list[str] = []
+        for _, text in texts(recording, recordings):
+            change = recording.read(json.loads(text), symbol)
+            if change is not None and change.checksum is not None:
+                wrong = text.replace(f'"checksum":{change.checksum}', f'"checksum":{change.checksum + 1}')
+                other = VENUES[venue].make_feed(symbol)
+                for earlier in good:
+                    other.parse(earlier, 0)
+                with pytest.raises(FeedError, match="checksum"):
+                    other.parse(wrong, 0)
+                checked += 1
+            good.append(text)
+            feed.parse(text, 0)
+    assert checked == count
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_default_address_uses_the_port_that_every_network_lets_through(venue: str) -> None:
+    """OKX closed 8443 on 2026-10-31, and companies block 8443 and 9443: 443 is what wss:// means by itself."""
+    market = VENUES[venue]
+    assert urlsplit(market.url(market.symbols[0])).port is None
+
+
+def test_the_venues() -> None:
+    """Seven names, each with symbols whose feeds, addresses and units are there without the network."""
+    names = ["simulated", "gomarket-okx", "okx", "binance", "binance-usdm", "coinbase", "kraken"]
+    assert list(VENUES) == names
+    for name, venue in VENUES.items():
+        assert venue.name == name
+        assert venue.min_reconnect_s > 0
+        for symbol in venue.symbols:
+            assert venue.url(symbol).startswith("ws://127.0.0.1" if name == "simulated" else "wss://")
+            assert venue.contract_size(symbol) > 0
+            assert venue.instrument(symbol).endswith(f" {venue.product(symbol)}")
+            feed = venue.make_feed(symbol)
+            assert (feed.snapshot_url, feed.closing) == (None, False)
+            assert all(isinstance(text, str) for text in feed.subscribe())
+
+
+@pytest.mark.parametrize(
+    ("instrument", "where"),
+    [
+        ("BTC/USDT swap", {"simulated", "gomarket-okx", "okx", "binance-usdm"}),
+        ("ETH/USDT swap", {"simulated", "gomarket-okx", "okx", "binance-usdm"}),
+        ("BTC/USDT spot", {"okx", "binance", "coinbase", "kraken"}),
+        ("BTC/USD spot", {"coinbase", "kraken"}),
+    ],
+)
+def test_venues_line_up_by_instrument(instrument: str, where: set[str]) -> None:
+    """What is the same thing has the same name everywhere."""
+    found = {
+        name for name, venue in VENUES.items() if instrument in {venue.instrument(symbol) for symbol in venue.symbols}
+    }
+    assert found == where
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "instrument", "product"),
+    [
+        ("okx", "BTC-USD-220527", "BTC/USD future 220527", "swap"),
+        ("okx", "BTC-USD-SWAP", "BTC/USD swap", "swap"),
+        ("binance", "ETHBTC", "ETH/BTC spot", "spot"),
+        ("binance", "SHIBFDUSD", "SHIB/FDUSD spot", "spot"),
+        ("binance-usdm", "1000PEPEUSDT", "1000PEPE/USDT swap", "swap"),
+        ("binance-usdm", "BTCUSDT_260327", "BTC/USDT future 260327", "swap"),
+        ("kraken", "MINA/GBP", "MINA/GBP spot", "spot"),
+    ],
+)
+def test_instruments_typed_by_hand(venue: str, symbol: str, instrument: str, product: str) -> None:
+    """A symbol outside the list is understood by its form."""
+    assert VENUES[venue].instrument(symbol) == instrument
+    assert VENUES[venue].product(symbol) == product
+
+
+@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize(
+    "symbol", ["", "btc", "BTC USD", "../BTCUSDT", "BTCUSDT/../../x?y=", "BTC-USDT-SWAP-X", "BTC/USD/X"]
+)
+def test_what_is_no_symbol_is_refused_before_any_connection(venue: str, symbol: str) -> None:
+    """A symbol ends up in an address, so its form is checked, and the words show one that is right."""
+    with pytest.raises(ValueError, match="they look like"):
+        VENUES[venue].make_feed(symbol)
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [
+        ("2025-05-04T10:39:13Z", 1746355153 * 10**9),
+        ("2025-12-03T04:09:08.823824+00:00", 1764734948823824000),
+        ("2026-08-09T21:05:48.483587501Z", 1786309548483587501),
+        ("2026-08-09T23:05:48.5+02:00", 1786309548500000000),
+        ("1970-01-01T00:00:00.000000001Z", 1),
+        ("2262-04-11T23:47:16.854775807Z", 2**63 - 1),
+    ],
+)
+def test_times_keep_their_nanoseconds(text: str, ns: int) -> None:
+    """Every form the venues use, to the last digit."""
+    assert timestamp_ns(text) == ns
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "now",
+        "2025-05-04",
+        "2025-05-04T10:39:13",
+        "2025-13-04T10:39:13Z",
+        "2025-05-04T25:39:13Z",
+        "9999-12-31T23:59:59Z",
+        "1969-12-31T23:59:59Z",
+        "0001-01-01T00:00:00+14:00",
+        "2262-04-11T23:47:16.854775808Z",
+        "２０２５-05-04T10:39:13Z",
+    ],
+)
+def test_what_is_no_time_is_refused(text: str) -> None:
+    """Without a zone, outside the calendar or outside 64 bits."""
+    with pytest.raises(BookError, match="timestamp"):
+        timestamp_ns(text)
+
+
+GATEWAY = '{"timestamp":"2025-05-04T10:39:13Z","exchange":"OKX","symbol":"BTC-USDT-SWAP","asks":%s,"bids":%s}'
+ASKS, BIDS = '[["95445.5","9.06"],["95448","2.05"]]', '[["95445.4","1104.23"],["95445.3","0.02"]]'
+
+
+@pytest.mark.parametrize("venue", ["gomarket-okx", "simulated"])
+def test_the_gateway_s_book(venue: str) -> None:
+    """Contracts become base units, other symbols are left out, and one refused book does not stop the next."""
+    feed = VENUES[venue].make_feed("BTC-USDT-SWAP", 1)
+    book = feed.parse(GATEWAY % (ASKS, BIDS), 3, 4)
+    assert book is not None
+    assert (book.bids.tolist(), book.asks.tolist()) == ([[95445.4, 1104.23 * 0.01]], [[95445.5, 9.06 * 0.01]])
+    # A simulated book keeps the simulation's clock, whoever stamps its arrival.
+    assert (book.exchange_ns, book.market_ns) == (
+        1746355153 * 10**9,
+        4 if venue == "gomarket-okx" else 1746355153 * 10**9,
+    )
+    with pytest.raises(BookError, match="crossed"):
+        feed.parse(GATEWAY % (BIDS, ASKS), 3)
+    assert feed.parse((GATEWAY % (ASKS, BIDS)).replace("BTC-", "ETH-"), 3) is None
+    assert feed.parse(GATEWAY % (ASKS, BIDS), 3) is not None
+    assert feed.keepalive is None
+    with pytest.raises(FeedError, match="takes none"):
+        feed.apply_snapshot("{}", 1)
+
+
+number = st.one_of(
+    st.decimals(0, 10**9, places=2).map(str), st.from_regex(r"-?[0-9.]{0,8}(e-?[0-9])?", fullmatch=True), st.just("NaN")
+)
+
+
+def row_texts(quote: str) -> st.SearchStrategy[str]:
+    """A side of rows, most of them of two numbers."""
+    rows = st.one_of(st.lists(number, min_size=2, max_size=2), st.lists(number, min_size=1, max_size=3))
+    return st.lists(rows.map(lambda row: "[" + ",".join(quote + one + quote for one in row) + "]"), max_size=5).map(
+        lambda rows: "[" + ",".join(rows) + "]"
+    )
+
+
+@settings(deadline=None)
+@given(texts=st.sampled_from(["", '"', '"']).flatmap(lambda quote: st.tuples(row_texts(quote), row_texts(quote))))
+def test_levels_are_read_as_json_and_float_read_them(texts: tuple[str, str]) -> None:
+    """The typed way gives the numbers that json and float give, or refuses what those refuse."""
+    raw = [text.encode() for text in texts]
+    try:
+        sides = decode_sides(msgspec.Raw(raw[0]), msgspec.Raw(raw[1]), 0.5)
+    except BookError:
+        with pytest.raises((ValueError, AssertionError)):
+            [strict(text) for text in texts]
+        return
+    for text, levels in zip(texts, sides, strict=True):
+        assert np.array_equal(levels, strict(text) * [1, 0.5], equal_nan=True)
+        assert not levels.flags.writeable
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    at=st.integers(GATEWAY.index('"asks"'), len(GATEWAY % (ASKS, BIDS))),
+    cut=st.integers(0, 2),
+    put=st.one_of(st.text('0123456789.",[]-e ', max_size=2), st.just("swap")),
+)
+def test_a_frame_with_a_slip_in_it_is_read_as_json_reads_it_or_refused(at: int, cut: int, put: str) -> None:
+    """A few characters more, fewer or the other way round never make a book of what is not JSON, or another book."""
+    frame = GATEWAY % (ASKS, BIDS)
+    slip = (
+        frame[:at] + (frame[at : at + 2][::-1] if put == "swap" else put) + frame[at + (2 if put == "swap" else cut) :]
+    )
+    try:
+        book = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP").parse(slip, 1)
+    except BookError:
+        return
+    assert book is not None
+    read = json.loads(slip)
+    for name, levels in (("asks", book.asks), ("bids", book.bids)):
+        assert np.array_equal(levels, strict(json.dumps(read[name])) * [1, 0.01])
+
+
+SIDES = '"asks":[["101","1"]],"bids":[["99","2"]]'
+HEAD = '"timestamp":"2025-05-04T10:39:13Z","symbol":"BTC-USDT-SWAP"'
+
+
+@pytest.mark.parametrize(
+    ("frame", "read"),
+    [
+        (f"{{{HEAD},{SIDES}}}", True),
+        (f"{{{SIDES},{HEAD}}}", True),
+        (f'{{{HEAD},{SIDES},"seq":[["5","6"]]}}', True),
+        (f'{{{HEAD},"asks":[["101","1"]],"seq":1,"bids":[["99","2"]]}}', True),
+        (f'{{{HEAD},"bids":[["99","2"]],"asks":[["101","1"]]}}', True),
+        (f'{{{HEAD},"note":"[[,\\"asks\\":[[",{SIDES}}}', True),
+        (f'{{{HEAD},"data":{{"x":1,{SIDES}}}}}', False),
+        (f'{{{HEAD},"data":{{"x":1,{SIDES}}}', False),
+        (f'{{{HEAD},"data":[{{"x":1,{SIDES}}}]}}', False),
+        (f'{{{HEAD},"x\\"asks":[["101","1"]],"bids":[["99","2"]]}}', False),
+        (f'{{{HEAD},"note":"x,"asks":[["101","1"]],"bids":[["99","2"]]}}', False),
+        (f"{{{HEAD},{SIDES}}}}}", False),
+        (f"[{{{HEAD},{SIDES}}}", False),
+        (f"{{{HEAD},,{SIDES}}}", False),
+        (f"{HEAD},{SIDES}}}", False),
+        (f"{{{HEAD};{SIDES}}}", False),
+        (f"{{{SIDES};{HEAD}}}", False),
+        (f"[{SIDES},{HEAD}}}", False),
+        (f'{{"x",{SIDES},{HEAD}}}', False),
+    ],
+)
+def test_a_frame_is_cut_only_where_json_would_cut_it(frame: str, read: bool) -> None:
+    """Wherever the sides stand in a frame, it gives the book that a JSON reader sees in it, and else none."""
+    feed = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP")
+    if read:
+        assert json.loads(frame)["asks"] == [["101", "1"]]
+        book = feed.parse(frame, 1)
+        assert book is not None
+        assert (book.bids.tolist(), book.asks.tolist()) == ([[99, 0.02]], [[101, 0.01]])
+    else:
+        with pytest.raises(BookError):
+            feed.parse(frame, 1)
+
+
+def strict(text: str) -> NDArray[np.float64]:
+    """Pairs of numbers in JSON's own notation, quoted or bare; anything else raises."""
+    rows = []
+    for row in json.loads(text, parse_constant=int):
+        assert len(row) == 2
+        price, size = (one if isinstance(one, float | int) else json.loads(one) for one in row)
+        rows.append((float(price), float(size)))
+    return np.array(rows, dtype=np.float64).reshape(-1, 2)

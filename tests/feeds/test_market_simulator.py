@@ -1,0 +1,326 @@
+"""The simulated market, held to what was measured on real books, by plain arithmetic on what its messages parse to."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from feeds import VENUES
+from feeds.market_simulator import START_NS, SimulatedMarket, frames
+from orderbook import OrderBook
+
+SYMBOLS = ("BTC-USDT-SWAP", "ETH-USDT-SWAP", "SOL-USDT-SWAP")
+TICKS = {"BTC-USDT-SWAP": Decimal("0.1"), "ETH-USDT-SWAP": Decimal("0.01"), "SOL-USDT-SWAP": Decimal("0.01")}
+CONTRACTS = {"BTC-USDT-SWAP": Decimal("0.01"), "ETH-USDT-SWAP": Decimal("0.1"), "SOL-USDT-SWAP": Decimal(1)}
+TEN_MINUTES = 6_000
+SEEDS = range(5)
+YEAR_S = 365 * 86_400
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class History:
+    """Books 100 ms apart as (n, levels) arrays, sizes in base units."""
+
+    bid_prices: Floats
+    bid_sizes: Floats
+    ask_prices: Floats
+    ask_sizes: Floats
+
+    @classmethod
+    def of(cls, books: Iterable[OrderBook]) -> History:
+        bids, asks = (np.array(side) for side in zip(*((book.bids, book.asks) for book in books), strict=True))
+        return cls(bids[:, :, 0], bids[:, :, 1], asks[:, :, 0], asks[:, :, 1])
+
+    @property
+    def mid(self) -> Floats:
+        return (self.bid_prices[:, 0] + self.ask_prices[:, 0]) / 2
+
+    @property
+    def imbalance(self) -> Floats:
+        bid, ask = self.bid_sizes[:, 0], self.ask_sizes[:, 0]
+        return (bid - ask) / (bid + ask)
+
+    def returns_bps(self, steps: int) -> Floats:
+        return np.log(self.mid[steps:] / self.mid[:-steps]) * 1e4
+
+
+@cache
+def simulated(symbol: str = "BTC-USDT-SWAP", seed: int = 0, levels: int = 50, messages: int = TEN_MINUTES) -> History:
+    feed = VENUES["simulated"].make_feed(symbol)
+    told = islice(frames(symbol, seed=seed, levels=levels), messages)
+    return History.of(book for _, text in told if (book := feed.parse(text, 0)) is not None)
+
+
+@pytest.fixture(scope="module")
+def real(recordings: Path) -> History:
+    feed = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP")
+    with gzip.open(recordings / "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz", "rt") as lines:
+        messages = [record["data"] for record in map(json.loads, lines) if record["t"] == "recv"]
+    return History.of(book for text in messages if (book := feed.parse(text, 0, 0)) is not None)
+
+
+def one_tick_share(history: History, tick: float = 0.1) -> float:
+    return float(np.mean(history.ask_prices[:, 0] - history.bid_prices[:, 0] < 1.5 * tick))
+
+
+def moving_share(history: History) -> float:
+    return float(np.mean(np.diff(history.mid) != 0))
+
+
+def kurtosis(values: Floats) -> float:
+    centred = values - values.mean()
+    return float(np.mean(centred**4) / np.mean(centred**2) ** 2)
+
+
+def volatility_percent(history: History, steps: int) -> float:
+    return float(np.sqrt(np.mean(history.returns_bps(steps) ** 2) / (steps * 0.1) * YEAR_S) / 100)
+
+
+def imbalance_correlation(history: History, steps: int) -> float:
+    return float(np.corrcoef(history.imbalance[:-steps], history.returns_bps(steps))[0, 1])
+
+
+def autocorrelation(values: Floats, steps: int) -> float:
+    centred = values - values.mean()
+    return float(np.mean(centred[steps:] * centred[:-steps]) / np.mean(centred**2))
+
+
+def crossed_within(history: History, steps: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """For each book, whether the other side comes to the best bid, and to the best ask, in the next steps."""
+    windows = np.lib.stride_tricks.sliding_window_view
+    lowest_ask = windows(history.ask_prices[1:, 0], steps).min(axis=1)
+    highest_bid = windows(history.bid_prices[1:, 0], steps).max(axis=1)
+    return lowest_ask <= history.bid_prices[:-steps, 0], highest_bid >= history.ask_prices[:-steps, 0]
+
+
+def assert_looks_real(history: History, volatility_steps: int = 1) -> None:
+    sides = [history.bid_sizes[:, :50].sum(axis=1), history.ask_sizes[:, :50].sum(axis=1)]
+    reach = [1 - history.bid_prices[:, 49] / history.mid, history.ask_prices[:, 49] / history.mid - 1]
+    assert one_tick_share(history) > 0.9
+    assert 0.05 <= moving_share(history) <= 0.12
+    assert kurtosis(history.returns_bps(1)) > 30
+    assert 0.1 <= imbalance_correlation(history, 10) <= 0.45
+    assert 20 <= volatility_percent(history, volatility_steps) <= 50
+    for held in sides:
+        assert 10 <= np.median(held) <= 40
+        assert np.mean((held >= 10) & (held <= 40)) > 0.85
+    for far in reach:
+        assert 1 <= np.median(far) * 1e4 <= 3
+
+
+def test_the_real_recording_passes_the_same_measure(real: History) -> None:
+    """The bounds are facts: 158 books of the gateway, parsed by its own feed, lie within every one of them."""
+    assert len(real.mid) == 158
+    assert_looks_real(real)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ten_minutes_look_like_the_real_thing(seed: int) -> None:
+    """Spread, moves, fat tails, imbalance, volatility, depth and reach lie where real books have them."""
+    assert_looks_real(simulated(seed=seed))
+    assert_looks_real(simulated(seed=seed), volatility_steps=50)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_depth_comes_back_within_a_second_or_so(seed: int) -> None:
+    """The ten best levels forget what was taken from them as fast as real ones: half of it in 0.5 to 1 s."""
+    for sizes in (simulated(seed=seed).bid_sizes, simulated(seed=seed).ask_sizes):
+        depth = np.log(sizes[:, :10].sum(axis=1))
+        measured = [autocorrelation(depth, steps) for steps in (1, 5, 10)]
+        np.testing.assert_allclose(measured, [0.88, 0.62, 0.45], atol=0.12)
+        assert abs(autocorrelation(depth, 100)) < 0.2
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_posted_order_is_reached_about_half_the_time(seed: int) -> None:
+    """Within 2 s the price comes to a quote at the touch in a quarter to half of the cases, within 5 s in more."""
+    soon, later = (np.mean(crossed_within(simulated(seed=seed), steps)) for steps in (20, 50))
+    assert 0.2 < soon < 0.45
+    assert 0.38 < later < 0.65
+
+
+def skill(learned: Sequence[tuple[Floats, Floats]], unseen: tuple[Floats, Floats]) -> float:
+    """1 - the squared error of a straight line over that of the mean, both of them learned elsewhere."""
+    known, outcome = (np.concatenate(part) for part in zip(*learned, strict=True))
+    line = np.polynomial.Polynomial.fit(known, outcome, 1)
+    return float(1 - np.sum((unseen[1] - line(unseen[0])) ** 2) / np.sum((unseen[1] - outcome.mean()) ** 2))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_there_is_something_modest_to_learn(seed: int) -> None:
+    """Imbalance in four markets teaches a little of the next second's return, and of who is filled, in the fifth."""
+
+    def returns(history: History) -> tuple[Floats, Floats]:
+        return history.imbalance[:-10], history.returns_bps(10)
+
+    def fills(history: History) -> tuple[Floats, Floats]:
+        return history.imbalance[:-20], crossed_within(history, 20)[0].astype(np.float64)
+
+    others = [simulated(seed=other) for other in SEEDS if other != seed]
+    for samples in (returns, fills):
+        assert 0.02 < skill([samples(history) for history in others], samples(simulated(seed=seed))) < 0.2
+
+
+def test_moves_come_in_bursts() -> None:
+    """Between 20 and 100 ms after a move another one is three to six times as likely as at any time."""
+    feed = VENUES["simulated"].make_feed("BTC-USDT-SWAP")
+    moved, expected = 0.0, 0.0
+    for seed in range(2):
+        messages = islice(frames(seed=seed, levels=1, per_second=100), 30_000)
+        moves = np.diff([book.mid for _, text in messages if (book := feed.parse(text, 0)) is not None]) != 0
+        after = np.lib.stride_tricks.sliding_window_view(moves[3:], 8)[moves[:-10]]
+        moved += after.sum()
+        expected += after.size * moves.mean()
+    assert 3.4 < moved / expected < 6
+
+
+def test_four_hundred_levels_are_the_same_market_seen_deeper() -> None:
+    """The first 50 of 400 levels look real; beyond them the book goes on as dense, with no wall and no hole."""
+    history = simulated(levels=400, messages=3_000)
+    assert history.bid_prices.shape == history.ask_prices.shape == (3_000, 400)
+    assert_looks_real(history)
+    for prices, sizes in ((history.bid_prices, history.bid_sizes), (history.ask_prices, history.ask_sizes)):
+        steps = np.abs(np.diff(prices, axis=1)) * 10
+        for part in (slice(50, 200), slice(200, 399)):
+            assert 2 < steps[:, part].mean() < 3.5
+            assert 0.7 < sizes[:, part].mean() / sizes[:, 10:50].mean() < 1.4
+        assert np.max(steps[:, 50:]) < 200
+
+
+@pytest.mark.parametrize(("symbol", "volatility"), [("ETH-USDT-SWAP", (35, 75)), ("SOL-USDT-SWAP", (50, 110))])
+def test_the_other_symbols_look_real_too(symbol: str, volatility: tuple[float, float]) -> None:
+    """ETH and SOL quote one tick wide, move as often, and are livelier than BTC."""
+    history = simulated(symbol)
+    assert one_tick_share(history, float(TICKS[symbol])) > 0.9
+    assert 0.05 <= moving_share(history) <= 0.12
+    assert kurtosis(history.returns_bps(1)) > 30
+    assert 0.1 <= imbalance_correlation(history, 10) <= 0.45
+    assert volatility[0] <= volatility_percent(history, 1) <= volatility[1]
+
+
+@given(
+    symbol=st.sampled_from(SYMBOLS),
+    seed=st.integers(0, 2**64),
+    levels=st.integers(1, 400),
+    per_second=st.floats(1, 1000),
+    start_ns=st.integers(10**15, 4 * 10**18),
+)
+@settings(max_examples=40, deadline=None)
+def test_every_message_is_a_whole_true_book(
+    symbol: str, seed: int, levels: int, per_second: float, start_ns: int
+) -> None:
+    """Whatever is asked for: all levels, best first, uncrossed, on the tick, in lots, stamped to the microsecond."""
+    feed = VENUES["simulated"].make_feed(symbol)
+    for index, (market_ns, text) in enumerate(
+        islice(frames(symbol, seed=seed, levels=levels, per_second=per_second, start_ns=start_ns), 5)
+    ):
+        book = feed.parse(text, 7)
+        assert book is not None
+        assert (book.market_ns, book.exchange_ns, book.received_ns) == (market_ns, market_ns, 7)
+        assert abs(market_ns - start_ns - index * 1e9 / per_second) <= 2000
+        message = json.loads(text)
+        assert text == json.dumps(message, separators=(",", ":"))
+        assert list(message) == ["timestamp", "exchange", "symbol", "asks", "bids"]
+        assert (message["exchange"], message["symbol"]) == ("SIM", symbol)
+        for rows, parsed in ((message["asks"], book.asks), (message["bids"], book.bids)):
+            assert len(rows) == len(parsed) == levels
+            for (price, size), (parsed_price, parsed_size) in zip(rows, parsed.tolist(), strict=True):
+                assert Decimal(price) % TICKS[symbol] == 0
+                assert Decimal(size) % Decimal("0.01") == 0
+                assert parsed_price == float(price)
+                assert math.isclose(parsed_size, Decimal(size) * CONTRACTS[symbol], rel_tol=1e-12)
+                assert not any(number.endswith(("0", ".")) for number in (price, size) if "." in number)
+
+
+def test_a_seed_is_a_market() -> None:
+    """The same seed tells the same story word for word, another seed another one."""
+    first, again, other = (list(islice(frames(seed=seed), 300)) for seed in (3, 3, 4))
+    assert first == again
+    assert all(ours[1] != theirs[1] for ours, theirs in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("levels", [50, 400])
+def test_the_market_lives_in_time_not_in_messages(levels: int) -> None:
+    """Every tenth message at 100 a second is the message at 10 a second, so both are equally real."""
+    slow = list(islice(frames(seed=1, levels=levels), 600))
+    fast = list(islice(frames(seed=1, levels=levels, per_second=100), 0, 6_000, 10))
+    assert fast == slow
+
+
+def test_the_clock_does_not_drift() -> None:
+    """At a rate that is no whole number of microseconds the thousandth message is still on time."""
+    stamps = [market_ns for market_ns, _ in islice(frames(per_second=30), 3_001)]
+    assert stamps[0] == START_NS
+    assert [stamps[30 * second] - START_NS for second in (1, 50, 100)] == [10**9, 50 * 10**9, 100 * 10**9]
+
+
+@pytest.mark.parametrize(("levels", "per_second"), [(50, 100.0), (400, 10.0), (400, 100.0)])
+def test_real_time_takes_under_a_tenth_of_a_core(levels: int, per_second: float) -> None:
+    """Ten simulated seconds cost this process less than one."""
+    market = frames(levels=levels, per_second=per_second)
+    next(market)
+    started = time.process_time()
+    for _ in islice(market, int(10 * per_second)):
+        pass
+    assert time.process_time() - started < 1.0
+
+
+def test_half_an_hour_leaves_price_and_memory_bounded() -> None:
+    """After half an hour the price is within some per cent, and never too few or too many levels are kept."""
+    market = SimulatedMarket("BTC-USDT-SWAP", seed=2)
+    kept, prices = [], []
+    for second in range(0, 1_800, 5):
+        market.advance(second)
+        kept += [len(side.keys) for side in (market.asks, market.bids)]
+        prices.append(market.asks.keys[0])
+    assert min(kept) >= 50
+    assert max(kept) < 400
+    assert 950_000 < min(prices) < max(prices) < 1_050_000
+
+
+def test_a_price_gone_astray_is_drawn_back() -> None:
+    """The same draws that hold a price near its anchor carry it down from far above and up from far below."""
+
+    def gained_in_half_an_hour(times_the_anchor: float) -> float:
+        market = SimulatedMarket("BTC-USDT-SWAP", seed=1)
+        start = market.asks.keys[0]
+        market._anchor = round(start / times_the_anchor)
+        market.advance(1_800)
+        return market.asks.keys[0] / start - 1
+
+    assert gained_in_half_an_hour(2.0) + 0.005 < gained_in_half_an_hour(0.01)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"symbol": "DOGE-USDT-SWAP"}, "DOGE-USDT-SWAP"),
+        ({"levels": 0}, "levels must be 1 to 400: 0"),
+        ({"levels": 401}, "levels must be 1 to 400: 401"),
+        ({"per_second": 0.0}, "messages per second must be 1 to 1000: 0.0"),
+        ({"per_second": -10.0}, "-10.0"),
+        ({"per_second": 1001.0}, "1001.0"),
+        ({"per_second": math.nan}, "nan"),
+        ({"per_second": math.inf}, "inf"),
+    ],
+)
+def test_what_there_is_not_is_refused_at_once(asked: dict[str, object], said: str) -> None:
+    """An unknown symbol, depth or rate is a ValueError with the value in it, before a message is asked for."""
+    with pytest.raises(ValueError, match=said):
+        frames(**asked)  # type: ignore[arg-type]

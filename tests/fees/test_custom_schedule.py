@@ -1,0 +1,262 @@
+"""A user's own rates: the same schedule from both forms, a line and a reason for what is wrong, hostile files."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fee_calculator import FeeCalculator, FeeSchedule, FeeTier, edition_words, tier_for_volume, warning
+from fees.custom_schedule import OWN_EXAMPLE, FeeFileError, own_schedule
+
+OWN = {
+    "venue": "okx",
+    "product": "swap",
+    "as_of": "2026-05-03",
+    "source": "our agreement with the venue",
+    "tiers": [
+        {"name": "Desk", "maker_percent": -0.002, "taker_percent": 0.025},
+        {"name": "Desk, above 500 million", "maker_percent": -0.004, "taker_percent": 0.021, "min_volume": 500000000},
+    ],
+}
+
+
+def test_own_rates_from_toml_and_json_are_the_same() -> None:
+    """The example and its JSON twin give one schedule, exact, from text, from bytes and after a byte order mark."""
+    toml = own_schedule(OWN_EXAMPLE, "toml")
+    assert toml == FeeSchedule(
+        "okx",
+        "swap",
+        "our agreement with the venue",
+        date(2026, 5, 3),
+        (FeeTier("Desk", -0.00002, 0.00025), FeeTier("Desk, above 500 million", -0.00004, 0.00021, 5e8)),
+    )
+    assert own_schedule(json.dumps(OWN), "json") == toml
+    assert own_schedule("\ufeff" + json.dumps(OWN, indent=1), "json") == toml
+    assert own_schedule(OWN_EXAMPLE.replace("\n", "\r\n").encode("utf-8-sig"), "toml") == toml
+
+
+@given(st.decimals(-5, 5, places=8), st.sampled_from(["toml", "json"]))
+def test_own_percents_are_exact(percent: Decimal, form: Any) -> None:
+    """The rate is the float nearest to the percent as it is written, over 100, in either form."""
+    text = (
+        json.dumps(OWN).replace("0.025", f"{percent:f}")
+        if form == "json"
+        else OWN_EXAMPLE.replace("0.025", f"{percent:f}")
+    )
+    assert own_schedule(text, form).tiers[0].taker == float(Fraction(percent) / 100)
+
+
+def test_what_may_be_left_out() -> None:
+    """Source, currency and volume have plain defaults; a user's schedule works wherever a published one does."""
+    tier = {"name": "A", "maker_percent": 0, "taker_percent": 0.1}
+    text = json.dumps({"venue": "kraken", "product": "spot", "as_of": "2026-01-02", "tiers": [tier]})
+    own = own_schedule(text, "json")
+    assert (own.edition, own.currency, own.source) == ("own", "USD", "the user's own file")
+    assert FeeCalculator(own, tier_for_volume(own, 1e9)).fee_bps(0.0) == 10.0
+    assert warning(own, "kraken", "spot") is None
+    assert warning(own, "okx", "swap") is not None
+
+
+MALFORMED_TOML = [
+    ('venue = "okx"', "venue = okx", 1, "Invalid value"),
+    ('venue = "okx"', 'venue = "bitmex"', 1, "venue must be one of okx, binance, coinbase, kraken, not 'bitmex'"),
+    ('venue = "okx"', "", 1, "the file needs a value for venue"),
+    ('product = "swap"', 'product = ["swap"]', 2, "product must be one of spot, swap, not a list"),
+    ("as_of = 2026-05-03", 'as_of = "May"', 3, "as_of must be a day such as 2026-05-03, not 'May'"),
+    ("as_of = 2026-05-03", "as_of = 2026-05-03T10:00:00", 3, "as_of must be a day"),
+    ("as_of = 2026-05-03", "as_of = 2026-02-30", 3, "Invalid date"),
+    ("as_of = 2026-05-03", "as_of = 2026-05-03\nas_of = 2026-05-04", 4, "Cannot overwrite"),
+    ("as_of = 2026-05-03", "asof = 2026-05-03", 3, "unknown key 'asof'; the file may have venue, product, as_of"),
+    ("our agreement with the venue", "a\\u0007b", 4, "source must be 1 to 200 printable"),
+    ("our agreement with the venue", "x" * 201, 4, "source must be 1 to 200 printable"),
+    ("our agreement with the venue", "x" * 600, 4, "longer than 500 characters"),
+    ("maker_percent = -0.002", 'maker_percent = "-0.002"', 8, "maker_percent must be a number, not '-0.002'"),
+    ("maker_percent = -0.002", "maker_percent = true", 8, "maker_percent must be a number, not True"),
+    ("maker_percent = -0.002", "maker = -0.00002", 8, "unknown key 'maker'; tier 1 may have name, maker_percent"),
+    ("maker_percent = -0.002", "maker_percent = nan", 8, "maker_percent must be between -5 and 5, not NaN"),
+    ("taker_percent = 0.021", "taker_percent = 20", 14, "taker_percent must be between -5 and 5, not 20"),
+    ("taker_percent = 0.021", "", 12, "tier 2 needs a value for taker_percent"),
+    ("taker_percent = 0.021", "taker_percent = 0.021 # maker_percent = 1\ntaker = 1", 15, "unknown key 'taker'"),
+    (
+        "min_volume = 500_000_000",
+        "min_volume = -1",
+        15,
+        "min_volume must be between 0 and 1,000,000,000,000,000, not -1",
+    ),
+    ("min_volume = 500_000_000", "min_volume = inf", 15, "min_volume must be between"),
+    ("min_volume = 500_000_000", "min_volume = 1e99999999999999999999", 15, "min_volume must be between"),
+    ("min_volume = 500_000_000", "min_volume = 0", 12, "its 30-day volume must be above 0"),
+    ('name = "Desk, above 500 million"', 'name = "Desk"', 12, "two tiers are named 'Desk'"),
+    ('name = "Desk, above 500 million"', 'name = " "', 12, "name must be 1 to 60 printable"),
+    ('name = "Desk, above 500 million"', 'name = "\\u202egnp"', 12, "name must be 1 to 60 printable"),
+]
+
+
+@pytest.mark.parametrize(("good", "bad", "line", "says"), MALFORMED_TOML)
+def test_a_malformed_toml_file_gets_its_line_and_reason(good: str, bad: str, line: int, says: str) -> None:
+    """One thing wrong in the example: the refusal says where and what."""
+    assert good in OWN_EXAMPLE
+    with pytest.raises(FeeFileError) as refused:
+        own_schedule(OWN_EXAMPLE.replace(good, bad), "toml")
+    assert refused.value.line == line
+    assert says in refused.value.reason
+    assert str(refused.value) == f"line {line}: {refused.value.reason}"
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "line", "says"),
+    [
+        ('"okx",', '"okx"', 3, "Expecting ',' delimiter"),
+        ('"okx"', '"okx", "venue": "kraken"', 2, "'venue' is given twice"),
+        (
+            '"taker_percent": 0.021',
+            '"taker_percent": 0.021,\n "taker_percent": 0.02',
+            16,
+            "'taker_percent' is given twice",
+        ),
+        ('"taker_percent": 0.021', '"taker_percent": NaN', 15, "taker_percent must be between"),
+        ('"taker_percent": 0.021', '"taker_percent": null', 15, "tier 2 needs a value for taker_percent"),
+        ('"taker_percent": 0.021', '"taker_percent": ' + "9" * 5000, 15, "taker_percent must be between"),
+        ('"taker_percent": 0.021', '"taker_percent": 1e999999999999999999', 15, "taker_percent must be between"),
+        ('"2026-05-03"', "20260503", 4, "as_of must be a day"),
+        ('"Desk"', '"De\\ud800sk"', 8, "name must be 1 to 60 printable"),
+        ('"tiers"', '"t\\u0069ers"', 8, None),
+    ],
+)
+def test_a_malformed_json_file_gets_its_line_and_reason(good: str, bad: str, line: int, says: str | None) -> None:
+    """JSON is held to the same rules, twins included, on the line where they stand; an escaped key is still a key."""
+    text = json.dumps(OWN, indent=1)
+    assert good in text
+    if says is None:
+        assert own_schedule(text.replace(good, bad, 1), "json").tiers
+        return
+    with pytest.raises(FeeFileError) as refused:
+        own_schedule(text.replace(good, bad, 1), "json")
+    assert (refused.value.line, says in refused.value.reason) == (line, True), refused.value
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "says"),
+    [
+        ("", "json", "line 1: Expecting value"),
+        ("", "toml", "line 1: the file needs a value for venue"),
+        ("[]", "json", "line 1: the file must hold one table"),
+        (b"\n\xff", "toml", "line 2: byte 0xff is not UTF-8"),
+        ("[" * 60_000, "json", "line 1: nested too deeply"),
+        ("a = [\n" + "[\n" * 20_000, "toml", "nested too deeply"),
+        (" " * 65_537, "json", "line 1: the file is longer than 65,536"),
+        (b" " * 65_537, "toml", "line 1: the file is longer than 65,536"),
+        (
+            '{"venue": "okx", "product": "spot", "as_of": "2026-01-01",\n"tiers": []}',
+            "json",
+            "line 2: tiers must be a list of 1",
+        ),
+        (
+            '{"venue": "okx", "product": "spot", "as_of": "2026-01-01",\n"tiers": [1]}',
+            "json",
+            "line 2: tier 1 must be a table",
+        ),
+        ('venue="okx"\nproduct="spot"\nas_of=2026-01-01\n[tiers]\nname="A"', "toml", "line 4: tiers must be a list"),
+        ('venue="okx"\nproduct="spot"\nas_of=2026-01-01\n\n[[tiers]]', "toml", "line 5: tier 1 needs a value for name"),
+        (
+            'venue="okx"\nproduct="spot"\nas_of=2026-01-01\n' + "[[tiers]]\n" * 101,
+            "toml",
+            "line 4: tiers must be a list of 1 to 100",
+        ),
+        ('venue="okx"\nx = """\nunended', "toml", "line 3: "),
+    ],
+)
+def test_a_file_that_is_no_schedule_at_all_is_refused(content: Any, form: Any, says: str) -> None:
+    """Empty, broken, binary, bottomless, endless or of another shape: the named error, never another."""
+    with pytest.raises(FeeFileError, match=re.escape(says)):
+        own_schedule(content, form)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "\n".join(".".join(f"k{n}{m}" for m in range(80)) + " = 1" for n in range(120)),
+        "\n".join(".".join(["a"] * 245) + f".b{n}=1" for n in range(128)),
+        "'" * 65_000,
+        '"' * 65_000,
+        "# " + "x" * 400 + "\n" + '"""\n' * 16_000,
+        '{"a":' * 10_000,
+        '"\\' * 32_000,
+    ],
+)
+@pytest.mark.parametrize("form", ["toml", "json"])
+def test_no_file_keeps_the_page_waiting(hostile: str, form: Any) -> None:
+    """The worst that fits the size limit is refused within seconds, not minutes."""
+    began = time.perf_counter()
+    with pytest.raises(FeeFileError):
+        own_schedule(hostile[:65_536], form)
+    assert time.perf_counter() - began < 5
+
+
+MARKS = ['"', "'", '"""', "'''", "[[tiers]]", "[tiers]", "=", "#", "{", "}", "[", "]", ",", ".", "\n", "\\u0000"]
+VALUES = ["1e9", "nan", "2026-05-03", "12:00:00", "true", "name", "tiers", "maker_percent", "venue", "0x" + "f" * 90]
+pieces = st.sampled_from(MARKS + VALUES)
+
+
+@given(st.one_of(st.text(max_size=300), st.lists(pieces, max_size=40).map(" ".join), st.binary(max_size=300)))
+@settings(max_examples=300)
+def test_any_text_at_all_gives_the_named_error(content: str | bytes) -> None:
+    """Whatever is loaded, only the named error comes out, with a line that the text has."""
+    for form in ("toml", "json"):
+        with pytest.raises(FeeFileError) as refused:
+            own_schedule(content, form)
+        newline: Any = b"\n" if isinstance(content, bytes) else "\n"
+        assert 1 <= refused.value.line <= content.count(newline) + 1
+
+
+json_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.floats(), st.integers(-(10**40), 10**40), st.text(max_size=20)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(st.sampled_from([*OWN, *OWN["tiers"][1], "x"]), inner, max_size=5),
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.sampled_from([*OWN, "name", "maker_percent", "taker_percent", "min_volume", "x"]), json_values)
+@settings(max_examples=300)
+def test_any_value_in_any_place_gives_a_schedule_or_the_named_error(key: str, value: Any) -> None:
+    """A whole file but for one value of any kind: a schedule that can be used, or the named error."""
+    changed = json.loads(json.dumps(OWN))
+    (changed if key in OWN or key == "x" else changed["tiers"][1])[key] = value
+    loads_or_says_why(json.dumps(changed, indent=1), "json")
+
+
+@given(st.data())
+@settings(max_examples=200)
+def test_a_damaged_example_gives_a_schedule_or_the_named_error(data: Any) -> None:
+    """The example with a piece cut out or put in anywhere, in both forms: a schedule or the named error."""
+    for form, text in (("toml", OWN_EXAMPLE), ("json", json.dumps(OWN, indent=1))):
+        start = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(start, min(len(text), start + 40)))
+        put = data.draw(st.one_of(st.just(""), pieces, st.text(max_size=3)))
+        loads_or_says_why(text[:start] + put + text[end:], form)
+
+
+def loads_or_says_why(text: str, form: Any) -> None:
+    """A schedule with fees that make sense, or the named error on a line that the text has."""
+    try:
+        own = own_schedule(text, form)
+    except FeeFileError as refused:
+        lines = text.count("\n") + 1
+        if not 1 <= refused.line <= lines:
+            pytest.fail(f"line {refused.line} of {lines}: {refused.reason}")
+    else:
+        assert edition_words(own)
+        for tier in own.tiers:
+            assert -500 <= FeeCalculator(own, tier).fee_bps(0.5) <= 500

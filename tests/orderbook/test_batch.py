@@ -1,0 +1,50 @@
+"""Many books walked at once are each walked as orderbook.walk walks one."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orderbook import Levels
+from orderbook import walk as walk_one
+from orderbook.batch import Ladders, walk
+
+
+def asks(sizes: list[float]) -> Levels:
+    return np.column_stack((100 + 0.1 * np.arange(len(sizes)) ** 1.5, sizes))
+
+
+SIDES = st.lists(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=70), min_size=1, max_size=12)
+EVEN = st.integers(1, 70).flatmap(lambda n: st.lists(st.lists(st.floats(0.1, 9), min_size=n, max_size=n), min_size=1))
+
+
+@settings(max_examples=50)
+@given(SIDES | EVEN, st.data())
+def test_walks_as_one_book_is_walked(sides: list[list[float]], data: st.DataObject) -> None:
+    """Any books of any depths, alike or not, any sizes, exact sums of levels among them: to the last digit."""
+    levels = [asks(sizes) for sizes in sides]
+    quantity = []
+    for sizes in sides:
+        whole = sum(sizes[: data.draw(st.integers(1, len(sizes)))])
+        quantity.append(data.draw(st.sampled_from([whole, whole * 1.5, sum(sizes), sum(sizes) * 7, sizes[0] / 3])))
+    fills = walk(Ladders.stacked(levels), np.array(quantity))
+    for row, (side, size) in enumerate(zip(levels, quantity, strict=True)):
+        assert tuple(column[row].item() for column in fills) == walk_one(side, size)
+
+
+def test_a_sum_that_is_reached_by_rounding_ends_the_walk() -> None:
+    """A level whose last digits are lost in the sum completes the order, in one book as in many."""
+    side = asks([1.0, 1.0, 1.0, 194302.0, 1e6, 1e6, 1e6, 999999.000075, 1.0])
+    size = sum(side[:8, 1].tolist())
+    one = walk_one(side, size)
+    assert (one.levels, one.unfilled) == (8, 0.0)
+    assert walk(Ladders.stacked([side, side[:8]]), np.array([size, size])).levels.tolist() == [8, 8]
+
+
+def test_walks_chosen_books_again_and_again() -> None:
+    """Rows may repeat, and come in any order."""
+    levels = [asks([1.0] * depth) for depth in (3, 40, 12)]
+    fills = walk(Ladders.stacked(levels).some(np.array([1, 0, 1, 2])), np.array([35.0, 35.0, 1.0, 12.0]))
+    assert fills.levels.tolist() == [35, 3, 1, 12]
+    assert fills.unfilled.tolist() == [0.0, 32.0, 0.0, 0.0]

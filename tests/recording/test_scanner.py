@@ -1,0 +1,126 @@
+"""What is found out about a recording in the background: its length, its mid price, and where it breaks."""
+
+from __future__ import annotations
+
+import threading
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feeds import VENUES
+from recording.scanner import Curve, Overview, Survey
+from replay import books, encode, read
+from tests.support.loopback import eventually
+from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, okx, okx_ticks, saved
+from ui.charts.timeline import timeline_chart
+
+
+def surveyed(survey: Survey) -> Overview:
+    """What it has found once it is done."""
+    survey.start()
+    eventually(lambda: survey.overview.done, 30)
+    return survey.overview
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**63 - 1), st.floats(1, 1e6)), min_size=1), st.integers(1, 9))
+def test_no_low_and_no_high_is_lost(samples: list[tuple[int, float]], points: int) -> None:
+    """Whatever the times, in whatever order: few enough points, sorted, and the extremes of all mids among them."""
+    curve = Curve(points)
+    for market_ns, mid in samples:
+        curve.add(market_ns, mid)
+    found = curve.points()
+    assert len(found) <= points
+    assert list(found) == sorted(found)
+    assert min(low for _, low, _ in found) == min(mid for _, mid in samples)
+    assert max(high for _, _, high in found) == max(mid for _, mid in samples)
+
+
+@given(st.lists(st.floats(1, 1e6), min_size=1, max_size=60))
+def test_each_stretch_has_its_own_extremes(mids: list[float]) -> None:
+    """One mid a second: every point's low and high are those of the mids around it, found by brute force."""
+    curve = Curve(7)
+    for second, mid in enumerate(mids):
+        curve.add(second * 10**9, mid)
+    found = curve.points()
+    half = found[0][0] if len(found) == 1 else (found[1][0] - found[0][0]) / 2
+    left = list(enumerate(mids))
+    for middle_ns, low, high in found:
+        inside = [(second, mid) for second, mid in left if second * 10**9 < middle_ns + half]
+        left = left[len(inside) :]
+        assert (low, high) == (min(mid for _, mid in inside), max(mid for _, mid in inside))
+    assert not left
+
+
+@pytest.mark.parametrize(
+    ("name", "venue", "symbol"),
+    [
+        ("binance-spot_BTCUSDT_20240808", "binance", "BTCUSDT"),
+        ("kraken_MINA-GBP_depth25_20260816", "kraken", "MINA/GBP"),
+        ("gomarket-okx_BTC-USDT-SWAP_20250515", "gomarket-okx", "BTC-USDT-SWAP"),
+    ],
+)
+def test_real_recordings(recordings: Path, name: str, venue: str, symbol: str) -> None:
+    """As many frames and books as reading line by line gives, from the first time to the last, and every extreme."""
+    path = recordings / f"{name}.jsonl.gz"
+    times = [tick.market_ns for tick in read(path) if tick.market_ns is not None]
+    mids = [book.mid for book in books(path, lambda: VENUES[venue].make_feed(symbol))]
+    overview = surveyed(Survey(path, lambda: VENUES[venue].make_feed(symbol)))
+    assert (overview.share, overview.error, overview.note) == (1.0, "", "")
+    assert (overview.frames, overview.books) == (sum(1 for _ in read(path)), len(mids))
+    assert overview.span == (min(times), max(times))
+    assert min(low for _, low, _ in overview.curve) == min(mids)
+    assert max(high for _, _, high in overview.curve) == max(mids)
+
+
+def test_what_is_broken_or_cut_off_is_told(tmp_path: Path) -> None:
+    """A bad line ends the survey with its number, an unfinished one is a note, a lost file an error; none of another
+    symbol's frames is a book."""
+    path = saved(tmp_path / "r", okx_ticks(5))
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"nonsense\n" + whole)
+    overview = surveyed(Survey(path, okx))
+    assert (overview.books, overview.error[:8]) == (5, "line 6: ")
+    path.write_bytes(whole[:-5])
+    overview = surveyed(Survey(path, okx))
+    assert (overview.books, overview.error) == (4, "")
+    assert overview.note.startswith("cut off in line 5")
+    assert surveyed(Survey(path, lambda: VENUES["okx"].make_feed("ETH-USDT"))).books == 0
+    assert "none" in surveyed(Survey(path.with_name("none"), okx)).error
+    assert "over 100 bytes" in surveyed(Survey(path, okx, max_bytes=100)).error
+
+
+def test_a_large_recording_is_read_in_bounded_memory_and_can_be_given_up(tmp_path: Path) -> None:
+    """A file of 60 MB takes a few at a time; meanwhile the share grows, and a stop ends the thread."""
+    path = tmp_path / "r"
+    lines = b"".join(encode(tick) + b"\n" for tick in okx_ticks(1000))
+    path.write_bytes(lines * (60_000_000 // len(lines)))
+    survey = Survey(path, okx)
+    tracemalloc.start()
+    try:
+        survey.start()
+        eventually(lambda: 0 < survey.overview.share < 1, 20)
+        survey.start()
+        assert sum(thread.name == "replay survey" for thread in threading.enumerate()) == 1
+        survey.stop()
+        eventually(lambda: all(thread.name != "replay survey" for thread in threading.enumerate()))
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+    assert not survey.overview.done
+    path.write_bytes(lines)
+    assert surveyed(survey).books == 1000
+
+
+def test_the_timeline_is_plain_data_with_a_mark() -> None:
+    """Milliseconds since 1970 on a UTC axis as long as the recording, lows and highs in turn, a mark at the place."""
+    curve = ((BEGIN_NS, 5.0, 5.0), (BEGIN_NS + STEP_NS, 4.0, 6.0))
+    chart = timeline_chart(curve, (BEGIN_NS, BEGIN_NS + 2 * STEP_NS), BEGIN_NS + STEP_NS, "dark")
+    begin_ms = BEGIN_NS / 1e6
+    assert (chart["useUTC"], chart["animation"]) == (True, False)
+    assert (chart["xAxis"]["min"], chart["xAxis"]["max"]) == (begin_ms, begin_ms + 200)
+    assert chart["series"][0]["data"] == [[begin_ms, 5.0], [begin_ms + 100, 4.0], [begin_ms + 100, 6.0]]
+    assert chart["series"][0]["markLine"]["data"] == [{"xAxis": begin_ms + 100}]
+    assert timeline_chart(curve, (0, 0), None, "light")["series"][0]["markLine"]["data"] == []

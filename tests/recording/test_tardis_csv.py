@@ -1,0 +1,133 @@
+"""Bought order books: Tardis CSV files read, refused, and replayed like any recording."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feeds import VENUES
+from orderbook import BookError
+from recording.tardis_csv import SnapshotTable, feed_of
+from replay import ReplayFeed, Tick, books, decode, encode, meta, read
+
+
+def header(depth: int) -> str:
+    levels = [f"{side}[{n}].{what}" for n in range(depth) for side in ("asks", "bids") for what in ("price", "amount")]
+    return ",".join(["exchange,symbol,timestamp,local_timestamp", *levels])
+
+
+def row(depth: int, index: int, exchange: str = "binance-futures", symbol: str = "BTCUSDT", missing: int = 0) -> str:
+    cells = [exchange, symbol, str(1598918403696000 + index), str(1598918403720123 + index)]
+    for n in range(depth):
+        empty = n >= depth - missing
+        cells += ["", "", "", ""] if empty else [f"{100 + n}.5", f"{n + 1}.25", f"{100 - n}", f"0.0{n + 1}"]
+    return ",".join(cells)
+
+
+def table(path: Path, depth: int, *rows: str) -> Path:
+    content = "\n".join([header(depth), *rows, ""]).encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+@pytest.mark.parametrize(("name", "depth"), [("book.csv", 5), ("book.csv.gz", 25)])
+def test_books_of_a_csv(tmp_path: Path, name: str, depth: int) -> None:
+    """Each row is a book: every level, sizes as they are, the exchange's clock and the recorder's, in ns."""
+    path = table(tmp_path / name, depth, row(depth, 0), row(depth, 7, missing=2))
+    first, second = books(path, lambda: VENUES["binance-usdm"].make_feed("BTCUSDT"))
+    assert (first.venue, first.symbol) == ("binance-futures", "BTCUSDT")
+    assert (first.exchange_ns, first.market_ns) == (1598918403696000000, 1598918403720123000)
+    assert (second.exchange_ns, second.market_ns) == (1598918403696007000, 1598918403720130000)
+    assert first.asks.tolist() == [[100.5 + n, n + 1.25] for n in range(depth)]
+    assert first.bids.tolist() == [[100.0 - n, float(f"0.0{n + 1}")] for n in range(depth)]
+    assert len(second.asks) == len(second.bids) == depth - 2
+
+
+def test_a_csv_says_what_it_is_of(tmp_path: Path) -> None:
+    """The venue whose fees apply and the symbol come from the rows; an unknown exchange keeps its own name."""
+    about = meta(table(tmp_path / "a.csv", 5, row(5, 0)))
+    assert (about["venue"], about["symbol"]) == ("binance-usdm", "BTCUSDT")
+    assert about["venue"] in VENUES
+    about = meta(table(tmp_path / "b.csv", 5, row(5, 0, "bitstamp", "btcusd")))
+    assert (about["venue"], about["symbol"]) == ("bitstamp", "btcusd")
+
+
+def test_okx_swaps_are_in_contracts(tmp_path: Path) -> None:
+    """An OKX swap's amounts are contracts of 0.01 BTC and become BTC; one of unknown size is refused."""
+    path = table(tmp_path / "a.csv", 5, row(5, 0, "okex-swap", "BTC-USDT-SWAP"))
+    (book,) = books(path, lambda: VENUES["okx"].make_feed("BTC-USDT-SWAP"))
+    np.testing.assert_allclose(book.asks[:, 1], [0.0125, 0.0225, 0.0325, 0.0425, 0.0525])
+    with pytest.raises(BookError, match="NOSUCH"):
+        feed_of('{"exchange":"okex-swap","symbol":"NOSUCH-USDT-SWAP"}')
+
+
+def test_rows_travel_in_the_envelope(tmp_path: Path) -> None:
+    """A row sent over a socket and unwrapped there gives the book that the file gives."""
+    path = table(tmp_path / "a.csv", 5, row(5, 0))
+    feed = ReplayFeed(VENUES["okx"].make_feed("BTC-USDT-SWAP"))
+    wired = [feed.parse(encode(tick).decode(), 0) for tick in read(path)]
+    (direct,) = books(path, lambda: VENUES["okx"].make_feed("BTC-USDT-SWAP"))
+    assert wired[0] is None
+    assert wired[1] is not None
+    assert wired[1].asks.tolist() == direct.asks.tolist()
+    assert all(decode(encode(tick)) == tick for tick in read(path))
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (row(5, 1, symbol="ETHUSDT"), "one market a file"),
+        ("binance-futures,BTCUSDT,1,2,3", "5 cells"),
+        (row(5, 1).replace("1598918403696001", "99999999999999999999"), "no time in microseconds"),
+        (row(5, 1).replace("1598918403720124", "99999999999999999999"), "no time in microseconds"),
+        (row(5, 1).replace("1598918403696001", "soon"), "soon"),
+        (row(5, 1).replace("100.5", "1é"), "ascii"),
+    ],
+)
+def test_broken_rows(tmp_path: Path, bad: str, why: str) -> None:
+    """A row that is none is named by its line, after the rows before it were given."""
+    ticks = read(table(tmp_path / "a.csv", 5, row(5, 0), bad, row(5, 2)))
+    assert [next(ticks).kind, next(ticks).kind] == ["meta", "book"]
+    with pytest.raises(ValueError, match=f"^line 3: .*{why}"):
+        next(ticks)
+
+
+def test_numbers_that_are_none_are_refused_as_books(tmp_path: Path) -> None:
+    """A price that is no number, or would break out of its quotes, costs one book and not the file."""
+    bad = [row(5, n).replace("101.5", text) for n, text in enumerate(("nan", "1e308", '1"', "-5", "{}"))]
+    path = table(tmp_path / "a.csv", 5, *bad, row(5, 9))
+    survivors = list(books(path, lambda: VENUES["binance"].make_feed("BTCUSDT")))
+    assert survivors[-1].asks[1].tolist() == [101.5, 2.25]
+    assert all(np.isfinite(book.asks).all() for book in survivors)
+    assert len(survivors) == 1
+
+
+def test_torn_rows(tmp_path: Path) -> None:
+    """A file cut inside a row gives the rows before; a last number that may lack digits is not believed."""
+    path = table(tmp_path / "a.csv", 5, row(5, 0), row(5, 1))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-30])
+    assert [tick.kind for tick in read(path)] == ["meta", "book", "torn"]
+    packed = gzip.compress(whole[:-1])
+    path.write_bytes(packed[:-8])
+    assert [tick.kind for tick in read(path)] == ["meta", "book", "torn"]
+
+
+def test_other_columns_are_refused() -> None:
+    """A CSV without book levels is refused with its columns."""
+    with pytest.raises(ValueError, match="id,side,price"):
+        SnapshotTable(b"exchange,symbol,timestamp,local_timestamp,id,side,price,amount")
+    with pytest.raises(ValueError, match="amount"):
+        SnapshotTable(b"exchange,symbol,timestamp,local_timestamp,asks[0].price,bids[0].price")
+
+
+def test_messages_are_json() -> None:
+    """Names with quotes in them stay names."""
+    snapshots = SnapshotTable(header(1).encode())
+    _, message = snapshots.row(row(1, 0, symbol='A"B').encode())
+    assert json.loads(message)["symbol"] == 'A"B'
+    assert Tick("book", 0, message) == decode(encode(Tick("book", 0, message)))

@@ -1,0 +1,114 @@
+"""The same order on several venues: each pays its own fees, and the best price after all costs is marked."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from calculations import Order
+from network.status import Status
+from orderbook import Side
+from sessions.comparison import Comparison, Offer, all_in_price, first_tier, rivals
+from sessions.market import Market
+from sessions.session import STALE_S
+from tests.support.loopback import eventually
+from tests.support.loopback_exchange import LoopbackExchange
+from ui.text.captions import offers_table
+from ui.text.formatting import plain
+from websocket_client import FeedHub
+
+
+@pytest.fixture
+def exchanges() -> Iterator[dict[str, LoopbackExchange]]:
+    """Two exchanges on loopback, each with its own protocol."""
+    with ExitStack() as stack:
+        venues = {"okx": "BTC-USDT", "kraken": "BTC/USDT"}
+        yield {venue: stack.enter_context(LoopbackExchange(venue, symbol)) for venue, symbol in venues.items()}
+
+
+@pytest.fixture
+def markets(exchanges: dict[str, LoopbackExchange]) -> tuple[Market, ...]:
+    """The market of each exchange."""
+    return tuple(Market(venue, each.market.symbol, address=each.url) for venue, each in exchanges.items())
+
+
+@pytest.fixture
+def comparison() -> Iterator[Comparison]:
+    """A comparison whose feeds are gone, threads and all, once nothing is watched any more."""
+    watching = Comparison(FeedHub())
+    yield watching
+    watching.watch((), Order(Side.BUY, 1.0))
+    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("feed")])
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_the_best_price_after_all_costs_is_marked(
+    comparison: Comparison, markets: tuple[Market, ...], side: Side
+) -> None:
+    """Both venues price the order with their own tier, and exactly the better all-in price is the cheapest."""
+    comparison.watch(markets, Order(side, 0.5))
+    eventually(lambda: all(offer.all_in_price for offer in comparison.offers()))
+    offers = comparison.offers()
+    for offer in offers:
+        assert offer.estimate is not None
+        assert offer.estimate.order.tier == first_tier(offer.market)
+        assert offer.all_in_price == all_in_price(offer.estimate)
+    prices = [offer.all_in_price or 0.0 for offer in offers]
+    best = min(prices) if side is Side.BUY else max(prices)
+    assert [offer.cheapest for offer in offers] == [price == best for price in prices]
+
+
+def test_frozen_book_is_neither_priced_nor_cheapest_whatever_heartbeats_come(
+    comparison: Comparison, exchanges: dict[str, LoopbackExchange], markets: tuple[Market, ...]
+) -> None:
+    """Kraken stops but for heartbeats while OKX goes on: its row shows an age and no price until a book comes."""
+    comparison.watch(markets, Order(Side.BUY, 0.5))
+    eventually(lambda: all(offer.all_in_price for offer in comparison.offers()))
+
+    def pulse() -> Offer:
+        exchanges["okx"].change(asks=[("101.0", "4.00000000")])
+        exchanges["kraken"].heartbeat()
+        kraken = comparison.offers()[1]
+        assert kraken.status is not None
+        assert kraken.status.state == "live"
+        return kraken
+
+    eventually(lambda: pulse().estimate is None)
+    frozen = pulse()
+    assert frozen.age_s is not None
+    assert frozen.age_s >= STALE_S
+    assert not any(offer.cheapest for offer in comparison.offers())
+    row = next(line for line in offers_table([frozen]).splitlines() if "Kraken" in line)
+    assert f"| {frozen.age_s:.1f} | Connected" in row
+    assert "no new prices for" in row
+    exchanges["kraken"].change(asks=[("101.0", "4.00000000")])
+    eventually(lambda: pulse().estimate is not None)
+    eventually(lambda: any(offer.cheapest for offer in comparison.offers()))
+
+
+def test_only_the_same_instrument_is_compared() -> None:
+    """A swap is lined up with swaps, dollars with dollars, and simulated prices with nobody else's."""
+    assert {each.venue for each in rivals(Market("okx", "BTC-USDT-SWAP"))} == {"okx", "gomarket-okx", "binance-usdm"}
+    assert {each.venue for each in rivals(Market("coinbase", "BTC-USD"))} == {"coinbase", "kraken"}
+    assert "simulated" not in {each.venue for each in rivals(Market("okx", "BTC-USDT-SWAP"))}
+
+
+def test_a_venue_without_prices_takes_no_part(comparison: Comparison) -> None:
+    """Where nobody answers there is no estimate, no price and no winner."""
+    comparison.watch((Market("okx", "BTC-USDT", address="ws://127.0.0.1:9"),), Order(Side.BUY, 1.0))
+    (offer,) = comparison.offers()
+    assert (offer.estimate, offer.all_in_price, offer.cheapest) == (None, None, False)
+
+
+def test_words_of_a_venue_are_text_in_the_table() -> None:
+    """What a server says when it refuses stands in its row letter by letter: no picture, no link, no other cell."""
+    said = "![x](http://a.example) | www.a.example | :smile:"
+    status = Status("given up", 0, 0, 0, 0, 0, 0, 5, None, None, said, 0, None)
+    offer = Offer(Market("okx", "BTC-USDT"), status, None, None, None, cheapest=False)
+    row = offers_table([offer]).splitlines()[-1]
+    assert plain(said) in row
+    assert re.sub(r"\\.", "", row).count("|") == 9

@@ -1,0 +1,184 @@
+"""One viewer's wiring: prices appear, the order is followed, markets are swapped, and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from calculations import Order
+from orderbook import Side
+from sessions.market import Market
+from sessions.session import DUE_S, NEW_S, Session, learned_for
+from tests.support.loopback import eventually
+from websocket_client import FeedHub
+
+SIMULATED = Market("simulated", "BTC-USDT-SWAP")
+
+
+def left_over() -> tuple[int, int]:
+    """Feed, replay and learning threads of this process, and its open sockets."""
+    ours = ("feed", "replay", "learning")
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(ours)]
+    return len(threads), len(psutil.Process().net_connections())
+
+
+def test_prices_flow_and_follow_the_order() -> None:
+    """A simulated market gives estimates at once, and the next one after a new order is of that order."""
+    session = Session(FeedHub(), Order(Side.BUY, 100_000.0, "quote"))
+    session.connect(SIMULATED)
+    eventually(lambda: session.latest)
+    session.order = Order(Side.SELL, 2.0)
+    eventually(lambda: session.latest and session.latest.estimate.order.quantity == 2.0)
+    assert session.latest is not None
+    assert session.latest.estimate.order.side is Side.SELL
+    assert session.status is not None
+    assert session.status.state == "live"
+    session.disconnect()
+    assert session.status is None
+
+
+def test_a_book_that_is_due_is_waited_for() -> None:
+    """While a market sends ten books a second, asking for the next one some time after the last brings it."""
+    session = Session(FeedHub(), Order(Side.BUY, 1.0))
+    session.connect(SIMULATED)
+
+    def waited() -> bool:
+        seen = session.latest
+        if seen is None or not 0.03 < (time.perf_counter_ns() - seen.estimate.stamps.received_ns) / 1e9 < 0.06:
+            return False
+        session.await_due()
+        return session.latest is not seen
+
+    eventually(waited)
+    session.disconnect()
+
+
+def test_nobody_waits_for_a_book_that_is_not_due() -> None:
+    """Before the first book, right after one, and once a market has fallen silent, there is nothing to wait for."""
+    session = Session(FeedHub(), Order(Side.BUY, 1.0))
+    session.await_due()
+    session.connect(SIMULATED)
+    eventually(lambda: session.latest)
+    session.disconnect()
+    shown = session.latest
+    assert shown is not None
+
+    def asked_at(age_s: float) -> float:
+        received_ns = time.perf_counter_ns() - round(age_s * 1e9)
+        stamps = shown.estimate.stamps._replace(received_ns=received_ns)
+        session.latest = shown._replace(estimate=replace(shown.estimate, stamps=stamps))
+        began = time.perf_counter()
+        session.await_due()
+        return time.perf_counter() - began
+
+    # A busy machine can be slow, but not time and again.
+    for age_s in (0.0, DUE_S, 60.0):
+        assert min(asked_at(age_s) for _ in range(10)) < NEW_S
+    assert max(asked_at(2 * NEW_S) for _ in range(10)) > DUE_S - 3 * NEW_S
+
+
+def test_two_viewers_share_one_market_and_keep_their_own_orders() -> None:
+    """The same market on two tabs is one feed; each tab prices its own order."""
+    hub = FeedHub()
+    first, second = Session(hub, Order(Side.BUY, 1.0)), Session(hub, Order(Side.BUY, 3.0))
+    for session in (first, second):
+        session.connect(SIMULATED)
+    for session, quantity in ((first, 1.0), (second, 3.0)):
+        eventually(lambda each=session: each.latest)  # type: ignore[misc]
+        assert session.latest is not None
+        assert session.latest.estimate.quantity == quantity
+    feeds = [thread for thread in threading.enumerate() if thread.name.startswith("feed")]
+    assert len(feeds) == 1
+    first.disconnect()
+    seen = second.latest
+    eventually(lambda: second.latest is not seen)
+    second.disconnect()
+
+
+def test_a_release_forgets_nothing_and_resumes() -> None:
+    """A tab that went away and came back goes on with the same market and history."""
+    session = Session(FeedHub(), Order(Side.BUY, 1.0))
+    session.connect(SIMULATED)
+    eventually(lambda: session.latest)
+    session.release()
+    assert session.market == SIMULATED
+    before = session.latest
+    session.resume()
+    eventually(lambda: session.latest is not before)
+    session.disconnect()
+    session.resume()
+    assert session.status is None
+
+
+def test_fifty_opens_and_closes_leave_nothing() -> None:
+    """After fifty visits there is no thread and no socket more than before the first."""
+    hub = FeedHub()
+    eventually(lambda: left_over()[0] == 0)
+    before = left_over()
+    for _ in range(50):
+        session = Session(hub, Order(Side.BUY, 1.0))
+        session.connect(SIMULATED)
+        eventually(lambda each=session: each.latest)  # type: ignore[misc]
+        session.release()
+    eventually(lambda: left_over() <= before, timeout_s=5)
+
+
+@pytest.mark.parametrize(
+    ("market", "words"),
+    [
+        (Market("gomarket-okx", "BTC-USDT-SWAP", address="http://127.0.0.1:9"), "ws://"),
+        (Market("gomarket-okx", "BTC-USDT-SWAP", recording=Path("missing.jsonl")), "missing.jsonl"),
+    ],
+)
+def test_what_cannot_be_opened_says_why(market: Market, words: str) -> None:
+    """A wrong address and a missing recording raise at once, with the offending value."""
+    session = Session(FeedHub(), Order(Side.BUY, 1.0))
+    with pytest.raises((ValueError, OSError), match=words):
+        session.connect(market)
+    assert session.status is None
+
+
+def test_an_unknown_symbol_is_refused_by_name() -> None:
+    """A contract whose size is unknown cannot be priced, so there is no such market."""
+    with pytest.raises(ValueError, match="DOGE-USDT-SWAP"):
+        Market("gomarket-okx", "DOGE-USDT-SWAP")
+
+
+def test_what_was_learned_goes_on_in_another_session() -> None:
+    """A session that is given what another learned of the same market knows as much at its first book."""
+    order = Order(Side.BUY, 1.0, passive_s=0.5)
+    teacher = Session(FeedHub(), order)
+    teacher.connect(SIMULATED)
+    assert teacher.calculator is not None
+    eventually(teacher.calculator.learned, timeout_s=30)
+    content = json.dumps(teacher.calculator.learned()).encode()
+    teacher.disconnect()
+    pupil = Session(FeedHub(), order)
+    pupil.connect(SIMULATED, learned_for(content, SIMULATED))
+    eventually(lambda: pupil.latest)
+    assert pupil.calculator is not None
+    scorecard = pupil.calculator.scorecard()
+    assert scorecard is not None
+    assert scorecard.samples >= 10
+    pupil.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"null", "nothing had been learned"),
+        (b"[1]", "no saved learning"),
+        (b"{", "Expecting"),
+        (b'{"venue": "okx", "symbol": "BTC-USDT"}', "okx BTC-USDT"),
+    ],
+)
+def test_saved_learning_that_does_not_fit_says_why(content: bytes, words: str) -> None:
+    """A file that is broken, empty or of another market is refused with its reason."""
+    with pytest.raises(ValueError, match=words):
+        learned_for(content, SIMULATED)

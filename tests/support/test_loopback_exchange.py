@@ -1,0 +1,184 @@
+"""The loopback venues, heard by a plain websockets client and read by the venues' own feeds."""
+
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from feeds import Feed, FeedError
+from orderbook import OrderBook
+from tests.support.loopback_exchange import LoopbackExchange
+from tests.support.loopback_venues import SESSIONS
+
+
+class Listener(NamedTuple):
+    """One connection and one feed: what a client does, one message at a time."""
+
+    feed: Feed
+    socket: ClientConnection
+
+    def hear(self) -> OrderBook | None:
+        """The next message through the feed, and the REST snapshot if it then wants one."""
+        book = self.feed.parse(self.socket.recv(timeout=5), 1)
+        while self.feed.snapshot_url is not None:
+            with urllib.request.urlopen(self.feed.snapshot_url, timeout=5) as reply:  # noqa: S310 - loopback
+                book = self.feed.apply_snapshot(reply.read(), 1)
+        return book
+
+    def hear_book(self) -> OrderBook:
+        while (book := self.hear()) is None:
+            pass
+        return book
+
+    def hear_on(self) -> None:
+        """Hears until something raises."""
+        while True:
+            self.hear()
+
+
+@contextmanager
+def listening(exchange: LoopbackExchange, depth: int | None = None) -> Iterator[Listener]:
+    feed = exchange.make_feed(depth)
+    with connect(exchange.url, proxy=None, compression=None) as socket:
+        for text in feed.subscribe():
+            socket.send(text)
+        exchange.wait_for(lambda: exchange.listeners or exchange.refusal)
+        yield Listener(feed, socket)
+
+
+def assert_same(book: OrderBook, exchange: LoopbackExchange) -> None:
+    bids, asks = exchange.market.top(len(book.bids))
+    assert [tuple(row) for row in book.bids.tolist()] == bids
+    assert [tuple(row) for row in book.asks.tolist()] == asks
+
+
+@pytest.mark.parametrize("venue", SESSIONS)
+def test_a_venue_is_followed_to_the_last_level(venue: str) -> None:
+    """Snapshot, changes, deletes and heartbeats over real sockets leave the feed with the market's own book."""
+    with LoopbackExchange(venue) as exchange, listening(exchange, depth=10) as listener:
+        if venue.startswith("binance"):
+            exchange.change(bids=[("99.2", "3.1")])
+        assert_same(listener.hear_book(), exchange)
+        for step in range(25):
+            exchange.heartbeat()
+            exchange.change(bids=[(f"{100 - step * 0.5}", "0")], asks=[(f"{100.4 - step / 100:.2f}", f"{step + 1}.5")])
+            book = listener.hear_book()
+            while book.asks[0, 0] != exchange.market.top(1)[1][0][0]:
+                book = listener.hear_book()
+            assert_same(book, exchange)
+            assert (book.venue, book.symbol) == (venue, exchange.market.symbol)
+
+
+@pytest.mark.parametrize("venue", ["okx", "binance", "binance-usdm", "coinbase", "kraken"])
+def test_a_lost_message_breaks_the_feed(venue: str) -> None:
+    """The change after a lost one is a FeedError: by its number, and on Kraken, which has none, by its checksum."""
+    with LoopbackExchange(venue) as exchange, listening(exchange) as listener:
+        exchange.change(bids=[("99.3", "1")])
+        listener.hear_book()
+        exchange.lose(asks=[("100.5", "9")])
+        exchange.change(bids=[("99.3", "2")])
+        with pytest.raises(FeedError, match="checksum" if venue == "kraken" else "gap"):
+            listener.hear_on()
+        assert listener.feed.snapshot_url is None
+
+
+def test_a_wrong_checksum_breaks_the_feed() -> None:
+    """A spoiled checksum on a change that is otherwise right is a FeedError."""
+    with LoopbackExchange("kraken") as exchange, listening(exchange) as listener:
+        exchange.change(bids=[("99.3", "1")], spoiled=True)
+        with pytest.raises(FeedError, match="checksum"):
+            listener.hear_on()
+
+
+@pytest.mark.parametrize("venue", ["okx", "coinbase", "kraken"])
+def test_a_refused_subscription_is_told_in_the_venue_s_words(venue: str) -> None:
+    """Why a venue refuses stands in the FeedError."""
+    with LoopbackExchange(venue) as exchange:
+        exchange.refusal = "no such instrument as that one"
+        with listening(exchange) as listener, pytest.raises(FeedError, match="no such instrument as that one"):
+            listener.hear_on()
+
+
+@pytest.mark.parametrize("venue", ["okx", "binance", "binance-usdm"])
+def test_an_announced_close_is_seen_ahead(venue: str) -> None:
+    """The notice turns `closing` on; the connection and the feed go on."""
+    with LoopbackExchange(venue) as exchange, listening(exchange) as listener:
+        exchange.change(bids=[("99.3", "1")])
+        listener.hear_book()
+        assert not listener.feed.closing
+        exchange.announce_close()
+        while not listener.feed.closing:
+            listener.hear()
+        exchange.change(bids=[("99.3", "2")])
+        assert_same(listener.hear_book(), exchange)
+
+
+def test_a_venue_without_a_notice_announces_nothing() -> None:
+    """Asking for what the venue does not have is a mistake of the test's."""
+    with LoopbackExchange("kraken") as exchange, listening(exchange), pytest.raises(ValueError, match="no close"):
+        exchange.announce_close()
+
+
+@pytest.mark.parametrize(("venue", "pong"), [("okx", "pong"), ("kraken", '"method":"pong"')])
+def test_a_keepalive_is_answered_and_ignored(venue: str, pong: str) -> None:
+    """The text a feed wants sent in quiet times is answered by its venue, and the answer is no book."""
+    with LoopbackExchange(venue) as exchange, listening(exchange) as listener:
+        listener.hear_book()
+        assert listener.feed.keepalive is not None
+        listener.socket.send(listener.feed.keepalive[0])
+        answer = listener.socket.recv(timeout=5)
+        assert pong in str(answer)
+        assert listener.feed.parse(answer, 1) is None
+        exchange.wait_for(lambda: listener.feed.keepalive and exchange.received[-1] == listener.feed.keepalive[0])
+
+
+def test_websocket_pings_are_answered() -> None:
+    """The exchange's ping returns once every client has answered it."""
+    with LoopbackExchange("binance") as exchange, listening(exchange):
+        exchange.ping()
+
+
+@pytest.mark.parametrize(("how", "code"), [("close", 1001), ("drop", 1006)])
+def test_both_ends_of_a_connection(how: str, code: int) -> None:
+    """A close has its code, a drop has none, and either is counted as one listener less."""
+    with LoopbackExchange("okx") as exchange:
+        with listening(exchange) as listener:
+            end: Callable[[], None] = getattr(exchange, how)
+            ending = threading.Thread(target=end)
+            ending.start()
+            with pytest.raises(ConnectionClosed) as closed:
+                listener.hear_on()
+            ending.join(5)
+            assert (closed.value.rcvd.code if closed.value.rcvd else 1006) == code
+            exchange.wait_for(lambda: exchange.listeners == 0)
+        with listening(exchange) as again:
+            assert_same(again.hear_book(), exchange)
+        assert exchange.connections == 2
+
+
+def test_the_snapshot_can_be_refused() -> None:
+    """A rate limit is an HTTP status with the venue's words, and the feed reads them as a refusal."""
+    with LoopbackExchange("binance") as exchange, listening(exchange) as listener:
+        exchange.rest_status = 429
+        exchange.change(bids=[("99.3", "1")])
+        assert listener.feed.parse(listener.socket.recv(timeout=5), 1) is None
+        assert listener.feed.snapshot_url == f"{exchange.rest}/api/v3/depth?symbol=BTCUSDT&limit=5000"
+        with pytest.raises(urllib.error.HTTPError, match="429") as refused:
+            urllib.request.urlopen(listener.feed.snapshot_url, timeout=5)  # noqa: S310 - loopback
+        with refused.value, pytest.raises(FeedError, match="-1003 Too many requests"):
+            listener.feed.apply_snapshot(refused.value.read(), 1)
+        assert exchange.asked == 1
+
+
+def test_nothing_is_told_in_time() -> None:
+    """Waiting for what does not come ends with an error, not with the test run."""
+    with LoopbackExchange("okx") as exchange, pytest.raises(TimeoutError):
+        exchange.wait_for(lambda: exchange.connections, timeout=0.01)

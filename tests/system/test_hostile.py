@@ -1,0 +1,179 @@
+"""The client against a server that does, at random, everything a venue should never do."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import re
+import socket
+import ssl
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from calculations import Order, TradingCalculator
+from feeds.base import QuietFeed
+from feeds.gomarket import GomarketFeed
+from network.connection import Connection
+from network.status import Status
+from orderbook import BookError, OrderBook, Side
+from tests.support.loopback import census, eventually, leftovers, raw_server, self_signed
+from tests.support.loopback_hostile import (
+    BOOK,
+    ENDINGS,
+    GREETINGS,
+    IGNORED,
+    LAST_BID,
+    MESSAGES,
+    NO_TLS,
+    HostileServer,
+    plan,
+)
+from websocket_client import WebSocketClient
+
+QUICK: dict[str, Any] = {"min_reconnect_s": 0.005, "backoff_s": 0.005, "open_s": 20.0, "stale_s": 0.4}
+
+
+TASKS = ["Connection._receive", "Connection._watch", "Connection.run", "WebSocketClient._until_stopped"]
+"""All that runs on the client's loop for one connection."""
+
+
+class Noting(QuietFeed):
+    """The gateway's feed; notes what became of each message: BOOK, IGNORED, or why it was refused."""
+
+    def __init__(self, outcomes: list[str]) -> None:
+        self._feed = GomarketFeed("gomarket-okx", "BTC-USDT-SWAP", 0.01)
+        self._outcomes = outcomes
+
+    def parse(self, message: str | bytes, received_ns: int, market_ns: int | None = None) -> OrderBook | None:
+        try:
+            book = self._feed.parse(message, received_ns, market_ns)
+        except BookError as error:
+            self._outcomes.append(str(error))
+            raise
+        self._outcomes.append(IGNORED if book is None else BOOK)
+        return book
+
+
+class Survivor:
+    """A client, a calculator behind it, and what became of everything: of messages, tries and books."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[str] = []
+        self.reasons: list[str] = []
+        self.shown_ns: dict[float, int] = {}
+        self.at_the_end: tuple[Status, set[str]] | None = None
+        self._calculator = TradingCalculator(Order(Side.BUY, 0.05), 0.01)
+
+    def meet(self, url: str, patience_s: float) -> None:
+        """Runs the client until the last book, and stops it."""
+        self._client = client = WebSocketClient(url, self._make_feed, self._on_book, conflate=False, **QUICK)
+        client.start()
+        eventually(lambda: self.at_the_end or client.status.state == "given up", patience_s)
+        client.stop()
+        assert client.join(10)
+        del self._client
+
+    def _make_feed(self) -> Noting:
+        """Every try has its own feed, so this is when the last one's reason is known."""
+        self.reasons.append(str(self._client.status.last_error))
+        return Noting(self.outcomes)
+
+    def _on_book(self, book: OrderBook) -> None:
+        net_bps = self._calculator.estimate(book).net_cost_bps
+        assert net_bps is None or math.isfinite(net_bps)
+        bid = book.bids.item(0)
+        self.shown_ns[bid] = time.perf_counter_ns()
+        if bid == LAST_BID:
+            tasks = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]
+            self.at_the_end = (self._client.status, tasks)
+
+
+def held() -> list[Any]:
+    """All connections and feeds that something still refers to, another test's among them."""
+    gc.collect()
+    return [each for each in gc.get_objects() if isinstance(each, Connection | Noting)]
+
+
+def survive(seed: int, frames: int, tls: ssl.SSLContext | None = None) -> None:
+    """Sends the client through a plan, and holds what it met against it."""
+    visits = plan(seed, frames, tls is not None)
+    said = [said for visit in visits for said in visit.said]
+    books = [message.bid for message in said if message.outcome == BOOK]
+    assert {visit.kind for visit in visits} == {*ENDINGS, *GREETINGS, "stays"} - {NO_TLS if tls is None else ""}
+    assert {message.kind for message in said} == {*MESSAGES, "good"}
+    assert len(said) >= frames
+    before, others = census(), {id(each) for each in held()}
+    survivor = Survivor()
+    server = HostileServer(visits, lambda: len(survivor.outcomes), tls)
+    with server.serving() as url:
+        survivor.meet(url, patience_s=60 + frames / 50)
+    assert survivor.at_the_end is not None, survivor.reasons[-1]
+    status, tasks = survivor.at_the_end
+
+    # Every try but the last ended for the reason it had.
+    ended = zip(visits, survivor.reasons[1:], strict=False)
+    assert [(visit.kind, reason) for visit, reason in ended if not re.search(visit.words, reason)] == []
+    assert len(survivor.reasons) == server.met == len(visits)
+    assert status.reconnects == sum(bool(visit.said) for visit in visits) - 1
+
+    # Every message counted once, for what it was.
+    became = list(zip((message.kind for message in said), survivor.outcomes, strict=True))
+    assert [
+        found for message, found in zip(said, became, strict=True) if not re.search(message.outcome, found[1])
+    ] == []
+    counts = Counter(message.outcome if message.outcome in (BOOK, IGNORED) else "refused" for message in said)
+    assert (status.books, status.ignored, status.refused) == (counts[BOOK], counts[IGNORED], counts["refused"])
+    assert (status.conflated, status.callback_error) == (0, None)
+
+    # The good books went on after each fault.
+    assert list(survivor.shown_ns) == books
+    assert max(shown - server.sent_ns[bid] for bid, shown in survivor.shown_ns.items()) < 2e9
+
+    # Nothing of all the connections before is left at the last one, and nothing at all after it.
+    assert sorted(tasks) == TASKS
+    eventually(leftovers(before))
+    assert [each for each in held() if id(each) not in others] == []
+
+
+@pytest.mark.parametrize("scheme", ["ws", pytest.param("wss", marks=pytest.mark.slow)])
+def test_every_fault_is_survived_counted_and_told(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All faults of messages, connections and handshakes, shuffled: each message is counted for what it is, each
+    lost connection is told in its words, every good book is shown within 2 s, and nothing is left over."""
+    tls = None
+    if scheme == "wss":
+        certificate, tls = self_signed(tmp_path)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    survive(seed=8, frames=1500 if tls is None else 300, tls=tls)
+
+
+@pytest.mark.slow
+def test_ten_thousand_frames_of_it_leave_no_memory_behind() -> None:
+    """The same at length; a second round in the same process takes no more memory than the first has left."""
+    survive(seed=1, frames=10_000)
+    left = psutil.Process().memory_info().rss
+    survive(seed=2, frames=10_000)
+    assert psutil.Process().memory_info().rss < left + 50 * 2**20
+
+
+def test_a_handshake_that_drips_for_ever_is_given_up() -> None:
+    """Bytes that come one by one do not keep a try alive: it ends when its time is over."""
+
+    def drip(peer: socket.socket) -> None:
+        peer.recv(4096)
+        peer.sendall(b"HTTP/1.1 101 Switching Protocols\r\n")
+        while True:
+            peer.sendall(b"X")
+            time.sleep(0.01)
+
+    with raw_server(drip) as port:
+        client = WebSocketClient(f"ws://127.0.0.1:{port}/", lambda: Noting([]), print, open_s=0.2, max_tries=1)
+        client.start()
+        eventually(lambda: client.status.state == "given up")
+        client.stop()
+    assert "did not answer within 0.2 s" in str(client.status.last_error)

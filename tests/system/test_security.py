@@ -1,0 +1,251 @@
+"""What SECURITY.md promises: settings, sources without trapdoors, certificates checked, addresses refused."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import socket
+import tomllib
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feeds.gomarket import GomarketFeed
+from network.connection import MAX_MESSAGE, MAX_WAITING, checked_url
+from network.http_client import MAX_BODY, NetworkError, fetch
+from network.status import Status
+from tests.support.loopback import (
+    DeltaFeed,
+    Server,
+    eventually,
+    gateway_frame,
+    raw_server,
+    saying,
+    self_signed,
+    shake_hands,
+    text_frame,
+)
+from tests.support.paths import PROJECT, product
+from websocket_client import WebSocketClient
+
+QUICK: dict[str, Any] = {"min_reconnect_s": 0.02, "backoff_s": 0.01, "max_tries": 1}
+
+
+def test_the_page_is_for_this_machine_alone() -> None:
+    """Bound to loopback, cross-site requests refused, nothing reported home, uploads bounded, errors kept short."""
+    settings = tomllib.loads((PROJECT / ".streamlit" / "config.toml").read_text())
+    server = settings["server"]
+    assert server["address"] == "127.0.0.1"
+    assert set(server["allowedHosts"]) <= {"localhost", "127.0.0.1", "::1"}
+    assert server["enableXsrfProtection"] is True
+    assert server.get("enableCORS", True) is True
+    assert 0 < server["maxUploadSize"] <= 64
+    assert settings["browser"]["gatherUsageStats"] is False
+    assert settings["client"]["showErrorDetails"] in ("type", "none")
+
+
+def test_what_comes_in_is_bounded() -> None:
+    """No message, no queue and no REST body can take the machine's memory."""
+    assert MAX_MESSAGE <= MAX_WAITING <= 2**26
+    assert MAX_BODY <= 2**26
+
+
+BANNED_IMPORTS = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "subprocess", "pty"}
+BANNED_CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "tempfile.mktemp"}
+BANNED_NAMES = {"CERT_NONE", "CERT_OPTIONAL", "_create_unverified_context", "read_pickle", "to_pickle"}
+BANNED_VALUES = {
+    "verify": False, "check_hostname": False, "shell": True, "allow_pickle": True, "unsafe_allow_html": True,
+}  # fmt: skip
+
+
+def trapdoors(source: str) -> Iterator[str]:
+    """What a source must not hold: data run as code, a shell, certificates unchecked."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                yield from (name.name for name in names if name.name.split(".")[0] in BANNED_IMPORTS)
+            case ast.ImportFrom(module=str(module)) if module.split(".")[0] in BANNED_IMPORTS:
+                yield module
+            case ast.Call(func=called) if ast.unparse(called) in BANNED_CALLS:
+                yield ast.unparse(called)
+            case ast.Attribute(attr=name) if name in BANNED_NAMES:
+                yield name
+            case (
+                ast.keyword(arg=str(name), value=ast.Constant(value=value))
+                | ast.Assign(targets=[ast.Attribute(attr=name)], value=ast.Constant(value=value))
+            ) if BANNED_VALUES.get(name, ...) is value:
+                yield name
+
+
+@pytest.mark.parametrize("path", product(), ids=lambda path: str(path.relative_to(PROJECT)))
+def test_no_module_of_ours_has_a_trapdoor(path: Path) -> None:
+    """No pickle, no eval, no shell, no certificate left unchecked."""
+    assert list(trapdoors(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "import subprocess",
+        "eval(text)",
+        "exec(text)",
+        "os.system(text)",
+        "pd.read_pickle(path)",
+        "np.load(path, allow_pickle=True)",
+        "ssl._create_unverified_context()",
+        "context.verify_mode = ssl.CERT_NONE",
+        "context.check_hostname = False",
+        "get(url, verify=False)",
+        "run(command, shell=True)",
+        "st.markdown(text, unsafe_allow_html=True)",
+    ],
+)
+def test_the_search_finds_what_it_looks_for(source: str) -> None:
+    """Each trapdoor in one line; and what only looks like one is left alone."""
+    assert list(trapdoors(source))
+    assert list(trapdoors('re.compile("x"); context.check_hostname = True; model.evaluate(x)')) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://host/", "https://host/", "file:///etc/passwd", "javascript:alert(1)", "WS//host", "//host", "host:80", " ws://host",
+     "ws://host/\nHost: evil", "ws://", "wss:///path", "ws://user@host/", "wss://user:secret@host/"],
+)  # fmt: skip
+def test_a_typed_address_is_ws_or_wss_and_carries_no_password(url: str) -> None:
+    """ValueError in a sentence that never repeats a password."""
+    with pytest.raises(ValueError, match="address") as refused:
+        checked_url(url)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:8765", "wss://ws.okx.com/ws/v5/public", "ws://[::1]:1/x?y=z"])
+def test_an_ordinary_address_is_taken(url: str) -> None:
+    """As it is."""
+    assert checked_url(url) == url
+
+
+def ended(client: WebSocketClient) -> Status:
+    """The client's status once it shows a book or has given up."""
+    client.start()
+    eventually(lambda: client.status.books or client.status.state == "given up", 20)
+    status = client.status
+    client.stop()
+    assert client.join(10)
+    return status
+
+
+def gateway() -> GomarketFeed:
+    return GomarketFeed("gomarket-okx", "BTC-USDT-SWAP", 0.01)
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    """The self-signed server is refused in words before anything is said to it; vouched for, it serves."""
+    certificate, context = self_signed(tmp_path)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    heard: list[bytes] = []
+
+    def talk(peer: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(peer, server_side=True) as spoken:
+            shake_hands(spoken)
+            heard.append(b"a handshake")
+            spoken.sendall(text_frame(gateway_frame(100.0)))
+            spoken.recv(1)
+
+    with raw_server(talk) as port:
+        status = ended(WebSocketClient(f"wss://127.0.0.1:{port}/", gateway, lambda _book: None, **QUICK))
+    if trusted:
+        assert (status.books, status.last_error) == (1, None)
+    else:
+        assert "cannot prove who it is, so it is not trusted: self-signed certificate" in str(status.last_error)
+        assert heard == []
+
+
+def test_a_certificate_for_another_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate that is trusted, but not for the name in the address, proves nothing."""
+    certificate, context = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+    def talk(peer: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(peer, server_side=True) as spoken:
+            spoken.recv(1)
+
+    with raw_server(talk) as port:
+        status = ended(WebSocketClient(f"wss://localhost:{port}/", gateway, lambda _book: None, **QUICK))
+    assert "cannot prove who it is" in str(status.last_error)
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_snapshot_s_certificate_is_checked_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    """REST over https from a self-signed server is refused in words; vouched for, it is taken."""
+    certificate, context = self_signed(tmp_path)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+    clients: list[WebSocketClient] = []
+
+    def talk(peer: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(peer, server_side=True) as spoken:
+            spoken.recv(4096)
+            eventually(lambda: clients[0].status.ignored)  # a snapshot is of the steps that came before it
+            spoken.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n1")
+
+    with raw_server(talk) as port, Server(saying("step 1")) as server:
+        url = f"https://127.0.0.1:{port}/depth"
+        clients.append(WebSocketClient(server.url, lambda: DeltaFeed(url), lambda _book: None, **QUICK))
+        status = ended(clients[0])
+    if trusted:
+        assert (status.books, status.last_error) == (1, None)
+    else:
+        assert "gave no snapshot" in str(status.last_error)
+        assert "self-signed certificate" in str(status.last_error)
+
+
+UNREADABLE_PROXIES = (
+    "user:secret@host:3128",
+    "http://user:secret@host:3128/path",
+    "http://user:secret@host:3128/?secret",
+    "htp://user:secret@host:3128",
+    "http://user:#secret@host:3128",
+    "http://user:#@secret:3128",
+    "http://user:secret@host:port",
+    "http://secret@host:3128",
+    "http://[secret",
+    "secret",
+)
+
+
+@pytest.mark.parametrize("proxy", UNREADABLE_PROXIES)
+def test_proxy_setting_that_cannot_be_read_is_refused_without_being_repeated(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    """A slip in HTTPS_PROXY ends in a sentence on how to write it, for socket and snapshot alike; its password is
+    in no status and in no chained error."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    status = ended(WebSocketClient("wss://exchange.invalid/ws", gateway, lambda _book: None, **QUICK))
+    with pytest.raises(NetworkError) as refused:
+        asyncio.run(fetch("https://exchange.invalid/depth", 5))
+    for told in (str(status.last_error), "".join(traceback.format_exception(refused.value))):
+        assert "HTTPS_PROXY should look like http://host:port" in told
+        assert "secret" not in told
+
+
+def test_snapshot_never_goes_around_a_proxy_that_only_sockets_can_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """REST asks through the proxy or not at all: behind a SOCKS proxy it says so instead of going out directly."""
+    monkeypatch.setenv("SOCKS_PROXY", "socks5h://user:secret@127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with pytest.raises(NetworkError, match=r"exchange.invalid can't be asked for a snapshot") as refused:
+        asyncio.run(fetch("https://exchange.invalid/depth", 5))
+    assert "secret" not in str(refused.value)

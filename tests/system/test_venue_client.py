@@ -1,0 +1,365 @@
+"""Every venue's feed behind the ordinary client: its book is the exchange's own, whatever happens on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from feeds import VENUES, Feed
+from orderbook import OrderBook
+from tests.support.loopback import census, eventually, leftovers
+from tests.support.loopback_exchange import LoopbackExchange
+from tests.support.loopback_venues import HISTORY_DEPTH, SYMBOLS, Levels
+from tests.support.reference_book import Row
+from websocket_client import FeedHub, WebSocketClient
+
+QUICK: dict[str, Any] = {
+    "min_reconnect_s": 0.02, "backoff_s": 0.01, "settled_s": 0.0, "max_tries": 50, "conflate": False,
+}  # fmt: skip
+SUBSCRIBED = ["okx", "coinbase", "kraken"]
+SPLICED = ["binance", "binance-usdm"]
+OWN = [*SUBSCRIBED, *SPLICED]
+NONSENSE = ["{", "", "null", '{"data":[', '{"channel":"book","type":"update","data":7}', "\ud7ff" * 1000]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """Every test leaves neither thread nor socket behind."""
+    before = census()
+    yield
+    eventually(leftovers(before))
+
+
+class Watched:
+    """A loopback exchange and the ordinary client on it.
+
+    At the end every book is held against the market's history: it must be one that the market really
+    had, and never an older one than the book before it.
+    """
+
+    def __init__(self, venue: str, make_feed: Callable[[LoopbackExchange], Feed] | None = None, **options: Any) -> None:
+        self.exchange = LoopbackExchange(venue)
+        self.books: list[OrderBook] = []
+        self.tries: list[float] = []
+        self._make = make_feed or (lambda exchange: exchange.make_feed(HISTORY_DEPTH))
+        self._rng = Random(venue)  # noqa: S311 - the same course every time
+        self.client = WebSocketClient(self.exchange.url, self._make_feed, self.books.append, **QUICK | options)
+
+    def _make_feed(self) -> Feed:
+        self.tries.append(time.monotonic())
+        return self._make(self.exchange)
+
+    def __enter__(self) -> Watched:
+        self.exchange.__enter__()
+        self.client.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
+        self.client.stop()
+        assert self.client.join(10)
+        self.exchange.__exit__(kind, *error)
+        if kind is None:
+            assert_true(self.books, self.exchange.market.history)
+
+    def move(self, act: Callable[..., None] | None = None, **how: Any) -> None:
+        """A change near the market's touch, told to the client, or done by `act`."""
+        (act or self.exchange.change)(**a_change(self.exchange, self._rng), **how)
+
+    def come_in_step(self) -> None:
+        """Returns once the client shows the market's own book; the market moves on meanwhile, as markets do."""
+
+        def moved_and_shown() -> bool:
+            if self.exchange.listeners:
+                self.move()
+                with contextlib.suppress(AssertionError):
+                    eventually(self.in_step, 0.1)
+                    return True
+            return False
+
+        eventually(moved_and_shown)
+
+    def in_step(self) -> bool:
+        return bool(self.books) and levels(self.books[-1]) == self.exchange.market.top(HISTORY_DEPTH)
+
+
+def a_change(exchange: LoopbackExchange, rng: Random) -> dict[str, list[Row]]:
+    """A level more or another size near the touch, or the best level gone; never a crossed market."""
+    bids, asks = exchange.market.top(1)
+    bid, ask = round(bids[0][0] * 10), round(asks[0][0] * 10)
+    size = f"{rng.randrange(1, 10**10) / 10**8:.8f}"
+    match rng.randrange(4):
+        case 0:
+            return {"bids": [(f"{bid / 10:.1f}", "0.00000000"), (f"{bid / 10 - 0.1:.1f}", size)]}
+        case 1:
+            return {"asks": [(f"{ask / 10:.1f}", "0.00000000"), (f"{ask / 10 + 0.1:.1f}", size)]}
+        case 2:
+            return {"bids": [(f"{(ask - rng.randrange(1, 8)) / 10:.1f}", size)]}
+        case _:
+            return {"asks": [(f"{(bid + rng.randrange(1, 8)) / 10:.1f}", size)]}
+
+
+def levels(book: OrderBook) -> tuple[Levels, Levels]:
+    bids, asks = ([(price, size) for price, size in side.tolist()] for side in (book.bids, book.asks))
+    return bids, asks
+
+
+def assert_true(books: list[OrderBook], history: list[tuple[Levels, Levels]]) -> None:
+    place = 0
+    for number, book in enumerate(books):
+        assert levels(book) in history[place:], f"book {number} of {len(books)} was never the market's, or is old"
+        place = history.index(levels(book), place)
+
+
+@pytest.mark.parametrize("venue", OWN)
+def test_the_client_shows_the_exchange_s_own_book(venue: str) -> None:
+    """Snapshot and a hundred changes with heartbeats between: every change is one book, and the market's own."""
+    with Watched(venue) as watched:
+        watched.come_in_step()
+        first = len(watched.books)
+        for _ in range(100):
+            watched.exchange.heartbeat()
+            watched.move()
+        eventually(watched.in_step)
+        status = watched.client.status
+        assert len(watched.books) == first + 100 + (100 if venue == "okx" else 0)  # OKX's own sign of life is a book
+        assert (status.state, status.refused, status.reconnects, status.last_error) == ("live", 0, 0, None)
+        assert watched.exchange.connections == 1
+
+
+def lose(watched: Watched) -> None:
+    watched.move()
+    watched.move(watched.exchange.lose)
+    watched.move()
+
+
+FAULTS: dict[str, tuple[str, Callable[[Watched], None]]] = {
+    "a lost message": ("gap: ", lose),
+    "nonsense": ("unreadable message", lambda watched: watched.exchange.say("{")),
+    "a close": (
+        "closed the connection (code 1012, 'restart')",
+        lambda watched: watched.exchange.close(1012, "restart"),
+    ),
+    "a cut": ("dropped the connection without a word", lambda watched: watched.exchange.drop()),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("venue", OWN)
+def test_a_fault_is_told_and_the_book_built_anew(venue: str, fault: str) -> None:
+    """One fresh feed, one fresh connection and subscription, the reason in words, and no wrong book between."""
+    words, act = FAULTS[fault]
+    if (venue, fault) == ("kraken", "a lost message"):
+        words = "checksum "
+    with Watched(venue) as watched:
+        watched.come_in_step()
+        act(watched)
+        eventually(lambda: watched.exchange.connections == 2)
+        watched.come_in_step()
+        status = watched.client.status
+        assert words in str(status.last_error)
+        assert (status.refused, status.reconnects, status.state) == (
+            int(fault in ("a lost message", "nonsense")), 1, "live",
+        )  # fmt: skip
+        assert len(watched.tries) == 2
+        subscribed = watched.exchange.make_feed(HISTORY_DEPTH).subscribe() * 2
+        eventually(lambda: len(watched.exchange.received) == len(subscribed))  # a book can come after the first text
+        assert watched.exchange.received == subscribed
+        assert watched.exchange.asked == (2 if venue in SPLICED else 0)
+
+
+def test_a_wrong_checksum_is_never_shown() -> None:
+    """Kraken's only guard: a change whose checksum fails is no book, and the book is built anew."""
+    with Watched("kraken") as watched:
+        watched.come_in_step()
+        shown = len(watched.books)
+        watched.move(spoiled=True)
+        eventually(lambda: watched.exchange.connections == 2)
+        assert "checksum" in str(watched.client.status.last_error)
+        assert len(watched.books) in (shown, shown + 1)  # the second connection's snapshot
+        watched.come_in_step()
+        assert watched.client.status.refused == 1
+
+
+@pytest.mark.parametrize("venue", ["okx", *SPLICED])
+def test_an_announced_close_is_followed_by_a_new_connection_ahead_of_it(venue: str) -> None:
+    """The old connection serves until the new one has its book, then it is hung up; nothing is refused."""
+    with Watched(venue) as watched:
+        watched.come_in_step()
+        watched.exchange.announce_close()
+
+        def handed_over() -> bool:
+            watched.move()
+            return watched.exchange.connections == 2 and watched.exchange.listeners == 1
+
+        eventually(handed_over)
+        watched.come_in_step()
+        status = watched.client.status
+        assert (status.refused, status.reconnects, status.last_error) == (0, 1, None)
+
+
+@pytest.mark.parametrize("status", [403, 418, 429, 451])
+@pytest.mark.parametrize("venue", SPLICED)
+def test_a_refused_snapshot_is_told_and_tried_again(venue: str, status: int) -> None:
+    """What REST refuses is told in words, no book is shown meanwhile, and once it answers the book is there."""
+    words = "too many requests" if status in (418, 429) else "refuses this address or region"
+    watched = Watched(venue)
+    watched.exchange.rest_status = status
+    with watched:
+
+        def refused_twice() -> bool:
+            if watched.exchange.listeners:
+                watched.move()
+            return watched.exchange.asked >= 2
+
+        eventually(refused_twice)
+        assert f"{words} (HTTP {status})" in str(watched.client.status.last_error).replace(" came from here", "")
+        assert watched.books == []
+        watched.exchange.rest_status = 200
+        watched.come_in_step()
+
+
+@pytest.mark.parametrize("venue", SUBSCRIBED)
+def test_a_refused_subscription_is_told_in_the_venue_s_words_and_given_up(venue: str) -> None:
+    """A symbol that the venue does not have ends in its own words, after as many tries as allowed."""
+    watched = Watched(venue, max_tries=3)
+    watched.exchange.refusal = "there is no such instrument"
+    with watched:
+        eventually(lambda: watched.client.status.state == "given up")
+        assert "gave up after 3 failed tries" in str(watched.client.status.last_error)
+        assert "refused: " in str(watched.client.status.last_error)
+        assert "there is no such instrument" in str(watched.client.status.last_error)
+        assert (watched.exchange.connections, watched.books) == (3, [])
+
+
+@pytest.mark.parametrize(("venue", "server_s"), [("okx", 30), ("kraken", 60)])
+def test_a_quiet_market_is_kept_alive_by_the_venue_s_own_text(venue: str, server_s: float) -> None:
+    """In quiet times the venue's text is sent, earlier than the venue would close; its answer keeps the connection."""
+    keepalive = VENUES[venue].make_feed(SYMBOLS[venue]).keepalive
+    assert keepalive is not None
+    text, quiet_s = keepalive
+    assert quiet_s <= server_s - 10
+
+    def impatient(exchange: LoopbackExchange) -> Feed:
+        feed: Any = exchange.make_feed(HISTORY_DEPTH)
+        feed.keepalive = (text, 0.1)
+        return feed
+
+    with Watched(venue, impatient, stale_s=0.1, pong_s=0.4) as watched:
+        watched.come_in_step()
+        before = watched.client.status.ignored
+        watched.exchange.wait_for(lambda: watched.exchange.received.count(text) >= 6)
+        eventually(lambda: watched.client.status.ignored >= before + 6)
+        assert watched.exchange.connections == 1
+        watched.come_in_step()
+
+
+def test_a_quiet_coinbase_lives_on_its_heartbeats() -> None:
+    """They are subscribed to and ignored as books; with nothing else the connection is neither stale nor lost."""
+    with Watched("coinbase", stale_s=0.5) as watched:
+        watched.come_in_step()
+        watched.exchange.wait_for(lambda: '"channel":"heartbeats"' in watched.exchange.received[-1])
+        ends = time.monotonic() + 1.2
+        while time.monotonic() < ends:
+            watched.exchange.heartbeat()
+            time.sleep(0.02)
+        assert (watched.exchange.connections, watched.client.status.state) == (1, "live")
+
+
+@pytest.mark.parametrize("venue", OWN)
+def test_a_venue_s_pings_are_answered(venue: str) -> None:
+    """WebSocket pings, by which Binance asks whether anyone is there, get their pong."""
+    with Watched(venue) as watched:
+        watched.come_in_step()
+        watched.exchange.ping()
+
+
+@pytest.mark.parametrize("venue", OWN)
+def test_tries_keep_the_distance_that_was_asked_for(venue: str) -> None:
+    """However often and soon a venue cuts the connection, two tries are never closer than min_reconnect_s."""
+    with Watched(venue, min_reconnect_s=0.15) as watched:
+        for cuts in range(1, 4):
+            watched.exchange.wait_for(lambda cuts=cuts: watched.exchange.connections == cuts)
+            watched.exchange.drop()
+        watched.come_in_step()
+        assert len(watched.tries) == 4
+        assert min(b - a for a, b in zip(watched.tries, watched.tries[1:], strict=False)) >= 0.149
+
+
+@pytest.mark.parametrize(
+    ("venue", "tries", "within_s"),
+    [("okx", 3, 1), ("binance", 300, 300), ("binance-usdm", 300, 300), ("coinbase", 8, 1), ("kraken", 150, 600)],
+)
+def test_the_distance_of_tries_is_within_the_venue_s_limit(venue: str, tries: int, within_s: float) -> None:
+    """A client that tries as soon as it may, for ever, stays under what the venue allows one address."""
+    assert within_s / VENUES[venue].min_reconnect_s <= tries
+
+
+@pytest.mark.parametrize("venue", OWN)
+def test_a_day_of_bad_luck(venue: str) -> None:
+    """Every fault there is, in random order: after each one the client shows the market's own book again."""
+    rng = Random(venue)  # noqa: S311 - the same course every time
+    faults = [act for _, act in FAULTS.values()]
+    faults += [lambda watched, text=text: watched.exchange.say(text) for text in NONSENSE]
+    if venue == "kraken":
+        faults.append(lambda watched: watched.move(spoiled=True))
+    if venue == "okx" or venue in SPLICED:
+        faults.append(lambda watched: watched.exchange.announce_close())
+    with Watched(venue) as watched:
+        for act in rng.sample(faults, len(faults)):
+            watched.come_in_step()
+            act(watched)
+        watched.come_in_step()
+        status = watched.client.status
+        assert status.frames == status.books + status.refused + status.ignored
+        assert status.callback_error is None
+
+
+def test_all_venues_live_at_once_in_one_hub() -> None:
+    """One connection each; a venue that is cut leaves the others alone, and each shows its own market's book."""
+    hub = FeedHub()
+    with contextlib.ExitStack() as stack:
+        exchanges = [stack.enter_context(LoopbackExchange(venue)) for venue in OWN]
+        seen: dict[str, list[OrderBook]] = {venue: [] for venue in OWN}
+        options = {name: value for name, value in QUICK.items() if name != "conflate"}
+        viewers = [
+            hub.attach(
+                (exchange.venue, exchange.market.symbol),
+                lambda exchange=exchange: contextlib.nullcontext(exchange.url),
+                lambda exchange=exchange: exchange.make_feed(HISTORY_DEPTH),
+                seen[exchange.venue].append,
+                **options,
+            )
+            for exchange in exchanges
+        ]
+        eventually(lambda: all(exchange.listeners for exchange in exchanges))
+        rng = Random(5)  # noqa: S311 - the same course every time
+
+        def all_in_step() -> bool:
+            for exchange in exchanges:
+                exchange.change(**a_change(exchange, rng))
+            with contextlib.suppress(AssertionError):
+                eventually(
+                    lambda: all(
+                        seen[exchange.venue] and levels(seen[exchange.venue][-1]) == exchange.market.top(HISTORY_DEPTH)
+                        for exchange in exchanges
+                    ),
+                    0.5,
+                )
+                return True
+            return False
+
+        eventually(all_in_step)
+        exchanges[0].drop()
+        eventually(lambda: exchanges[0].connections == 2)
+        eventually(all_in_step)
+        assert [exchange.connections for exchange in exchanges] == [2, 1, 1, 1, 1]
+        for viewer in viewers:
+            viewer.detach()
+        assert all(viewer.join(10) for viewer in viewers)
+        for exchange in exchanges:
+            assert_true(seen[exchange.venue], exchange.market.history)

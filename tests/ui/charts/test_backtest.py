@@ -1,0 +1,203 @@
+"""Pictures and words of a backtest against the rows that they are of: nothing hidden, nothing invented."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backtesting.summary import BUCKETS, COMPONENTS, Summary, Tally
+from calculations import Order, OrderError, TradingCalculator
+from estimation.scorecard import Scorecard
+from orderbook import Side
+from sessions.backtest_job import Progress
+from ui.charts.backtest import broken_lines, cost_axis, histogram_chart, hours_chart, over_time_chart, sizes_chart
+from ui.charts.base import Option
+from ui.text.backtest import MOST_SIZES, found_words, other_sizes, progress_words, sizes_table, summary_table
+
+HOUR_NS = 3_600_000_000_000
+NAN = math.nan
+
+
+def scorecard() -> Scorecard:
+    return TradingCalculator(Order(Side.BUY, 1.0)).scorecard()
+
+
+def summed(clock: list[int], net: list[float], quantity: float = 1.0, walk: list[float] | None = None) -> Summary:
+    """A summary of rows with these net costs; NaN where nobody knows."""
+    columns: dict[str, Any] = {name: np.zeros(len(net)) for name in COMPONENTS}
+    columns |= {"market_ns": np.array(clock), "net_cost_bps": np.array(net)}
+    columns["walk_bps"] = np.array(net if walk is None else walk)
+    with Tally("made", "okx", "BTC-USDT", Order(Side.BUY, quantity)) as tally:
+        tally.add(columns, scorecard())
+        return tally.summary()
+
+
+def shown(option: Option) -> dict[str, list[Any]]:
+    """The data of each series by its name; a picture must be JSON without NaN."""
+    json.dumps(option, allow_nan=False)
+    return {series["name"]: series["data"] for series in option["series"]}
+
+
+COSTS = st.one_of(st.just(NAN), st.floats(-50, 500).map(lambda cost: round(cost, 3)))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 10**14), COSTS), min_size=1, max_size=300))
+def test_the_cost_over_time_hides_no_spike_and_invents_nothing(rows: list[tuple[int, float]]) -> None:
+    """The least and most of all rows are drawn; every point drawn is a row's cost of its stretch; time goes on."""
+    rows.sort()
+    summary = summed([at for at, _ in rows], [cost for _, cost in rows])
+    low, high = broken_lines(summary)
+    drawn = shown(over_time_chart(summary, "dark"))
+    assert (drawn["Least"], drawn["Most"]) == (low, high)
+    frame = pd.DataFrame(rows, columns=["ns", "net"]).dropna()
+    assert all(a[0] <= b[0] for a, b in pairwise(low))
+    known = [row for row in high if row[1] is not None]
+    if frame.empty:
+        assert known == []
+        return
+    assert max(row[1] for row in known) == pytest.approx(frame["net"].max(), rel=1e-6)
+    assert min(row[1] for row in low if row[1] is not None) == pytest.approx(frame["net"].min(), rel=1e-6)
+    length = (rows[-1][0] - rows[0][0]) // BUCKETS + 1
+    starts = set(((frame["ns"] - rows[0][0]) // length * length + rows[0][0]).tolist())
+    for ms, _ in known:
+        at = round(ms * 1e6)
+        assert any(abs(at - start) <= 64 or abs(at - length - start) <= 64 for start in starts)
+
+
+def test_a_gap_breaks_the_line() -> None:
+    """Half an hour without a number is no straight line but a hole, and a stretch between two holes is seen."""
+    minutes = [*range(60), 90, *range(120, 180)]
+    summary = summed([minute * 60 * 10**9 for minute in minutes], [5.0] * len(minutes))
+    low, _ = broken_lines(summary)
+    holes = [row for row, point in enumerate(low) if point[1] is None]
+    assert len(holes) == 2
+    alone = low[holes[0] + 1 : holes[1]]
+    assert [point[1] for point in alone] == [5.0, 5.0]
+    assert alone[0][0] <= 90 * 60 * 1e3 < alone[1][0]
+
+
+def test_the_histogram_counts_every_book() -> None:
+    """The shares sum to all, and the marks stand at the quantiles that pandas finds."""
+    net = np.random.default_rng(4).gamma(2.0, 3.0, 5000)
+    summary = summed(list(range(5000)), net.tolist())
+    spread = summary.components["net_cost_bps"]
+    assert spread is not None
+    option = histogram_chart(summary.histogram, spread, "light")
+    (points,) = shown(option).values()
+    assert sum(share for _, share in points) == pytest.approx(100.0, abs=1e-3)
+    marks = {mark["name"]: mark["xAxis"] for mark in option["series"][0]["markLine"]["data"]}
+    assert marks == {
+        "P50": pytest.approx(pd.Series(net).quantile(0.5), rel=1e-6),
+        "P95": pytest.approx(pd.Series(net).quantile(0.95), rel=1e-6),
+    }
+
+
+def test_one_cost_alone_is_a_picture_too() -> None:
+    """A recording of one book, or of one cost: axes of some length, and the point inside."""
+    summary = summed([HOUR_NS], [5.0])
+    spread = summary.components["net_cost_bps"]
+    assert spread is not None
+    for option in (
+        over_time_chart(summary, "dark"),
+        histogram_chart(summary.histogram, spread, "dark"),
+        hours_chart(summary.by_hour, "dark"),
+        sizes_chart([summary], "dark"),
+    ):
+        shown(option)
+        for mark in option["series"][0].get("markLine", {}).get("data", []):
+            assert mark["name"] == "P50, P95", "one mark where two would lie on one another"
+        assert option["xAxis"].get("min", 0) < option["xAxis"].get("max", 1)
+        assert option["yAxis"]["min"] < option["yAxis"]["max"]
+
+
+def test_hours_stand_at_their_hour() -> None:
+    """Each hour's average by pandas, at its place among 24; nothing at hours that the recording does not have."""
+    clock = [hour * HOUR_NS + step for hour in (5, 6, 23, 29) for step in range(3)]
+    net = [float(row) for row in range(12)]
+    (points,) = shown(hours_chart(summed(clock, net).by_hour, "dark")).values()
+    means = pd.Series(net).groupby(pd.to_datetime(clock).hour).mean()
+    assert {hour: cost for hour, cost in enumerate(points) if cost is not None} == means.to_dict()
+    assert len(points) == 24
+
+
+def test_sizes_without_enough_numbers_are_not_drawn() -> None:
+    """The costs that nobody knows are the largest, so a P95 of the others would be too low: such a size is left out of
+    the picture, and the table says how many books have no number."""
+    clock = list(range(100))
+    some = [
+        summed(clock, [2.0] * 95 + [9.0] * 5, 10.0),
+        summed(clock, [1.0] * 100, 1.0),
+        summed(clock, [5.0] * 94 + [NAN] * 6, 1000.0),
+        summed(clock, [NAN] * 100, 1e6),
+    ]
+    drawn = shown(sizes_chart(some, "dark"))
+    assert drawn["P50"] == [[1.0, 1.0], [10.0, 2.0]]
+    assert drawn["P95"] == [[1.0, 1.0], [10.0, pytest.approx(2.35)]]
+    lines = sizes_table(some).splitlines()[2:]
+    assert [line.split("|")[1].strip() for line in lines] == ["1 coins", "10 coins", "1,000 coins", "1,000,000 coins"]
+    assert lines[2].endswith("| 6 % | 6 % |")
+    assert "no number" in lines[3]
+
+
+@given(st.lists(st.floats(-1e4, 1e4), max_size=5))
+def test_an_axis_holds_its_costs(costs: list[float]) -> None:
+    """Whatever the costs, the axis has a length and every cost is on it."""
+    axis = cost_axis(costs)
+    assert axis.low < axis.high
+    assert all(axis.low - 1e-6 <= cost <= axis.high + 1e-6 for cost in costs)
+
+
+def test_the_table_and_the_sentences_say_what_the_rows_say() -> None:
+    """Average and quantiles by pandas, cheapest and dearest with their time, thin books in percent."""
+    net = [5.0, 4.0, 8.0, NAN]
+    summary = summed([HOUR_NS * n for n in range(4)], net, walk=[1.0, 1.0, NAN, NAN])
+    row = next(line for line in summary_table(summary).splitlines() if "Net cost" in line)
+    column = pd.Series(net).dropna()
+    exact = [column.mean(), *column.quantile([0.5, 0.95, 0.99])]
+    assert [float(cell.strip(" *")) for cell in row.split("|")[2:-1]] == pytest.approx(exact, abs=5e-4)
+    words = found_words(summary)
+    assert "Cheapest: **4.000 bps** at 1970-01-01 01:00:00 UTC" in words
+    assert "Dearest: **8.000 bps** at 1970-01-01 02:00:00 UTC" in words
+    assert "in 50 % of the books, and gave no number at all in 25 %." in words
+
+
+def test_sizes_are_typed_as_anybody_types_them() -> None:
+    """Commas, spaces, both; the order's own comes first and no size twice; all else as in the order."""
+    order = Order(Side.SELL, 5.0, "quote", style="passive")
+    orders = other_sizes(" 1, 2,5  1e3;2.0 ", order)
+    assert [each.quantity for each in orders] == [5.0, 1.0, 2.0, 1000.0]
+    assert {(each.side, each.unit, each.style) for each in orders} == {(Side.SELL, "quote", "passive")}
+    assert other_sizes("", order) == (order,)
+
+
+@pytest.mark.parametrize("text", ["x", "0", "-1", "nan", "inf", "1e13", "1 2 three", "1" * 5000])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    """In a short sentence."""
+    with pytest.raises(OrderError) as refused:
+        other_sizes(text, Order(Side.BUY, 1.0))
+    assert len(str(refused.value)) < 120
+
+
+def test_twenty_sizes_are_enough() -> None:
+    """Twenty are taken, one more is not."""
+    sizes = [str(size) for size in range(2, MOST_SIZES + 3)]
+    assert len(other_sizes(" ".join(sizes[:-1]), Order(Side.BUY, 1.0))) == MOST_SIZES + 1
+    with pytest.raises(OrderError, match="20 other sizes are enough, and these are 21"):
+        other_sizes(" ".join(sizes), Order(Side.BUY, 1.0))
+
+
+def test_how_far_it_is() -> None:
+    """Books and the share of the file while nobody knows the total, books of all from then on."""
+    assert progress_words(Progress("reading", 0.125, 2048)) == (
+        "Reading the recording: 2,048 order books in 12 % of it."
+    )
+    assert progress_words(Progress("pricing", 0.5, 4096, 8192)) == "Working out the cost: 4,096 of 8,192 order books."

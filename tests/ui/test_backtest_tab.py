@@ -1,0 +1,348 @@
+"""The page's backtest as Streamlit runs it, without a browser: from a recording to its rows, and how it may end."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from backtest import backtest
+from backtesting import output
+from backtesting.book_cache import Source
+from calculations import Order
+from export_manager import COLUMNS
+from orderbook import Side
+from recording.format import encode
+from recording.recorder import RECORDINGS
+from replay import simulated
+from sessions import backtest_job
+from sessions.backtest_job import Backtests, Run
+from tests.recording.test_recording import HOSTILE
+from tests.support.live_rows import assert_same_rows
+from tests.support.synthetic_recordings import BEGIN_NS, okx_ticks, saved
+from tests.test_app import APP, metrics, run_until, said, sentences
+
+BTC = "BTC-USDT-SWAP"
+LONG = 30_000
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The page, its backtest in view, in a folder with nothing in it but room for recordings."""
+    monkeypatch.chdir(tmp_path)
+    RECORDINGS.mkdir()
+    page = AppTest.from_file(str(APP), default_timeout=20)
+    page.session_state["closer"] = "Backtest"
+    yield page
+    st.cache_resource.clear()
+    ended()
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A recording that takes a while."""
+    path = saved(tmp_path_factory.mktemp("long") / "long.jsonl", okx_ticks(LONG))
+    return b'{"t":"meta","venue":"okx","symbol":"BTC-USDT"}\n' + path.read_bytes()
+
+
+def ended() -> None:
+    """Wait until no backtest works any more."""
+    deadline = time.monotonic() + 10
+    while any(thread.name == "backtest" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def made(name: str = "market.jsonl", books: int = 400) -> Path:
+    """A recording of the simulated market that says so."""
+    path = saved(RECORDINGS / name, list(islice(simulated(BTC, seed=7, start_ns=BEGIN_NS), books)))
+    about = {"t": "meta", "venue": "simulated", "symbol": BTC}
+    path.write_bytes(json.dumps(about).encode() + b"\n" + path.read_bytes())
+    return path
+
+
+def runs_of(app: AppTest) -> Backtests:
+    found: Backtests = app.session_state["backtests"]
+    return found
+
+
+def run_of(app: AppTest) -> Run:
+    found = runs_of(app).run
+    assert found is not None
+    return found
+
+
+def is_(app: AppTest, state: str) -> Callable[[], bool]:
+    return lambda: run_of(app).state == state
+
+
+def press(app: AppTest, key: str = "backtest run") -> None:
+    app.button(key=key).click().run()
+    assert not app.exception
+
+
+def worked_out(app: AppTest) -> Run:
+    """Run what is chosen, to its end."""
+    press(app)
+    run_until(app, is_(app, "done"), timeout_s=30)
+    app.run()
+    return run_of(app)
+
+
+def taken(app: AppTest, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The rows as they are downloaded, and what explains them."""
+    app.selectbox(key="backtest format").set_value(kind)
+    press(app, "backtest prepare")
+    prepared = app.session_state["backtest file"][1]
+    assert prepared.name == f"backtest.{kind}"
+    read = {"csv": pd.read_csv, "json": pd.read_json, "parquet": pd.read_parquet}[kind]
+    found: pd.DataFrame = read(io.BytesIO(prepared.data))
+    assert prepared.rows == len(found)
+    assert prepared.preview["market_ns"].tolist() == found["market_ns"].tolist()[-20:]
+    return found, json.loads(prepared.about)
+
+
+def cells(app: AppTest, words: str) -> list[float]:
+    """The numbers of a row of the page's tables."""
+    (line,) = [line for each in app.markdown for line in each.value.splitlines() if line.startswith(f"| {words} |")]
+    return [float(cell.strip(" *").replace(",", "")) for cell in line.split("|")[2:6]]
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+def test_what_is_shown_is_what_is_downloaded_and_what_the_backtest_says(
+    app: AppTest, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order of the left panel on every book: the table is pandas' over the downloaded rows, these are the rows of
+    backtest(), and what explains them names recording, market, order, fees and software."""
+    monkeypatch.setattr(output, "_ROWS_WRITTEN", 130)  # so that files are put together from several pieces
+    path = made()
+    app.session_state["quantity"] = 2_000_000.0
+    run_until(app, lambda: "Net cost" in metrics(app))
+    assert "The order is the one on the left: buy 2,000,000 USD, all at once" in said(app)
+    run = worked_out(app)
+    rows, about = taken(app, kind)
+    assert tuple(rows) == COLUMNS
+    order = app.session_state["session"].order
+    assert (order.quantity, order.unit) == (2_000_000.0, "quote")
+    if kind == "json":  # whose unknowns have no type
+        rows = rows.astype(backtest(path, "simulated", BTC, order).dtypes)
+    assert_same_rows(rows, backtest(path, "simulated", BTC, order))
+    for column, words in (("slippage_bps", "Slippage"), ("fee_bps", "Fees"), ("net_cost_bps", "**Net cost**")):
+        exact = [rows[column].mean(), *rows[column].quantile([0.5, 0.95, 0.99])]
+        assert cells(app, words) == pytest.approx(exact, abs=5.1e-4)
+    assert f"**{len(rows):,} order books** of Simulated market {BTC} in market.jsonl" in said(app)
+    assert f"Dearest: **{rows['net_cost_bps'].max():.3f} bps**" in said(app)
+    (told,) = about["backtests"]
+    assert about["software"].startswith("trade-simulator ")
+    assert (told["recording"], told["venue"], told["symbol"]) == ("market.jsonl", "simulated", BTC)
+    assert (told["order"]["quantity"], told["order"]["tier"]["name"]) == (2_000_000.0, "Regular")
+    assert len(app.get("echarts_chart")) == 3 + 3
+    assert run.join(5)
+    assert sorted(each.suffix for each in RECORDINGS.iterdir()) == [".books", ".jsonl"]
+
+
+def test_other_sizes_are_worked_out_too(app: AppTest) -> None:
+    """Each size is an order of its own in table, picture and rows; the file has them one after the other."""
+    path = made(books=150)
+    app.run()
+    app.text_input(key="backtest sizes quote").set_value("5e5, 1e7").run()
+    worked_out(app)
+    assert len(app.get("echarts_chart")) == 3 + 4
+    rows, _ = taken(app, "parquet")
+    assert rows["order_quantity"].unique().tolist() == [100_000.0, 5e5, 1e7]
+    order = app.session_state["session"].order
+    for size, some in rows.groupby("order_quantity"):
+        same = replace(order, quantity=float(str(size)))
+        assert_same_rows(some.reset_index(drop=True), backtest(path, "simulated", BTC, same))
+        exact = [some["net_cost_bps"].mean(), *some["net_cost_bps"].quantile([0.5, 0.95, 0.99])]
+        assert cells(app, f"{size:,.0f} USD") == pytest.approx(exact, abs=5.1e-3)
+    app.number_input(key="quantity").set_value(50_000.0)
+    run_until(app, lambda: "It was changed since the results below: press Run for new ones." in said(app))
+
+
+def test_sizes_that_are_none_are_a_sentence(app: AppTest) -> None:
+    """And there is nothing to run until they are mended."""
+    made(books=20)
+    app.run()
+    app.text_input(key="backtest sizes quote").set_value("1000 ![x](http://x)").run()
+    (sentence,) = sentences(app.error)
+    assert sentence.startswith("These sizes can't be used: ")
+    assert "![" not in app.error[0].value
+    assert app.button(key="backtest run").disabled
+    app.text_input(key="backtest sizes quote").set_value("1000").run()
+    assert not app.error
+    assert not app.button(key="backtest run").disabled
+
+
+def test_no_recording_is_a_sentence(app: AppTest) -> None:
+    """It says where one comes from."""
+    app.run()
+    assert "There is no recording yet. Press Record on the left" in said(app)
+
+
+def test_a_file_that_is_no_recording_is_a_sentence(app: AppTest) -> None:
+    """Whatever lies in the folder, whatever its name: a short sentence, nothing of it left, and a page that goes on."""
+    path = RECORDINGS / "evil ![](x).jsonl"
+    for name, content in HOSTILE.items():
+        path.write_bytes(content)
+        app.run()
+        press(app)
+        (sentence,) = sentences(app.error)
+        assert "line 1: " in sentence, name
+        assert len(sentence) < 400, name
+        assert "![](" not in app.error[0].value
+        assert list(RECORDINGS.iterdir()) == [path]
+    app.run()
+    assert app.error, "it is said until something else is done"
+
+
+def test_sizes_in_one_unit_are_not_taken_for_another(app: AppTest) -> None:
+    """With the order's unit changed on the left, the field says so and is empty: 5,000 USD are not 5,000 coins."""
+    made(books=20)
+    run_until(app, lambda: "Net cost" in metrics(app))
+    app.text_input(key="backtest sizes quote").set_value("5000").run()
+    app.selectbox(key="unit").set_value("base")
+    run_until(app, lambda: any(field.key == "backtest sizes base" for field in app.text_input))
+    field = app.text_input(key="backtest sizes base")
+    assert (field.label, field.value) == ("Other sizes, coins", "")
+    assert [order.unit for order in worked_out(app).orders] == ["base"]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [(b"<html>\n", "line 401"), (b"", "There is no order book of OKX ETH-USDT in market.jsonl")],
+    ids=["late nonsense", "another market's books"],
+)
+def test_what_is_wrong_further_on_is_a_sentence(app: AppTest, more: bytes, words: str) -> None:
+    """What begins well and breaks, or holds no book of its market, is told once it is known."""
+    path = made()
+    if more:
+        path.write_bytes(path.read_bytes().rsplit(b"\n", 2)[0] + b"\n" + more)
+    else:
+        path.write_bytes(path.read_bytes().replace(b'"simulated"', b'"okx"').replace(BTC.encode(), b"ETH-USDT", 1))
+    app.run()
+    press(app)
+    run_until(app, lambda: words in said(app))
+    assert not app.get("download_button")
+
+
+def test_stop_ends_it_and_run_begins_anew(app: AppTest, long: bytes) -> None:
+    """Stop ends the thread at once and leaves nothing half done; the page says so; Run works it out to its end."""
+    path = RECORDINGS / "long.jsonl"
+    path.write_bytes(long)
+    app.run()
+    press(app)
+    run = run_of(app)
+    run_until(app, lambda: run.progress.books > 0)
+    assert app.button(key="backtest run").label == "Stop"
+    press(app)
+    assert run.join(2)
+    assert (run.state, run.summaries) == ("stopped", ())
+    app.run()
+    assert "Stopped before its end: there are no results." in said(app)
+    assert [each.name for each in RECORDINGS.iterdir()] == ["long.jsonl"]
+    path.write_bytes(b"\n".join(long.split(b"\n")[:100]) + b"\n")
+    assert worked_out(app).summaries[0].books == 99
+
+
+def test_a_closed_tab_ends_it_and_an_open_one_begins_it_anew(app: AppTest, long: bytes) -> None:
+    """The release of the tab stops the thread; a tab that comes back has it worked out after all."""
+    (RECORDINGS / "long.jsonl").write_bytes(long)
+    app.run()
+    press(app)
+    run = run_of(app)
+    assert run.state == "running"
+    st.cache_resource.clear()
+    assert run.join(2)
+    assert run.state == "stopped"
+    app.run()
+    again = run_of(app)
+    assert again is not run
+    assert again.state == "running"
+    press(app)
+    assert again.join(2)
+
+
+def test_an_upload_is_worked_out_in_its_private_place(app: AppTest) -> None:
+    """It is there to choose by its own name; its books are kept where nobody else can read them, and nowhere else."""
+    content = gzip.compress(made(books=60).read_bytes())
+    (RECORDINGS / "market.jsonl").unlink()
+    app.session_state["source"] = "recording"
+    app.run()
+    app.file_uploader(key="recording file").upload("mine.jsonl.gz", content, "application/gzip").run()
+    run = worked_out(app)
+    assert (run.name, run.summaries[0].recording, run.summaries[0].books) == ("mine.jsonl.gz", "mine.jsonl.gz", 60)
+    assert list(RECORDINGS.iterdir()) == []
+    assert run.source.path.parent.stat().st_mode & 0o077 == 0
+    assert run.source.max_bytes is not None
+    _, about = taken(app, "csv")
+    assert about["recordings"] == ["mine.jsonl.gz"]
+
+
+def test_a_bomb_is_a_sentence(tmp_path: Path) -> None:
+    """What unpacks to more than it may is told, and given up."""
+    path = tmp_path / "bomb.jsonl.gz"
+    path.write_bytes(gzip.compress(b"".join(encode(tick) + b"\n" for tick in okx_ticks(3000))))
+    run = Run(Source.of(path, "okx", "BTC-USDT", 300_000), [Order(Side.BUY, 1.0)], "bomb")
+    assert run.join(10)
+    assert run.state == "failed"
+    assert "unpacks to over 300,000 bytes" in run.error
+
+
+def test_rows_that_are_too_many_are_not_offered(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above the limit the page names the command that has none; one format may be refused, and another given."""
+    made(books=200)
+    app.run()
+    run = worked_out(app)
+    sizes = {kind: len(run.rows(kind) or b"") for kind in ("csv", "json", "parquet")}
+    assert sizes["parquet"] < sizes["csv"]
+    monkeypatch.setattr(backtest_job, "MOST_BYTES", sizes["csv"] - 1)
+    app.selectbox(key="backtest format").set_value("csv")
+    press(app, "backtest prepare")
+    assert "too large to download from here" in said(app)
+    (command,) = [each.value for each in app.code if "backtest.py" in each.value]
+    subprocess.run(["/bin/bash", "-c", command], check=True, timeout=60, capture_output=True)
+    rows = taken(app, "parquet")[0]
+    assert len(rows) == 200
+    assert_same_rows(pd.read_parquet("rows.parquet"), rows)
+    monkeypatch.setattr(backtest_job, "MOST_BYTES", 1000)
+    run = worked_out(app)
+    assert not run.kept
+    assert "These rows are more than" in said(app)
+    assert [each.value for each in app.code if "backtest.py" in each.value] == [command]
+    assert not app.get("download_button")
+    assert cells(app, "Fees")[0] == pytest.approx(5.0, abs=0.01)
+
+
+def test_a_second_run_takes_the_place_of_the_first(tmp_path: Path, long: bytes) -> None:
+    """The first one ends; both rows' folders go with their runs."""
+    path = tmp_path / "long.jsonl"
+    path.write_bytes(long)
+    source, tests = Source.of(path, "okx", "BTC-USDT"), Backtests()
+    tests.start(source, [Order(Side.BUY, 1.0)], "one")
+    first = tests.run
+    assert first is not None
+    tests.start(source, [Order(Side.BUY, 2.0)], "two")
+    assert first.join(2)
+    assert first.state == "stopped"
+    assert tests.run is not None
+    assert tests.run.name == "two"
+    tests.stop()
+    assert tests.run.join(2)
+    folders = [run._folder for run in (first, tests.run)]
+    assert all(folder.stat().st_mode & 0o077 == 0 for folder in folders)
+    del first, tests
+    assert not any(folder.exists() for folder in folders)

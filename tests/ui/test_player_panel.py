@@ -1,0 +1,254 @@
+"""The page's script with recordings: what plays, what it says of itself, and every hostile file a sentence."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from recording.player import Player
+from recording.recorder import RECORDINGS
+from replay import Tick, encode, meta
+from sessions.session import Session
+from tests.recording.test_recording import HOSTILE
+from tests.recording.test_tardis_csv import row, table
+from tests.support.served_page import free_port
+from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, okx_ticks, saved
+from tests.test_app import APP, metrics, run_until, said, sentences
+from ui import data_source
+
+UPLOAD = "recording file"
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The page in a folder with nothing in it but room for recordings."""
+    monkeypatch.chdir(tmp_path)
+    RECORDINGS.mkdir()
+    page = AppTest.from_file(str(APP), default_timeout=20)
+    page.session_state["source"] = "recording"
+    page.session_state["venue"] = "okx"
+    page.session_state["symbol"] = "BTC-USDT"
+    yield page
+    if "session" in page.session_state:
+        page.session_state["session"].disconnect()
+    st.cache_resource.clear()
+
+
+def session(app: AppTest) -> Session:
+    found: Session = app.session_state["session"]
+    return found
+
+
+def player(app: AppTest) -> Player:
+    found = session(app).player
+    assert found is not None
+    return found
+
+
+def shows(app: AppTest, words: str) -> Callable[[], bool]:
+    return lambda: words in said(app)
+
+
+def made(name: str, count: int = 200) -> Path:
+    return saved(RECORDINGS / name, okx_ticks(count))
+
+
+def clock(market_ns: int) -> datetime:
+    """A time as the slider has it."""
+    return datetime(1970, 1, 1) + timedelta(microseconds=market_ns // 1000)  # noqa: DTZ001
+
+
+def test_a_recording_plays_and_its_buttons_do_what_they_say(app: AppTest) -> None:
+    """It plays without a click; Pause, Step, Jump, speed and Play again, each seen in what the page then shows."""
+    made("made.jsonl", 60)
+    run_until(app, lambda: "Net cost" in metrics(app))
+    run_until(app, lambda: len(app.slider) == 1)
+    assert "Recording, not now" in said(app)
+    app.button(key="play").click().run()
+    assert not player(app).playing
+    run_until(app, shows(app, "Recording paused"))
+    run_until(app, lambda: session(app).latest.book.market_ns == player(app).position)  # type: ignore[union-attr]
+    before = player(app).position
+    assert before is not None
+    app.button(key="step").click().run()
+    run_until(app, lambda: session(app).latest.book.market_ns == before + STEP_NS)  # type: ignore[union-attr]
+    app.slider[0].set_value(clock(BEGIN_NS + STEP_NS * 3 // 2)).run()
+    run_until(app, lambda: player(app).position == BEGIN_NS + 2 * STEP_NS)
+    run_until(app, shows(app, "It went back in time, so the models learn anew."))
+    app.selectbox(key="speed").set_value(0.0).run()
+    app.button(key="play").click().run()
+    run_until(app, shows(app, "The recording has ended"))
+    app.button(key="play").click().run()
+    assert not app.exception
+
+
+def test_an_old_place_on_its_way_does_not_undo_a_step(app: AppTest) -> None:
+    """Where a step led stays, although a request from before still says the place before it; a new place counts."""
+    made("made.jsonl", 60)
+    run_until(app, lambda: len(app.slider) == 1 and "Net cost" in metrics(app))
+    app.button(key="play").click().run()
+    run_until(app, lambda: (place := player(app).position) is not None and app.slider[0].value == clock(place))
+    before = player(app).position
+    assert before is not None
+    app.button(key="step").click().run()
+    run_until(app, lambda: app.slider[0].value == clock(before + STEP_NS))
+    app.slider[0].set_value(clock(before)).run()
+    assert app.slider[0].value == clock(before + STEP_NS)
+    assert not player(app).went_back
+    assert player(app).position == before + STEP_NS
+    app.slider[0].set_value(clock(before + 5 * STEP_NS)).run()
+    run_until(app, lambda: player(app).position == before + 5 * STEP_NS)
+
+
+def test_the_file_says_what_it_is_of(app: AppTest) -> None:
+    """A meta line of another market wins over what was chosen, and the page says so; an unknown venue does not."""
+    about = {"t": "meta", "venue": "okx", "symbol": "BTC-USDT"}
+    path = made("made.jsonl")
+    path.write_bytes(json.dumps(about).encode() + b"\n" + path.read_bytes())
+    app.session_state["venue"] = "kraken"
+    app.session_state["symbol"] = "BTC/USD"
+    run_until(app, lambda: "Net cost" in metrics(app))
+    assert "It is of OKX, BTC-USDT: that counts, not the choice above." in said(app)
+    assert session(app).market.venue == "okx"  # type: ignore[union-attr]
+    path.write_bytes(path.read_bytes().replace(b'"okx"', b'"else"', 1))
+    run_until(app, shows(app, "It says it is of else BTC-USDT, which is not known here"))
+    assert session(app).market.venue == "kraken"  # type: ignore[union-attr]
+    run_until(app, shows(app, "There is no order book of Kraken"))
+
+
+def test_a_csv_plays(app: AppTest) -> None:
+    """A Tardis file is a recording like any other, of the market that it names."""
+    table(RECORDINGS / "book.csv.gz", 5, *(row(5, index * 100_000) for index in range(30)))
+    run_until(app, lambda: "Net cost" in metrics(app))
+    assert "Binance futures" in said(app)
+    app.button(key="play").click().run()
+    assert not app.exception
+
+
+def test_an_upload_plays_from_a_private_place_that_goes_with_it(app: AppTest) -> None:
+    """What is uploaded is played like a file of the folder; its copy is readable by nobody else, and then gone."""
+    content = gzip.compress(b"".join(encode(tick) + b"\n" for tick in okx_ticks(50)))
+    app.run()
+    app.file_uploader(key=UPLOAD).upload("../../my own.jsonl.gz", content, "application/gzip").run()
+    run_until(app, lambda: "Net cost" in metrics(app))
+    path = session(app).market.recording  # type: ignore[union-attr]
+    assert path is not None
+    assert path.read_bytes() == content
+    assert path.parent.stat().st_mode & 0o077 == 0
+    assert list(RECORDINGS.iterdir()) == []
+    app.selectbox(key="source").set_value("exchange")
+    app.selectbox(key="venue").set_value("simulated").run()
+    run_until(app, lambda: session(app).player is None)
+    del app.session_state["upload"]
+    deadline = time.monotonic() + 5
+    while path.parent.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+BOMB = gzip.compress(encode(Tick("recv", 1, "x" * 100_000)) + b"\n") * 1100
+FAR = {
+    "a bomb": (BOMB, "unpacks to over 100,000,000 bytes"),
+    "zeros": (gzip.compress(b"\0" * 2**20) * 100, "longer than"),
+    "late nonsense": (b"".join(encode(tick) + b"\n" for tick in okx_ticks(50)) + b"<html>\n", "line 51"),
+    "no books": (b"".join(encode(Tick("recv", n, "[" * 100_000)) + b"\n" for n in range(9)), "There is no order book"),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_file_that_is_no_recording_is_a_sentence(app: AppTest, content: bytes) -> None:
+    """Whatever is uploaded, the page answers in one short sentence and stays usable."""
+    app.run()
+    app.file_uploader(key=UPLOAD).upload("evil ![](http://x).jsonl", content, "text/plain").run()
+    assert not app.exception
+    (sentence,) = sentences(app.error)
+    assert "can't be played: line 1: " in sentence
+    assert len(sentence) < 400
+    assert "![](" not in app.error[0].value
+    assert session(app).market is None
+
+
+@pytest.mark.parametrize(("content", "words"), FAR.values(), ids=FAR.keys())
+def test_what_is_wrong_further_on_is_a_sentence(
+    app: AppTest, content: bytes, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording that begins well: the trouble is told while the page lives on, and within bounds."""
+    assert 64 * 2**20 < data_source.MOST_UNPACKED <= 2**30
+    monkeypatch.setattr(data_source, "MOST_UNPACKED", 100_000_000)
+    app.run()
+    app.file_uploader(key=UPLOAD).upload("r.jsonl", content, "text/plain").run()
+    run_until(app, shows(app, words), timeout_s=40)
+    assert not app.exception
+
+
+def test_recording_from_the_page_gives_a_file_that_plays(app: AppTest) -> None:
+    """Record, stop, download: what was recorded of the simulated market is in the folder and plays at once."""
+    app.session_state["source"] = "exchange"
+    app.session_state["venue"] = "simulated"
+    app.session_state["symbol"] = "BTC-USDT-SWAP"
+    run_until(app, lambda: "Net cost" in metrics(app))
+    app.button(key="record").click().run()
+    recorder = session(app).recorder
+    assert recorder is not None
+    run_until(app, lambda: recorder.frames >= 3)
+    run_until(app, shows(app, f"{recorder.path.name}:"))
+    app.button(key="record").click().run()
+    assert recorder.finished
+    assert f"Recorded {recorder.path}: {recorder.frames:,} frames" in said(app)
+    assert [each.label for each in app.get("download_button")].count("Download") == 1
+    app.selectbox(key="source").set_value("recording").run()
+    run_until(app, lambda: session(app).player is not None and session(app).latest is not None)
+    assert player(app).path == recorder.path
+
+
+def test_the_page_names_a_command_that_records_without_it(app: AppTest) -> None:
+    """What the help of Record names runs as it stands, from the folder the page runs in, into the folder it lists."""
+    app.session_state["source"] = "exchange"
+    app.session_state["venue"] = "simulated"
+    app.session_state["symbol"] = "ETH-USDT-SWAP"
+    run_until(app, lambda: "Net cost" in metrics(app))
+    command = app.button(key="record").help.split("`")[1]
+    subprocess.run(["/bin/bash", "-c", f"{command} --hours 0.001"], check=True, timeout=60, capture_output=True)
+    (path,) = RECORDINGS.iterdir()
+    assert (meta(path)["venue"], meta(path)["symbol"]) == ("simulated", "ETH-USDT-SWAP")
+
+
+def test_recording_an_exchange_that_sends_nothing_leaves_no_file(app: AppTest) -> None:
+    """The page says that nothing arrived, offers no download, and has no new file to play."""
+    app.session_state["source"] = "address"
+    app.session_state["address"] = f"ws://127.0.0.1:{free_port()}"
+    run_until(app, lambda: session(app).status is not None)
+    app.button(key="record").click().run()
+    assert len(list(RECORDINGS.iterdir())) == 1
+    app.button(key="record").click().run()
+    assert "Nothing arrived while it recorded, so there is no file." in said(app)
+    assert "Recorded " not in said(app)
+    assert "It can't be downloaded" not in said(app)
+    assert "Download" not in [each.label for each in app.get("download_button")]
+    assert list(RECORDINGS.iterdir()) == []
+    assert not app.exception
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(app: AppTest) -> None:
+    """Where no file can be made, the page says so, goes on, and the button works once there is room."""
+    app.session_state["source"] = "exchange"
+    app.session_state["venue"] = "simulated"
+    app.session_state["symbol"] = "BTC-USDT-SWAP"
+    RECORDINGS.rmdir()
+    RECORDINGS.write_text("in the way")
+    run_until(app, lambda: "Net cost" in metrics(app))
+    app.button(key="record").click().run()
+    assert "Nothing can be recorded: " in said(app)
+    RECORDINGS.unlink()
+    app.button(key="record").click().run()
+    assert "Nothing can be recorded" not in said(app)
+    assert session(app).recorder is not None

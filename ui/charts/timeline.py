@@ -1,0 +1,51 @@
+"""The picture of a recording's time: its mid price as a thin line, and a mark where it is played."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ui.charts.base import PALETTES, Theme
+
+Curve = tuple[tuple[int, float, float], ...]
+"""(market_ns, lowest mid, highest mid), in the order of time."""
+
+
+def timeline_chart(curve: Curve, span: tuple[int, int], position_ns: int | None, theme: Theme) -> dict[str, Any]:
+    """The mid price over the whole recording, lows and highs kept, with a mark at the position."""
+    colours = PALETTES[theme]
+    points = [
+        [market_ns / 1e6, price] for market_ns, low, high in curve for price in ((low,) if low == high else (low, high))
+    ]
+    mark = [] if position_ns is None else [{"xAxis": position_ns / 1e6}]
+    return {
+        "animation": False,
+        "useUTC": True,
+        "grid": {"left": 2, "right": 2, "top": 4, "bottom": 0},
+        "xAxis": {
+            "type": "time",
+            "min": span[0] / 1e6,
+            "max": max(span[1], span[0] + 1_000_000) / 1e6,
+            "axisLabel": {"color": colours.text, "hideOverlap": True},
+            "axisLine": {"lineStyle": {"color": colours.grid}},
+            "splitLine": {"show": False},
+        },
+        "yAxis": {"type": "value", "scale": True, "show": False},
+        "series": [
+            {
+                "type": "line",
+                "data": points,
+                "showSymbol": len(points) == 1,
+                "silent": True,
+                "lineStyle": {"color": colours.bid, "width": 1.2},
+                "itemStyle": {"color": colours.bid},
+                "areaStyle": {"color": colours.bid, "opacity": 0.12, "origin": "start"},
+                "markLine": {
+                    "silent": True,
+                    "symbol": "none",
+                    "label": {"show": False},
+                    "lineStyle": {"color": colours.mark, "type": "solid", "width": 2},
+                    "data": mark,
+                },
+            }
+        ],
+    }

@@ -1,0 +1,1 @@
+"""The page's vocabulary, formatting, captions and advice."""

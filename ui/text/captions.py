@@ -1,0 +1,224 @@
+"""Where each number comes from and how right such numbers were, in a few words and in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from calculations import filled_or_not_bps
+from estimation.estimate import Estimate
+from estimation.order import Order
+from estimation.scorecard import Scorecard
+from estimation.slippage import EXTRAPOLATED_DEPTHS
+from estimation.training_schedule import EFFECT, FIRST_FIT
+from fee_calculator import FeeCalculator, edition_words
+from fees.schedules import FeeTier
+from sessions.comparison import Offer
+from ui.text.formatting import bps, money, plain, price, size
+from ui.text.status import state_words
+from ui.text.vocabulary import STYLE_WORDS, UNIT_WORDS, VENUE_WORDS
+
+
+def net_band(estimate: Estimate) -> tuple[float, float] | None:
+    """Return the 95 % band of the net cost, bps; fees and impact shift the slippage's.
+
+    None until enough outcomes were seen, and wherever the band was not measured against outcomes: for
+    orders that wait or are spread over time, and for those larger than the visible book.
+    """
+    low, high = estimate.slippage_low_bps, estimate.slippage_high_bps
+    if low is None or high is None or estimate.order.style != "now" or estimate.unfilled:
+        return None
+    sure = estimate.fee_bps + estimate.impact_bps
+    return low + sure, high + sure
+
+
+def warm_up_words(moments: int, samples: int) -> str:
+    """How far the model is from being used; empty once it was.
+
+    moments: decision times whose outcome was seen. samples: those that the model in use was made of.
+    """
+    if samples:
+        return ""
+    if moments < FIRST_FIT:
+        return f"Model warming up ({moments} of {FIRST_FIT})"
+    return f"Model in trial ({moments} of {FIRST_FIT + EFFECT})"
+
+
+Caption = tuple[str, str]
+"""Where a number comes from; what is behind it and how right it was."""
+
+
+def net_caption(estimate: Estimate, at_once: Estimate, moments: int, samples: int) -> Caption:
+    """Return what is known of how far the net cost may be off, by the order's style.
+
+    at_once: the same order sent at once, on the same book.
+    """
+    if estimate.net_cost_bps is None:
+        return "No total", "The visible book is too thin"
+    if estimate.order.style == "schedule":
+        return f"± {bps(estimate.timing_risk_bps)} while trading", "Usual price move, one standard deviation"
+    if estimate.order.style == "passive":
+        ends = filled_or_not_bps(estimate, at_once)
+        filled, missed = (None, None) if ends is None else ends
+        return f"{bps(filled)} if filled, {bps(missed)} if not", "Filled at your price, or crossing later"
+    if estimate.unfilled:
+        return "No band: partly guessed", "Never checked at this size"
+    band = net_band(estimate)
+    if band is None:
+        return "95 % band not known yet", warm_up_words(moments, samples) or "Needs more outcomes"
+    low, high = band_words(*band)
+    if low == high:
+        return "No band yet", "The price has not moved so far"
+    return f"95 %: {low} to {high} bps", f"Slippage from: {estimate.slippage_source}"
+
+
+def band_words(low: float, high: float) -> tuple[str, str]:
+    """Write both ends of a band with two decimals, or with the three of every cost where two would hide its width.
+
+    >>> band_words(4.912, 5.104), band_words(5.0012, 5.0031)
+    (('4.91', '5.10'), ('5.001', '5.003'))
+    """
+    decimals = 2 if high - low >= 0.1 else 3
+    return f"{round(low, decimals) + 0.0:,.{decimals}f}", f"{round(high, decimals) + 0.0:,.{decimals}f}"
+
+
+def slippage_caption(estimate: Estimate, scorecard: Scorecard, moments: int) -> Caption:
+    """Model or book walk, the samples behind it, and its score."""
+    source, skill = estimate.slippage_source, scorecard.slippage.skill
+    if source in ("too thin", "extrapolated"):
+        held = f"The book holds {100 * estimate.fill.quantity / estimate.quantity:.0f} % of it"
+        return ("Too thin" if source == "too thin" else "Partly guessed"), held
+    if source == "model" and skill is not None:
+        return "Model", f"{scorecard.samples:,} samples, skill {round(100 * skill)} %"
+    return "Book walk", warm_up_words(moments, scorecard.samples) or f"Model no better, {scorecard.samples:,} samples"
+
+
+def impact_caption(estimate: Estimate) -> Caption:
+    """Whether it is counted, and by which model."""
+    if estimate.order.style != "schedule":
+        return "None counted", "It is in the slippage"
+    return "Almgren–Chriss", f"η {estimate.parameters['eta'].origin}, γ {estimate.parameters['gamma'].origin}"
+
+
+def maker_caption(estimate: Estimate, scorecard: Scorecard) -> Caption:
+    """Return the model, the average or the prior, whichever is used, and the outcomes and the score behind it."""
+    fill = scorecard.fill
+    if estimate.maker_source == "prior":
+        return "Prior", "Average of real books"
+    if estimate.maker_source == "average":
+        return "Average so far", f"Model no better, {fill.samples:,} outcomes"
+    skill = "" if fill.skill is None else f", skill {round(100 * fill.skill)} %"
+    return "Model", f"{fill.samples:,} outcomes{skill}"
+
+
+def slippage_words(estimate: Estimate, scorecard: Scorecard, coin: str) -> str:
+    """Where the slippage comes from, and what is missing."""
+    filled = estimate.fill.quantity
+    if estimate.unfilled:
+        holds = f"the visible book holds {size(filled, coin)}; your order is {size(estimate.quantity, coin)}"
+        if estimate.slippage_bps is None:
+            return f"Too thin: {holds}, more than {EXTRAPOLATED_DEPTHS:.0f} times as much."
+        if estimate.order.style != "schedule" or estimate.slippage_source == "extrapolated":
+            return f"Partly guessed: {holds}. Beyond it, the price is taken to go on as it does inside."
+    if estimate.slippage_source == "model":
+        return f"Learned from {scorecard.samples:,} moments: {scorecard.verdict}."
+    if scorecard.samples == 0:
+        return "Book walk: the orders waiting now. The model is still learning."
+    return f"Book walk: the orders waiting now. The model is {scorecard.verdict}."
+
+
+def impact_words(estimate: Estimate) -> str:
+    """How much of the market impact is counted, and why."""
+    if estimate.order.style == "schedule":
+        return "Counted: what the parts of your order do to each other."
+    return "None counted: sent at once, the order pays its impact in its slippage."
+
+
+def maker_words(estimate: Estimate, scorecard: Scorecard) -> str:
+    """How sure the maker share is, and whether it counts."""
+    source = "an average of real books" if estimate.maker_source == "prior" else f"{scorecard.fill.samples:,} outcomes"
+    if estimate.maker_source == "average":
+        source += ", as their average, since the model is no better"
+    if estimate.order.style == "passive":
+        return f"Learned from {source}."
+    return f"If you waited at the best price; learned from {source}. Your order does not wait, so all of it takes."
+
+
+def score_words(scorecard: Scorecard) -> str:
+    """How right the guesses were so far, each scored before it was learned from."""
+    lines = []
+    slippage, fill = scorecard.slippage, scorecard.fill
+    if slippage.rmse is not None:
+        lines.append(
+            f"Slippage guesses were off by {bps(slippage.rmse)} (root mean square; the book walk by "
+            f"{bps(slippage.walk_rmse)})."
+        )
+    if slippage.coverage is not None:
+        covered = f"{100 * slippage.coverage:.0f} % of outcomes fell inside the 95 % band"
+        lines.append(f"{covered} (orders sent at once).")
+    if fill.skill is not None:
+        better = "better" if fill.skill > 0 else "worse"
+        used = "" if fill.skill > 0 else ", so the average is used"
+        lines.append(f"Waiting guesses were {100 * abs(fill.skill):.1f} % {better} than the plain average{used}.")
+    return " ".join(lines) or "No guess has been checked against what happened yet."
+
+
+def fee_words(fees: FeeCalculator, estimate: Estimate | None) -> str:
+    """Which fees are in use, and what the next tier would save this order."""
+    words = edition_words(fees.schedule)
+    if fees.tier.disputed:
+        words += f" This tier is doubtful: {fees.tier.disputed}."
+    maker_share = 0.0 if estimate is None else estimate.maker_share
+    if better := fees.next_tier(maker_share):
+        saving = ""
+        if estimate is not None:
+            saving = f", {money(better.saving_bps / 1e4 * estimate.quantity * estimate.mid, 'USD')}"
+        words += f" {better.tier.name} would save {better.saving_bps:.3f} bps{saving} here; it asks for {better.needs}."
+    return words
+
+
+def size_words(order: Order) -> str:
+    """How large the order is.
+
+    >>> from orderbook import Side
+    >>> size_words(Order(Side.BUY, 100_000.0, "quote")), size_words(Order(Side.BUY, 0.25))
+    ('100,000 USD', '0.25 coins')
+    """
+    return f"{order.quantity:,.10g} {UNIT_WORDS[order.unit]}"
+
+
+def order_words(order: Order) -> str:
+    """The order as it stands in the left panel."""
+    timing = {
+        "now": "",
+        "passive": f" ({order.passive_s:g} s)",
+        "schedule": f" ({order.horizon_s / 60:g} minutes, {order.steps} parts)",
+    }[order.style]
+    return (
+        f"{order.side.name.lower()} {size_words(order)}, {STYLE_WORDS[order.style].lower()}{timing}, "
+        f"arriving after {1e3 * order.latency_s:g} ms, {_fee_words(order.tier)}"
+    )
+
+
+def _fee_words(tier: FeeTier) -> str:
+    return f"fees {tier.name} (maker {1e4 * tier.maker:g}, taker {1e4 * tier.taker:g} bps)"
+
+
+def offers_table(offers: Sequence[Offer]) -> str:
+    """The comparison as a Markdown table; exchanges without live prices say why."""
+    lines = [
+        "| Exchange | Net cost, bps | Slippage | Fees | Impact | Price after all costs | Age, s | Note |",
+        "|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for market, status, age_s, estimate, all_in_price, cheapest in offers:
+        name = f"{VENUE_WORDS[market.venue]} {plain(market.symbol)}"
+        age = "" if age_s is None else f"{age_s:.1f}"
+        if estimate is None:
+            note = state_words(status, paused=False, ended=False, old_s=age_s)
+            lines.append(f"| {name} | | | | | | {age} | {plain(note)} |")
+            continue
+        costs = (estimate.net_cost_bps, estimate.slippage_bps, estimate.fee_bps, estimate.impact_bps)
+        cells = " | ".join(bps(cost).removesuffix(" bps") for cost in costs)
+        after = "unknown" if all_in_price is None else price(all_in_price)
+        mark = "**cheapest**" if cheapest else "too thin" if estimate.slippage_bps is None else ""
+        lines.append(f"| {name} | {cells} | {after} | {age} | {mark} |")
+    return "\n".join(lines)
