@@ -9,13 +9,11 @@ from statistics import NormalDist
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerics.linear import CLIP, Linear, Moments, Prior, _intercept, _scatter, _standardised, _unchecked, spread
+from numerics import linear
+from numerics.arrays import Floats
 
 __all__ = ["AlmgrenChrissModel", "Costs", "DriftSchedule", "MakerTakerModel", "ModelError", "SlippageModel"]
-
-Array = NDArray[np.float64]
 
 
 class ModelError(ValueError):
@@ -47,7 +45,7 @@ class DriftSchedule(NamedTuple):
     """The best schedule if the price drifts: expected includes what the drift earns on all that is still held,
     gain is the part of it earned by holding more than the driftless schedule does (quote)."""
 
-    holdings: Array
+    holdings: Floats
     expected: float
     variance: float
     gain: float
@@ -135,12 +133,12 @@ class AlmgrenChrissModel:
         """epsilon X + eta~ / tau sum n^2, quote: what the choice of path can change."""
         return self.costs(quantity, horizon, steps).temporary
 
-    def trajectory(self, quantity: float, horizon: float, steps: int) -> Array:
+    def trajectory(self, quantity: float, horizon: float, steps: int) -> Floats:
         """(steps + 1,) holdings, base: the whole quantity first, zero last."""
         _, _, w = self._pace(horizon, steps)
         return _positive("quantity", quantity) * _unit_path(w, steps)
 
-    def trades(self, quantity: float, horizon: float, steps: int) -> Array:
+    def trades(self, quantity: float, horizon: float, steps: int) -> Floats:
         """(steps,) sizes to trade, base; they sum to the quantity."""
         return -np.diff(self.trajectory(quantity, horizon, steps))
 
@@ -156,7 +154,7 @@ class AlmgrenChrissModel:
         kappa = self.kappa(horizon, steps)
         return 1 / kappa if kappa else math.inf
 
-    def frontier(self, quantity: float, horizon: float, steps: int, risk_aversions: Iterable[float]) -> Array:
+    def frontier(self, quantity: float, horizon: float, steps: int, risk_aversions: Iterable[float]) -> Floats:
         """(n, 3): each of these risk aversions with its E and V, the least cost for that variance."""
         models = [replace(self, risk_aversion=float(each)) for each in risk_aversions]
         rows = [(model.risk_aversion, *model.costs(quantity, horizon, steps)[:2]) for model in models]
@@ -242,7 +240,7 @@ def _positive(name: str, value: float) -> float:
     return value
 
 
-def _unit_path(w: float, steps: int) -> Array:
+def _unit_path(w: float, steps: int) -> Floats:
     """(steps + 1,) holdings of one unit: sinh(u (N - j)) / sinh(u N), scaled so that nothing overflows."""
     j = np.arange(steps + 1)
     if steps == 1 or w == 0:
@@ -252,7 +250,7 @@ def _unit_path(w: float, steps: int) -> Array:
     else:
         u = 2 * math.asinh(math.sqrt(w) / 2)
         left, decay = np.expm1(-2 * u * (steps - j)), np.exp(-u * j)
-    path: Array = decay * (left / left[0])
+    path: Floats = decay * (left / left[0])
     return path
 
 
@@ -293,47 +291,47 @@ class SlippageModel:
 
     def __init__(self) -> None:
         self.samples = 0.0
-        self._linear: Linear | None = None
+        self._linear: linear.LinearPredictor | None = None
         self._limit = 0.0
 
-    def fit(self, x: Array, residual_bps: Array, samples: float | None = None) -> Self:
+    def fit(self, x: Floats, residual_bps: Floats, samples: float | None = None) -> Self:
         """Learn from X (n, k) and residual_bps (n,).
 
         samples: how many independent decision times the rows are worth; None means n.
         """
         x = np.asarray(x, dtype=np.float64)
-        moments = Moments(x.shape[1])
+        moments = linear.RegressionSums(x.shape[1])
         moments.add(x, np.asarray(residual_bps, dtype=np.float64))
-        return self.fit_moments(moments, len(x) if samples is None else samples)
+        return self.fit_sums(moments, len(x) if samples is None else samples)
 
-    def fit_moments(self, moments: Moments, samples: float) -> Self:
+    def fit_sums(self, moments: linear.RegressionSums, samples: float) -> Self:
         """Learn from the rows' sums: the same regression, whatever the number of rows behind them."""
         from sklearn.linear_model import ridge_regression  # noqa: PLC0415 - as above
 
         sums = moments.sums
         n, k = sums.item(0), len(sums) - 2
-        mean, scale, scatter = _scatter(sums)
+        mean, scale, scatter = linear.standardised_scatter(sums)
         # A factor of the scatter matrix stands for all rows: k + 1 rows with the same least squares.
         values, vectors = np.linalg.eigh(scatter)
         factor = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
         shrink = samples / (samples + self.SHRINK_SAMPLES)
-        with _unchecked():
+        with linear.assume_finite():
             # What Ridge.fit calls, without its second look at every number.
             weights = shrink * ridge_regression(
                 factor[:, :k], factor[:, k], self.RIDGE_SAMPLES * n / samples, solver="cholesky", check_input=False
             )
         self.samples = samples
-        self._linear = Linear.standardised(mean[:k], scale[:k], weights, shrink * mean.item(k))
-        self._limit = CLIP * math.sqrt(sums[-1, -1] / n)
+        self._linear = linear.LinearPredictor.from_standardised(mean[:k], scale[:k], weights, shrink * mean.item(k))
+        self._limit = linear.CLIP * math.sqrt(sums[-1, -1] / n)
         return self
 
     def predict_one(self, row: Sequence[float]) -> float:
         """`predict` for one row of plain floats, without arrays."""
-        return 0.0 if self._linear is None else min(max(self._linear.one(row), -self._limit), self._limit)
+        return 0.0 if self._linear is None else min(max(self._linear.predict_one(row), -self._limit), self._limit)
 
-    def predict(self, x: Array) -> Array:
+    def predict(self, x: Floats) -> Floats:
         """The residual to expect over the walk, bps, (n,) for X (n, k)."""
-        return np.zeros(len(x)) if self._linear is None else self._linear.all(x, self._limit)
+        return np.zeros(len(x)) if self._linear is None else self._linear.predict(x, self._limit)
 
 
 class MakerTakerModel:
@@ -346,50 +344,52 @@ class MakerTakerModel:
 
     SHRINK_SAMPLES = 100.0
 
-    def __init__(self, prior: Prior | None = None) -> None:
+    def __init__(self, prior: linear.Prior | None = None) -> None:
         self.prior = prior
         self.samples = 0.0
-        self._linear: Linear | None = None
+        self._linear: linear.LinearPredictor | None = None
         if prior is not None:
-            mean, scale, weights = np.array(prior.mean), np.array(prior.spread), np.array(prior.weights)
-            self._linear = Linear.standardised(mean, scale, weights, prior.intercept)
+            mean, scale, weights = np.array(prior.mean), np.array(prior.scale), np.array(prior.weights)
+            self._linear = linear.LinearPredictor.from_standardised(mean, scale, weights, prior.intercept)
 
-    def fit(self, x: Array, y: Array, sample_weight: Array | None = None) -> Self:
+    def fit(self, x: Floats, y: Floats, sample_weight: Floats | None = None) -> Self:
         """Learn from X (n, k), y (n,) of 0 and 1, and weights that count overlapping windows once."""
         x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
         k = x.shape[1]
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        prior = self.prior or Prior((0.0,) * k, (0.0,) * k, (0.0,) * k, 0.0)
+        prior = self.prior or linear.Prior((0.0,) * k, (0.0,) * k, (0.0,) * k, 0.0)
         total = float(weight.sum())
         mean = weight @ x / total
-        scale = np.maximum(spread(mean, weight @ (x - mean) ** 2 / total), 0.25 * np.array(prior.spread))
-        z = _standardised(np.ascontiguousarray(x.T), mean, scale)
+        scale = np.maximum(
+            linear.standard_deviation(mean, weight @ (x - mean) ** 2 / total), 0.25 * np.array(prior.scale)
+        )
+        z = linear.standardise(np.ascontiguousarray(x.T), mean, scale)
         weights = np.array(prior.weights)
-        bias = _intercept(z @ weights, y, weight, prior.intercept)
+        bias = linear.fit_intercept(z @ weights, y, weight, prior.intercept)
         if 0 < weight @ y < total:
             from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - as above
 
-            with _unchecked():
+            with linear.assume_finite():
                 fitted = LogisticRegression(C=1.0, solver="newton-cholesky").fit(z, y, weight)
             shrink = total / (total + self.SHRINK_SAMPLES)
             weights = shrink * fitted.coef_[0] + (1 - shrink) * weights
             bias = shrink * float(fitted.intercept_[0]) + (1 - shrink) * bias
         self.samples = total
-        self._linear = Linear.standardised(mean, scale, weights, bias)
+        self._linear = linear.LinearPredictor.from_standardised(mean, scale, weights, bias)
         return self
 
     def predict_one(self, row: Sequence[float]) -> float:
         """The chance of maker for one row of plain floats, without arrays."""
-        return 0.5 if self._linear is None else 1 / (1 + math.exp(-self._linear.one(row)))
+        return 0.5 if self._linear is None else 1 / (1 + math.exp(-self._linear.predict_one(row)))
 
-    def predict_proba(self, x: Array) -> Array:
+    def predict_proba(self, x: Floats) -> Floats:
         """(n, 2): the chance of taker, of maker, for X (n, k)."""
         maker = self.chances(x)
         return np.column_stack((1 - maker, maker))
 
-    def chances(self, x: Array) -> Array:
+    def chances(self, x: Floats) -> Floats:
         """(n,): the chance of maker, for X (n, k)."""
         if self._linear is None:
             return np.full(len(x), 0.5)
-        chances: Array = 1 / (1 + np.exp(-self._linear.all(x)))
+        chances: Floats = 1 / (1 + np.exp(-self._linear.predict(x)))
         return chances

@@ -19,6 +19,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from feeds import VENUES
+from numerics.arrays import Ints
 from orderbook import Levels, OrderBook, Side
 from orderbook.batch import Ladders
 from recording.replay_feed import books
@@ -79,8 +80,8 @@ class BookArrays:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.clock: NDArray[np.int64] = np.load(folder / "clock.npy", mmap_mode="r")
-        self._starts: NDArray[np.int64] = np.load(folder / "starts.npy", mmap_mode="r")
+        self.clock: Ints = np.load(folder / "clock.npy", mmap_mode="r")
+        self._starts: Ints = np.load(folder / "starts.npy", mmap_mode="r")
         with ExitStack() as stack:
             self._levels = [_Levels(stack.enter_context((folder / f"{name}.npy").open("rb"))) for name in _SIDES]
             held = [levels.rows for levels in self._levels]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backtesting.book_cache import BookArrays, OnRead, Source, opening
 from estimation.batch.estimates import Columns, Known, price
@@ -20,10 +19,9 @@ from estimation.online_learner import Blocks, Learner
 from estimation.order import Order, OrderError
 from estimation.scorecard import Scorecard
 from estimation.training_schedule import GAP_NS, Turn, together, turns
+from numerics.arrays import Ints
 from orderbook import Side
 from orderbook.batch import Books, Ladders
-
-Rows = NDArray[np.int64]
 
 ROWS = 4096
 """Books priced together: few enough for their numbers to stay in the processor's cache."""
@@ -88,7 +86,7 @@ def priced(
         start = stop
 
 
-def _steps_back(clock: Rows, start: int) -> int:
+def _steps_back(clock: Ints, start: int) -> int:
     """The first book after `start` that is earlier than the one before it."""
     for first in range(start, len(clock), 2**16):
         back = np.diff(clock[first : first + 2**16 + 1, 0]) < 0
@@ -202,7 +200,7 @@ class _Stretch:
         for number in [number for number in self._knowledge if number < oldest]:
             del self._knowledge[number]
 
-    def _known_at(self, rows: Rows) -> list[tuple[Knowledge, int]]:
+    def _known_at(self, rows: Ints) -> list[tuple[Knowledge, int]]:
         """What is known at these books, each piece of knowledge with how many of them in a row."""
         numbers, counts = np.unique(np.searchsorted(self._from_rows, rows, side="right"), return_counts=True)
         return [

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimation.batch.estimates import Columns
 from estimation.order import Order
 from estimation.scorecard import Scorecard
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
+from numerics.arrays import Floats, Ints
 
 COMPONENTS = (
     "slippage_bps", "fee_bps", "impact_bps", "net_cost_bps", "timing_risk_bps", "impact_permanent_bps",
@@ -57,7 +54,7 @@ class OverTime(NamedTuple):
     """The least and the most net cost in up to BUCKETS stretches of equal length, each from its market_ns on;
     stretches without a number are left out."""
 
-    market_ns: Rows
+    market_ns: Ints
     low_bps: Floats
     high_bps: Floats
 
@@ -66,7 +63,7 @@ class Histogram(NamedTuple):
     """How many books had a net cost between each two edges, bps; all that is beyond the ends is in the end bins."""
 
     edges_bps: Floats
-    books: Rows
+    books: Ints
 
 
 class Hour(NamedTuple):
@@ -151,14 +148,14 @@ class Tally:
         )
 
 
-def _extreme(clock: Rows, net: Floats, priced: Rows, best: Any) -> Extreme | None:
+def _extreme(clock: Ints, net: Floats, priced: Ints, best: Any) -> Extreme | None:
     if not len(priced):
         return None
     row = priced[best(net[priced])]
     return Extreme(int(clock[row]), float(net[row]))
 
 
-def _over_time(clock: Rows, net: Floats, first: int, last: int) -> OverTime:
+def _over_time(clock: Ints, net: Floats, first: int, last: int) -> OverTime:
     length = (last - first) // BUCKETS + 1
     bucket = (clock - first) // length
     low, high = np.full(BUCKETS, np.inf), np.full(BUCKETS, -np.inf)
@@ -177,7 +174,7 @@ def _histogram(net: Floats) -> Histogram:
     return Histogram(edges, counts.astype(np.int64))
 
 
-def _by_hour(clock: Rows, net: Floats) -> tuple[Hour, ...]:
+def _by_hour(clock: Ints, net: Floats) -> tuple[Hour, ...]:
     hour = clock // _HOUR_NS % HOURS
     books, total = np.bincount(hour, minlength=HOURS), np.bincount(hour, net, HOURS)
     return tuple(

@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.models import RECORDINGS
 from estimation.features import MAKER_COLUMNS, Moment, Observer, order_features
 from estimation.labels import Labels
+from numerics.arrays import Flags, Floats
 from orderbook import OrderBook
 from orderbook.batch import SIGNS, Books
 from tests.support.synthetic_markets import SPOT, STEP_NS, on_grid, recorded
 
-Floats = NDArray[np.float64]
 BLOCKS = 10
 WARM_UP = 100
 """Decision times before the first that counts: the columns remember a second, the volatility more."""
@@ -44,7 +43,7 @@ def columns(now: Any) -> Floats:
     return np.asarray((x - x.mean(axis=(0, 1))) / np.maximum(x.std(axis=(0, 1)), 1e-9)).clip(-3, 3)
 
 
-def skill(model: Any, x: Floats, y: Floats, counted: NDArray[np.bool_], overlap: int) -> float:
+def skill(model: Any, x: Floats, y: Floats, counted: Flags, overlap: int) -> float:
     """Of forecasts for y (2, n) from x (2, n, k), where counted, each block by a fit to the others."""
     n = y.shape[1]
     row = np.arange(n)

@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -32,6 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from calculations import Order, TradingCalculator
 from export_manager import ExportManager
 from feeds import VENUES, market_simulator
+from numerics.arrays import Floats
 from orderbook import Side
 from profiling import LAST, SystemProfiler
 from recording.reader import read
@@ -116,7 +116,7 @@ class Naive:
         half_bps = (asks[0, 0] - bids[0, 0]) / (2 * mid) * 1e4
         bid_depth, ask_depth = bids[:10, 1].sum(), asks[:10, 1].sum()
         imbalance = (bid_depth - ask_depth) / (bid_depth + ask_depth)
-        x: NDArray[np.float64] = np.array(
+        x: Floats = np.array(
             [[walk_bps - half_bps, half_bps, imbalance, 0.0, 0.0, math.log(ask_depth), math.log(quantity), 1.0]]
         )
         slippage_bps = walk_bps + self._slippage.predict(x)[0]
@@ -153,7 +153,7 @@ def timed(work: Any, *arguments: Any) -> float:
     return (perf_counter_ns() - start) / 1e3
 
 
-def measure(ticks: Sequence[tuple[int, str]]) -> NDArray[np.float64]:
+def measure(ticks: Sequence[tuple[int, str]]) -> Floats:
     """A row a frame: the stages, then json, orjson and the naive way. The first quarter of a round warms up."""
     rounds = []
     for _ in range(ROUNDS):

@@ -21,7 +21,6 @@ from itertools import cycle, islice
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calculations import Order, TradingCalculator
 from estimation.training_schedule import warm_up
@@ -29,6 +28,7 @@ from export_manager import ExportManager, to_row
 from feeds import VENUES, fast_parser
 from feeds.market_simulator import frames
 from network.status import Status
+from numerics.arrays import Flags, Floats, Ints
 from orderbook import OrderBook, Side
 from profiling import SystemProfiler
 from tests.support.loopback import frame, shake_hands
@@ -44,10 +44,10 @@ VIEW_EVERY_S, SHOWN_ROWS = 0.2, 600
 class Measured(NamedTuple):
     """A row a book: when it was sent, received and priced (ns, wall clock), and whether a refit was under way."""
 
-    sent_ns: NDArray[np.int64]
-    received_ns: NDArray[np.int64]
-    priced_ns: NDArray[np.int64]
-    refit: NDArray[np.bool_]
+    sent_ns: Ints
+    received_ns: Ints
+    priced_ns: Ints
+    refit: Flags
 
 
 def texts(levels: int) -> list[tuple[bytes, bytes]]:
@@ -146,7 +146,7 @@ def most_waiting(timed: Measured) -> int:
     return int((arrived - np.arange(len(arrived)) - 1).max())
 
 
-def percentiles(milliseconds: NDArray[np.float64]) -> str:
+def percentiles(milliseconds: Floats) -> str:
     if not len(milliseconds):
         return "none"
     p50, p99, p999 = np.percentile(milliseconds, [50, 99, 99.9])

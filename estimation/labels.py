@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerics.jit import compiled
-from orderbook.batch import Books, Rows
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from numerics.arrays import Flags, Floats, Ints
+from numerics.jit import jit
+from orderbook.batch import Books
 
 
 class Labels(NamedTuple):
@@ -24,8 +21,8 @@ class Labels(NamedTuple):
     itself: on arrival, or when the time is up. seen and met (n,) are the places of the books decided on and met.
     """
 
-    seen: Rows
-    met: Rows
+    seen: Ints
+    met: Ints
     late: Flags
     crossed: Flags
     touched: Flags
@@ -50,7 +47,7 @@ class Labels(NamedTuple):
         return cls(seen, met, late, crossed, touched, mid_after, offered)
 
 
-@compiled
+@jit
 def first_reached(touch: Floats, sign: float, quote: float, start: int, end: int) -> int:
     """The first place from start to end (excluded) at which a side's best price touch (m, 2) reaches a quote of the
     other side, or end; sign is 1 where the asks are looked at, -1 where the bids are."""
@@ -60,8 +57,8 @@ def first_reached(touch: Floats, sign: float, quote: float, start: int, end: int
     return end
 
 
-@compiled
-def each_reached(touch: Floats, sign: float, quote: Floats, start: Rows, end: Rows) -> Rows:
+@jit
+def each_reached(touch: Floats, sign: float, quote: Floats, start: Ints, end: Ints) -> Ints:
     """first_reached of each of these quotes, (n,)."""
     places = np.empty(len(quote), dtype=np.int64)
     for row in range(len(quote)):
@@ -69,7 +66,7 @@ def each_reached(touch: Floats, sign: float, quote: Floats, start: Rows, end: Ro
     return places
 
 
-@compiled
+@jit
 def _queue_moved(touch: Floats, sign: float, quote: float, start: int, end: int) -> bool:
     """Whether in these books the best price of a quote's own side is worse than the quote, or the same and the
     queue there has shrunk since the book before, or become the best only now."""
@@ -86,8 +83,8 @@ def _queue_moved(touch: Floats, sign: float, quote: float, start: int, end: int)
     return False
 
 
-@compiled
-def _quotes(touch: Floats, quote: Floats, met: Rows, waits: Rows, expires: Rows) -> tuple[Flags, Rows, Flags, Floats]:
+@jit
+def _quotes(touch: Floats, quote: Floats, met: Ints, waits: Ints, expires: Ints) -> tuple[Flags, Ints, Flags, Floats]:
     """Late; the book at which a quote is crossed, `expires` if it never is or was late; touched; the mid afterwards."""
     late, touched = np.empty(quote.shape, dtype=np.bool_), np.empty(quote.shape, dtype=np.bool_)
     crossed_at, mid_after = np.empty(quote.shape, dtype=np.int64), np.empty(quote.shape)

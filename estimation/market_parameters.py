@@ -6,12 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
-
 YEAR_S = 365 * 86_400.0
 DAY_S = 86_400.0
 

@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimation.market_parameters import Calibration
-from numerics.jit import compiled
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
+from numerics.arrays import Flags, Floats, Ints
+from numerics.jit import jit
 
 
 class Usual(NamedTuple):
@@ -45,7 +42,7 @@ class MarketTally:
         self.sums: Floats = np.zeros(12)
         self._history: Floats = np.zeros((0, 3))
 
-    def add(self, now: Any, starts: Rows, spans_s: Sequence[float]) -> list[Usual]:
+    def add(self, now: Any, starts: Ints, spans_s: Sequence[float]) -> list[Usual]:
         """Count in n decision times, in blocks that begin at `starts` and cover `spans_s`: what is usual after each.
 
         now: a Moment of (n,) columns.
@@ -103,8 +100,8 @@ def _resilience(pairs: float, total: float, squares: float, product: float) -> f
     return -math.log(min(max((product / pairs - mean**2) / spread, 0.02), 0.98))
 
 
-@compiled
-def _at_lag(history: Floats, first: int, lag_s: float) -> tuple[NDArray[np.bool_], Floats]:
+@jit
+def _at_lag(history: Floats, first: int, lag_s: float) -> tuple[Flags, Floats]:
     """For each row from the first new one on the last that is at least lag_s before it, as columns, and whether there
     is one that is at most a tenth older."""
     found, past = np.zeros(len(history) - first, dtype=np.bool_), np.zeros((3, len(history) - first))

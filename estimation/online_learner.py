@@ -9,7 +9,6 @@ from itertools import groupby, pairwise
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimation.features import MAKER_COLUMNS, SLIPPAGE_COLUMNS
 from estimation.market_statistics import MarketTally, Usual
@@ -17,12 +16,12 @@ from estimation.model_state import CURVE_SIZES, STRATA, Knowledge, fill_prior, p
 from estimation.scorecard import FillTally, SlippageTally, Tally
 from estimation.training_data import SIZES, Lesson, Lessons, UsualAt
 from models import MakerTakerModel, SlippageModel
-from numerics.jit import compiled
-from numerics.linear import Moments
-from numerics.windows import Ordered, Recent, ends, shares_offered
-from orderbook.batch import Books, Rows
+from numerics.arrays import Floats, Ints
+from numerics.jit import jit
+from numerics.linear import RegressionSums
+from numerics.windows import RollingWindow, SortedRollingWindow, mean_filled_shares, symmetric_quantiles
+from orderbook.batch import Books
 
-Floats = NDArray[np.float64]
 Model = TypeVar("Model")
 
 SLIPPAGE_MEMORY_S = 300.0
@@ -60,7 +59,7 @@ class Blocks(NamedTuple):
     now: Any
     starts: Sequence[int]
     known: Sequence[Knowledge]
-    numbers: Rows
+    numbers: Ints
     books: Books
 
 
@@ -82,27 +81,27 @@ class Learner:
         # past predictions agreed with outcomes; recent errors by size.
         self._slippage: SlippageModel | None = None
         self._slippage_fitted_at = self._fill_fitted_at = 0
-        self._moments = Moments(len(SLIPPAGE_COLUMNS))
+        self._moments = RegressionSums(len(SLIPPAGE_COLUMNS))
         self._overlap = 1.0
         self._worth = 0.0
         self._agreement = np.zeros(3)
-        self._errors = Ordered(BAND_ROWS, STRATA)
+        self._errors = SortedRollingWindow(BAND_ROWS, STRATA)
         # Fills: recent rows, and the model made of them; crossed and all quotes, touched and
         # all of those not crossed; how far the mid moved from how many; what was offered at crossed prices.
-        self._fills = Recent(FILL_ROWS, len(MAKER_COLUMNS) + 2)
+        self._fills = RollingWindow(FILL_ROWS, len(MAKER_COLUMNS) + 2)
         self._fill = MakerTakerModel(self._prior)
         self._fill_agreement = np.zeros(2)
         self._crossed = np.zeros(2)
         self._touched = np.zeros(2)
         self._away = np.zeros(2)
-        self._moved = Ordered(BAND_ROWS)
-        self._offered = Recent(BAND_ROWS)
+        self._moved = SortedRollingWindow(BAND_ROWS)
+        self._offered = RollingWindow(BAND_ROWS)
 
     def state(self) -> dict[str, Any]:
         """All that was learned, as plain JSON values; waits for a block that is being learned."""
         with self._lock:
             sums = {name: sums.tolist() for name, sums in self._sums()}
-            rows = {name: recent.all.T.tolist() for name, recent in self._recent()}
+            rows = {name: recent.values.T.tolist() for name, recent in self._recent()}
             numbers = {name.removeprefix("_"): getattr(self, name) for name in _NUMBERS}
             return {"latency_s": self._latency_s, "passive_s": self._passive_s, **numbers, **sums, **rows}
 
@@ -118,8 +117,8 @@ class Learner:
         for name, sums in learner._sums():
             sums[...] = _array(state, name, sums.shape)
         for name, recent in learner._recent():
-            recent.add(_array(state, name, (None, *recent.all.shape[:-1])).T)
-        if learner._samples < 1 or not learner._fills.all.size:
+            recent.add(_array(state, name, (None, *recent.values.shape[:-1])).T)
+        if learner._samples < 1 or not learner._fills.values.size:
             raise LearnedError("nothing was learned yet")
         try:
             with np.errstate(all="raise"):
@@ -144,7 +143,7 @@ class Learner:
             ("fill_bins", fill.bins),
         )
 
-    def _recent(self) -> Iterator[tuple[str, Recent]]:
+    def _recent(self) -> Iterator[tuple[str, RollingWindow]]:
         """Everything of the state of which the last is kept; there its columns are rows."""
         for name in ("errors", "fills", "moved", "offered"):
             yield name, getattr(self, f"_{name}")
@@ -235,11 +234,11 @@ class Learner:
         return min(1.0, spacing_s / (2 * self._passive_s))
 
     def _fit_slippage(self) -> None:
-        self._slippage = SlippageModel().fit_moments(self._moments, self._worth)
+        self._slippage = SlippageModel().fit_sums(self._moments, self._worth)
         self._slippage_fitted_at = self._samples
 
     def _fit_fill(self) -> None:
-        rows = self._fills.all
+        rows = self._fills.values
         self._fill = MakerTakerModel(self._prior).fit(rows[:-2].T, rows[-2], rows[-1])
         self._fill_fitted_at = self._samples
 
@@ -251,15 +250,15 @@ class Learner:
         if self._samples >= self._fill_fitted_at + min(FILL_FIT * self._fill_fitted_at, LONGEST_FILL_FIT):
             self._fit_fill()
         band, clean_up_band, share = None, None, None
-        errors, moved, offered = self._errors.ordered, self._moved.ordered, self._offered.all
+        errors, moved, offered = self._errors.sorted_values, self._moved.sorted_values, self._offered.values
         if errors.shape[1] >= BAND_LEAST_ROWS:
             # Of n independent outcomes the next one exceeds the k-th smallest with chance 1 - k / (n + 1).
             level = min(1.0, 0.975 * (1 + 2 * math.sqrt(self._overlap) / errors.shape[1]))
-            band = tuple(ends(of_size, level) for of_size in errors)
+            band = tuple(symmetric_quantiles(of_size, level) for of_size in errors)
         if len(moved) >= BAND_LEAST_ROWS:
-            clean_up_band = ends(moved, 0.975)
+            clean_up_band = symmetric_quantiles(moved, 0.975)
         if len(offered):
-            share = tuple(shares_offered(offered, CURVE_SIZES).tolist())
+            share = tuple(mean_filled_shares(offered, CURVE_SIZES).tolist())
         crossed, quotes = self._crossed.tolist()
         touched, waited = self._touched.tolist()
         away, uncrossed = self._away.tolist()
@@ -289,7 +288,7 @@ class Learner:
         )
 
 
-@compiled
+@jit
 def _judged_orders(inside: Floats, residual: Floats, predicted: Floats, gates: Floats) -> tuple[Floats, Floats, float]:
     """How far what was said of n samples' orders, as in Lesson, missed their residuals, with the share `gates` (n,) of
     the predictions (n, SIZES) in use; by sample what outcomes and predictions agree; the predictions' squares."""
@@ -303,7 +302,7 @@ def _judged_orders(inside: Floats, residual: Floats, predicted: Floats, gates: F
     return error, agreed, squares
 
 
-@compiled
+@jit
 def _judge_quotes(chance: Floats, filled: Floats, base_rate: Floats, gates: Floats) -> tuple[float, float]:
     """Take of what the model says beyond the base rate (n,) its share `gates` (n,), in `chance` (n, 2) itself; how much
     outcomes and model agree beyond that rate, and the squares of what the model says beyond it."""
@@ -317,7 +316,7 @@ def _judge_quotes(chance: Floats, filled: Floats, base_rate: Floats, gates: Floa
     return agreed, squares
 
 
-def _spacings_s(market_ns: Rows, cuts: Sequence[int]) -> list[float]:
+def _spacings_s(market_ns: Ints, cuts: Sequence[int]) -> list[float]:
     """How far apart the samples of each block are, on average."""
     return [
         max((last - first) / max(end - start - 1, 1) / 1e9, 1e-3)
@@ -326,7 +325,7 @@ def _spacings_s(market_ns: Rows, cuts: Sequence[int]) -> list[float]:
     ]
 
 
-def _usual_at(known: Sequence[Knowledge], learned: Sequence[Usual], numbers: Rows) -> UsualAt:
+def _usual_at(known: Sequence[Knowledge], learned: Sequence[Usual], numbers: Ints) -> UsualAt:
     """What is usual by what was known at each sample."""
     rows = [(each.depth_1, each.depth_10, each.slope, each.volatility_bps) for each in known]
     for depth_1, depth_10, calibration in learned:
@@ -334,7 +333,7 @@ def _usual_at(known: Sequence[Knowledge], learned: Sequence[Usual], numbers: Row
     return UsualAt(*np.array(rows)[numbers].T)
 
 
-def _runs(numbers: Rows) -> Iterator[tuple[int, slice]]:
+def _runs(numbers: Ints) -> Iterator[tuple[int, slice]]:
     """Every one of numbers that do not fall, and the rows that it stands for.
 
     >>> list(_runs(np.array([3, 3, 3, 5])))

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerics.jit import compiled
+from numerics.arrays import Floats
+from numerics.jit import jit
 
-Floats = NDArray[np.float64]
 BINS = 10
 
 
@@ -113,7 +112,7 @@ class SlippageTally:
         )
 
 
-@compiled
+@jit
 def _count_orders(error: Floats, walk_error: Floats, low: Floats, high: Floats, sums: Floats, inside: Floats) -> None:
     rows, strata = error.shape
     sums[1] += error.size
@@ -168,7 +167,7 @@ class FillTally:
         )
 
 
-@compiled
+@jit
 def _count_quotes(chance: Floats, base: Floats, filled: Floats, sums: Floats, bins: Floats) -> None:
     sums[0] += len(chance)
     for row in range(len(chance)):

@@ -8,14 +8,12 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimation.features import MAKER_COLUMNS, SLIPPAGE_COLUMNS, Features, Moment, order_features
 from estimation.labels import Labels
 from estimation.model_state import LARGEST, SMALLEST, STRATA
-from orderbook.batch import SIGNS, Books, Rows, walk_sizes
-
-Floats = NDArray[np.float64]
+from numerics.arrays import Floats, Ints
+from orderbook.batch import SIGNS, Books, walk_sizes
 
 SIZES = 2 * STRATA
 """Orders learned from at each sample: one of each size class on both sides."""
@@ -62,7 +60,7 @@ class Lessons:
     """
 
     def __init__(
-        self, now: Any, starts: Rows, usual: UsualAt, books: Books, before: int, latency_s: float, passive_s: float
+        self, now: Any, starts: Ints, usual: UsualAt, books: Books, before: int, latency_s: float, passive_s: float
     ) -> None:
         self._now, self._starts, self._usual, self._passive_s = now, starts, usual, passive_s
         outcomes = Labels.of(now, books, latency_s, passive_s)

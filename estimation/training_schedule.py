@@ -13,8 +13,9 @@ import numpy as np
 from estimation.features import SECOND_NS, Moment, Observer
 from estimation.model_state import Knowledge, beginner
 from estimation.online_learner import Blocks, Learner
+from numerics.arrays import Ints
 from orderbook import OrderBook
-from orderbook.batch import Books, Rows
+from orderbook.batch import Books
 
 GAP_NS = 5 * SECOND_NS
 """A silence after which nothing seen before says anything of what comes."""
@@ -193,12 +194,12 @@ class Turn(NamedTuple):
     """What one fit learns from, as rows of the clock: its samples, and the books from the first of them to the
     last outcome. from_row: the row from which on it is used; None if the clock ends before."""
 
-    samples: Rows
-    books: Rows
+    samples: Ints
+    books: Ints
     from_row: int | None
 
 
-def turns(market_ns: Rows, latency_s: float, passive_s: float, fitted: int = 0) -> list[Turn]:
+def turns(market_ns: Ints, latency_s: float, passive_s: float, fitted: int = 0) -> list[Turn]:
     """The fits that Outcomes makes while books of these times (m,) are shown, oldest first.
 
     market_ns must not step back; a gap of more than 5 s discards what spans it. fitted: how many samples were
@@ -228,7 +229,7 @@ def turns(market_ns: Rows, latency_s: float, passive_s: float, fitted: int = 0) 
     return made
 
 
-def together(turns: Sequence[Turn]) -> tuple[Rows, list[int], Rows]:
+def together(turns: Sequence[Turn]) -> tuple[Ints, list[int], Ints]:
     """The samples of consecutive fits, where each one's begin among them, and the books that show their outcomes."""
     starts = np.cumsum([0, *(len(turn.samples) for turn in turns[:-1])]).tolist()
     rows = np.concatenate([turn.books for turn in turns])
@@ -238,7 +239,7 @@ def together(turns: Sequence[Turn]) -> tuple[Rows, list[int], Rows]:
     return np.concatenate([turn.samples for turn in turns]), starts, np.flatnonzero(shown) + first
 
 
-def _first_in_slots(market_ns: Rows, length_ns: int) -> Rows:
+def _first_in_slots(market_ns: Ints, length_ns: int) -> Ints:
     """The rows that are the first in their slot of time.
 
     >>> _first_in_slots(np.array([3, 4, 10, 19, 35]), 10).tolist()
@@ -247,7 +248,7 @@ def _first_in_slots(market_ns: Rows, length_ns: int) -> Rows:
     return np.flatnonzero(np.diff(market_ns // length_ns, prepend=-1))
 
 
-def _runs(values: Rows) -> Iterator[tuple[int, int]]:
+def _runs(values: Ints) -> Iterator[tuple[int, int]]:
     """Where stretches of equal values start and stop."""
     edges = [*np.flatnonzero(np.diff(values, prepend=-1)).tolist(), len(values)]
     yield from pairwise(edges)

@@ -1,1 +1,1 @@
-"""Rows, tables and safe files of the exports."""
+"""Ints, tables and safe files of the exports."""

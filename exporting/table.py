@@ -29,7 +29,7 @@ _FORMULA = re.compile(
 of one; full-width signs are signs to an East Asian spreadsheet."""
 
 _JSON_ROWS = 5_000
-"""Rows made into JSON at a time: few enough to stay in the cache of the processor."""
+"""Ints made into JSON at a time: few enough to stay in the cache of the processor."""
 
 _KINDS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
 _TEXT = partial(pa.scalar, type=pa.large_string())

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from feeds.base import FeedError, decode
-from numerics.jit import compiled, compiled_brief
+from numerics.jit import jit, jit_holding_gil
 from orderbook import BookBuilder, Levels
 
 
@@ -71,14 +71,14 @@ def packed(numbers: list[float]) -> Levels:
     return np.array(numbers).reshape(-1, 2) if numbers else _NO_LEVELS
 
 
-@compiled_brief
+@jit_holding_gil
 def _read_both(bids: bytes, asks: bytes, size_unit: float, levels: Levels) -> tuple[int, int]:
     """Where the asks begin in `levels` and where they end, -1 if a side could not be read."""
     begin = _read(bids, size_unit, levels, 0)
     return begin, _read(asks, size_unit, levels, begin) if begin >= 0 else -1
 
 
-@compiled
+@jit
 def _read(text: bytes, size_unit: float, levels: Levels, row: int) -> int:
     """Fills `levels` from this row on: the row after the last, or -1 if the text is not all rows of plain numbers in
     quotes. As it ends in a bracket that closes, nothing is looked for after its end."""
@@ -107,7 +107,7 @@ def _read(text: bytes, size_unit: float, levels: Levels, row: int) -> int:
     return -1
 
 
-@compiled_brief
+@jit_holding_gil
 def read_frame(text: bytes, symbol: bytes, size_unit: float) -> tuple[Levels, int, int]:
     """The levels of a frame like `{"timestamp":"2025-05-04T10:39:13Z","symbol":"BTC-USDT-SWAP","asks":[["95445.5",
     "9.06"],...],"bids":[["95445.4","1104.23"],...]}`: asks, then bids, both sorted and positive, their sizes
@@ -148,7 +148,7 @@ def read_frame(text: bytes, symbol: bytes, size_unit: float) -> tuple[Levels, in
     return levels[:0], 0, 0
 
 
-@compiled
+@jit
 def _begins(text: bytes, at: int, what: bytes) -> bool:
     """Whether the text goes on like that."""
     if at + len(what) >= len(text):
@@ -159,7 +159,7 @@ def _begins(text: bytes, at: int, what: bytes) -> bool:
     return True
 
 
-@compiled
+@jit
 def _plain(text: bytes, at: int) -> int:
     """The place after a text in quotes of plain characters, which stand for themselves; 0 if there is none."""
     if _byte(text, at) != _QUOTE:
@@ -175,7 +175,7 @@ def _plain(text: bytes, at: int) -> int:
     return 0
 
 
-@compiled
+@jit
 def _side(text: bytes, at: int, sign: float, size_unit: float, levels: Levels, row: int) -> tuple[int, int]:
     """Fills levels from this row on: the row after the last and the place after the side, 0 and 0 if there is none.
 
@@ -205,7 +205,7 @@ def _side(text: bytes, at: int, sign: float, size_unit: float, levels: Levels, r
     return 0, 0
 
 
-@compiled
+@jit
 def _time(text: bytes, at: int) -> tuple[int, int]:
     """A time like 2025-10-09T08:53:20.100000+00:00 or ...20Z up to its quote, ns since the epoch, and the place after
     the quote; 0 and 0 if it is none of the years 1971 to 2261, or has another zone."""
@@ -254,14 +254,14 @@ def _time(text: bytes, at: int) -> tuple[int, int]:
     return seconds * 1_000_000_000 + fraction * 10 ** (9 - places), at
 
 
-@compiled
+@jit
 def _two(text: bytes, at: int) -> int:
     """A number of two digits; far below 0 if there is none."""
     tens, ones = _byte(text, at) - _ZERO, _byte(text, at + 1) - _ZERO
     return 10 * tens + ones if 0 <= tens <= 9 and 0 <= ones <= 9 else -10_000
 
 
-@compiled
+@jit
 def _quoted(text: bytes, at: int) -> tuple[float, int]:
     """The number in quotes at this place, and the place after it: the text's begin, where no comma is, if it is not
     plain or not exact. A whole number of 53 bits divided by a power of ten is the float nearest to the text."""
@@ -289,7 +289,7 @@ def _quoted(text: bytes, at: int) -> tuple[float, int]:
     return number / _TENS[scale], at + 1
 
 
-@compiled
+@jit
 def _byte(text: bytes, at: int) -> int:
     """The byte there. A place without a sign is not looked at for whether it counts from the end."""
     byte: int = text[np.uint64(at)]

@@ -23,6 +23,8 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.arrays import Floats, Ints
+
 MAX_LEVELS = 400
 MAX_PER_SECOND = 1000.0
 START_NS = 1_760_000_000_000_000_000
@@ -266,19 +268,19 @@ class SimulatedMarket:
                 for key, size in zip((side.keys[-1] + gaps.cumsum()).tolist(), lots.tolist(), strict=True):
                     side.add(key, size)
 
-    def _scatter(self, deviation: float | NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    def _scatter(self, deviation: float | Floats, size: int) -> Floats:
         """Factors around 1, lognormal, without the far tails."""
         return np.exp(deviation * self._rng.standard_normal(size).clip(-_LARGEST_SD, _LARGEST_SD))
 
 
-def _pick(rng: np.random.Generator, weights: NDArray[np.floating]) -> NDArray[np.int64]:
+def _pick(rng: np.random.Generator, weights: NDArray[np.floating]) -> Ints:
     """A block of row numbers, each as frequent as its weight."""
     edges = weights.cumsum()
-    rows: NDArray[np.int64] = np.searchsorted(edges, rng.random(_BLOCK) * edges[-1], side="right")
+    rows: Ints = np.searchsorted(edges, rng.random(_BLOCK) * edges[-1], side="right")
     return rows
 
 
-def _positive(amounts: NDArray[np.float64]) -> NDArray[np.int64]:
+def _positive(amounts: Floats) -> Ints:
     return amounts.round().clip(min=1).astype(np.int64)
 
 

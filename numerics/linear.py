@@ -8,17 +8,15 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerics.jit import compiled
-
-Array = NDArray[np.float64]
+from numerics.arrays import Floats
+from numerics.jit import jit
 
 CLIP = 3.0
 """Columns count up to so many standard deviations from their mean."""
 
 
-def _unchecked() -> AbstractContextManager[None]:
+def assume_finite() -> AbstractContextManager[None]:
     """The arrays are checked where they are made; scikit-learn need not look at every number again."""
     from sklearn import config_context  # noqa: PLC0415 - takes longer than the page may wait
 
@@ -26,37 +24,37 @@ def _unchecked() -> AbstractContextManager[None]:
     return context
 
 
-class Linear(NamedTuple):
+class LinearPredictor(NamedTuple):
     """A fitted linear predictor of clipped columns, for one row of plain floats or for (n, k) at once."""
 
-    low: Array
-    high: Array
-    weights: Array
+    low: Floats
+    high: Floats
+    weights: Floats
     bias: float
     terms: tuple[tuple[float, float, float], ...]
 
     @classmethod
-    def standardised(cls, mean: Array, scale: Array, weights: Array, bias: float) -> Self:
+    def from_standardised(cls, mean: Floats, scale: Floats, weights: Floats, bias: float) -> Self:
         """From weights a standard deviation and the prediction at the mean."""
         raw = weights / scale
         low, high = mean - CLIP * scale, mean + CLIP * scale
         terms = tuple(zip(low.tolist(), high.tolist(), raw.tolist(), strict=True))
         return cls(low, high, raw, bias - float(raw @ mean), terms)
 
-    def one(self, row: Sequence[float]) -> float:
+    def predict_one(self, row: Sequence[float]) -> float:
         """The prediction for one row, without arrays."""
         total = self.bias
         for value, (low, high, weight) in zip(row, self.terms, strict=True):
             total += weight * (low if value < low else high if value > high else value)
         return total
 
-    def all(self, x: Array, limit: float = math.inf) -> Array:
+    def predict(self, x: Floats, limit: float = math.inf) -> Floats:
         """(n,) predictions for X (n, k), none beyond -limit and limit."""
         return _predictions(np.ascontiguousarray(x.T), self.low, self.high, self.weights, self.bias, limit)
 
 
-@compiled
-def _predictions(columns: Array, low: Array, high: Array, weights: Array, bias: float, limit: float) -> Array:
+@jit
+def _predictions(columns: Floats, low: Floats, high: Floats, weights: Floats, bias: float, limit: float) -> Floats:
     predictions = np.full(columns.shape[1], bias)
     for column in range(len(columns)):
         least, most, weight = low[column], high[column], weights[column]
@@ -68,17 +66,17 @@ def _predictions(columns: Array, low: Array, high: Array, weights: Array, bias: 
     return predictions
 
 
-class Moments:
+class RegressionSums:
     """Decayed sums of products of (1, X, y): everything a linear regression needs to know of its rows."""
 
     def __init__(self, columns: int) -> None:
-        self.sums: Array = np.zeros((columns + 2, columns + 2))
+        self.sums: Floats = np.zeros((columns + 2, columns + 2))
 
-    def add(self, x: Array, y: Array, decay: float = 1.0) -> None:
+    def add(self, x: Floats, y: Floats, decay: float = 1.0) -> None:
         """Weigh what is known by `decay`, then add rows X (n, k) and y (n,)."""
         self.add_rows(np.vstack((np.ones(len(y)), x.T, y)), decay)
 
-    def add_rows(self, rows: Array, decay: float) -> None:
+    def add_rows(self, rows: Floats, decay: float) -> None:
         """As `add`, of rows that are columns (k + 2, n) of 1, X and y; those of zeros count for nothing."""
         self.sums *= decay
         self.sums += rows @ rows.T
@@ -90,12 +88,12 @@ class Prior(NamedTuple):
 
     weights: tuple[float, ...]
     mean: tuple[float, ...]
-    spread: tuple[float, ...]
+    scale: tuple[float, ...]
     intercept: float
 
 
-@compiled
-def _scatter(sums: Array) -> tuple[Array, Array, Array]:
+@jit
+def standardised_scatter(sums: Floats) -> tuple[Floats, Floats, Floats]:
     """Of rows' sums of products of (1, X, y) the means of X and y, the spreads of X, and 1 for y, and the sums of
     products of what is beyond the means, in spreads."""
     n, size = sums[0, 0], len(sums) - 1
@@ -103,15 +101,15 @@ def _scatter(sums: Array) -> tuple[Array, Array, Array]:
     for row in range(size):
         for column in range(size):
             scatter[row, column] = sums[row + 1, column + 1] - n * (mean[row] * mean[column])
-    scale[:-1] = spread(mean[:-1], np.diag(scatter)[:-1] / n)
+    scale[:-1] = standard_deviation(mean[:-1], np.diag(scatter)[:-1] / n)
     for row in range(size):
         for column in range(size):
             scatter[row, column] /= scale[row] * scale[column]
     return mean, scale, scatter
 
 
-@compiled
-def _standardised(columns: Array, mean: Array, scale: Array) -> Array:
+@jit
+def standardise(columns: Floats, mean: Floats, scale: Floats) -> Floats:
     """(n, k) from columns (k, n): by their mean and spread, clipped; row after row, as scikit-learn wants them."""
     z = np.empty((columns.shape[1], len(columns)))
     for row in range(len(z)):
@@ -120,14 +118,14 @@ def _standardised(columns: Array, mean: Array, scale: Array) -> Array:
     return z
 
 
-@compiled
-def spread(mean: Array, variance: Array) -> Array:
+@jit
+def standard_deviation(mean: Floats, variance: Floats) -> Floats:
     """Standard deviations, no smaller than a twentieth of the mean: a constant column must not explode."""
     return np.maximum(np.sqrt(np.maximum(variance, 0.0)), 0.05 * np.abs(mean) + 1e-9)
 
 
-@compiled
-def _intercept(offset: Array, y: Array, weight: Array, prior: float) -> float:
+@jit
+def fit_intercept(offset: Floats, y: Floats, weight: Floats, prior: float) -> float:
     """The most likely intercept of a logit with known offset, given N(prior, 0.7^2) beforehand."""
     bias = prior
     for _ in range(8):  # Newton's method; the objective is concave and starts close

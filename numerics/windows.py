@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerics.jit import compiled
-
-Floats = NDArray[np.float64]
+from numerics.arrays import Floats
+from numerics.jit import jit
 
 
-class Recent:
+class RollingWindow:
     """The last `most` of a series of columns (..., n), the newest last."""
 
     def __init__(self, most: int, *height: int) -> None:
@@ -19,14 +17,14 @@ class Recent:
         self._begin = self._end = 0
 
     @property
-    def all(self) -> Floats:
+    def values(self) -> Floats:
         """(..., n), to be read before more are added."""
         return self._held[..., self._begin : self._end]
 
     def add(self, columns: Floats) -> None:
         columns = columns[..., -self._most :]
         if self._end + columns.shape[-1] > self._held.shape[-1]:
-            kept = self.all.copy()
+            kept = self.values.copy()
             self._begin, self._end = 0, kept.shape[-1]
             self._held[..., : self._end] = kept
         begin, self._end = self._end, self._end + columns.shape[-1]
@@ -34,7 +32,7 @@ class Recent:
         self._begin = max(self._begin, self._end - self._most)
 
 
-class Ordered(Recent):
+class SortedRollingWindow(RollingWindow):
     """The same, each series also in the order of its values."""
 
     def __init__(self, most: int, *height: int) -> None:
@@ -43,18 +41,16 @@ class Ordered(Recent):
         self._now, self._next = np.empty((2, *height, most))
 
     @property
-    def ordered(self) -> Floats:
+    def sorted_values(self) -> Floats:
         """(..., n), to be read before more are added."""
         ordered: Floats = self._now[..., : self._end - self._begin]
         return ordered
 
     def add(self, columns: Floats) -> None:
         columns = columns[..., -self._most :]
-        held, new = self.all, columns.shape[-1]
+        held, new = self.values, columns.shape[-1]
         gone = held[..., : max(0, held.shape[-1] + new - self._most)]
-        _exchange(
-            np.atleast_2d(self._now), held.shape[-1], _in_order(gone), _in_order(columns), np.atleast_2d(self._next)
-        )
+        _merge(np.atleast_2d(self._now), held.shape[-1], _in_order(gone), _in_order(columns), np.atleast_2d(self._next))
         self._now, self._next = self._next, self._now
         super().add(columns)
 
@@ -66,8 +62,8 @@ def _in_order(columns: Floats) -> Floats:
     return ordered
 
 
-@compiled
-def _exchange(ordered: Floats, held: int, gone: Floats, new: Floats, made: Floats) -> None:
+@jit
+def _merge(ordered: Floats, held: int, gone: Floats, new: Floats, made: Floats) -> None:
     """Make of each ordered series one without what is gone and with what is new, in a third of the time of sorting."""
     most = made.shape[1]
     for series in range(len(ordered)):
@@ -87,10 +83,10 @@ def _exchange(ordered: Floats, held: int, gone: Floats, new: Floats, made: Float
         made[series, place : place + rest] = new[series, come : come + rest]
 
 
-def ends(ordered: Floats, level: float) -> tuple[float, float]:
+def symmetric_quantiles(ordered: Floats, level: float) -> tuple[float, float]:
     """The quantiles 1 - level and level of sorted values (n,), interpolated.
 
-    >>> ends(np.array([0.0, 1.0, 2.0, 3.0, 4.0]), 0.875)
+    >>> symmetric_quantiles(np.array([0.0, 1.0, 2.0, 3.0, 4.0]), 0.875)
     (0.5, 3.5)
     """
     last = len(ordered) - 1
@@ -101,8 +97,8 @@ def ends(ordered: Floats, level: float) -> tuple[float, float]:
     return lower + part * (low - lower), upper + part * (high - upper)
 
 
-@compiled
-def shares_offered(offered: Floats, sizes: Floats) -> Floats:
+@jit
+def mean_filled_shares(offered: Floats, sizes: Floats) -> Floats:
     """The average share of each size that is filled where these amounts (n,) are on offer."""
     filled = np.zeros(len(sizes))
     for amount in offered:

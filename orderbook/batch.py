@@ -6,13 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerics.jit import compiled
+from numerics.arrays import Floats, Ints
+from numerics.jit import jit
 from orderbook.book import Levels, OrderBook
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 SIGNS: Floats = np.array([1.0, -1.0])
 """What is asked of both sides of a book comes as buying (the asks), then selling (the bids)."""
@@ -22,8 +19,8 @@ class Ladders(NamedTuple):
     """One side of k books, best level first: book r's are levels[begins[r]:ends[r]]; not to be written to."""
 
     levels: Levels
-    begins: Rows
-    ends: Rows
+    begins: Ints
+    ends: Ints
 
     @classmethod
     def stacked(cls, sides: Sequence[Levels]) -> Self:
@@ -33,7 +30,7 @@ class Ladders(NamedTuple):
         starts = np.cumsum([0, *map(len, sides)])
         return cls(levels, starts[:-1], starts[1:])
 
-    def some(self, rows: slice | Rows) -> Ladders:
+    def some(self, rows: slice | Ints) -> Ladders:
         """Those of these books, in this order."""
         return Ladders(self.levels, self.begins[rows], self.ends[rows])
 
@@ -50,9 +47,9 @@ class Books(NamedTuple):
     ladders(side, rows): of k of the books the asks (side 0) or the bids (1).
     """
 
-    market_ns: Rows
+    market_ns: Ints
     touch: Floats
-    ladders: Callable[[int, Rows], Ladders]
+    ladders: Callable[[int, Ints], Ladders]
 
     @classmethod
     def stacked(cls, books: Sequence[OrderBook]) -> Self:
@@ -66,19 +63,19 @@ class Books(NamedTuple):
             lambda side, rows: Ladders.stacked([sides[side][row] for row in rows.tolist()]),
         )
 
-    def some(self, rows: Rows) -> Books:
+    def some(self, rows: Ints) -> Books:
         """These of the books."""
         return Books(
             self.market_ns[rows], self.touch.take(rows, axis=1), lambda side, some: self.ladders(side, rows[some])
         )
 
-    def offered(self, side: int, rows: Rows, price: Floats) -> Floats:
+    def offered(self, side: int, rows: Ints, price: Floats) -> Floats:
         """What these books offer at these prices or better, (k,) base units, on side 0 (asks) or 1 (bids)."""
         return _offered(*self.ladders(side, rows), SIGNS.item(side), price)
 
 
-@compiled
-def _offered(levels: Levels, begins: Rows, ends: Rows, sign: float, price: Floats) -> Floats:
+@jit
+def _offered(levels: Levels, begins: Ints, ends: Ints, sign: float, price: Floats) -> Floats:
     volume = np.zeros(len(begins))
     for row in range(len(begins)):
         for level in range(begins[row], ends[row]):
@@ -88,9 +85,9 @@ def _offered(levels: Levels, begins: Rows, ends: Rows, sign: float, price: Float
     return volume
 
 
-@compiled
+@jit
 def walk_sizes(
-    levels: Levels, begins: Rows, ends: Rows, rows: Rows, quantity: Floats, slope: Floats
+    levels: Levels, begins: Ints, ends: Ints, rows: Ints, quantity: Floats, slope: Floats
 ) -> tuple[Floats, Floats]:
     """The average price paid beyond the best, and 1 where the visible levels hold as much, else 0: both (m, s), for
     sizes (m, s) that grow in each of m of a side's books.
@@ -122,7 +119,7 @@ class Fills(NamedTuple):
     quantity: Floats
     vwap: Floats
     worst_price: Floats
-    levels: Rows
+    levels: Ints
     unfilled: Floats
 
 
@@ -131,8 +128,8 @@ def walk(side: Ladders, quantity: Floats) -> Fills:
     return Fills(*_walk(*side, quantity))
 
 
-@compiled
-def _walk(levels: Levels, begins: Rows, ends: Rows, quantity: Floats) -> tuple[Floats, Floats, Floats, Rows, Floats]:
+@jit
+def _walk(levels: Levels, begins: Ints, ends: Ints, quantity: Floats) -> tuple[Floats, Floats, Floats, Ints, Floats]:
     filled, vwap, worst = np.empty(len(quantity)), np.empty(len(quantity)), np.empty(len(quantity))
     used, unfilled = np.empty(len(quantity), dtype=np.int64), np.empty(len(quantity))
     for row in range(len(quantity)):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerics.jit import compiled, compiled_brief
-
-Rows = NDArray[np.float64]
+from numerics.arrays import Ints
+from numerics.jit import jit, jit_holding_gil
+from orderbook.book import Levels
 
 ROOM = 1000
 """Changes that fit before the levels of a side; more at once are sorted in, and not searched for one by one."""
@@ -26,8 +25,8 @@ class BookSides:
 
     def __init__(self, publish: int, keep: int | None, largest: float) -> None:
         self._publish = publish
-        self._top_bids: Rows | None = None
-        self._top_asks: Rows | None = None
+        self._top_bids: Levels | None = None
+        self._top_asks: Levels | None = None
         self._keep = _EVERY if keep is None else keep
         self._largest = largest
         self._where = np.zeros(4, dtype=np.int64)
@@ -50,7 +49,7 @@ class BookSides:
             self._asks[first_ask:last_ask, 0][:count].tolist(),
         )
 
-    def levels(self) -> tuple[Rows, Rows]:
+    def levels(self) -> tuple[Levels, Levels]:
         """The best `publish` bids and asks, read-only; later changes do not touch them."""
         bids, asks = self._top_bids, self._top_asks
         if bids is None or asks is None:
@@ -63,7 +62,7 @@ class BookSides:
                 asks.setflags(write=False)
         return bids, asks
 
-    def apply(self, bids: Rows, asks: Rows) -> int:
+    def apply(self, bids: Levels, asks: Levels) -> int:
         """Takes changes in their order and forgets what is beyond `keep`. -1, or the first row (of the asks: after all
         bids) that is no level and no delete, and then nothing has changed."""
         most = max(len(bids), len(asks))
@@ -86,13 +85,13 @@ class BookSides:
             self._top_asks = None
         return wrong
 
-    def _sorted_in(self, levels: Rows, changes: Rows, sign: int) -> Rows:
+    def _sorted_in(self, levels: Levels, changes: Levels, sign: int) -> Levels:
         rows = np.concatenate((levels, changes))
         rows = rows[np.argsort(rows[:, 0] * sign, kind="stable")]
         is_last = np.append(rows[1:, 0] != rows[:-1, 0], True)
         return rows[is_last & (rows[:, 1] > 0)][: self._keep]
 
-    def _place(self, bids: Rows, asks: Rows) -> None:
+    def _place(self, bids: Levels, asks: Levels) -> None:
         """Puts the levels into new arrays, with room before them."""
         self._bids, self._asks = (np.concatenate((np.empty((ROOM, 2)), side)) for side in (bids, asks))
         self._where[:] = ROOM, len(self._bids), ROOM, len(self._asks)
@@ -100,8 +99,8 @@ class BookSides:
         self._top_bids = self._top_asks = None
 
 
-@compiled_brief
-def _first_wrong(changes: Rows, largest: float) -> int:
+@jit_holding_gil
+def _first_wrong(changes: Levels, largest: float) -> int:
     """The first row that is no level and no delete, or -1."""
     for row in range(len(changes)):
         price, size = changes[row, 0], changes[row, 1]
@@ -110,8 +109,8 @@ def _first_wrong(changes: Rows, largest: float) -> int:
     return -1
 
 
-@compiled
-def _change(held: Rows, start: int, end: int, sign: float, changes: Rows) -> tuple[int, int]:
+@jit
+def _change(held: Levels, start: int, end: int, sign: float, changes: Levels) -> tuple[int, int]:
     """Where the levels start now, and the best level that changed, counted from the best. Before `start` is room for
     all changes."""
     flat = held.reshape(-1)
@@ -145,13 +144,13 @@ def _change(held: Rows, start: int, end: int, sign: float, changes: Rows) -> tup
     return start, best
 
 
-@compiled_brief
+@jit_holding_gil
 def _apply(
-    held_bids: Rows,
-    held_asks: Rows,
-    where: NDArray[np.int64],
-    bids: Rows,
-    asks: Rows,
+    held_bids: Levels,
+    held_asks: Levels,
+    where: Ints,
+    bids: Levels,
+    asks: Levels,
     keep: int,
     publish: int,
     largest: float,

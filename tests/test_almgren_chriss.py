@@ -13,13 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy.linalg import solve_banded
 from scipy.optimize import minimize, minimize_scalar
 
 from models import AlmgrenChrissModel, ModelError
-
-Array = NDArray[np.float64]
+from numerics.arrays import Floats
 
 
 class Case(NamedTuple):
@@ -52,7 +50,7 @@ ETH = Case(AlmgrenChrissModel(0.7 * 3000 / math.sqrt(365 * 86400), 0.6, 2e-4, 0.
 six_digits = {"rel": 5e-7}
 
 
-def defined_costs(case: Case, holdings: Array, drift: float = 0.0) -> tuple[float, float, float, float]:
+def defined_costs(case: Case, holdings: Floats, drift: float = 0.0) -> tuple[float, float, float, float]:
     """E, V and what is paid to permanent and temporary impact, trade by trade, by equations 1 to 5 of the paper."""
     model, tau = case.model, case.tau
     trades = [a - b for a, b in pairwise(holdings)]
@@ -63,7 +61,7 @@ def defined_costs(case: Case, holdings: Array, drift: float = 0.0) -> tuple[floa
     return permanent + temporary - earned, variance, permanent, temporary
 
 
-def solved_holdings(case: Case, drift: float = 0.0) -> Array:
+def solved_holdings(case: Case, drift: float = 0.0) -> Floats:
     """The holdings from the first-order conditions of E + lambda V, a tridiagonal linear system, quantity given."""
     model, inner = case.model, case.steps - 1
     diagonal = 2 + model.risk_aversion * model.sigma**2 * case.tau**2 / case.eta_tilde
@@ -311,7 +309,7 @@ def test_no_schedule_does_better(risk_aversion: float, steps: int) -> None:
     """A minimiser that knows only the definitions of E and V ends where the closed form is."""
     case = PAPER._replace(steps=steps).at(risk_aversion=risk_aversion)
 
-    def objective(inner: Array) -> float:
+    def objective(inner: Floats) -> float:
         expected, variance, _, _ = defined_costs(case, np.array([1.0, *inner, 0.0]) * case.quantity)
         return (expected + risk_aversion * variance) / case.quantity
 

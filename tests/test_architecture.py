@@ -135,7 +135,7 @@ def test_nothing_happens_at_import(module: str) -> None:
 @files
 def test_machine_code_is_made_of_its_own_file_alone(module: str) -> None:
     """Nothing that a compiled function names comes from another file of ours: numba would not see it change."""
-    ways = {"compiled", "compiled_brief"}
+    ways = {"jit", "jit_holding_gil"}
     tree = tree_of(module)
     others = {
         alias.asname or alias.name

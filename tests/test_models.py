@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models import MakerTakerModel, SlippageModel
-from numerics.linear import Moments, Prior, spread
+from numerics.linear import Prior, RegressionSums, standard_deviation
 
 RNG = np.random.default_rng(0)
 TRUTH = np.array([0.5, -1.0, 0.0, 2.0])
@@ -85,7 +85,7 @@ def test_one_row_is_predicted_as_many_are(row: list[float]) -> None:
 @given(st.floats(0.1, 1.0), st.integers(1, 5))
 def test_sums_forget_as_weights_do(decay: float, blocks: int) -> None:
     """Decayed sums are the sums of rows weighed by how long ago they came."""
-    moments, kept_x, kept_y, weights = Moments(4), [], [], np.zeros(0)
+    moments, kept_x, kept_y, weights = RegressionSums(4), [], [], np.zeros(0)
     for _ in range(blocks):
         x, y = rows(7)
         moments.add(x, y, decay)
@@ -116,7 +116,7 @@ def test_fill_finds_the_logit_it_was_drawn_from() -> None:
 
 
 def test_fill_counts_overlapping_windows_once() -> None:
-    """Rows of weight 1/10 move the prior as a tenth of the rows would."""
+    """Ints of weight 1/10 move the prior as a tenth of the rows would."""
     x = np.repeat(RNG.normal(size=(60, 2)), 10, axis=0)
     y = np.repeat((RNG.random(60) < 0.3).astype(float), 10)
     prior = Prior((0.5, 0.5), (0.0, 0.0), (1.0, 1.0), 0.0)
@@ -146,6 +146,6 @@ def test_fill_survives_outcomes_that_are_all_alike() -> None:
 
 def test_spreads_are_no_smaller_than_a_twentieth_of_the_mean() -> None:
     """A column that stays as it is has a spread, so that nothing is divided by nothing."""
-    assert spread(np.array([0.0, 2.0, -4.0, 0.0]), np.array([4.0, 0.0, -1e-20, 0.0])) == pytest.approx(
+    assert standard_deviation(np.array([0.0, 2.0, -4.0, 0.0]), np.array([4.0, 0.0, -1e-20, 0.0])) == pytest.approx(
         [2, 0.1, 0.2, 1e-9]
     )

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimation.market_parameters import DAY_S, DEFAULT_RESILIENCE, DEFAULT_VOLATILITY, YEAR_S, Calibration
 from models import ModelError
-
-Floats = NDArray[np.float64]
+from numerics.arrays import Flags, Floats
 
 
 class Measured(NamedTuple):
@@ -41,9 +39,9 @@ class Parameters(NamedTuple):
     eta_book: Floats
     eta_volume: Floats | None
     eta: Floats
-    volatility_measured: NDArray[np.bool_]
-    gamma_measured: NDArray[np.bool_]
-    resilience_measured: NDArray[np.bool_]
+    volatility_measured: Flags
+    gamma_measured: Flags
+    resilience_measured: Flags
 
 
 def parameters(

@@ -14,11 +14,10 @@ from estimation.market_parameters import YEAR_S, Origin
 from estimation.model_state import CURVE_SIZES, LARGEST, SMALLEST, STRATA, Knowledge, MakerSource
 from estimation.order import Order, base_quantity
 from estimation.slippage import EXTRAPOLATED_DEPTHS, SlippageSource, one_sided_move_bps
+from numerics.arrays import Flags, Floats, Ints
 from orderbook import Side
 from orderbook.batch import Fills, Ladders, walk
 
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 Columns = dict[str, NDArray[Any]]
 
 BOOK_WALK, MODEL, EXTRAPOLATED, TOO_THIN = range(4)
@@ -35,7 +34,7 @@ class Known:
 
     def __init__(self, runs: Sequence[tuple[Knowledge, int]]) -> None:
         self._all = [known for known, _ in runs]
-        self._of: Rows = np.repeat(np.arange(len(runs)), [count for _, count in runs])
+        self._of: Ints = np.repeat(np.arange(len(runs)), [count for _, count in runs])
         ends = np.cumsum([count for _, count in runs]).tolist()
         self._runs = [(known, slice(end - count, end)) for (known, count), end in zip(runs, ends, strict=True)]
 
@@ -49,14 +48,14 @@ class Known:
         columns = [np.array(column) for column in zip(*rows, strict=True)]
         return columns if len(rows) == 1 else [column[self._of] for column in columns]
 
-    def table(self, read: Callable[[Knowledge], Sequence[Any] | None], width: int, column: Rows) -> Floats:
+    def table(self, read: Callable[[Knowledge], Sequence[Any] | None], width: int, column: Ints) -> Floats:
         """Of a row of numbers the one in this column, (n,). NaN for None."""
         rows = [read(known) for known in self._all]
         table = np.array([np.full(width, np.nan) if row is None else row for row in rows], dtype=np.float64)
         picked: Floats = table.ravel().take(self._of * width + column)
         return picked
 
-    def residual(self, features: Features, wanted: NDArray[np.bool_]) -> Floats:
+    def residual(self, features: Features, wanted: Flags) -> Floats:
         """What the models say that the walk misses, as far as they are trusted; 0 where not wanted."""
         said = np.zeros(len(self._of))
         if not any(known.slippage is not None and known.gate > 0 for known in self._all):
@@ -83,7 +82,7 @@ class _Slippage(NamedTuple):
     bps: Floats
     low_bps: Floats
     high_bps: Floats
-    source: Rows
+    source: Ints
 
 
 class BatchCrossing:
@@ -165,7 +164,7 @@ class BatchCrossing:
         return _refused(shifted, worst > 1, worst), paid
 
 
-def _refused(slippage: _Slippage, short: NDArray[np.bool_], depths: Floats) -> _Slippage:
+def _refused(slippage: _Slippage, short: Flags, depths: Floats) -> _Slippage:
     """None where more is wanted than may be extrapolated."""
     thin = short & (depths > EXTRAPOLATED_DEPTHS)
     if not thin.any():
@@ -186,7 +185,7 @@ def share_offered(known: Known, quantity: Floats) -> Floats:
 
 
 def price(
-    order: Order, contract_size: float, market_ns: Rows, exchange_ns: Rows, moment: Any, known: Known, side: Ladders
+    order: Order, contract_size: float, market_ns: Ints, exchange_ns: Ints, moment: Any, known: Known, side: Ladders
 ) -> Columns:  # fmt: skip
     """The estimates of the order on these books, of which it takes this side, as the columns export_rows keeps.
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimation.features import SECOND_NS, TOP, Moment
-from numerics.jit import compiled
+from numerics.arrays import Flags, Floats, Ints
+from numerics.jit import jit
 from orderbook import Levels
 from orderbook.batch import Ladders
-
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 
 class BatchObserver:
@@ -22,11 +19,11 @@ class BatchObserver:
     def __init__(self) -> None:
         self._touch: Floats = np.zeros((0, 4))
         # The rows of the last second: market_ns, mid, all flow so far, and whether a gap is before it.
-        self._market_ns: Rows = np.zeros(0, dtype=np.int64)
+        self._market_ns: Ints = np.zeros(0, dtype=np.int64)
         self._past: Floats = np.zeros((0, 2))
-        self._fresh: NDArray[np.bool_] = np.zeros(0, dtype=bool)
+        self._fresh: Flags = np.zeros(0, dtype=bool)
 
-    def observe(self, market_ns: Rows, fresh: NDArray[np.bool_], bids: Ladders, asks: Ladders) -> Any:
+    def observe(self, market_ns: Ints, fresh: Flags, bids: Ladders, asks: Ladders) -> Any:
         """A Moment of (n,) columns. market_ns must not step back; fresh: whether a book is the first after a gap, so
         that nothing before says anything of it."""
         count = len(market_ns)
@@ -82,8 +79,8 @@ def flow_increments(touch: Floats) -> Floats:
     return added
 
 
-@compiled
-def _tops(levels: Levels, begins: Rows, ends: Rows, most: int) -> Floats:
+@jit
+def _tops(levels: Levels, begins: Ints, ends: Ints, most: int) -> Floats:
     """Of the first `most` levels of each book: the best price and its size, all sizes, the worst price; (4, n)."""
     tops = np.empty((4, len(begins)))
     for row in range(len(begins)):

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimation.labels import each_reached
 from estimation.order import Order
+from numerics.arrays import Flags, Floats, Ints
 from orderbook import Side
 from orderbook.batch import Books, Ladders, walk
 
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
-
 
 def realised(
-    order: Order, quantity: Floats, books: Books, side: Ladders, first: int, ends: Rows
+    order: Order, quantity: Floats, books: Books, side: Ladders, first: int, ends: Ints
 ) -> tuple[Floats, Floats]:
     """realised_slippage_bps and realised_maker of the orders decided on at books first to first + n, (n,) each;
     NaN where they are None, or not known.
@@ -46,7 +43,7 @@ def realised(
     filled[crossed] = np.minimum(1.0, on_offer / quantity[crossed])
     maker[known] = filled
 
-    def crossing_bps(at: Rows, which: NDArray[np.bool_], sizes: Floats) -> Floats:
+    def crossing_bps(at: Ints, which: Flags, sizes: Floats) -> Floats:
         fill = walk(side.some(at[which]), sizes[which])
         paid = sign * (fill.vwap - mid[which]) / mid[which] * 1e4
         return np.where(fill.unfilled > 0, np.nan, paid)

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from feeds import VENUES, FeedError
 from feeds.base import decode_sides, timestamp_ns
+from numerics.arrays import Floats
 from orderbook import BookError
 from tests.support import reference_book
 from tests.support.reference_book import Change, DictionaryBook, records
@@ -380,7 +380,7 @@ def test_a_frame_is_cut_only_where_json_would_cut_it(frame: str, read: bool) -> 
             feed.parse(frame, 1)
 
 
-def strict(text: str) -> NDArray[np.float64]:
+def strict(text: str) -> Floats:
     """Pairs of numbers in JSON's own notation, quoted or bare; anything else raises."""
     rows = []
     for row in json.loads(text, parse_constant=int):

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from feeds import VENUES
 from feeds.market_simulator import START_NS, SimulatedMarket, frames
+from numerics.arrays import Flags, Floats
 from orderbook import OrderBook
 
 SYMBOLS = ("BTC-USDT-SWAP", "ETH-USDT-SWAP", "SOL-USDT-SWAP")
@@ -29,8 +29,6 @@ CONTRACTS = {"BTC-USDT-SWAP": Decimal("0.01"), "ETH-USDT-SWAP": Decimal("0.1"), 
 TEN_MINUTES = 6_000
 SEEDS = range(5)
 YEAR_S = 365 * 86_400
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def autocorrelation(values: Floats, steps: int) -> float:
     return float(np.mean(centred[steps:] * centred[:-steps]) / np.mean(centred**2))
 
 
-def crossed_within(history: History, steps: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def crossed_within(history: History, steps: int) -> tuple[Flags, Flags]:
     """For each book, whether the other side comes to the best bid, and to the best ask, in the next steps."""
     windows = np.lib.stride_tricks.sliding_window_view
     lowest_ask = windows(history.ask_prices[1:, 0], steps).min(axis=1)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numerics.windows import Ordered, Recent, ends, shares_offered
+from numerics.windows import RollingWindow, SortedRollingWindow, mean_filled_shares, symmetric_quantiles
 
 
 @settings(deadline=None)
@@ -15,18 +15,18 @@ from numerics.windows import Ordered, Recent, ends, shares_offered
 def test_the_last_are_kept_in_their_order(lengths: list[int], most: int) -> None:
     """However many come at a time, none or more than are kept: the last ones, and nothing else; those that are
     kept in order, too, are in order, equal ones among them."""
-    recent, table, row = Ordered(most, 2), np.zeros((2, 0)), Recent(most)
-    ordered_row, rng = Ordered(most), np.random.default_rng(most)
+    recent, table, row = SortedRollingWindow(most, 2), np.zeros((2, 0)), RollingWindow(most)
+    ordered_row, rng = SortedRollingWindow(most), np.random.default_rng(most)
     for length in lengths:
         added = rng.normal(size=(2, length)).round(1)
         table = np.concatenate((table, added), axis=1)
         recent.add(added)
         row.add(added[0])
         ordered_row.add(added[0])
-        np.testing.assert_array_equal(recent.all, table[:, -most:])
-        np.testing.assert_array_equal(row.all, table[0, -most:])
-        np.testing.assert_array_equal(recent.ordered, np.sort(table[:, -most:], axis=1))
-        np.testing.assert_array_equal(ordered_row.ordered, np.sort(table[0, -most:]))
+        np.testing.assert_array_equal(recent.values, table[:, -most:])
+        np.testing.assert_array_equal(row.values, table[0, -most:])
+        np.testing.assert_array_equal(recent.sorted_values, np.sort(table[:, -most:], axis=1))
+        np.testing.assert_array_equal(ordered_row.sorted_values, np.sort(table[0, -most:]))
 
 
 @settings(deadline=None)
@@ -34,7 +34,9 @@ def test_the_last_are_kept_in_their_order(lengths: list[int], most: int) -> None
 def test_ends_are_quantiles(seed: int, count: int, level: float) -> None:
     """As numpy's linear interpolation has them, ties included."""
     values = np.random.default_rng(seed).normal(size=count).round(1)
-    assert ends(np.sort(values), level) == pytest.approx(np.quantile(values, (1 - level, level)), abs=1e-9)
+    assert symmetric_quantiles(np.sort(values), level) == pytest.approx(
+        np.quantile(values, (1 - level, level)), abs=1e-9
+    )
 
 
 @settings(deadline=None)
@@ -45,17 +47,17 @@ def test_the_share_of_every_size_that_was_on_offer(seed: int, count: int) -> Non
     sizes = np.geomspace(0.01, 1000, 21)
     offered = np.where(rng.random(count) < 0.2, rng.choice([0.0, *sizes], count), rng.lognormal(0, 3, count))
     wanted = [np.minimum(1.0, offered / size).mean() for size in sizes]
-    assert shares_offered(offered, sizes) == pytest.approx(wanted)
+    assert mean_filled_shares(offered, sizes) == pytest.approx(wanted)
 
 
 def test_what_is_no_number_is_held_and_harms_nothing() -> None:
     """Nothing is written beyond what is kept, however many such values come and are never found again: the last
     ones are kept as they came, and so are those of a series beside it, in order."""
-    rng, recent, table = np.random.default_rng(5), Ordered(40, 2), np.zeros((2, 0))
+    rng, recent, table = np.random.default_rng(5), SortedRollingWindow(40, 2), np.zeros((2, 0))
     for length in rng.integers(0, 60, 400):
         added = rng.normal(size=(2, length)).round(1)
         added[0, rng.random(length) < 0.3] = rng.choice([np.nan, np.inf, -np.inf])
         table = np.concatenate((table, added), axis=1)[:, -40:]
         recent.add(added)
-        np.testing.assert_array_equal(recent.all, table)
-        np.testing.assert_array_equal(recent.ordered[1], np.sort(table[1]))
+        np.testing.assert_array_equal(recent.values, table)
+        np.testing.assert_array_equal(recent.sorted_values[1], np.sort(table[1]))

@@ -43,7 +43,7 @@ def test_a_sum_that_is_reached_by_rounding_ends_the_walk() -> None:
 
 
 def test_walks_chosen_books_again_and_again() -> None:
-    """Rows may repeat, and come in any order."""
+    """Ints may repeat, and come in any order."""
     levels = [asks([1.0] * depth) for depth in (3, 40, 12)]
     fills = walk(Ladders.stacked(levels).some(np.array([1, 0, 1, 2])), np.array([35.0, 35.0, 1.0, 12.0]))
     assert fills.levels.tolist() == [35, 3, 1, 12]

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calculations import TradingCalculator
 from estimation.features import Observer
@@ -17,6 +16,7 @@ from estimation.online_learner import Learner
 from estimation.scorecard import Scorecard
 from estimation.training_schedule import Outcomes
 from feeds import VENUES
+from numerics.arrays import Floats
 from orderbook import OrderBook
 from replay import books
 
@@ -30,8 +30,8 @@ SPOT = {
 
 
 def book(
-    bids: Sequence[tuple[float, float]] | NDArray[np.float64],
-    asks: Sequence[tuple[float, float]] | NDArray[np.float64],
+    bids: Sequence[tuple[float, float]] | Floats,
+    asks: Sequence[tuple[float, float]] | Floats,
     market_ns: int = START_NS,
 ) -> OrderBook:
     return OrderBook("made", "MADE", np.array(bids, float), np.array(asks, float), market_ns, market_ns, 0)

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimation.estimate import Estimate
 from estimation.order import Order
+from numerics.arrays import Floats
 from orderbook import OrderBook
 from sessions.cost_history import Point, continues
 from ui.charts.base import (
@@ -38,7 +38,6 @@ SPAN = 30.0
 
 LEAST_QUOTE, MOST_QUOTE = 1e-6, 1e12
 
-Floats = NDArray[np.float64]
 
 PARTS = ("Slippage", "Fees", "Impact")
 UNSEEN = 0.05

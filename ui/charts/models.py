@@ -6,15 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calculations import impact_model
 from estimation.estimate import Estimate
 from estimation.realised import Realised
 from estimation.scorecard import FillScore, Scorecard
+from numerics.arrays import Floats
 from ui.charts.base import PALETTES, Axes, Axis, Option, Palette, Theme, legend, line, picture, plot, short, value_axis
-
-Floats = NDArray[np.float64]
 
 SHOWN_STAGES = ("parse", "features", "models", "fees", "UI update time", "end to end")
 BINS_MS = np.geomspace(0.01, 1000.0, 26)
