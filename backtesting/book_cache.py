@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from feeds import VENUES
 from numerics.arrays import Ints
 from orderbook import Levels, OrderBook, Side
-from orderbook.batch import Ladders
+from orderbook.batch import SideBatch
 from recording.replay_feed import books
 
 FORMAT = "trade-simulator books 1"
@@ -100,13 +100,13 @@ class BookArrays:
     def __len__(self) -> int:
         return len(self.clock)
 
-    def side(self, side: Side, first: int, last: int) -> Ladders:
+    def side(self, side: Side, first: int, last: int) -> SideBatch:
         """What an aggressor of this side takes from books first to last (excluded), mapped while it is held."""
         column = 1 if side is Side.BUY else 0
         starts = np.array(self._starts[first : last + 1, column])
         levels = self._levels[column].mapped(*starts[[0, -1]].tolist())
         starts -= starts[0]
-        return Ladders(levels, starts[:-1], starts[1:])
+        return SideBatch(levels, starts[:-1], starts[1:])
 
 
 class _Levels:

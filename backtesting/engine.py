@@ -21,7 +21,7 @@ from estimation.scorecard import Scorecard
 from estimation.training_schedule import GAP_NS, Turn, together, turns
 from numerics.arrays import Ints
 from orderbook import Side
-from orderbook.batch import Books, Ladders
+from orderbook.batch import BookBatch, SideBatch
 
 ROWS = 4096
 """Books priced together: few enough for their numbers to stay in the processor's cache."""
@@ -105,9 +105,9 @@ class _Window:
         self.market_ns = np.array(books.clock[first:last, 0])
         touch = np.stack([side.best() for side in sides])
         # Nothing here refers back to the window: it is unmapped the moment that it is let go.
-        self.books = Books(self.market_ns, touch, lambda side, rows: sides[side].some(rows))
+        self.books = BookBatch(self.market_ns, touch, lambda side, rows: sides[side].take(rows))
 
-    def side(self, side: Side) -> Ladders:
+    def side(self, side: Side) -> SideBatch:
         return self.sides[0 if side is Side.BUY else 1]
 
 
@@ -140,7 +140,7 @@ class _Stretch:
             if first > self._start and offset == 0:
                 fresh[0] = market_ns[0] - self._books.clock[first - 1, 0] > GAP_NS
             asks, bids = window.sides
-            moment = self._observer.observe(market_ns, fresh, bids.some(rows), asks.some(rows))
+            moment = self._observer.observe(market_ns, fresh, bids.take(rows), asks.take(rows))
             self._learn(first, last, moment, window)
             known = Known(self._known_at(np.arange(first, last)))
             scorecard = self._knowledge[int(np.searchsorted(self._from_rows, last - 1, side="right"))].scorecard
@@ -150,7 +150,7 @@ class _Stretch:
             exchange_ns = np.array(self._books.clock[first:last, 1])
             for number, order in enumerate(orders):
                 side = window.side(order.side)
-                columns = price(order, contract_size, market_ns, exchange_ns, moment, known, side.some(rows))
+                columns = price(order, contract_size, market_ns, exchange_ns, moment, known, side.take(rows))
                 slippage, maker = realised(order, columns["quantity_base"], window.books, side, offset, ends)
                 columns |= {"realised_slippage_bps": slippage, "realised_maker": maker}
                 yield Priced(number, first, columns, scorecard)
@@ -191,7 +191,7 @@ class _Stretch:
         now: list[Any] = [column[: len(samples)] for column in waiting]
         numbers = np.searchsorted(self._from_rows, samples + self._start, side="right")
         known = [self._knowledge[number] for number in range(int(numbers[0]), self._learned + 1)]
-        seen = window.books.some(shown + self._start - window.first)
+        seen = window.books.take(shown + self._start - window.first)
         learned = self._learner.learn(Blocks(Moment(*now), starts, known, numbers - numbers[0], seen))
         self._knowledge.update(enumerate(learned, self._learned + 1))
         self._waiting = [[column[len(samples) :] for column in waiting]]

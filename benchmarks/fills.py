@@ -22,7 +22,7 @@ from estimation.features import MAKER_COLUMNS, Moment, Observer, order_features
 from estimation.labels import Labels
 from numerics.arrays import Flags, Floats
 from orderbook import OrderBook
-from orderbook.batch import SIGNS, Books
+from orderbook.batch import AGGRESSOR_SIGNS, BookBatch
 from tests.support.synthetic_markets import SPOT, STEP_NS, on_grid, recorded
 
 BLOCKS = 10
@@ -37,7 +37,7 @@ def columns(now: Any) -> Floats:
     moves = np.log(now.mid[50:] / now.mid[:-50]) * 1e4
     volatility = float(np.sqrt(np.mean(moves**2) / 5))
     features = order_features(
-        np.log, SIGNS[:, None, None], upright, 1.0, queue, 1.0, 0.0, queue.mean(), 1.0, volatility, 1.0
+        np.log, AGGRESSOR_SIGNS[:, None, None], upright, 1.0, queue, 1.0, 0.0, queue.mean(), 1.0, volatility, 1.0
     )
     x = np.stack(np.broadcast_arrays(*features.maker_columns()), axis=3)[:, :, 0]
     return np.asarray((x - x.mean(axis=(0, 1))) / np.maximum(x.std(axis=(0, 1)), 1e-9)).clip(-3, 3)
@@ -67,7 +67,7 @@ def limits(name: str, market: Sequence[OrderBook]) -> None:
             until = round((latency_s + passive_s) * 1e9) // STEP_NS
             rows = slice(WARM_UP, len(market) - until)
             now: Any = Moment(*(column[rows] for column in every))
-            labels = Labels.of(now, Books.stacked(market), latency_s, passive_s)
+            labels = Labels.of(now, BookBatch.from_books(market), latency_s, passive_s)
             late, crossed = labels.late.T.astype(np.float64), labels.crossed.T.astype(np.float64)
             on_time = ~labels.late.T
             x, everyone = everything[:, rows], np.ones(late.shape, dtype=bool)

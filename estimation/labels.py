@@ -8,7 +8,7 @@ import numpy as np
 
 from numerics.arrays import Flags, Floats, Ints
 from numerics.jit import jit
-from orderbook.batch import Books
+from orderbook.batch import BookBatch
 
 
 class Labels(NamedTuple):
@@ -30,7 +30,7 @@ class Labels(NamedTuple):
     offered: Floats
 
     @classmethod
-    def of(cls, now: Any, books: Books, latency_s: float, passive_s: float) -> Self:
+    def of(cls, now: Any, books: BookBatch, latency_s: float, passive_s: float) -> Self:
         """now: a Moment of (n,) columns; books: all from the first of them to the last outcome."""
         clock = books.market_ns
         arrives = now.market_ns + round(latency_s * 1e9)
@@ -43,7 +43,7 @@ class Labels(NamedTuple):
         offered = np.zeros(crossed.shape)
         for side in (0, 1):
             rows = np.flatnonzero(crossed[:, side])
-            offered[rows, side] = books.offered(side, crossed_at[rows, side], quote[rows, side])
+            offered[rows, side] = books.quantity_within(side, crossed_at[rows, side], quote[rows, side])
         return cls(seen, met, late, crossed, touched, mid_after, offered)
 
 

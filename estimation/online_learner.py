@@ -20,7 +20,7 @@ from numerics.arrays import Floats, Ints
 from numerics.jit import jit
 from numerics.linear import RegressionSums
 from numerics.windows import RollingWindow, SortedRollingWindow, mean_filled_shares, symmetric_quantiles
-from orderbook.batch import Books
+from orderbook.batch import BookBatch
 
 Model = TypeVar("Model")
 
@@ -60,7 +60,7 @@ class Blocks(NamedTuple):
     starts: Sequence[int]
     known: Sequence[Knowledge]
     numbers: Ints
-    books: Books
+    books: BookBatch
 
 
 _Group = tuple[Knowledge, slice]

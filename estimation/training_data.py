@@ -13,7 +13,7 @@ from estimation.features import MAKER_COLUMNS, SLIPPAGE_COLUMNS, Features, Momen
 from estimation.labels import Labels
 from estimation.model_state import LARGEST, SMALLEST, STRATA
 from numerics.arrays import Floats, Ints
-from orderbook.batch import SIGNS, Books, walk_sizes
+from orderbook.batch import AGGRESSOR_SIGNS, BookBatch, walk_sizes
 
 SIZES = 2 * STRATA
 """Orders learned from at each sample: one of each size class on both sides."""
@@ -60,7 +60,7 @@ class Lessons:
     """
 
     def __init__(
-        self, now: Any, starts: Ints, usual: UsualAt, books: Books, before: int, latency_s: float, passive_s: float
+        self, now: Any, starts: Ints, usual: UsualAt, books: BookBatch, before: int, latency_s: float, passive_s: float
     ) -> None:
         self._now, self._starts, self._usual, self._passive_s = now, starts, usual, passive_s
         outcomes = Labels.of(now, books, latency_s, passive_s)
@@ -73,7 +73,7 @@ class Lessons:
             of_quotes = self._quotes[:, rows], self._crossed[rows], self._offered[rows], self._moved[rows]
             yield Lesson(self._orders[:, rows], self._residual[rows], *of_quotes, tuple(sums))
 
-    def _walk(self, books: Books, before: int, outcomes: Labels) -> None:
+    def _walk(self, books: BookBatch, before: int, outcomes: Labels) -> None:
         """All arrays are (samples, sides, sizes)."""
         now, usual, seen, met = self._now, self._usual, outcomes.seen, outcomes.met
         n = len(now.mid)
@@ -87,11 +87,11 @@ class Lessons:
         orders = np.empty((len(SLIPPAGE_COLUMNS) + 2, *shape))
         excess, later, inside = np.empty(shape), np.empty(shape), orders[0]
         for side in (0, 1):
-            ladders, wanted = books.ladders(side, chosen), quantity[:, side]
+            ladders, wanted = books.sides(side, chosen), quantity[:, side]
             excess[:, side], inside[:, side] = walk_sizes(*ladders, place[seen], wanted, usual.slope)
             later[:, side], _ = walk_sizes(*ladders, place[met], wanted, usual.slope)
         to_bps, best = (1e4 / now.mid)[:, None], books.touch[:, :, 0].T
-        drift = SIGNS * (best[met] - best[seen]) * to_bps
+        drift = AGGRESSOR_SIGNS * (best[met] - best[seen]) * to_bps
         excess *= to_bps[:, None]
         later *= to_bps[:, None]
         later += drift[:, :, None]
@@ -117,7 +117,7 @@ class Lessons:
         depth_1 = np.repeat(np.add.reduceat(usual.depth_1, starts) / lengths, lengths)
         self._crossed: Floats = crossed.astype(np.float64)
         self._offered: Floats = outcomes.offered / depth_1[:, None]
-        self._moved: Floats = SIGNS * (outcomes.mid_after / now.mid[:, None] - 1) * 1e4
+        self._moved: Floats = AGGRESSOR_SIGNS * (outcomes.mid_after / now.mid[:, None] - 1) * 1e4
         waited = ~(crossed | outcomes.late)
         each = (crossed, waited & outcomes.touched, waited, np.where(crossed, 0.0, self._moved), ~crossed)
         self._sums: Floats = np.add.reduceat([part.sum(axis=1, dtype=np.float64) for part in each], starts, axis=1).T
@@ -126,7 +126,7 @@ class Lessons:
         """What is known of samples, given this shape, beside what is known of orders or quotes."""
         depth_1, depth_10, _, volatility_bps = (column.reshape(shape) for column in self._usual)
         moment = Moment(*(column.reshape(shape) for column in self._now))
-        sign = SIGNS.reshape(-1, *shape[2:])
+        sign = AGGRESSOR_SIGNS.reshape(-1, *shape[2:])
         return order_features(
             np.log, sign, moment, depth, queue, quantity, excess, depth_1, depth_10, volatility_bps, self._passive_s
         )

@@ -15,7 +15,7 @@ from estimation.model_state import Knowledge, beginner
 from estimation.online_learner import Blocks, Learner
 from numerics.arrays import Ints
 from orderbook import OrderBook
-from orderbook.batch import Books
+from orderbook.batch import BookBatch
 
 GAP_NS = 5 * SECOND_NS
 """A silence after which nothing seen before says anything of what comes."""
@@ -66,7 +66,7 @@ def gathered(samples: Sequence[Sample], books: Sequence[OrderBook]) -> Blocks:
     known = {id(each): each for each in knowledge}
     places = {name: place for place, name in enumerate(known)}
     numbers = np.array([places[id(each)] for each in knowledge])
-    return Blocks(columns(moments), [0], list(known.values()), numbers, Books.stacked(books))
+    return Blocks(columns(moments), [0], list(known.values()), numbers, BookBatch.from_books(books))
 
 
 def columns(moments: Sequence[Moment]) -> Any:

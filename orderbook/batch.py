@@ -11,11 +11,11 @@ from numerics.arrays import Floats, Ints
 from numerics.jit import jit
 from orderbook.book import Levels, OrderBook
 
-SIGNS: Floats = np.array([1.0, -1.0])
+AGGRESSOR_SIGNS: Floats = np.array([1.0, -1.0])
 """What is asked of both sides of a book comes as buying (the asks), then selling (the bids)."""
 
 
-class Ladders(NamedTuple):
+class SideBatch(NamedTuple):
     """One side of k books, best level first: book r's are levels[begins[r]:ends[r]]; not to be written to."""
 
     levels: Levels
@@ -23,16 +23,16 @@ class Ladders(NamedTuple):
     ends: Ints
 
     @classmethod
-    def stacked(cls, sides: Sequence[Levels]) -> Self:
+    def from_sides(cls, sides: Sequence[Levels]) -> Self:
         """From a side of each book, which are copied."""
         levels = np.concatenate([np.empty((0, 2)), *sides])
         levels.flags.writeable = False
         starts = np.cumsum([0, *map(len, sides)])
         return cls(levels, starts[:-1], starts[1:])
 
-    def some(self, rows: slice | Ints) -> Ladders:
+    def take(self, rows: slice | Ints) -> SideBatch:
         """Those of these books, in this order."""
-        return Ladders(self.levels, self.begins[rows], self.ends[rows])
+        return SideBatch(self.levels, self.begins[rows], self.ends[rows])
 
     def best(self) -> Levels:
         """The first level of each, (k, 2)."""
@@ -40,7 +40,7 @@ class Ladders(NamedTuple):
         return best
 
 
-class Books(NamedTuple):
+class BookBatch(NamedTuple):
     """m books in the order of their time.
 
     market_ns: (m,) int64. touch: (2, m, 2), price and size of the best ask and the best bid.
@@ -49,10 +49,10 @@ class Books(NamedTuple):
 
     market_ns: Ints
     touch: Floats
-    ladders: Callable[[int, Ints], Ladders]
+    sides: Callable[[int, Ints], SideBatch]
 
     @classmethod
-    def stacked(cls, books: Sequence[OrderBook]) -> Self:
+    def from_books(cls, books: Sequence[OrderBook]) -> Self:
         """From books of any depths; only what is asked for is copied."""
         sides = [book.asks for book in books], [book.bids for book in books]
         clock = np.fromiter((book.market_ns for book in books), np.int64, len(books))
@@ -60,22 +60,22 @@ class Books(NamedTuple):
         return cls(
             clock,
             np.ascontiguousarray(touch.transpose(0, 2, 1)),
-            lambda side, rows: Ladders.stacked([sides[side][row] for row in rows.tolist()]),
+            lambda side, rows: SideBatch.from_sides([sides[side][row] for row in rows.tolist()]),
         )
 
-    def some(self, rows: Ints) -> Books:
+    def take(self, rows: Ints) -> BookBatch:
         """These of the books."""
-        return Books(
-            self.market_ns[rows], self.touch.take(rows, axis=1), lambda side, some: self.ladders(side, rows[some])
+        return BookBatch(
+            self.market_ns[rows], self.touch.take(rows, axis=1), lambda side, some: self.sides(side, rows[some])
         )
 
-    def offered(self, side: int, rows: Ints, price: Floats) -> Floats:
+    def quantity_within(self, side: int, rows: Ints, price: Floats) -> Floats:
         """What these books offer at these prices or better, (k,) base units, on side 0 (asks) or 1 (bids)."""
-        return _offered(*self.ladders(side, rows), SIGNS.item(side), price)
+        return _quantity_within(*self.sides(side, rows), AGGRESSOR_SIGNS.item(side), price)
 
 
 @jit
-def _offered(levels: Levels, begins: Ints, ends: Ints, sign: float, price: Floats) -> Floats:
+def _quantity_within(levels: Levels, begins: Ints, ends: Ints, sign: float, price: Floats) -> Floats:
     volume = np.zeros(len(begins))
     for row in range(len(begins)):
         for level in range(begins[row], ends[row]):
@@ -113,7 +113,7 @@ def walk_sizes(
     return average, inside
 
 
-class Fills(NamedTuple):
+class FillBatch(NamedTuple):
     """orderbook.Fill as (n,) columns."""
 
     quantity: Floats
@@ -123,13 +123,15 @@ class Fills(NamedTuple):
     unfilled: Floats
 
 
-def walk(side: Ladders, quantity: Floats) -> Fills:
+def walk_batch(side: SideBatch, quantity: Floats) -> FillBatch:
     """What these books fill of orders of quantity (m,), a book each."""
-    return Fills(*_walk(*side, quantity))
+    return FillBatch(*_walk_batch(*side, quantity))
 
 
 @jit
-def _walk(levels: Levels, begins: Ints, ends: Ints, quantity: Floats) -> tuple[Floats, Floats, Floats, Ints, Floats]:
+def _walk_batch(
+    levels: Levels, begins: Ints, ends: Ints, quantity: Floats
+) -> tuple[Floats, Floats, Floats, Ints, Floats]:
     filled, vwap, worst = np.empty(len(quantity)), np.empty(len(quantity)), np.empty(len(quantity))
     used, unfilled = np.empty(len(quantity), dtype=np.int64), np.empty(len(quantity))
     for row in range(len(quantity)):

@@ -8,7 +8,7 @@ from numerics.arrays import Ints
 from numerics.jit import jit, jit_holding_gil
 from orderbook.book import Levels
 
-ROOM = 1000
+SPARE_LEVELS = 1000
 """Changes that fit before the levels of a side; more at once are sorted in, and not searched for one by one."""
 
 _EVERY = 2**62
@@ -69,7 +69,7 @@ class BookSides:
         if most > self._room:
             first_bid, last_bid, first_ask, last_ask = self._where.tolist()
             held_bids, held_asks = self._bids[first_bid:last_bid], self._asks[first_ask:last_ask]
-            if most > ROOM:
+            if most > SPARE_LEVELS:
                 wrong = _first_wrong(np.concatenate((bids, asks)), self._largest)
                 if wrong < 0:
                     self._place(self._sorted_in(held_bids, bids, -1), self._sorted_in(held_asks, asks, 1))
@@ -93,9 +93,9 @@ class BookSides:
 
     def _place(self, bids: Levels, asks: Levels) -> None:
         """Puts the levels into new arrays, with room before them."""
-        self._bids, self._asks = (np.concatenate((np.empty((ROOM, 2)), side)) for side in (bids, asks))
-        self._where[:] = ROOM, len(self._bids), ROOM, len(self._asks)
-        self._room = ROOM
+        self._bids, self._asks = (np.concatenate((np.empty((SPARE_LEVELS, 2)), side)) for side in (bids, asks))
+        self._where[:] = SPARE_LEVELS, len(self._bids), SPARE_LEVELS, len(self._asks)
+        self._room = SPARE_LEVELS
         self._top_bids = self._top_asks = None
 
 

@@ -16,7 +16,7 @@ from estimation.order import Order, base_quantity
 from estimation.slippage import EXTRAPOLATED_DEPTHS, SlippageSource, one_sided_move_bps
 from numerics.arrays import Flags, Floats, Ints
 from orderbook import Side
-from orderbook.batch import Fills, Ladders, walk
+from orderbook.batch import FillBatch, SideBatch, walk_batch
 
 Columns = dict[str, NDArray[Any]]
 
@@ -88,7 +88,7 @@ class _Slippage(NamedTuple):
 class BatchCrossing:
     """One side of n books, ready to be crossed by orders of any size: estimation.slippage.Crossing for all of them."""
 
-    def __init__(self, known: Known, moment: Any, order: Order, side: Ladders) -> None:
+    def __init__(self, known: Known, moment: Any, order: Order, side: SideBatch) -> None:
         self._known, self._moment, self._passive_s = known, moment, order.passive_s
         self._buying = order.side is Side.BUY
         self._sign = 1.0 if self._buying else -1.0
@@ -98,10 +98,10 @@ class BatchCrossing:
         self._volatility_bps = known.at(lambda k: k.volatility_bps)
         self._trusted = known.at(lambda k: k.slippage is not None and k.gate > 0).astype(bool)
 
-    def walk(self, quantity: Floats) -> Fills:
-        return walk(self._side, quantity)
+    def walk(self, quantity: Floats) -> FillBatch:
+        return walk_batch(self._side, quantity)
 
-    def excess(self, fill: Fills, rows: Any = slice(None)) -> Floats:
+    def excess(self, fill: FillBatch, rows: Any = slice(None)) -> Floats:
         """estimation.slippage.Crossing.excess"""
         best = (self._moment.ask if self._buying else self._moment.bid)[rows]
         average: Floats = self._sign * (fill.vwap - best)
@@ -112,7 +112,7 @@ class BatchCrossing:
         whole: Floats = (fill.quantity * average + fill.unfilled * beyond) / (fill.quantity + fill.unfilled)
         return np.where(fill.unfilled > 0, whole, average)
 
-    def features(self, fill: Fills) -> Features:
+    def features(self, fill: FillBatch) -> Features:
         """estimation.slippage.Crossing.features, as columns of n rows, or of one that stands for all."""
         moment = self._moment
         return order_features(
@@ -129,7 +129,7 @@ class BatchCrossing:
             self._passive_s,
         )
 
-    def slippage(self, fill: Fills, features: Features) -> _Slippage:
+    def slippage(self, fill: FillBatch, features: Features) -> _Slippage:
         """estimation.slippage.Crossing.slippage"""
         known = self._known
         bps: Floats = np.asarray(features.half_spread_bps + features.excess_walk_bps)
@@ -152,7 +152,7 @@ class BatchCrossing:
         for sizes in trades.T:
             some = np.flatnonzero(sizes > 0)
             traded = sizes[some]
-            fill = walk(self._side.some(some), traded)
+            fill = walk_batch(self._side.take(some), traded)
             paid[some] += traded * self.excess(fill, some)
             worst[some] = np.maximum(worst[some], traded / fill.quantity)
         typical = self.walk(total / (trades > 0).sum(axis=1))
@@ -185,7 +185,7 @@ def share_offered(known: Known, quantity: Floats) -> Floats:
 
 
 def price(
-    order: Order, contract_size: float, market_ns: Ints, exchange_ns: Ints, moment: Any, known: Known, side: Ladders
+    order: Order, contract_size: float, market_ns: Ints, exchange_ns: Ints, moment: Any, known: Known, side: SideBatch
 ) -> Columns:  # fmt: skip
     """The estimates of the order on these books, of which it takes this side, as the columns export_rows keeps.
 

@@ -10,7 +10,7 @@ from estimation.features import SECOND_NS, TOP, Moment
 from numerics.arrays import Flags, Floats, Ints
 from numerics.jit import jit
 from orderbook import Levels
-from orderbook.batch import Ladders
+from orderbook.batch import SideBatch
 
 
 class BatchObserver:
@@ -23,7 +23,7 @@ class BatchObserver:
         self._past: Floats = np.zeros((0, 2))
         self._fresh: Flags = np.zeros(0, dtype=bool)
 
-    def observe(self, market_ns: Ints, fresh: Flags, bids: Ladders, asks: Ladders) -> Any:
+    def observe(self, market_ns: Ints, fresh: Flags, bids: SideBatch, asks: SideBatch) -> Any:
         """A Moment of (n,) columns. market_ns must not step back; fresh: whether a book is the first after a gap, so
         that nothing before says anything of it."""
         count = len(market_ns)

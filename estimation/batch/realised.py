@@ -8,11 +8,11 @@ from estimation.labels import each_reached
 from estimation.order import Order
 from numerics.arrays import Flags, Floats, Ints
 from orderbook import Side
-from orderbook.batch import Books, Ladders, walk
+from orderbook.batch import BookBatch, SideBatch, walk_batch
 
 
 def realised(
-    order: Order, quantity: Floats, books: Books, side: Ladders, first: int, ends: Ints
+    order: Order, quantity: Floats, books: BookBatch, side: SideBatch, first: int, ends: Ints
 ) -> tuple[Floats, Floats]:
     """realised_slippage_bps and realised_maker of the orders decided on at books first to first + n, (n,) each;
     NaN where they are None, or not known.
@@ -39,12 +39,12 @@ def realised(
     crossed_at = each_reached(taken, sign, price, arrival + 1, closes)
     crossed = ~late & (crossed_at < closes)
     filled = np.zeros(len(row))
-    on_offer = books.offered(0 if buying else 1, crossed_at[crossed], price[crossed])
+    on_offer = books.quantity_within(0 if buying else 1, crossed_at[crossed], price[crossed])
     filled[crossed] = np.minimum(1.0, on_offer / quantity[crossed])
     maker[known] = filled
 
     def crossing_bps(at: Ints, which: Flags, sizes: Floats) -> Floats:
-        fill = walk(side.some(at[which]), sizes[which])
+        fill = walk_batch(side.take(at[which]), sizes[which])
         paid = sign * (fill.vwap - mid[which]) / mid[which] * 1e4
         return np.where(fill.unfilled > 0, np.nan, paid)
 

@@ -28,7 +28,7 @@ from estimation.slippage import Crossing
 from estimation.training_schedule import GAP_NS, Outcomes, Sample, columns, gathered, together, turns
 from models import SlippageModel
 from orderbook import OrderBook, Side, walk
-from orderbook.batch import Books, Ladders, walk_sizes
+from orderbook.batch import BookBatch, SideBatch, walk_sizes
 from tests.support.loopback import eventually
 from tests.support.paths import PROJECT
 from tests.support.synthetic_markets import START_NS, STEP_NS, book, gaussian, known_now, queues
@@ -57,7 +57,7 @@ def test_many_books_are_walked_as_one_is(seed: int, slope: float, largest: float
     """In books of any depth, at the end of a level and beyond the last: of every size the average beyond the best is
     the scalar walk's, and so is whether the book holds it; what is offered is summed by its definition."""
     books, rng = ragged(5, seed), np.random.default_rng(seed)
-    stacked = Books.stacked(books)
+    stacked = BookBatch.from_books(books)
     quantity = np.sort(np.exp(rng.uniform(-5, largest, (2, 5, 4))))
     for side, each in enumerate(Side):
         for row, one in enumerate(books):
@@ -66,7 +66,7 @@ def test_many_books_are_walked_as_one_is(seed: int, slope: float, largest: float
             quantity[side, row, 0] = min(quantity[side, row, 0], quantity[side, row, 1])
     order = rng.permutation(5)
     for side, each in enumerate(Side):
-        ladders, place = stacked.ladders(side, order), np.argsort(order)
+        ladders, place = stacked.sides(side, order), np.argsort(order)
         many, inside = walk_sizes(*ladders, place, quantity[side], np.full(5, slope))
         for row, one in enumerate(books):
             moment = Observer().observe(one)
@@ -78,7 +78,7 @@ def test_many_books_are_walked_as_one_is(seed: int, slope: float, largest: float
                 assert inside[row, column] == (fill.unfilled == 0)
             price = one.taken_by(each)[0, 0] + each.value
             reached = each.value * (one.taken_by(each)[:, 0] - price) <= 0
-            offered = stacked.offered(side, np.array([row]), np.array([price]))
+            offered = stacked.quantity_within(side, np.array([row]), np.array([price]))
             assert offered.item() == pytest.approx(one.taken_by(each)[reached, 1].sum())
 
 
@@ -167,7 +167,7 @@ def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) ->
     latency_ns, passive_ns = latency_ms * 1_000_000, passive_ms * 1_000_000
     count = sum(each.market_ns + latency_ns + passive_ns <= books[-1].market_ns for each in books)
     moments = [Observer().observe(each) for each in books]
-    labels = Labels.of(columns(moments[:count]), Books.stacked(books), latency_ms / 1e3, passive_ms / 1e3)
+    labels = Labels.of(columns(moments[:count]), BookBatch.from_books(books), latency_ms / 1e3, passive_ms / 1e3)
     for side, each in enumerate(Side):
         hindsight, realised = Hindsight(), {}
         order = Order(each, 2.0, latency_s=latency_ms / 1e3, passive_s=passive_ms / 1e3)
@@ -250,7 +250,7 @@ def live(books: list[OrderBook], latency_s: float, passive_s: float) -> list[tup
 
 
 def studied(
-    moments: Any, books: Books, latency_s: float, passive_s: float, begin: Knowledge, at_once: int
+    moments: Any, books: BookBatch, latency_s: float, passive_s: float, begin: Knowledge, at_once: int
 ) -> list[tuple[int, Knowledge]]:
     """What is known from which book on, where so many fits are learned from together."""
     made, learner = turns(moments.market_ns, latency_s, passive_s), Learner(latency_s, passive_s)
@@ -260,7 +260,7 @@ def studied(
         samples, starts, shown = together(made[first : first + at_once])
         now = Moment(*(column[samples] for column in moments))
         numbers = np.searchsorted(from_rows, samples, side="right")
-        known += learner.learn(Blocks(now, starts, known, numbers, books.some(shown)))
+        known += learner.learn(Blocks(now, starts, known, numbers, books.take(shown)))
     return list(zip([0, *from_rows], known, strict=False))
 
 
@@ -277,9 +277,9 @@ def test_over_whole_arrays_the_same_is_learned_at_the_same_books(seed: int, time
     books = [replace(each, market_ns=int(ns)) for each, ns in zip(ragged(900, seed), clock, strict=True)]
     observer = Observer()
     moments = [observer.observe(each) for each in books]
-    stacked = Books.stacked(books)
-    sides = [Ladders.stacked([each.taken_by(side) for each in books]) for side in Side]
-    whole = Books(clock, np.stack([side.best() for side in sides]), lambda side, rows: sides[side].some(rows))
+    stacked = BookBatch.from_books(books)
+    sides = [SideBatch.from_sides([each.taken_by(side) for each in books]) for side in Side]
+    whole = BookBatch(clock, np.stack([side.best() for side in sides]), lambda side, rows: sides[side].take(rows))
     wanted = live(books, *times)
     for shown, at_once in ((stacked, 1), (whole, 3), (whole, 1000)):
         found = studied(columns(moments), shown, *times, beginner(moments[0], *times), at_once)

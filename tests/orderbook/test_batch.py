@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orderbook import Levels
 from orderbook import walk as walk_one
-from orderbook.batch import Ladders, walk
+from orderbook.batch import SideBatch, walk_batch
 
 
 def asks(sizes: list[float]) -> Levels:
@@ -28,7 +28,7 @@ def test_walks_as_one_book_is_walked(sides: list[list[float]], data: st.DataObje
     for sizes in sides:
         whole = sum(sizes[: data.draw(st.integers(1, len(sizes)))])
         quantity.append(data.draw(st.sampled_from([whole, whole * 1.5, sum(sizes), sum(sizes) * 7, sizes[0] / 3])))
-    fills = walk(Ladders.stacked(levels), np.array(quantity))
+    fills = walk_batch(SideBatch.from_sides(levels), np.array(quantity))
     for row, (side, size) in enumerate(zip(levels, quantity, strict=True)):
         assert tuple(column[row].item() for column in fills) == walk_one(side, size)
 
@@ -39,12 +39,12 @@ def test_a_sum_that_is_reached_by_rounding_ends_the_walk() -> None:
     size = sum(side[:8, 1].tolist())
     one = walk_one(side, size)
     assert (one.levels, one.unfilled) == (8, 0.0)
-    assert walk(Ladders.stacked([side, side[:8]]), np.array([size, size])).levels.tolist() == [8, 8]
+    assert walk_batch(SideBatch.from_sides([side, side[:8]]), np.array([size, size])).levels.tolist() == [8, 8]
 
 
 def test_walks_chosen_books_again_and_again() -> None:
     """Ints may repeat, and come in any order."""
     levels = [asks([1.0] * depth) for depth in (3, 40, 12)]
-    fills = walk(Ladders.stacked(levels).some(np.array([1, 0, 1, 2])), np.array([35.0, 35.0, 1.0, 12.0]))
+    fills = walk_batch(SideBatch.from_sides(levels).take(np.array([1, 0, 1, 2])), np.array([35.0, 35.0, 1.0, 12.0]))
     assert fills.levels.tolist() == [35, 3, 1, 12]
     assert fills.unfilled.tolist() == [0.0, 32.0, 0.0, 0.0]

@@ -191,7 +191,7 @@ grid = st.lists(st.tuples(st.integers(1, 260), st.sampled_from([0, 0, 1, 2.5])),
     messages=st.lists(st.tuples(st.booleans(), grid, grid), min_size=1, max_size=12),
     publish=st.sampled_from([1, 3, 60]),
     keep=st.sampled_from([None, 1, 10, 70]),
-    room=st.sampled_from([1, 7, 40, packed_sides.ROOM]),
+    room=st.sampled_from([1, 7, 40, packed_sides.SPARE_LEVELS]),
 )
 def test_a_builder_equals_dictionaries(
     messages: list[tuple[bool, list[tuple[int, float]], list[tuple[int, float]]]],
