@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
 
 from estimation.estimate import Estimate
-from estimation.features import Features, Moment, Observer
+from estimation.features import BookState, FeatureExtractor, Features
 from estimation.market_parameters import YEAR_S, Parameter, market_parameters
 from estimation.model_state import Knowledge, MakerSource, beginner
 from estimation.online_learner import LearnedError, Learner
@@ -116,7 +116,7 @@ class TradingCalculator:
     def __init__(self, order: Order, contract_size: float = 1.0) -> None:
         self.order = order
         self._contract_size = contract_size
-        self._observer = Observer()
+        self._observer = FeatureExtractor()
         self._hindsight = Hindsight()
         self._outcomes: Outcomes | None = None
         self._learned_for = (order.latency_s, order.passive_s)
@@ -124,7 +124,7 @@ class TradingCalculator:
         self._market: tuple[str, str] | None = None
         self._terms: Terms | None = None
         # The newest book, what it said and what was known at it, rebound as one: read from any thread.
-        self._seen: tuple[OrderBook, Moment, Knowledge] | None = None
+        self._seen: tuple[OrderBook, BookState, Knowledge] | None = None
 
     @property
     def moments(self) -> int:
@@ -209,7 +209,7 @@ class TradingCalculator:
             for order in orders
         ]
 
-    def _observe(self, book: OrderBook, order: Order) -> tuple[Moment, Knowledge]:
+    def _observe(self, book: OrderBook, order: Order) -> tuple[BookState, Knowledge]:
         """This book's moment and what is known at it; the book joins what is learned from."""
         self._hindsight.look()
         learned_for = (order.latency_s, order.passive_s)
@@ -228,7 +228,7 @@ class TradingCalculator:
                 self._outcomes.discard()
         self._learned_for = learned_for
         self._last_ns = book.market_ns
-        moment = self._observer.observe(book)
+        moment = self._observer.extract(book)
         if self._outcomes is None:
             self._outcomes = Outcomes(beginner(moment, *learned_for), Learner(*learned_for), *learned_for)
         try:
@@ -267,7 +267,7 @@ def impact_model(parameters: dict[str, Parameter], mid: float, risk_aversion: fl
     )
 
 
-def _price(book: OrderBook, moment: Moment, known: Knowledge, terms: Terms, parsed_ns: int) -> Estimate:
+def _price(book: OrderBook, moment: BookState, known: Knowledge, terms: Terms, parsed_ns: int) -> Estimate:
     """What the order costs, given what the book says and what is known; changes nothing."""
     order, mid = terms.order, moment.mid
     levels = book.taken_by(order.side)

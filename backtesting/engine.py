@@ -11,9 +11,9 @@ import numpy as np
 
 from backtesting.book_cache import BookArrays, OnRead, Source, opening
 from estimation.batch.estimates import Columns, Known, price
-from estimation.batch.features import BatchObserver
+from estimation.batch.features import BatchFeatureExtractor
 from estimation.batch.realised import realised
-from estimation.features import Moment
+from estimation.features import BookState
 from estimation.model_state import Knowledge, beginner
 from estimation.online_learner import Blocks, Learner
 from estimation.order import Order, OrderError
@@ -116,7 +116,7 @@ class _Stretch:
 
     def __init__(self, books: BookArrays, start: int, stop: int, like: Order, known: Knowledge | None) -> None:
         self._books, self._start, self._stop, self._like = books, start, stop, like
-        self._observer = BatchObserver()
+        self._observer = BatchFeatureExtractor()
         self._learner = Learner(like.latency_s, like.passive_s)
         market_ns = np.array(books.clock[start:stop, 0])
         self._turns: list[Turn] = [] if known is not None else turns(market_ns, like.latency_s, like.passive_s)
@@ -140,7 +140,7 @@ class _Stretch:
             if first > self._start and offset == 0:
                 fresh[0] = market_ns[0] - self._books.clock[first - 1, 0] > GAP_NS
             asks, bids = window.sides
-            moment = self._observer.observe(market_ns, fresh, bids.take(rows), asks.take(rows))
+            moment = self._observer.extract(market_ns, fresh, bids.take(rows), asks.take(rows))
             self._learn(first, last, moment, window)
             known = Known(self._known_at(np.arange(first, last)))
             scorecard = self._knowledge[int(np.searchsorted(self._from_rows, last - 1, side="right"))].scorecard
@@ -176,7 +176,7 @@ class _Stretch:
         if not self._knowledge:
             like = self._like
             self._knowledge[0] = beginner(
-                Moment(*(column[0].item() for column in moment)), like.latency_s, like.passive_s
+                BookState(*(column[0].item() for column in moment)), like.latency_s, like.passive_s
             )
         begin, end = np.searchsorted(self._samples, (first, last))
         chosen = self._samples[begin:end] - first
@@ -192,7 +192,7 @@ class _Stretch:
         numbers = np.searchsorted(self._from_rows, samples + self._start, side="right")
         known = [self._knowledge[number] for number in range(int(numbers[0]), self._learned + 1)]
         seen = window.books.take(shown + self._start - window.first)
-        learned = self._learner.learn(Blocks(Moment(*now), starts, known, numbers - numbers[0], seen))
+        learned = self._learner.learn(Blocks(BookState(*now), starts, known, numbers - numbers[0], seen))
         self._knowledge.update(enumerate(learned, self._learned + 1))
         self._waiting = [[column[len(samples) :] for column in waiting]]
         self._learned = ready

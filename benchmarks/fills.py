@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.models import RECORDINGS
-from estimation.features import MAKER_COLUMNS, Moment, Observer, order_features
+from estimation.features import MAKER_COLUMNS, BookState, FeatureExtractor, order_features
 from estimation.labels import Labels
 from numerics.arrays import Flags, Floats
 from orderbook import OrderBook
@@ -32,7 +32,7 @@ WARM_UP = 100
 
 def columns(now: Any) -> Floats:
     """The maker columns of every decision time, buying and selling: (2, n, k)."""
-    upright = Moment(*(column[:, None] for column in now))
+    upright = BookState(*(column[:, None] for column in now))
     queue = np.stack((now.bid_size, now.ask_size))[:, :, None]
     moves = np.log(now.mid[50:] / now.mid[:-50]) * 1e4
     volatility = float(np.sqrt(np.mean(moves**2) / 5))
@@ -59,14 +59,14 @@ def skill(model: Any, x: Floats, y: Floats, counted: Flags, overlap: int) -> flo
 
 
 def limits(name: str, market: Sequence[OrderBook]) -> None:
-    observer = Observer()
-    every = [np.array(column) for column in zip(*(observer.observe(book) for book in market), strict=True)]
-    everything = columns(Moment(*every))
+    observer = FeatureExtractor()
+    every = [np.array(column) for column in zip(*(observer.extract(book) for book in market), strict=True)]
+    everything = columns(BookState(*every))
     for latency_s in (0.1, 0.5, 1.0):
         for passive_s in (1.0, 2.0):
             until = round((latency_s + passive_s) * 1e9) // STEP_NS
             rows = slice(WARM_UP, len(market) - until)
-            now: Any = Moment(*(column[rows] for column in every))
+            now: Any = BookState(*(column[rows] for column in every))
             labels = Labels.of(now, BookBatch.from_books(market), latency_s, passive_s)
             late, crossed = labels.late.T.astype(np.float64), labels.crossed.T.astype(np.float64)
             on_time = ~labels.late.T

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from calculations import Order, TradingCalculator
-from estimation.features import Observer
+from estimation.features import FeatureExtractor
 from estimation.model_state import beginner
 from estimation.online_learner import Learner
 from estimation.training_schedule import Outcomes, Sample, gathered
@@ -68,8 +68,8 @@ def cost(market: Sequence[OrderBook]) -> None:
         took.append(time.perf_counter_ns() - began)
     print(f"estimate, median: {median(took) / 1e3:.1f} us")
 
-    observer = Observer()
-    moments = [observer.observe(book) for book in market]
+    observer = FeatureExtractor()
+    moments = [observer.extract(book) for book in market]
     known = beginner(moments[0], 0.1, 2.0)
     outcomes = Outcomes(known, Learner(0.1, 2.0), 0.1, 2.0)
     began = time.thread_time_ns()

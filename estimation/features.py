@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from orderbook import OrderBook
 
 SECOND_NS = 1_000_000_000
-TOP = 10
+TOP_LEVELS = 10
 """Levels a side that features look at."""
 
 
-class Moment(NamedTuple):
+class BookState(NamedTuple):
     """One book in numbers, before a side is chosen. Sizes in base units, prices in quote.
 
     flow is the order flow imbalance of the last second (Cont, Kukanov, Stoikov 2014, equation 3):
@@ -37,7 +37,7 @@ class Moment(NamedTuple):
     return_bps: float
 
 
-class Observer:
+class FeatureExtractor:
     """Turns books into moments; remembers one second of mids and order flow, and forgets on `reset`."""
 
     def __init__(self) -> None:
@@ -49,9 +49,9 @@ class Observer:
         self._total_flow = 0.0
         self._last_second: deque[tuple[int, float, float]] = deque()
 
-    def observe(self, book: OrderBook) -> Moment:
+    def extract(self, book: OrderBook) -> BookState:
         """The moment of this book; books must come in the order of their market_ns."""
-        bids, asks = book.bids[:TOP].ravel().tolist(), book.asks[:TOP].ravel().tolist()
+        bids, asks = book.bids[:TOP_LEVELS].ravel().tolist(), book.asks[:TOP_LEVELS].ravel().tolist()
         touch = bid, bid_size, ask, ask_size = bids[0], bids[1], asks[0], asks[1]
         mid = (bid + ask) / 2
         if self._touch is not None:
@@ -68,7 +68,7 @@ class Observer:
             bid_depth += size
         for size in asks[1::2]:
             ask_depth += size
-        return Moment(
+        return BookState(
             book.market_ns,
             mid,
             (ask - bid) / (2 * mid) * 1e4,

@@ -13,7 +13,7 @@ from numerics.arrays import Flags, Floats, Ints
 from numerics.jit import jit
 
 
-class Usual(NamedTuple):
+class TypicalMarket(NamedTuple):
     """What is usual on a market: the sizes at the touch and in the top 10 levels, base units, and its parameters."""
 
     depth_1: float
@@ -21,28 +21,28 @@ class Usual(NamedTuple):
     calibration: Calibration
 
 
-MEMORY_S = 600.0
+DECAY_S = 600.0
 """What was seen so long ago counts 1 / e: a half-life of seven minutes."""
 
-DEPTH_MEMORY_S = 60.0
+DEPTH_DECAY_S = 60.0
 """The same, of depth, reach and spread."""
 
 HISTORY_S = 6
 SECOND_NS = 1e9
-SAMPLED_S = 5.0
+RETURN_SPAN_S = 5.0
 """Mids of a calm book stick, so returns over 100 ms understate its volatility; those over 5 s do not."""
 
 
-class MarketTally:
+class MarketStatistics:
     """Decayed sums over decision times: behind what is usual, and behind volatility, permanent impact and
     resilience; pairs of times that a gap parts do not count."""
 
     def __init__(self) -> None:
-        self.usual_sums: Floats = np.zeros(5)
+        self.typical_sums: Floats = np.zeros(5)
         self.sums: Floats = np.zeros(12)
         self._history: Floats = np.zeros((0, 3))
 
-    def add(self, now: Any, starts: Ints, spans_s: Sequence[float]) -> list[Usual]:
+    def add(self, now: Any, starts: Ints, spans_s: Sequence[float]) -> list[TypicalMarket]:
         """Count in n decision times, in blocks that begin at `starts` and cover `spans_s`: what is usual after each.
 
         now: a Moment of (n,) columns.
@@ -56,7 +56,7 @@ class MarketTally:
         each[0] = 1.0
         each[1], each[2], each[3] = (now.bid_size + now.ask_size) / 2, depth, now.reach
         each[4] = now.half_spread_bps * now.mid / 1e4
-        for row, lag_s in ((5, SAMPLED_S), (8, 0.1)):
+        for row, lag_s in ((5, RETURN_SPAN_S), (8, 0.1)):
             found, past = _at_lag(history, first, lag_s)
             each[row] = np.where(found, (log_mid - past[1]) ** 2, 0.0)
             each[row + 1] = np.where(found, (new[:, 0] - past[0]) / SECOND_NS, 0.0)
@@ -68,16 +68,16 @@ class MarketTally:
         each[16] = np.where(found, past_depth * log_depth, 0.0)
         usual = []
         for sums, span_s in zip(np.add.reduceat(each, starts, axis=1).T, spans_s, strict=True):
-            self.usual_sums *= math.exp(-span_s / DEPTH_MEMORY_S)
-            self.usual_sums += sums[:5]
-            self.sums *= math.exp(-span_s / MEMORY_S)
+            self.typical_sums *= math.exp(-span_s / DEPTH_DECAY_S)
+            self.typical_sums += sums[:5]
+            self.sums *= math.exp(-span_s / DECAY_S)
             self.sums += sums[5:]
-            usual.append(self.usual())
+            usual.append(self.typical())
         return usual
 
-    def usual(self) -> Usual:
+    def typical(self) -> TypicalMarket:
         """What the sums say. Raises ArithmeticError, ValueError if there are none, or none that could be."""
-        count, depth_1, depth_10, reach, half_spread = self.usual_sums.tolist()
+        count, depth_1, depth_10, reach, half_spread = self.typical_sums.tolist()
         squares, span, pairs, squares_1, span_1, pairs_1, agreement, flows, *depths = self.sums.tolist()
         variance = squares / span if span > 0 else None
         variance_tsrv = None
@@ -86,7 +86,7 @@ class MarketTally:
             variance_tsrv = max(0.0, (variance - squares_1 / span_1 / steps) / (1 - 1 / steps))
         gamma = agreement / flows if flows > 0 and agreement > 0 else None
         measured = (half_spread / count, reach / depth_10, variance, variance_tsrv, gamma, _resilience(*depths))
-        return Usual(depth_1 / count, depth_10 / count, Calibration(*measured))
+        return TypicalMarket(depth_1 / count, depth_10 / count, Calibration(*measured))
 
 
 def _resilience(pairs: float, total: float, squares: float, product: float) -> float | None:

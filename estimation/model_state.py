@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from estimation.features import Features, Moment
+from estimation.features import BookState, Features
 from estimation.market_parameters import Calibration
 from estimation.scorecard import Scorecard, Scores, Tally
 from models import MakerTakerModel, SlippageModel
@@ -121,7 +121,7 @@ class Knowledge:
         return (1 - part) * self.crossed_share[below] + part * self.crossed_share[below + 1]
 
 
-def beginner(moment: Moment, latency_s: float, passive_s: float) -> Knowledge:
+def beginner(moment: BookState, latency_s: float, passive_s: float) -> Knowledge:
     """What is known on the first book: its own depth, and priors."""
     depth_10 = (moment.bid_depth + moment.ask_depth) / 2
     calibration = Calibration(moment.half_spread_bps * moment.mid / 1e4, moment.reach / depth_10)

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, Self, TypeVar
 import numpy as np
 
 from estimation.features import MAKER_COLUMNS, SLIPPAGE_COLUMNS
-from estimation.market_statistics import MarketTally, Usual
+from estimation.market_statistics import MarketStatistics, TypicalMarket
 from estimation.model_state import CURVE_SIZES, STRATA, Knowledge, fill_prior, prior_trust
 from estimation.scorecard import FillTally, SlippageTally, Tally
-from estimation.training_data import SIZES, Lesson, Lessons, UsualAt
+from estimation.training_data import SIZES, Lesson, Lessons, TypicalAtSamples
 from models import MakerTakerModel, SlippageModel
 from numerics.arrays import Floats, Ints
 from numerics.jit import jit
@@ -75,7 +75,7 @@ class Learner:
         self._prior = fill_prior(latency_s, passive_s)
         self._lock = threading.Lock()
         self._tally = Tally(STRATA)
-        self._market = MarketTally()
+        self._market = MarketStatistics()
         self._samples = 0
         # Slippage: the regression's sums and how many independent samples they are worth; how well
         # past predictions agreed with outcomes; recent errors by size.
@@ -124,7 +124,7 @@ class Learner:
             with np.errstate(all="raise"):
                 learner._fit_slippage()
                 learner._fit_fill()
-                return learner, learner._knowledge(learner._market.usual())
+                return learner, learner._knowledge(learner._market.typical())
         except (ArithmeticError, ValueError) as error:  # LinAlgError is a ValueError
             raise LearnedError(f"the parts do not fit together: {error}") from None
 
@@ -134,7 +134,7 @@ class Learner:
             yield name, getattr(self, f"_{name}")
         slippage, fill = self._tally.session
         yield from (
-            ("usual", self._market.usual_sums),
+            ("usual", self._market.typical_sums),
             ("moments", self._moments.sums),
             ("market", self._market.sums),
             ("slippage_score", slippage.sums),
@@ -242,7 +242,7 @@ class Learner:
         self._fill = MakerTakerModel(self._prior).fit(rows[:-2].T, rows[-2], rows[-1])
         self._fill_fitted_at = self._samples
 
-    def _knowledge(self, usual: Usual) -> Knowledge:
+    def _knowledge(self, usual: TypicalMarket) -> Knowledge:
         calibration = usual.calibration
         gate = _cautious(*self._agreement.tolist())
         if self._samples >= self._slippage_fitted_at + min(self._slippage_fitted_at / 10, LONGEST_FIT):
@@ -325,12 +325,12 @@ def _spacings_s(market_ns: Ints, cuts: Sequence[int]) -> list[float]:
     ]
 
 
-def _usual_at(known: Sequence[Knowledge], learned: Sequence[Usual], numbers: Ints) -> UsualAt:
+def _usual_at(known: Sequence[Knowledge], learned: Sequence[TypicalMarket], numbers: Ints) -> TypicalAtSamples:
     """What is usual by what was known at each sample."""
     rows = [(each.depth_1, each.depth_10, each.slope, each.volatility_bps) for each in known]
     for depth_1, depth_10, calibration in learned:
         rows.append((depth_1, depth_10, calibration.slope, calibration.volatility_bps))
-    return UsualAt(*np.array(rows)[numbers].T)
+    return TypicalAtSamples(*np.array(rows)[numbers].T)
 
 
 def _runs(numbers: Ints) -> Iterator[tuple[int, slice]]:

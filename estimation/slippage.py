@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from estimation.features import Features, Moment, order_features
+from estimation.features import BookState, Features, order_features
 from estimation.model_state import Knowledge
 from orderbook import Fill, Levels, Side, walk
 
@@ -47,7 +47,7 @@ class Crossing(NamedTuple):
     """One side of one book, ready to be crossed by orders of any size."""
 
     known: Knowledge
-    moment: Moment
+    moment: BookState
     side: Side
     passive_s: float
 

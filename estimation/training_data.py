@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from estimation.features import MAKER_COLUMNS, SLIPPAGE_COLUMNS, Features, Moment, order_features
+from estimation.features import MAKER_COLUMNS, SLIPPAGE_COLUMNS, BookState, Features, order_features
 from estimation.labels import Labels
 from estimation.model_state import LARGEST, SMALLEST, STRATA
 from numerics.arrays import Floats, Ints
@@ -22,7 +22,7 @@ _ROOTS = np.sqrt([2.0, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37]).reshape(2, STRA
 _LOG_STEP = math.log(LARGEST / SMALLEST) / STRATA
 
 
-class UsualAt(NamedTuple):
+class TypicalAtSamples(NamedTuple):
     """What was known to be usual at each of n samples: estimation.model_state.Knowledge's numbers, as (n,) columns."""
 
     depth_1: Floats
@@ -60,7 +60,14 @@ class Lessons:
     """
 
     def __init__(
-        self, now: Any, starts: Ints, usual: UsualAt, books: BookBatch, before: int, latency_s: float, passive_s: float
+        self,
+        now: Any,
+        starts: Ints,
+        usual: TypicalAtSamples,
+        books: BookBatch,
+        before: int,
+        latency_s: float,
+        passive_s: float,
     ) -> None:
         self._now, self._starts, self._usual, self._passive_s = now, starts, usual, passive_s
         outcomes = Labels.of(now, books, latency_s, passive_s)
@@ -125,7 +132,7 @@ class Lessons:
     def _columns(self, shape: tuple[int, ...], depth: Any, queue: Any, quantity: Any, excess: Any) -> Features:
         """What is known of samples, given this shape, beside what is known of orders or quotes."""
         depth_1, depth_10, _, volatility_bps = (column.reshape(shape) for column in self._usual)
-        moment = Moment(*(column.reshape(shape) for column in self._now))
+        moment = BookState(*(column.reshape(shape) for column in self._now))
         sign = AGGRESSOR_SIGNS.reshape(-1, *shape[2:])
         return order_features(
             np.log, sign, moment, depth, queue, quantity, excess, depth_1, depth_10, volatility_bps, self._passive_s

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from estimation.features import SECOND_NS, Moment, Observer
+from estimation.features import SECOND_NS, BookState, FeatureExtractor
 from estimation.model_state import Knowledge, beginner
 from estimation.online_learner import Blocks, Learner
 from numerics.arrays import Ints
@@ -56,7 +56,7 @@ def until_known_ns(latency_s: float, passive_s: float) -> int:
 class Sample(NamedTuple):
     """One decision time: what was seen, and what was known, when an order was priced."""
 
-    moment: Moment
+    moment: BookState
     knowledge: Knowledge
 
 
@@ -69,12 +69,12 @@ def gathered(samples: Sequence[Sample], books: Sequence[OrderBook]) -> Blocks:
     return Blocks(columns(moments), [0], list(known.values()), numbers, BookBatch.from_books(books))
 
 
-def columns(moments: Sequence[Moment]) -> Any:
+def columns(moments: Sequence[BookState]) -> Any:
     """Moments as one Moment of (n,) columns; times stay whole numbers."""
     market_ns, *rest = zip(*moments, strict=True)
     made: list[Any] = [np.fromiter(market_ns, np.int64, len(moments))]
     made += [np.fromiter(column, np.float64, len(moments)) for column in rest]
-    return Moment(*made)
+    return BookState(*made)
 
 
 def warm_up() -> None:
@@ -83,12 +83,12 @@ def warm_up() -> None:
 
     Safe to call more than once, and never necessary.
     """
-    away, observer, books = np.arange(1.0, 4.0), Observer(), []
+    away, observer, books = np.arange(1.0, 4.0), FeatureExtractor(), []
     for row in range(40):
         mid = 1000.0 + row % 8 // 2
         bids, asks = (np.column_stack((mid + sign * away, np.full(3, 1.0 + row % 3))) for sign in (-1, 1))
         books.append(OrderBook("", "", bids, asks, 0, row * DECISION_NS, 0))
-    moments = [observer.observe(book) for book in books]
+    moments = [observer.extract(book) for book in books]
     known = beginner(moments[0], 0.1, 1.0)
     Learner(0.1, 1.0).learn(gathered([Sample(moment, known) for moment in moments[:20]], books))
 
@@ -126,7 +126,7 @@ class Outcomes:
         self._resolved -= len(self._seen)
         self._restart_block()
 
-    def add(self, book: OrderBook, moment: Moment) -> None:
+    def add(self, book: OrderBook, moment: BookState) -> None:
         """Show the next book. Raises what a fit raised, when it was due; nothing is to be added after that."""
         slot = book.market_ns // KEPT_NS
         if slot == self._kept_slot:

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from estimation.features import SECOND_NS, TOP, Moment
+from estimation.features import SECOND_NS, TOP_LEVELS, BookState
 from numerics.arrays import Flags, Floats, Ints
 from numerics.jit import jit
 from orderbook import Levels
 from orderbook.batch import SideBatch
 
 
-class BatchObserver:
+class BatchFeatureExtractor:
     """Turns blocks of consecutive books into moments; remembers the last second of the block before."""
 
     def __init__(self) -> None:
@@ -23,12 +23,12 @@ class BatchObserver:
         self._past: Floats = np.zeros((0, 2))
         self._fresh: Flags = np.zeros(0, dtype=bool)
 
-    def observe(self, market_ns: Ints, fresh: Flags, bids: SideBatch, asks: SideBatch) -> Any:
+    def extract(self, market_ns: Ints, fresh: Flags, bids: SideBatch, asks: SideBatch) -> Any:
         """A Moment of (n,) columns. market_ns must not step back; fresh: whether a book is the first after a gap, so
         that nothing before says anything of it."""
         count = len(market_ns)
-        bid, bid_size, bid_depth, bid_reached = _tops(*bids, TOP)
-        ask, ask_size, ask_depth, ask_reached = _tops(*asks, TOP)
+        bid, bid_size, bid_depth, bid_reached = _tops(*bids, TOP_LEVELS)
+        ask, ask_size, ask_depth, ask_reached = _tops(*asks, TOP_LEVELS)
         mid = (bid + ask) / 2
         touch = np.concatenate((self._touch, np.column_stack((bid, bid_size, ask, ask_size))))
         flows = np.zeros(count)
@@ -61,7 +61,7 @@ class BatchObserver:
             flow - flow_then,
             (mid / mid_then - 1) * 1e4,
         ]
-        return Moment(*columns)
+        return BookState(*columns)
 
 
 def flow_increments(touch: Floats) -> Floats:

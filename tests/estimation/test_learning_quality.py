@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from calculations import Order, TradingCalculator
-from estimation.features import Moment, Observer
+from estimation.features import BookState, FeatureExtractor
 from estimation.model_state import Knowledge, beginner
 from estimation.online_learner import Learner
 from estimation.training_schedule import Outcomes
@@ -108,15 +108,15 @@ def test_nothing_is_known_where_nothing_can_be(latency_s: float, seed: int) -> N
 def test_a_leak_of_one_step_is_detected() -> None:
     """With features that are one step too late on purpose, the same test of the same market fails."""
     market = list(gaussian(1500, 1))
-    observer = Observer()
-    moments = [observer.observe(book) for book in market]
+    observer = FeatureExtractor()
+    moments = [observer.extract(book) for book in market]
     outcomes = Outcomes(beginner(moments[0], 0.1, 2.0), Learner(0.1, 2.0), 0.1, 2.0)
     for book, moment in zip(market, moments[1:], strict=False):
         outcomes.add(book, _at(moment, book))
     assert skill(outcomes.known.scorecard) > 0.03
 
 
-def _at(moment: Moment, book: OrderBook) -> Moment:
+def _at(moment: BookState, book: OrderBook) -> BookState:
     return moment._replace(market_ns=book.market_ns)
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from calculations import Estimate, Order, TradingCalculator
 from estimation import training_data
-from estimation.features import Moment, Observer, flow_increment
+from estimation.features import BookState, FeatureExtractor, flow_increment
 from estimation.labels import Labels
 from estimation.model_state import LARGEST, SMALLEST, STRATA, Knowledge, beginner
 from estimation.online_learner import Blocks, Learner
@@ -69,7 +69,7 @@ def test_many_books_are_walked_as_one_is(seed: int, slope: float, largest: float
         ladders, place = stacked.sides(side, order), np.argsort(order)
         many, inside = walk_sizes(*ladders, place, quantity[side], np.full(5, slope))
         for row, one in enumerate(books):
-            moment = Observer().observe(one)
+            moment = FeatureExtractor().extract(one)
             known = replace(beginner(moment, 0.1, 2.0), slope=slope)
             crossing = Crossing(known, moment, each, 2.0)
             for column in range(4):
@@ -94,8 +94,8 @@ def test_the_block_sees_what_the_estimate_saw() -> None:
     """Every column of every row learned from is the feature that an estimate of that order on that book has; a row of
     zeros stands for what the book does not hold."""
     books = ragged(40, 3)
-    observer, model = Observer(), _Seen()
-    moments = [observer.observe(each) for each in books]
+    observer, model = FeatureExtractor(), _Seen()
+    moments = [observer.extract(each) for each in books]
     known = replace(beginner(moments[0], 0.1, 0.5), slippage=model, gate=0.5)
     Learner(0.1, 0.5).learn(gathered([Sample(moment, known) for moment in moments[:30]], books))
     rows = model.rows.reshape(30, 2, STRATA, 8)
@@ -166,7 +166,7 @@ def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) ->
     books = [replace(each, market_ns=int(ns)) for each, ns in zip(ragged(60, seed), clock, strict=True)]
     latency_ns, passive_ns = latency_ms * 1_000_000, passive_ms * 1_000_000
     count = sum(each.market_ns + latency_ns + passive_ns <= books[-1].market_ns for each in books)
-    moments = [Observer().observe(each) for each in books]
+    moments = [FeatureExtractor().extract(each) for each in books]
     labels = Labels.of(columns(moments[:count]), BookBatch.from_books(books), latency_ms / 1e3, passive_ms / 1e3)
     for side, each in enumerate(Side):
         hindsight, realised = Hindsight(), {}
@@ -190,8 +190,8 @@ def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) ->
 def test_flow_of_the_last_second() -> None:
     """The moment's flow is the sum of the touch's increments over the last second, and its return the mid's over it."""
     books = list(gaussian(60, 4))
-    observer = Observer()
-    moments = [observer.observe(each) for each in books]
+    observer = FeatureExtractor()
+    moments = [observer.extract(each) for each in books]
     touches = [(b.bids[0, 0], b.bids[0, 1], b.asks[0, 0], b.asks[0, 1]) for b in books]
     wanted = sum(flow_increment(a, b) for a, b in pairwise(touches[29:40]))
     assert moments[39].flow == pytest.approx(wanted)
@@ -237,8 +237,8 @@ def test_the_same_frames_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) 
 
 
 def live(books: list[OrderBook], latency_s: float, passive_s: float) -> list[tuple[int, Knowledge]]:
-    observer, found = Observer(), list[tuple[int, Knowledge]]()
-    moments = [observer.observe(each) for each in books]
+    observer, found = FeatureExtractor(), list[tuple[int, Knowledge]]()
+    moments = [observer.extract(each) for each in books]
     waiting = Outcomes(beginner(moments[0], latency_s, passive_s), Learner(latency_s, passive_s), latency_s, passive_s)
     for row, (each, moment) in enumerate(zip(books, moments, strict=True)):
         if row and each.market_ns - books[row - 1].market_ns > GAP_NS:
@@ -258,7 +258,7 @@ def studied(
     known = [begin]
     for first in range(0, len(made), at_once):
         samples, starts, shown = together(made[first : first + at_once])
-        now = Moment(*(column[samples] for column in moments))
+        now = BookState(*(column[samples] for column in moments))
         numbers = np.searchsorted(from_rows, samples, side="right")
         known += learner.learn(Blocks(now, starts, known, numbers, books.take(shown)))
     return list(zip([0, *from_rows], known, strict=False))
@@ -275,8 +275,8 @@ def test_over_whole_arrays_the_same_is_learned_at_the_same_books(seed: int, time
     )
     clock = START_NS + np.cumsum(step_ms) * 1_000_000
     books = [replace(each, market_ns=int(ns)) for each, ns in zip(ragged(900, seed), clock, strict=True)]
-    observer = Observer()
-    moments = [observer.observe(each) for each in books]
+    observer = FeatureExtractor()
+    moments = [observer.extract(each) for each in books]
     stacked = BookBatch.from_books(books)
     sides = [SideBatch.from_sides([each.taken_by(side) for each in books]) for side in Side]
     whole = BookBatch(clock, np.stack([side.best() for side in sides]), lambda side, rows: sides[side].take(rows))
@@ -415,8 +415,8 @@ def test_no_thread_is_left() -> None:
 def test_learning_on_the_feed_thread_is_cheap() -> None:
     """Handing samples over costs microseconds on the thread that prices: the fits run elsewhere."""
     market = list(queues(1500, 1))
-    observer = Observer()
-    moments = [observer.observe(each) for each in market]
+    observer = FeatureExtractor()
+    moments = [observer.extract(each) for each in market]
     waiting = Outcomes(beginner(moments[0], 0.1, 2.0), Learner(0.1, 2.0), 0.1, 2.0)
     began = time.thread_time()
     for each, moment in zip(market, moments, strict=True):

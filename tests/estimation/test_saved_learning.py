@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from calculations import Order, TradingCalculator
-from estimation.features import Observer
+from estimation.features import FeatureExtractor
 from estimation.model_state import beginner
 from estimation.online_learner import LearnedError, Learner
 from estimation.training_schedule import Sample, gathered
@@ -48,9 +48,9 @@ def test_learning_resumes_from_plain_json() -> None:
 
 def test_a_resumed_learner_goes_on_as_one_that_never_stopped() -> None:
     """Given the same next block, it knows the same, to the last digit, after both have fitted anew."""
-    observer = Observer()
+    observer = FeatureExtractor()
     books = list(queues(330, 1))
-    moments = [observer.observe(each) for each in books]
+    moments = [observer.extract(each) for each in books]
     known = beginner(moments[0], 0.1, 0.5)
     never = Learner(0.1, 0.5)
     for start in (0, 100, 200):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from calculations import TradingCalculator
-from estimation.features import Observer
+from estimation.features import FeatureExtractor
 from estimation.model_state import Knowledge, beginner
 from estimation.online_learner import Learner
 from estimation.scorecard import Scorecard
@@ -84,10 +84,10 @@ def queues(count: int, seed: int, levels: int = 20) -> Iterator[OrderBook]:
 
 def learned(market: Iterable[OrderBook], latency_s: float = 0.1, passive_s: float = 2.0) -> list[Knowledge]:
     """All that was ever known while these books were shown, in order."""
-    observer, known = Observer(), []
+    observer, known = FeatureExtractor(), []
     outcomes: Outcomes | None = None
     for seen in market:
-        moment = observer.observe(seen)
+        moment = observer.extract(seen)
         if outcomes is None:
             outcomes = Outcomes(
                 beginner(moment, latency_s, passive_s), Learner(latency_s, passive_s), latency_s, passive_s
