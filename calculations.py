@@ -10,13 +10,13 @@ from typing import Any, NamedTuple, Self
 from estimation.estimate import Estimate
 from estimation.features import BookState, FeatureExtractor, Features
 from estimation.market_parameters import YEAR_S, Parameter, market_parameters
-from estimation.model_state import Knowledge, MakerSource, beginner
-from estimation.online_learner import LearnedError, Learner
+from estimation.model_state import MakerSource, ModelState, initial_state
+from estimation.online_learner import LearnedError, OnlineLearner
 from estimation.order import Order, OrderError, Style, Unit, base_quantity
 from estimation.realised import Hindsight, Realised
 from estimation.scorecard import Scorecard
 from estimation.slippage import Crossing, one_sided_move_bps
-from estimation.training_schedule import GAP_NS, Outcomes
+from estimation.training_schedule import GAP_NS, TrainingSchedule
 from fee_calculator import fee_bps
 from models import AlmgrenChrissModel, Costs
 from orderbook import OrderBook, Side, walk
@@ -51,7 +51,7 @@ class Terms(NamedTuple):
 
     order: Order
     mid: float
-    known: Knowledge
+    known: ModelState
     sign: float
     quantity: float
     per_quote: float
@@ -67,7 +67,7 @@ class Terms(NamedTuple):
     trades: tuple[float, ...]
 
     @classmethod
-    def of(cls, order: Order, mid: float, known: Knowledge, contract_size: float) -> Self:
+    def of(cls, order: Order, mid: float, known: ModelState, contract_size: float) -> Self:
         """The terms of this order at this mid."""
         quantity = base_quantity(order, mid, contract_size)
         parameters = market_parameters(
@@ -118,24 +118,24 @@ class TradingCalculator:
         self._contract_size = contract_size
         self._observer = FeatureExtractor()
         self._hindsight = Hindsight()
-        self._outcomes: Outcomes | None = None
+        self._outcomes: TrainingSchedule | None = None
         self._learned_for = (order.latency_s, order.passive_s)
         self._last_ns = 0
         self._market: tuple[str, str] | None = None
         self._terms: Terms | None = None
         # The newest book, what it said and what was known at it, rebound as one: read from any thread.
-        self._seen: tuple[OrderBook, BookState, Knowledge] | None = None
+        self._seen: tuple[OrderBook, BookState, ModelState] | None = None
 
     @property
     def moments(self) -> int:
         """How many decision times have shown their outcome so far. Safe from any thread."""
         outcomes = self._outcomes
-        return 0 if outcomes is None else outcomes.resolved
+        return 0 if outcomes is None else outcomes.resolved_samples
 
     def scorecard(self) -> Scorecard | None:
         """The scores so far; None before the first book. Safe from any thread."""
         outcomes = self._outcomes
-        return None if outcomes is None else outcomes.known.scorecard
+        return None if outcomes is None else outcomes.state.scorecard
 
     def learned(self) -> dict[str, Any] | None:
         """What was learned of this market, as plain JSON values for `resume`; None before the first fit.
@@ -144,7 +144,7 @@ class TradingCalculator:
         """
         outcomes = self._outcomes
         market = self._market
-        if outcomes is None or market is None or outcomes.known.samples == 0:
+        if outcomes is None or market is None or outcomes.state.samples == 0:
             return None
         return {"format": LEARNED_FORMAT, "venue": market[0], "symbol": market[1]} | outcomes.learner.state()
 
@@ -154,7 +154,7 @@ class TradingCalculator:
         Raises LearnedError if it is damaged, or was learned for another latency or waiting time. Of
         another market, it is refused at the first book, which raises LearnedError once.
         """
-        learner, known = Learner.resumed(learned)
+        learner, known = OnlineLearner.from_state(learned)
         if learned.get("format") != LEARNED_FORMAT:
             raise LearnedError(f"this is not in the format {LEARNED_FORMAT!r}: {learned.get('format')!r}")
         learned_for = (learned["latency_s"], learned["passive_s"])
@@ -164,7 +164,7 @@ class TradingCalculator:
                 f"not for {self._learned_for[0]} s and {self._learned_for[1]} s"
             )
         self._market = (str(learned.get("venue")), str(learned.get("symbol")))
-        self._outcomes = Outcomes(known, learner, *learned_for)
+        self._outcomes = TrainingSchedule(known, learner, *learned_for)
 
     def realised(self) -> list[Realised]:
         """What became of past estimates, oldest first: those whose outcome became known since the last call.
@@ -209,7 +209,7 @@ class TradingCalculator:
             for order in orders
         ]
 
-    def _observe(self, book: OrderBook, order: Order) -> tuple[BookState, Knowledge]:
+    def _observe(self, book: OrderBook, order: Order) -> tuple[BookState, ModelState]:
         """This book's moment and what is known at it; the book joins what is learned from."""
         self._hindsight.look()
         learned_for = (order.latency_s, order.passive_s)
@@ -230,13 +230,15 @@ class TradingCalculator:
         self._last_ns = book.market_ns
         moment = self._observer.extract(book)
         if self._outcomes is None:
-            self._outcomes = Outcomes(beginner(moment, *learned_for), Learner(*learned_for), *learned_for)
+            self._outcomes = TrainingSchedule(
+                initial_state(moment, *learned_for), OnlineLearner(*learned_for), *learned_for
+            )
         try:
             self._outcomes.add(book, moment)
         except BaseException:
             self._start_anew()
             raise
-        return moment, self._outcomes.known
+        return moment, self._outcomes.state
 
     def _start_anew(self) -> None:
         self._outcomes = None
@@ -267,7 +269,7 @@ def impact_model(parameters: dict[str, Parameter], mid: float, risk_aversion: fl
     )
 
 
-def _price(book: OrderBook, moment: BookState, known: Knowledge, terms: Terms, parsed_ns: int) -> Estimate:
+def _price(book: OrderBook, moment: BookState, known: ModelState, terms: Terms, parsed_ns: int) -> Estimate:
     """What the order costs, given what the book says and what is known; changes nothing."""
     order, mid = terms.order, moment.mid
     levels = book.taken_by(order.side)
@@ -277,7 +279,7 @@ def _price(book: OrderBook, moment: BookState, known: Knowledge, terms: Terms, p
     features_ns = time.perf_counter_ns()
 
     slippage = crossing.slippage(fill, features)
-    chance, costs = known.chance(features), terms.costs
+    chance, costs = known.fill_probability(features), terms.costs
     maker_probability = chance * terms.offered
     walked_bps = terms.sign * (fill.vwap - mid) / mid * 1e4
     executed_bps, impact_bps, maker_share = walked_bps, 0.0, 0.0

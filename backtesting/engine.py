@@ -14,11 +14,11 @@ from estimation.batch.estimates import Columns, Known, price
 from estimation.batch.features import BatchFeatureExtractor
 from estimation.batch.realised import realised
 from estimation.features import BookState
-from estimation.model_state import Knowledge, beginner
-from estimation.online_learner import Blocks, Learner
+from estimation.model_state import ModelState, initial_state
+from estimation.online_learner import OnlineLearner, SampleBlocks
 from estimation.order import Order, OrderError
 from estimation.scorecard import Scorecard
-from estimation.training_schedule import GAP_NS, Turn, together, turns
+from estimation.training_schedule import GAP_NS, PlannedFit, merge_fits, plan_fits
 from numerics.arrays import Ints
 from orderbook import Side
 from orderbook.batch import BookBatch, SideBatch
@@ -67,7 +67,7 @@ def steps(
 
 
 def priced(
-    books: BookArrays, orders: Sequence[Order], contract_size: float | None, known: Knowledge | None = None
+    books: BookArrays, orders: Sequence[Order], contract_size: float | None, known: ModelState | None = None
 ) -> Iterator[Priced]:
     """Every order priced on every book, block by block, the orders taking turns.
 
@@ -114,17 +114,19 @@ class _Window:
 class _Stretch:
     """Books start to stop of a recording, among which time does not step back: learned from as one."""
 
-    def __init__(self, books: BookArrays, start: int, stop: int, like: Order, known: Knowledge | None) -> None:
+    def __init__(self, books: BookArrays, start: int, stop: int, like: Order, known: ModelState | None) -> None:
         self._books, self._start, self._stop, self._like = books, start, stop, like
         self._observer = BatchFeatureExtractor()
-        self._learner = Learner(like.latency_s, like.passive_s)
+        self._learner = OnlineLearner(like.latency_s, like.passive_s)
         market_ns = np.array(books.clock[start:stop, 0])
-        self._turns: list[Turn] = [] if known is not None else turns(market_ns, like.latency_s, like.passive_s)
+        self._turns: list[PlannedFit] = (
+            [] if known is not None else plan_fits(market_ns, like.latency_s, like.passive_s)
+        )
         used = [turn.from_row for turn in self._turns if turn.from_row is not None]
         self._from_rows = np.array(used, dtype=np.int64) + start
         self._samples = np.concatenate([turn.samples for turn in self._turns] or [self._from_rows]) + start
         # By how many fits were in use before it; those that no waiting sample was priced by are forgotten.
-        self._knowledge: dict[int, Knowledge] = {} if known is None else {0: known}
+        self._knowledge: dict[int, ModelState] = {} if known is None else {0: known}
         self._learned = 0
         self._waiting: list[Any] = []  # the samples' moments, of blocks of books
 
@@ -175,7 +177,7 @@ class _Stretch:
         """Learn what these books allow to be learned."""
         if not self._knowledge:
             like = self._like
-            self._knowledge[0] = beginner(
+            self._knowledge[0] = initial_state(
                 BookState(*(column[0].item() for column in moment)), like.latency_s, like.passive_s
             )
         begin, end = np.searchsorted(self._samples, (first, last))
@@ -187,12 +189,12 @@ class _Stretch:
         if ready == self._learned:
             return
         waiting = [np.concatenate(columns) for columns in zip(*self._waiting, strict=True)]
-        samples, starts, shown = together(self._turns[self._learned : ready])
+        samples, starts, shown = merge_fits(self._turns[self._learned : ready])
         now: list[Any] = [column[: len(samples)] for column in waiting]
         numbers = np.searchsorted(self._from_rows, samples + self._start, side="right")
         known = [self._knowledge[number] for number in range(int(numbers[0]), self._learned + 1)]
         seen = window.books.take(shown + self._start - window.first)
-        learned = self._learner.learn(Blocks(BookState(*now), starts, known, numbers - numbers[0], seen))
+        learned = self._learner.learn(SampleBlocks(BookState(*now), starts, known, numbers - numbers[0], seen))
         self._knowledge.update(enumerate(learned, self._learned + 1))
         self._waiting = [[column[len(samples) :] for column in waiting]]
         self._learned = ready
@@ -200,7 +202,7 @@ class _Stretch:
         for number in [number for number in self._knowledge if number < oldest]:
             del self._knowledge[number]
 
-    def _known_at(self, rows: Ints) -> list[tuple[Knowledge, int]]:
+    def _known_at(self, rows: Ints) -> list[tuple[ModelState, int]]:
         """What is known at these books, each piece of knowledge with how many of them in a row."""
         numbers, counts = np.unique(np.searchsorted(self._from_rows, rows, side="right"), return_counts=True)
         return [

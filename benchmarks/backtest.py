@@ -27,8 +27,8 @@ from backtesting.book_cache import BookArrays, Source, opening
 from backtesting.engine import priced, steps
 from backtesting.runner import run
 from calculations import Order, TradingCalculator
-from estimation.model_state import Knowledge
-from estimation.training_schedule import Outcomes
+from estimation.model_state import ModelState
+from estimation.training_schedule import TrainingSchedule
 from orderbook import Side
 from replay import encode, read, simulated
 
@@ -59,20 +59,20 @@ def from_frames(source: Source, folder: Path) -> None:
             pass
 
 
-def from_cache(source: Source, folder: Path, known: Knowledge | None) -> None:
+def from_cache(source: Source, folder: Path, known: ModelState | None) -> None:
     for books in opening(source, folder):
         if isinstance(books, BookArrays):
             for _ in priced(books, [ORDER], source.contract_size, known):
                 pass
 
 
-def looped(source: Source) -> tuple[float, Knowledge]:
+def looped(source: Source) -> tuple[float, ModelState]:
     """Seconds a book, and what was known at the end."""
     calculator, books = TradingCalculator(ORDER, source.contract_size or 1.0), list(islice(source.books(), LOOP))
     took = clocked(lambda: deque(map(calculator.estimate, books), maxlen=0))
     outcomes = calculator._outcomes
-    assert isinstance(outcomes, Outcomes)
-    return took / len(books), outcomes.known
+    assert isinstance(outcomes, TrainingSchedule)
+    return took / len(books), outcomes.state
 
 
 def speed(folder: Path, count: int, rounds: int) -> None:

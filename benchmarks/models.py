@@ -17,9 +17,9 @@ from statistics import median
 
 from calculations import Order, TradingCalculator
 from estimation.features import FeatureExtractor
-from estimation.model_state import beginner
-from estimation.online_learner import Learner
-from estimation.training_schedule import Outcomes, Sample, gathered
+from estimation.model_state import initial_state
+from estimation.online_learner import OnlineLearner
+from estimation.training_schedule import Sample, TrainingSchedule, make_block
 from feeds import VENUES, market_simulator
 from orderbook import OrderBook, Side
 from tests.support.synthetic_markets import (
@@ -70,20 +70,20 @@ def cost(market: Sequence[OrderBook]) -> None:
 
     observer = FeatureExtractor()
     moments = [observer.extract(book) for book in market]
-    known = beginner(moments[0], 0.1, 2.0)
-    outcomes = Outcomes(known, Learner(0.1, 2.0), 0.1, 2.0)
+    known = initial_state(moments[0], 0.1, 2.0)
+    outcomes = TrainingSchedule(known, OnlineLearner(0.1, 2.0), 0.1, 2.0)
     began = time.thread_time_ns()
     for book, moment in zip(market, moments, strict=True):
         outcomes.add(book, moment)
     print(f"learning, on the feed's thread: {(time.thread_time_ns() - began) / len(market) / 1e3:.1f} us a sample")
 
-    learner = Learner(0.1, 2.0)
+    learner = OnlineLearner(0.1, 2.0)
     for size in (50, 100, 500):
         took = []
         for start in range(0, len(market) - size - 25, size):
             samples = [Sample(moment, known) for moment in moments[start : start + size]]
             began = time.thread_time_ns()
-            (known,) = learner.learn(gathered(samples, market[start : start + size + 25]))
+            (known,) = learner.learn(make_block(samples, market[start : start + size + 25]))
             took.append((time.thread_time_ns() - began) / size)
         print(f"learning, beside it, in blocks of {size}: {median(took) / 1e3:.1f} us a sample")
 

@@ -40,13 +40,13 @@ def fill_prior(latency_s: float, passive_s: float) -> Prior:
     return Prior(weights, (0.0, 0.0, 0.0, -0.5, 4.5), (0.65, 2.5, 0.9, 1.3, 1.5), intercept)
 
 
-def prior_trust(latency_s: float) -> float:
+def prior_weight(latency_s: float) -> float:
     """The share of the prior's opinion in use before it is checked: the later, the less it told."""
     return 0.75 * math.exp(-latency_s)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Knowledge:
+class ModelState:
     """All that was learned up to one fit. Nothing in it changes afterwards.
 
     depth_1, depth_10: usual size at the touch and in the top 10 levels, base units. slope: price per
@@ -69,10 +69,10 @@ class Knowledge:
     volatility_bps: float
     calibration: Calibration
     slippage: SlippageModel | None
-    gate: float
+    shrinkage: float
     band: tuple[tuple[float, float], ...] | None
     fill: MakerTakerModel
-    fill_trust: float
+    fill_weight: float
     fill_is_better: bool
     base_rate: float
     touch_rate: float
@@ -84,28 +84,28 @@ class Knowledge:
     @property
     def scorecard(self) -> Scorecard:
         """How right the estimates were, worked out when asked for."""
-        return self.scores.scorecard(self.samples, self.gate)
+        return self.scores.scorecard(self.samples, self.shrinkage)
 
     @property
-    def fill_gate(self) -> float:
+    def fill_shrinkage(self) -> float:
         """The share in use of what the fill model says beyond base_rate: none unless it is better."""
-        return self.fill_trust if self.fill_is_better else 0.0
+        return self.fill_weight if self.fill_is_better else 0.0
 
     @property
     def maker_source(self) -> MakerSource:
         """Where `chance` comes from."""
         if not self.fill.samples:
             return "prior"
-        return "model" if self.fill_gate > 0 else "average"
+        return "model" if self.fill_shrinkage > 0 else "average"
 
     def stratum(self, quantity: float) -> int:
         """The size class of an order of `quantity` base units."""
         position = math.log(quantity / (SMALLEST * self.depth_10)) / math.log(LARGEST / SMALLEST)
         return min(max(int(position * STRATA), 0), STRATA - 1)
 
-    def chance(self, features: Features) -> float:
+    def fill_probability(self, features: Features) -> float:
         """The chance that a quote at the touch is crossed in time."""
-        return self.base_rate + self.fill_gate * (self.fill.predict_one(features.maker_columns()) - self.base_rate)
+        return self.base_rate + self.fill_shrinkage * (self.fill.predict_one(features.maker_columns()) - self.base_rate)
 
     def share_offered(self, quantity: float) -> float:
         """The share of an order of `quantity` base units that a crossed quote would have filled.
@@ -121,12 +121,12 @@ class Knowledge:
         return (1 - part) * self.crossed_share[below] + part * self.crossed_share[below + 1]
 
 
-def beginner(moment: BookState, latency_s: float, passive_s: float) -> Knowledge:
+def initial_state(moment: BookState, latency_s: float, passive_s: float) -> ModelState:
     """What is known on the first book: its own depth, and priors."""
     depth_10 = (moment.bid_depth + moment.ask_depth) / 2
     calibration = Calibration(moment.half_spread_bps * moment.mid / 1e4, moment.reach / depth_10)
     prior = fill_prior(latency_s, passive_s)
-    return Knowledge(
+    return ModelState(
         samples=0,
         depth_1=(moment.bid_size + moment.ask_size) / 2,
         depth_10=depth_10,
@@ -134,10 +134,10 @@ def beginner(moment: BookState, latency_s: float, passive_s: float) -> Knowledge
         volatility_bps=calibration.volatility_bps,
         calibration=calibration,
         slippage=None,
-        gate=0.0,
+        shrinkage=0.0,
         band=None,
         fill=MakerTakerModel(prior),
-        fill_trust=prior_trust(latency_s),
+        fill_weight=prior_weight(latency_s),
         fill_is_better=True,
         base_rate=1 / (1 + math.exp(-prior.intercept)),
         touch_rate=0.5,

@@ -12,9 +12,9 @@ import numpy as np
 
 from estimation.features import MAKER_COLUMNS, SLIPPAGE_COLUMNS
 from estimation.market_statistics import MarketStatistics, TypicalMarket
-from estimation.model_state import CURVE_SIZES, STRATA, Knowledge, fill_prior, prior_trust
+from estimation.model_state import CURVE_SIZES, STRATA, ModelState, fill_prior, prior_weight
 from estimation.scorecard import FillTally, SlippageTally, Tally
-from estimation.training_data import SIZES, Lesson, Lessons, TypicalAtSamples
+from estimation.training_data import SIZES, TrainingBlock, TrainingData, TypicalAtSamples
 from models import MakerTakerModel, SlippageModel
 from numerics.arrays import Floats, Ints
 from numerics.jit import jit
@@ -47,7 +47,7 @@ class LearnedError(ValueError):
     """A saved state that cannot be what was learned; the message says which part."""
 
 
-class Blocks(NamedTuple):
+class SampleBlocks(NamedTuple):
     """n samples whose outcomes are known, in blocks to be learned from one after the other, and every book from the
     first sample to the last outcome.
 
@@ -58,16 +58,16 @@ class Blocks(NamedTuple):
 
     now: Any
     starts: Sequence[int]
-    known: Sequence[Knowledge]
-    numbers: Ints
+    states: Sequence[ModelState]
+    state_index: Ints
     books: BookBatch
 
 
-_Group = tuple[Knowledge, slice]
+_Group = tuple[ModelState, slice]
 """Consecutive samples of a block at which the same was known."""
 
 
-class Learner:
+class OnlineLearner:
     """Scores and learns blocks in order; the same blocks give the same knowledge, live or not."""
 
     def __init__(self, latency_s: float, passive_s: float) -> None:
@@ -106,7 +106,7 @@ class Learner:
             return {"latency_s": self._latency_s, "passive_s": self._passive_s, **numbers, **sums, **rows}
 
     @classmethod
-    def resumed(cls, state: Any) -> tuple[Self, Knowledge]:
+    def from_state(cls, state: Any) -> tuple[Self, ModelState]:
         """A learner that goes on from a saved state, and what it knows. Raises LearnedError."""
         if not isinstance(state, dict):
             raise LearnedError(f"what was learned is not an object but {type(state).__name__}")
@@ -148,30 +148,30 @@ class Learner:
         for name in ("errors", "fills", "moved", "offered"):
             yield name, getattr(self, f"_{name}")
 
-    def learn(self, blocks: Blocks) -> list[Knowledge]:
+    def learn(self, blocks: SampleBlocks) -> list[ModelState]:
         """Score each block by what was known at its samples, then learn from it; what was known after each."""
         with self._lock:
-            now, known = blocks.now, list(blocks.known)
+            now, known = blocks.now, list(blocks.states)
             cuts = [*blocks.starts, len(now.mid)]
             counts = np.diff(cuts).tolist()
             spacings_s = _spacings_s(now.market_ns, cuts)
             spans_s = [spacing_s * count for spacing_s, count in zip(spacings_s, counts, strict=True)]
             starts = np.array(blocks.starts)
             usual = self._market.add(now, starts, spans_s)
-            at = _usual_at(known, usual, blocks.numbers)
-            lessons = Lessons(now, starts, at, blocks.books, self._samples, self._latency_s, self._passive_s)
+            at = _usual_at(known, usual, blocks.state_index)
+            lessons = TrainingData(now, starts, at, blocks.books, self._samples, self._latency_s, self._passive_s)
             for lesson, spacing_s, usual_now, (start, end) in zip(
                 lessons, spacings_s, usual, pairwise(cuts), strict=True
             ):
-                groups = [(known[number], rows) for number, rows in _runs(blocks.numbers[start:end])]
+                groups = [(known[number], rows) for number, rows in _runs(blocks.state_index[start:end])]
                 orders = self._learn_slippage(groups, lesson, spacing_s)
                 quotes = self._learn_fills(groups, lesson, spacing_s)
                 self._samples += end - start
                 self._tally.add(int(now.market_ns[end - 1]), orders, quotes)
                 known.append(self._knowledge(usual_now))
-            return known[len(blocks.known) :]
+            return known[len(blocks.states) :]
 
-    def _learn_slippage(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float) -> SlippageTally:
+    def _learn_slippage(self, groups: Sequence[_Group], lesson: TrainingBlock, spacing_s: float) -> SlippageTally:
         orders, residual = lesson.orders, lesson.residual
         n = len(residual)
         predicted, gates, tally = np.zeros(residual.shape), np.empty(n), SlippageTally(STRATA)
@@ -180,7 +180,7 @@ class Learner:
                 x = orders[1:-1, rows]
                 predicted[rows] = model.predict(x.reshape(len(x), -1).T).reshape(-1, SIZES)
         for known, rows in groups:
-            gates[rows] = known.gate
+            gates[rows] = known.shrinkage
         error, agreed, squares = _judged_orders(orders[0], residual, predicted, gates)
         for known, rows in groups:
             low, high = np.full((2, STRATA), np.nan) if known.band is None else np.array(known.band).T.copy()
@@ -199,7 +199,7 @@ class Learner:
         self._moments.add_rows(orders.reshape(len(orders), -1), fade)
         return tally
 
-    def _learn_fills(self, groups: Sequence[_Group], lesson: Lesson, spacing_s: float) -> FillTally:
+    def _learn_fills(self, groups: Sequence[_Group], lesson: TrainingBlock, spacing_s: float) -> FillTally:
         quotes, filled, tally = lesson.quotes, lesson.crossed, FillTally()
         weight = self._quote_weight(spacing_s)
         fade = math.exp(-spacing_s * len(filled) / FILL_MEMORY_S)
@@ -208,7 +208,7 @@ class Learner:
             x = quotes[:, rows]
             chance[rows] = model.chances(x.reshape(len(x), -1).T).reshape(-1, 2)
         for known, rows in groups:
-            base_rate[rows], gates[rows] = known.base_rate, known.fill_trust
+            base_rate[rows], gates[rows] = known.base_rate, known.fill_weight
         agreed, squares = _judge_quotes(chance, filled, base_rate, gates)
         tally.count(chance.ravel(), base_rate.repeat(2), filled.ravel(), weight)
         self._fill_agreement *= fade
@@ -242,7 +242,7 @@ class Learner:
         self._fill = MakerTakerModel(self._prior).fit(rows[:-2].T, rows[-2], rows[-1])
         self._fill_fitted_at = self._samples
 
-    def _knowledge(self, usual: TypicalMarket) -> Knowledge:
+    def _knowledge(self, usual: TypicalMarket) -> ModelState:
         calibration = usual.calibration
         gate = _cautious(*self._agreement.tolist())
         if self._samples >= self._slippage_fitted_at + min(self._slippage_fitted_at / 10, LONGEST_FIT):
@@ -263,10 +263,10 @@ class Learner:
         touched, waited = self._touched.tolist()
         away, uncrossed = self._away.tolist()
         agreed, squares = self._fill_agreement.tolist()
-        trust = prior_trust(self._latency_s)
+        trust = prior_weight(self._latency_s)
         prior_rate = 1 / (1 + math.exp(-self._prior.intercept))
         fill_skill = self._tally.session[1].score().skill
-        return Knowledge(
+        return ModelState(
             samples=self._samples,
             depth_1=usual.depth_1,
             depth_10=usual.depth_10,
@@ -274,10 +274,10 @@ class Learner:
             volatility_bps=calibration.volatility_bps,
             calibration=calibration,
             slippage=self._slippage,
-            gate=gate,
+            shrinkage=gate,
             band=band,
             fill=self._fill,
-            fill_trust=min(max((agreed + PRIOR_WINDOWS * trust) / (squares + PRIOR_WINDOWS), 0.0), 1.0),
+            fill_weight=min(max((agreed + PRIOR_WINDOWS * trust) / (squares + PRIOR_WINDOWS), 0.0), 1.0),
             fill_is_better=fill_skill is None or fill_skill > 0,
             base_rate=(crossed + prior_rate) / (quotes + 1),
             touch_rate=(touched + 0.5) / (waited + 1),
@@ -325,7 +325,7 @@ def _spacings_s(market_ns: Ints, cuts: Sequence[int]) -> list[float]:
     ]
 
 
-def _usual_at(known: Sequence[Knowledge], learned: Sequence[TypicalMarket], numbers: Ints) -> TypicalAtSamples:
+def _usual_at(known: Sequence[ModelState], learned: Sequence[TypicalMarket], numbers: Ints) -> TypicalAtSamples:
     """What is usual by what was known at each sample."""
     rows = [(each.depth_1, each.depth_10, each.slope, each.volatility_bps) for each in known]
     for depth_1, depth_10, calibration in learned:
@@ -346,7 +346,7 @@ def _runs(numbers: Ints) -> Iterator[tuple[int, slice]]:
             yield number, slice(start, end)
 
 
-def _spans(groups: Sequence[_Group], read: Callable[[Knowledge], Model]) -> Iterator[tuple[Model, slice]]:
+def _spans(groups: Sequence[_Group], read: Callable[[ModelState], Model]) -> Iterator[tuple[Model, slice]]:
     """The models in use, and the rows of each; one that outlives a block's bands and rates is asked once."""
     for _, same in groupby(groups, key=lambda group: id(read(group[0]))):
         used = list(same)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from estimation.features import BookState, Features, order_features
-from estimation.model_state import Knowledge
+from estimation.model_state import ModelState
 from orderbook import Fill, Levels, Side, walk
 
 SlippageSource = Literal["book walk", "model", "extrapolated", "too thin"]
@@ -46,7 +46,7 @@ TOO_THIN = Slippage(None, None, None, "too thin")
 class Crossing(NamedTuple):
     """One side of one book, ready to be crossed by orders of any size."""
 
-    known: Knowledge
+    known: ModelState
     moment: BookState
     side: Side
     passive_s: float
@@ -90,8 +90,8 @@ class Crossing(NamedTuple):
             if depths > EXTRAPOLATED_DEPTHS:
                 return TOO_THIN
             source, widen = "extrapolated", depths
-        elif known.slippage is not None and known.gate > 0:
-            bps += known.gate * known.slippage.predict_one(features.slippage_columns())
+        elif known.slippage is not None and known.shrinkage > 0:
+            bps += known.shrinkage * known.slippage.predict_one(features.slippage_columns())
             source = "model"
         if known.band is None:
             return Slippage(bps, None, None, source)

@@ -31,7 +31,7 @@ class TypicalAtSamples(NamedTuple):
     volatility_bps: Floats
 
 
-class Lesson(NamedTuple):
+class TrainingBlock(NamedTuple):
     """Of the n samples of one block, all that follows from the books and from what was usual.
 
     Of orders, buying in all size classes and then selling, (..., n, SIZES). orders: 1, the columns of SlippageModel's
@@ -52,7 +52,7 @@ class Lesson(NamedTuple):
     sums: tuple[float, ...]
 
 
-class Lessons:
+class TrainingData:
     """The lessons of blocks of samples that begin at `starts`, worked out together: the more samples at once, the fewer
     steps a sample. Each is the same as if it were alone.
 
@@ -74,11 +74,11 @@ class Lessons:
         self._walk(books, before, outcomes)
         self._wait(outcomes)
 
-    def __iter__(self) -> Iterator[Lesson]:
+    def __iter__(self) -> Iterator[TrainingBlock]:
         for (start, stop), sums in zip(pairwise([*self._starts.tolist(), None]), self._sums.tolist(), strict=True):
             rows = slice(start, stop)
             of_quotes = self._quotes[:, rows], self._crossed[rows], self._offered[rows], self._moved[rows]
-            yield Lesson(self._orders[:, rows], self._residual[rows], *of_quotes, tuple(sums))
+            yield TrainingBlock(self._orders[:, rows], self._residual[rows], *of_quotes, tuple(sums))
 
     def _walk(self, books: BookBatch, before: int, outcomes: Labels) -> None:
         """All arrays are (samples, sides, sizes)."""

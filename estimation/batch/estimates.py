@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from estimation.batch.almgren_chriss import Measured, Parameters, parameters, schedules, unit_trades
 from estimation.features import Features, order_features
 from estimation.market_parameters import YEAR_S, Origin
-from estimation.model_state import CURVE_SIZES, LARGEST, SMALLEST, STRATA, Knowledge, MakerSource
+from estimation.model_state import CURVE_SIZES, LARGEST, SMALLEST, STRATA, MakerSource, ModelState
 from estimation.order import Order, base_quantity
 from estimation.slippage import EXTRAPOLATED_DEPTHS, SlippageSource, one_sided_move_bps
 from numerics.arrays import Flags, Floats, Ints
@@ -32,23 +32,23 @@ _CODES = np.array([get_args(SlippageSource).index(source) for source in _SOURCES
 class Known:
     """What was known at each of n books; `runs` says at how many books in a row each piece of knowledge was."""
 
-    def __init__(self, runs: Sequence[tuple[Knowledge, int]]) -> None:
+    def __init__(self, runs: Sequence[tuple[ModelState, int]]) -> None:
         self._all = [known for known, _ in runs]
         self._of: Ints = np.repeat(np.arange(len(runs)), [count for _, count in runs])
         ends = np.cumsum([count for _, count in runs]).tolist()
         self._runs = [(known, slice(end - count, end)) for (known, count), end in zip(runs, ends, strict=True)]
 
-    def at(self, read: Callable[[Knowledge], Any]) -> NDArray[Any]:
+    def at(self, read: Callable[[ModelState], Any]) -> NDArray[Any]:
         """A number of it, (n,); or (1,) where one piece of knowledge was all there was. NaN for None."""
         return self.each(lambda known: (read(known),))[0]
 
-    def each(self, read: Callable[[Knowledge], Sequence[Any]]) -> list[NDArray[Any]]:
+    def each(self, read: Callable[[ModelState], Sequence[Any]]) -> list[NDArray[Any]]:
         """Some of its numbers, as `at` gives one."""
         rows = [[np.nan if number is None else number for number in read(known)] for known in self._all]
         columns = [np.array(column) for column in zip(*rows, strict=True)]
         return columns if len(rows) == 1 else [column[self._of] for column in columns]
 
-    def table(self, read: Callable[[Knowledge], Sequence[Any] | None], width: int, column: Ints) -> Floats:
+    def table(self, read: Callable[[ModelState], Sequence[Any] | None], width: int, column: Ints) -> Floats:
         """Of a row of numbers the one in this column, (n,). NaN for None."""
         rows = [read(known) for known in self._all]
         table = np.array([np.full(width, np.nan) if row is None else row for row in rows], dtype=np.float64)
@@ -58,12 +58,12 @@ class Known:
     def residual(self, features: Features, wanted: Flags) -> Floats:
         """What the models say that the walk misses, as far as they are trusted; 0 where not wanted."""
         said = np.zeros(len(self._of))
-        if not any(known.slippage is not None and known.gate > 0 for known in self._all):
+        if not any(known.slippage is not None and known.shrinkage > 0 for known in self._all):
             return said
         x = np.stack(np.broadcast_arrays(*features.slippage_columns())).T
         for known, rows in self._runs:
-            if known.slippage is not None and known.gate > 0:
-                said[rows] = known.gate * known.slippage.predict(x[rows])
+            if known.slippage is not None and known.shrinkage > 0:
+                said[rows] = known.shrinkage * known.slippage.predict(x[rows])
         return np.where(wanted, said, 0.0)
 
     def chance(self, features: Features) -> Floats:
@@ -72,7 +72,7 @@ class Known:
         chances = np.empty(len(x))
         for known, rows in self._runs:
             beyond = known.fill.chances(x[rows]) - known.base_rate
-            chances[rows] = known.base_rate + known.fill_gate * beyond
+            chances[rows] = known.base_rate + known.fill_shrinkage * beyond
         return chances
 
 
@@ -96,7 +96,7 @@ class BatchCrossing:
         self._depth_1, self._depth_10 = known.at(lambda k: k.depth_1), known.at(lambda k: k.depth_10)
         self._slope = known.at(lambda k: k.slope)
         self._volatility_bps = known.at(lambda k: k.volatility_bps)
-        self._trusted = known.at(lambda k: k.slippage is not None and k.gate > 0).astype(bool)
+        self._trusted = known.at(lambda k: k.slippage is not None and k.shrinkage > 0).astype(bool)
 
     def walk(self, quantity: Floats) -> FillBatch:
         return walk_batch(self._side, quantity)

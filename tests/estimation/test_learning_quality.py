@@ -11,9 +11,9 @@ import pytest
 
 from calculations import Order, TradingCalculator
 from estimation.features import BookState, FeatureExtractor
-from estimation.model_state import Knowledge, beginner
-from estimation.online_learner import Learner
-from estimation.training_schedule import Outcomes
+from estimation.model_state import ModelState, initial_state
+from estimation.online_learner import OnlineLearner
+from estimation.training_schedule import TrainingSchedule
 from orderbook import OrderBook, Side
 from tests.support.synthetic_markets import (
     SPOT,
@@ -110,10 +110,10 @@ def test_a_leak_of_one_step_is_detected() -> None:
     market = list(gaussian(1500, 1))
     observer = FeatureExtractor()
     moments = [observer.extract(book) for book in market]
-    outcomes = Outcomes(beginner(moments[0], 0.1, 2.0), Learner(0.1, 2.0), 0.1, 2.0)
+    outcomes = TrainingSchedule(initial_state(moments[0], 0.1, 2.0), OnlineLearner(0.1, 2.0), 0.1, 2.0)
     for book, moment in zip(market, moments[1:], strict=False):
         outcomes.add(book, _at(moment, book))
-    assert skill(outcomes.known.scorecard) > 0.03
+    assert skill(outcomes.state.scorecard) > 0.03
 
 
 def _at(moment: BookState, book: OrderBook) -> BookState:
@@ -151,12 +151,12 @@ def lifeless() -> Iterator[OrderBook]:
 def test_odd_markets_do_not_explode_it(market: object) -> None:
     """Price jumps of 5 % and columns without any variance leave the model within 3 % of the walk."""
     assert callable(market)
-    known: list[Knowledge] = learned(market())
+    known: list[ModelState] = learned(market())
     score = known[-1].scorecard.slippage
     assert score.rmse is not None
     assert score.walk_rmse is not None
     assert score.rmse <= 1.03 * score.walk_rmse
-    assert all(np.isfinite([each.gate, each.volatility_bps, each.slope]).all() for each in known)
+    assert all(np.isfinite([each.shrinkage, each.volatility_bps, each.slope]).all() for each in known)
 
 
 def test_a_venue_restart_does_not_explode_it() -> None:

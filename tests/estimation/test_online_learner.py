@@ -21,11 +21,11 @@ from calculations import Estimate, Order, TradingCalculator
 from estimation import training_data
 from estimation.features import BookState, FeatureExtractor, flow_increment
 from estimation.labels import Labels
-from estimation.model_state import LARGEST, SMALLEST, STRATA, Knowledge, beginner
-from estimation.online_learner import Blocks, Learner
+from estimation.model_state import LARGEST, SMALLEST, STRATA, ModelState, initial_state
+from estimation.online_learner import OnlineLearner, SampleBlocks
 from estimation.realised import Hindsight
 from estimation.slippage import Crossing
-from estimation.training_schedule import GAP_NS, Outcomes, Sample, columns, gathered, together, turns
+from estimation.training_schedule import GAP_NS, Sample, TrainingSchedule, make_block, merge_fits, plan_fits, to_columns
 from models import SlippageModel
 from orderbook import OrderBook, Side, walk
 from orderbook.batch import BookBatch, SideBatch, walk_sizes
@@ -70,7 +70,7 @@ def test_many_books_are_walked_as_one_is(seed: int, slope: float, largest: float
         many, inside = walk_sizes(*ladders, place, quantity[side], np.full(5, slope))
         for row, one in enumerate(books):
             moment = FeatureExtractor().extract(one)
-            known = replace(beginner(moment, 0.1, 2.0), slope=slope)
+            known = replace(initial_state(moment, 0.1, 2.0), slope=slope)
             crossing = Crossing(known, moment, each, 2.0)
             for column in range(4):
                 fill = walk(one.taken_by(each), quantity[side, row, column])
@@ -96,8 +96,8 @@ def test_the_block_sees_what_the_estimate_saw() -> None:
     books = ragged(40, 3)
     observer, model = FeatureExtractor(), _Seen()
     moments = [observer.extract(each) for each in books]
-    known = replace(beginner(moments[0], 0.1, 0.5), slippage=model, gate=0.5)
-    Learner(0.1, 0.5).learn(gathered([Sample(moment, known) for moment in moments[:30]], books))
+    known = replace(initial_state(moments[0], 0.1, 0.5), slippage=model, shrinkage=0.5)
+    OnlineLearner(0.1, 0.5).learn(make_block([Sample(moment, known) for moment in moments[:30]], books))
     rows = model.rows.reshape(30, 2, STRATA, 8)
     places = np.arange(30)[:, None, None] * training_data._ROOTS % 1.0 + np.arange(STRATA)
     sizes = known.depth_10 * SMALLEST * (LARGEST / SMALLEST) ** (places / STRATA)
@@ -167,7 +167,7 @@ def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) ->
     latency_ns, passive_ns = latency_ms * 1_000_000, passive_ms * 1_000_000
     count = sum(each.market_ns + latency_ns + passive_ns <= books[-1].market_ns for each in books)
     moments = [FeatureExtractor().extract(each) for each in books]
-    labels = Labels.of(columns(moments[:count]), BookBatch.from_books(books), latency_ms / 1e3, passive_ms / 1e3)
+    labels = Labels.of(to_columns(moments[:count]), BookBatch.from_books(books), latency_ms / 1e3, passive_ms / 1e3)
     for side, each in enumerate(Side):
         hindsight, realised = Hindsight(), {}
         order = Order(each, 2.0, latency_s=latency_ms / 1e3, passive_s=passive_ms / 1e3)
@@ -224,43 +224,45 @@ def test_the_same_frames_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) 
     """Twice in a row, and however long the fits take on their thread."""
     first = [numbers(each) for each in estimates(TradingCalculator(Order(Side.BUY, 1.0)), queues(300, 2))]
     second = [numbers(each) for each in estimates(TradingCalculator(Order(Side.BUY, 1.0)), queues(300, 2))]
-    learn, delays = Learner.learn, iter([0.05, 0.0, 0.1, 0.0, 0.02, 0.0, 0.0])
+    learn, delays = OnlineLearner.learn, iter([0.05, 0.0, 0.1, 0.0, 0.02, 0.0, 0.0])
 
-    def slowly(self: Learner, blocks: Blocks) -> list[Knowledge]:
+    def slowly(self: OnlineLearner, blocks: SampleBlocks) -> list[ModelState]:
         time.sleep(next(delays))
         return learn(self, blocks)
 
-    monkeypatch.setattr(Learner, "learn", slowly)
+    monkeypatch.setattr(OnlineLearner, "learn", slowly)
     third = [numbers(each) for each in estimates(TradingCalculator(Order(Side.BUY, 1.0)), queues(300, 2))]
     assert first == second == third
     assert first[-1][0] is not None
 
 
-def live(books: list[OrderBook], latency_s: float, passive_s: float) -> list[tuple[int, Knowledge]]:
-    observer, found = FeatureExtractor(), list[tuple[int, Knowledge]]()
+def live(books: list[OrderBook], latency_s: float, passive_s: float) -> list[tuple[int, ModelState]]:
+    observer, found = FeatureExtractor(), list[tuple[int, ModelState]]()
     moments = [observer.extract(each) for each in books]
-    waiting = Outcomes(beginner(moments[0], latency_s, passive_s), Learner(latency_s, passive_s), latency_s, passive_s)
+    waiting = TrainingSchedule(
+        initial_state(moments[0], latency_s, passive_s), OnlineLearner(latency_s, passive_s), latency_s, passive_s
+    )
     for row, (each, moment) in enumerate(zip(books, moments, strict=True)):
         if row and each.market_ns - books[row - 1].market_ns > GAP_NS:
             waiting.discard()
         waiting.add(each, moment)
-        if not found or waiting.known is not found[-1][1]:
-            found.append((row, waiting.known))
+        if not found or waiting.state is not found[-1][1]:
+            found.append((row, waiting.state))
     return found
 
 
 def studied(
-    moments: Any, books: BookBatch, latency_s: float, passive_s: float, begin: Knowledge, at_once: int
-) -> list[tuple[int, Knowledge]]:
+    moments: Any, books: BookBatch, latency_s: float, passive_s: float, begin: ModelState, at_once: int
+) -> list[tuple[int, ModelState]]:
     """What is known from which book on, where so many fits are learned from together."""
-    made, learner = turns(moments.market_ns, latency_s, passive_s), Learner(latency_s, passive_s)
+    made, learner = plan_fits(moments.market_ns, latency_s, passive_s), OnlineLearner(latency_s, passive_s)
     from_rows = [turn.from_row for turn in made if turn.from_row is not None]
     known = [begin]
     for first in range(0, len(made), at_once):
-        samples, starts, shown = together(made[first : first + at_once])
+        samples, starts, shown = merge_fits(made[first : first + at_once])
         now = BookState(*(column[samples] for column in moments))
         numbers = np.searchsorted(from_rows, samples, side="right")
-        known += learner.learn(Blocks(now, starts, known, numbers, books.take(shown)))
+        known += learner.learn(SampleBlocks(now, starts, known, numbers, books.take(shown)))
     return list(zip([0, *from_rows], known, strict=False))
 
 
@@ -282,13 +284,13 @@ def test_over_whole_arrays_the_same_is_learned_at_the_same_books(seed: int, time
     whole = BookBatch(clock, np.stack([side.best() for side in sides]), lambda side, rows: sides[side].take(rows))
     wanted = live(books, *times)
     for shown, at_once in ((stacked, 1), (whole, 3), (whole, 1000)):
-        found = studied(columns(moments), shown, *times, beginner(moments[0], *times), at_once)
+        found = studied(to_columns(moments), shown, *times, initial_state(moments[0], *times), at_once)
         assert [(row, known.samples) for row, known in found] == [(row, known.samples) for row, known in wanted]
         for (_, one), (_, other) in zip(found, wanted, strict=True):
-            assert (one.gate, one.band, one.fill_gate, one.crossed_share) == (
-                other.gate,
+            assert (one.shrinkage, one.band, one.fill_shrinkage, one.crossed_share) == (
+                other.shrinkage,
                 other.band,
-                other.fill_gate,
+                other.fill_shrinkage,
                 other.crossed_share,
             )
             assert one.scorecard == other.scorecard
@@ -335,9 +337,9 @@ def test_another_market_starts_anew() -> None:
 def test_an_error_in_a_fit_surfaces_once_and_learning_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is raised where the fit was due; after that the numbers are those of a calculator begun there."""
     calculator = TradingCalculator(Order(Side.BUY, 1.0))
-    learn = Learner.learn
+    learn = OnlineLearner.learn
 
-    def fails(self: Learner, blocks: Blocks) -> list[Knowledge]:
+    def fails(self: OnlineLearner, blocks: SampleBlocks) -> list[ModelState]:
         if len(blocks.now.mid) == 40:
             raise ArithmeticError("made to fail")
         return learn(self, blocks)
@@ -345,7 +347,7 @@ def test_an_error_in_a_fit_surfaces_once_and_learning_starts_anew(monkeypatch: p
     market = list(queues(400, 1))
     raised = []
     with monkeypatch.context() as patch:
-        patch.setattr(Learner, "learn", fails)
+        patch.setattr(OnlineLearner, "learn", fails)
         for row, each in enumerate(market):
             try:
                 calculator.estimate(each)
@@ -417,7 +419,7 @@ def test_learning_on_the_feed_thread_is_cheap() -> None:
     market = list(queues(1500, 1))
     observer = FeatureExtractor()
     moments = [observer.extract(each) for each in market]
-    waiting = Outcomes(beginner(moments[0], 0.1, 2.0), Learner(0.1, 2.0), 0.1, 2.0)
+    waiting = TrainingSchedule(initial_state(moments[0], 0.1, 2.0), OnlineLearner(0.1, 2.0), 0.1, 2.0)
     began = time.thread_time()
     for each, moment in zip(market, moments, strict=True):
         waiting.add(each, moment)

@@ -13,9 +13,9 @@ import pytest
 
 from calculations import Order, TradingCalculator
 from estimation.features import FeatureExtractor
-from estimation.model_state import beginner
-from estimation.online_learner import LearnedError, Learner
-from estimation.training_schedule import Sample, gathered
+from estimation.model_state import initial_state
+from estimation.online_learner import LearnedError, OnlineLearner
+from estimation.training_schedule import Sample, make_block
 from orderbook import Side
 from tests.support.synthetic_markets import known_now, queues
 
@@ -51,17 +51,21 @@ def test_a_resumed_learner_goes_on_as_one_that_never_stopped() -> None:
     observer = FeatureExtractor()
     books = list(queues(330, 1))
     moments = [observer.extract(each) for each in books]
-    known = beginner(moments[0], 0.1, 0.5)
-    never = Learner(0.1, 0.5)
+    known = initial_state(moments[0], 0.1, 0.5)
+    never = OnlineLearner(0.1, 0.5)
     for start in (0, 100, 200):
         samples = [Sample(moment, known) for moment in moments[start : start + 100]]
-        block = gathered(samples, books[start : start + 120])
+        block = make_block(samples, books[start : start + 120])
         if start == 200:
-            stopped, _ = Learner.resumed(json.loads(json.dumps(never.state())))
+            stopped, _ = OnlineLearner.from_state(json.loads(json.dumps(never.state())))
             (again,) = stopped.learn(block)
         (known_next,) = never.learn(block)
     assert again.depth_10 == known_next.depth_10
-    assert (again.gate, again.band, again.crossed_share) == (known_next.gate, known_next.band, known_next.crossed_share)
+    assert (again.shrinkage, again.band, again.crossed_share) == (
+        known_next.shrinkage,
+        known_next.band,
+        known_next.crossed_share,
+    )
     assert again.scorecard.slippage == known_next.scorecard.slippage
     assert again.slippage is not None
     assert known_next.slippage is not None

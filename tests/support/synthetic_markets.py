@@ -11,10 +11,10 @@ import numpy as np
 
 from calculations import TradingCalculator
 from estimation.features import FeatureExtractor
-from estimation.model_state import Knowledge, beginner
-from estimation.online_learner import Learner
+from estimation.model_state import ModelState, initial_state
+from estimation.online_learner import OnlineLearner
 from estimation.scorecard import Scorecard
-from estimation.training_schedule import Outcomes
+from estimation.training_schedule import TrainingSchedule
 from feeds import VENUES
 from numerics.arrays import Floats
 from orderbook import OrderBook
@@ -82,19 +82,19 @@ def queues(count: int, seed: int, levels: int = 20) -> Iterator[OrderBook]:
         yield book(*sides, START_NS + row * STEP_NS)
 
 
-def learned(market: Iterable[OrderBook], latency_s: float = 0.1, passive_s: float = 2.0) -> list[Knowledge]:
+def learned(market: Iterable[OrderBook], latency_s: float = 0.1, passive_s: float = 2.0) -> list[ModelState]:
     """All that was ever known while these books were shown, in order."""
     observer, known = FeatureExtractor(), []
-    outcomes: Outcomes | None = None
+    outcomes: TrainingSchedule | None = None
     for seen in market:
         moment = observer.extract(seen)
         if outcomes is None:
-            outcomes = Outcomes(
-                beginner(moment, latency_s, passive_s), Learner(latency_s, passive_s), latency_s, passive_s
+            outcomes = TrainingSchedule(
+                initial_state(moment, latency_s, passive_s), OnlineLearner(latency_s, passive_s), latency_s, passive_s
             )
         outcomes.add(seen, moment)
-        if not known or known[-1] is not outcomes.known:
-            known.append(outcomes.known)
+        if not known or known[-1] is not outcomes.state:
+            known.append(outcomes.state)
     return known
 
 
@@ -110,13 +110,13 @@ def skill(later: Scorecard, earlier: Scorecard | None = None) -> float:
     return 1 - errors[0] / errors[1]
 
 
-def halves(known: Sequence[Knowledge]) -> tuple[Scorecard, Scorecard]:
+def halves(known: Sequence[ModelState]) -> tuple[Scorecard, Scorecard]:
     """The scorecards of the first half of the samples, and of all."""
     middle = next(each for each in known if each.samples >= known[-1].samples / 2)
     return middle.scorecard, known[-1].scorecard
 
 
-def worst_start(known: Sequence[Knowledge]) -> float:
+def worst_start(known: Sequence[ModelState]) -> float:
     """The largest ratio of the model's cumulative RMSE to the walk's, from the 10th to the 1,000th decision time;
     1 where none was scored yet."""
     ratios = []

@@ -9,7 +9,7 @@ from estimation.estimate import Estimate
 from estimation.order import Order
 from estimation.scorecard import Scorecard
 from estimation.slippage import EXTRAPOLATED_DEPTHS
-from estimation.training_schedule import EFFECT, FIRST_FIT
+from estimation.training_schedule import FIRST_FIT_SAMPLES, FIT_DELAY_SAMPLES
 from fee_calculator import FeeCalculator, edition_words
 from fees.schedules import FeeTier
 from sessions.comparison import Offer
@@ -38,9 +38,9 @@ def warm_up_words(moments: int, samples: int) -> str:
     """
     if samples:
         return ""
-    if moments < FIRST_FIT:
-        return f"Model warming up ({moments} of {FIRST_FIT})"
-    return f"Model in trial ({moments} of {FIRST_FIT + EFFECT})"
+    if moments < FIRST_FIT_SAMPLES:
+        return f"Model warming up ({moments} of {FIRST_FIT_SAMPLES})"
+    return f"Model in trial ({moments} of {FIRST_FIT_SAMPLES + FIT_DELAY_SAMPLES})"
 
 
 Caption = tuple[str, str]

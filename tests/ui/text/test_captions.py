@@ -157,11 +157,11 @@ def test_fill_model_that_is_no_better_is_not_used_and_the_page_says_so() -> None
             better = card.fill.skill is None or card.fill.skill > 0
             seen[estimate.maker_source] = seen.get(estimate.maker_source, 0) + 1
             source, score = maker_caption(estimate, card)
-            if better and known.fill_trust > 0:
+            if better and known.fill_weight > 0:
                 assert source == "Model"
                 assert "-" not in score
             else:
                 assert (source, score) == ("Average so far", f"Model no better, {card.fill.samples:,} outcomes")
-                assert known.chance(estimate.features) == known.base_rate
+                assert known.fill_probability(estimate.features) == known.base_rate
                 assert "as their average" in maker_words(estimate, card)
     assert set(seen) == {"model", "average"}
