@@ -13,9 +13,9 @@ from estimation.market_parameters import YEAR_S, Parameter, market_parameters
 from estimation.model_state import MakerSource, ModelState, initial_state
 from estimation.online_learner import LearnedError, OnlineLearner
 from estimation.order import Order, OrderError, Style, Unit, base_quantity
-from estimation.realised import Hindsight, Realised
+from estimation.realised import RealisedCosts, RealisedOutcome
 from estimation.scorecard import Scorecard
-from estimation.slippage import Crossing, one_sided_move_bps
+from estimation.slippage import SlippageEstimator, one_sided_move_bps
 from estimation.training_schedule import GAP_NS, TrainingSchedule
 from fee_calculator import fee_bps
 from models import AlmgrenChrissModel, Costs
@@ -30,7 +30,7 @@ __all__ = [
     "OrderError",
     "Stamps",
     "Style",
-    "Terms",
+    "OrderTerms",
     "TradingCalculator",
     "Unit",
     "base_quantity",
@@ -41,7 +41,7 @@ __all__ = [
 LEARNED_FORMAT = "trade-simulator learned 1"
 
 
-class Terms(NamedTuple):
+class OrderTerms(NamedTuple):
     """What an estimate takes from its order, the mid and what is known alone; on most books all three are as before.
 
     sign: of the aggressor. quantity: base. per_quote: bps of this order a unit of quote. offered: the
@@ -54,8 +54,8 @@ class Terms(NamedTuple):
     known: ModelState
     sign: float
     quantity: float
-    per_quote: float
-    offered: float
+    bps_per_quote: float
+    share_offered: float
     parameters: dict[str, Parameter]
     costs: Costs
     permanent_bps: float
@@ -63,11 +63,11 @@ class Terms(NamedTuple):
     timing_risk_bps: float
     clean_up_bps: float
     taker_bps: float
-    crossed: float
+    half_spread_quote: float
     trades: tuple[float, ...]
 
     @classmethod
-    def of(cls, order: Order, mid: float, known: ModelState, contract_size: float) -> Self:
+    def from_order(cls, order: Order, mid: float, known: ModelState, contract_size: float) -> Self:
         """The terms of this order at this mid."""
         quantity = base_quantity(order, mid, contract_size)
         parameters = market_parameters(
@@ -92,8 +92,8 @@ class Terms(NamedTuple):
             known=known,
             sign=1.0 if order.side is Side.BUY else -1.0,
             quantity=quantity,
-            per_quote=per_quote,
-            offered=known.share_offered(quantity),
+            bps_per_quote=per_quote,
+            share_offered=known.share_offered(quantity),
             parameters=parameters,
             costs=costs,
             permanent_bps=costs.permanent * per_quote,
@@ -101,7 +101,7 @@ class Terms(NamedTuple):
             timing_risk_bps=timing_risk_bps,
             clean_up_bps=clean_up_bps,
             taker_bps=fee_bps(0.0, order.tier),
-            crossed=model.epsilon * quantity,
+            half_spread_quote=model.epsilon * quantity,
             trades=trades,
         )
 
@@ -117,17 +117,17 @@ class TradingCalculator:
         self.order = order
         self._contract_size = contract_size
         self._observer = FeatureExtractor()
-        self._hindsight = Hindsight()
+        self._hindsight = RealisedCosts()
         self._outcomes: TrainingSchedule | None = None
         self._learned_for = (order.latency_s, order.passive_s)
         self._last_ns = 0
         self._market: tuple[str, str] | None = None
-        self._terms: Terms | None = None
+        self._terms: OrderTerms | None = None
         # The newest book, what it said and what was known at it, rebound as one: read from any thread.
         self._seen: tuple[OrderBook, BookState, ModelState] | None = None
 
     @property
-    def moments(self) -> int:
+    def resolved_samples(self) -> int:
         """How many decision times have shown their outcome so far. Safe from any thread."""
         outcomes = self._outcomes
         return 0 if outcomes is None else outcomes.resolved_samples
@@ -166,16 +166,16 @@ class TradingCalculator:
         self._market = (str(learned.get("venue")), str(learned.get("symbol")))
         self._outcomes = TrainingSchedule(known, learner, *learned_for)
 
-    def realised(self) -> list[Realised]:
+    def realised(self) -> list[RealisedOutcome]:
         """What became of past estimates, oldest first: those whose outcome became known since the last call.
 
         An outcome is known latency_s + passive_s after its estimate; a gap takes it away. To be called
         between two estimates: the last book is looked at here, or else by the next estimate.
         """
-        self._hindsight.look()
-        return self._hindsight.read()
+        self._hindsight.process_pending()
+        return self._hindsight.drain_outcomes()
 
-    def recent(self) -> list[Realised]:
+    def recent(self) -> list[RealisedOutcome]:
         """The last 500 outcomes, oldest first. Safe from any thread."""
         return list(self._hindsight.recent.copy())
 
@@ -190,10 +190,10 @@ class TradingCalculator:
         moment, known = self._observe(book, order)
         terms = self._terms
         if terms is None or terms.mid != moment.mid or terms.order is not order or terms.known is not known:
-            terms = self._terms = Terms.of(order, moment.mid, known, self._contract_size)
+            terms = self._terms = OrderTerms.from_order(order, moment.mid, known, self._contract_size)
         self._seen = book, moment, known
         estimate = _price(book, moment, known, terms, parsed_ns)
-        self._hindsight.note(book, order, terms.quantity, estimate.slippage_bps, estimate.maker_probability)
+        self._hindsight.record_estimate(book, order, terms.quantity, estimate.slippage_bps, estimate.maker_probability)
         return estimate
 
     def what_if(self, orders: Iterable[Order]) -> list[Estimate]:
@@ -205,13 +205,19 @@ class TradingCalculator:
             return []
         book, moment, known = self._seen
         return [
-            _price(book, moment, known, Terms.of(order, moment.mid, known, self._contract_size), time.perf_counter_ns())
+            _price(
+                book,
+                moment,
+                known,
+                OrderTerms.from_order(order, moment.mid, known, self._contract_size),
+                time.perf_counter_ns(),
+            )
             for order in orders
         ]
 
     def _observe(self, book: OrderBook, order: Order) -> tuple[BookState, ModelState]:
         """This book's moment and what is known at it; the book joins what is learned from."""
-        self._hindsight.look()
+        self._hindsight.process_pending()
         learned_for = (order.latency_s, order.passive_s)
         market = (book.venue, book.symbol)
         if market != self._market:
@@ -222,7 +228,7 @@ class TradingCalculator:
         if book.market_ns < self._last_ns or learned_for != self._learned_for:
             self._start_anew()
         elif book.market_ns - self._last_ns > GAP_NS:
-            self._hindsight.forget()
+            self._hindsight.reset()
             self._observer.reset()
             if self._outcomes is not None:
                 self._outcomes.discard()
@@ -242,7 +248,7 @@ class TradingCalculator:
 
     def _start_anew(self) -> None:
         self._outcomes = None
-        self._hindsight.forget()
+        self._hindsight.reset()
         self._observer.reset()
 
 
@@ -269,18 +275,18 @@ def impact_model(parameters: dict[str, Parameter], mid: float, risk_aversion: fl
     )
 
 
-def _price(book: OrderBook, moment: BookState, known: ModelState, terms: Terms, parsed_ns: int) -> Estimate:
+def _price(book: OrderBook, moment: BookState, known: ModelState, terms: OrderTerms, parsed_ns: int) -> Estimate:
     """What the order costs, given what the book says and what is known; changes nothing."""
     order, mid = terms.order, moment.mid
     levels = book.taken_by(order.side)
     fill = walk(levels, terms.quantity)
-    crossing = Crossing(known, moment, order.side, order.passive_s)
+    crossing = SlippageEstimator(known, moment, order.side, order.passive_s)
     features = crossing.features(fill)
     features_ns = time.perf_counter_ns()
 
     slippage = crossing.slippage(fill, features)
     chance, costs = known.fill_probability(features), terms.costs
-    maker_probability = chance * terms.offered
+    maker_probability = chance * terms.share_offered
     walked_bps = terms.sign * (fill.vwap - mid) / mid * 1e4
     executed_bps, impact_bps, maker_share = walked_bps, 0.0, 0.0
     if order.style == "passive":
@@ -289,11 +295,11 @@ def _price(book: OrderBook, moment: BookState, known: ModelState, terms: Terms, 
         slippage = slippage.after_waiting(maker_share, half_bps, terms.clean_up_bps, known.clean_up_band)
         executed_bps = (1 - maker_share) * walked_bps - maker_share * half_bps
     elif terms.trades:
-        slippage, paid = crossing.children(levels, terms.trades)
-        executed_bps = moment.half_spread_bps + paid * terms.per_quote
+        slippage, paid = crossing.child_orders(levels, terms.trades)
+        executed_bps = moment.half_spread_bps + paid * terms.bps_per_quote
         # What the children's own walks already paid is not charged again as temporary impact.
-        transient = max(0.0, costs.temporary_paid - terms.crossed - paid)
-        impact_bps = (costs.permanent_paid + transient) * terms.per_quote
+        transient = max(0.0, costs.temporary_paid - terms.half_spread_quote - paid)
+        impact_bps = (costs.permanent_paid + transient) * terms.bps_per_quote
     models_ns = time.perf_counter_ns()
 
     rate_bps = fee_bps(maker_share, order.tier) if maker_share else terms.taker_bps
@@ -318,7 +324,7 @@ def _price(book: OrderBook, moment: BookState, known: ModelState, terms: Terms, 
         terms.timing_risk_bps,
         None if slippage.bps is None else slippage.bps + fee + impact_bps,
         maker_probability,
-        terms.offered * (chance + (1 - chance) * known.touch_rate),
+        terms.share_offered * (chance + (1 - chance) * known.touch_rate),
         terms.clean_up_bps,
         maker_share,
         known.maker_source,

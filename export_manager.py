@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from estimation.estimate import Estimate
-from estimation.realised import Realised
+from estimation.realised import RealisedOutcome
 from estimation.scorecard import Scorecard
 from exporting.files import ExportError
 from exporting.rows import (
@@ -119,7 +119,7 @@ class ExportManager:
                 self._drop(1, estimate.market_ns)
             self._open = min(self._open + 1, self._held)
 
-    def realise(self, outcomes: Iterable[Realised]) -> None:
+    def realise(self, outcomes: Iterable[RealisedOutcome]) -> None:
         """Fills in the realised columns, as TradingCalculator.realised tells the outcomes: each once, oldest
         first. One whose estimate is not kept is passed over.
         """

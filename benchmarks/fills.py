@@ -67,9 +67,9 @@ def limits(name: str, market: Sequence[OrderBook]) -> None:
             until = round((latency_s + passive_s) * 1e9) // STEP_NS
             rows = slice(WARM_UP, len(market) - until)
             now: Any = BookState(*(column[rows] for column in every))
-            labels = Labels.of(now, BookBatch.from_books(market), latency_s, passive_s)
-            late, crossed = labels.late.T.astype(np.float64), labels.crossed.T.astype(np.float64)
-            on_time = ~labels.late.T
+            labels = Labels.from_books(now, BookBatch.from_books(market), latency_s, passive_s)
+            late, crossed = labels.marketable_on_arrival.T.astype(np.float64), labels.crossed.T.astype(np.float64)
+            on_time = ~labels.marketable_on_arrival.T
             x, everyone = everything[:, rows], np.ones(late.shape, dtype=bool)
             logit = LogisticRegression(C=0.01)
             found = (

@@ -54,7 +54,7 @@ def quality(name: str, market: Sequence[OrderBook]) -> None:
         print(
             f"{name:22} {latency_s:4} {passive_s:4} {slippage.samples:6} {skill(whole):8.4f} {worse:8.4f} "
             f"{worst_start(known):7.4f} {slippage.bias:8.4f} {slippage.walk_bias:8.4f} {slippage.coverage:7.3f} "
-            f"{min(sizes):6.3f} {fill.skill:8.4f} {fill.base_brier:7.4f} {whole.gate:5.2f}"
+            f"{min(sizes):6.3f} {fill.skill:8.4f} {fill.base_brier:7.4f} {whole.shrinkage:5.2f}"
         )
 
 

@@ -21,16 +21,16 @@ class Labels(NamedTuple):
     itself: on arrival, or when the time is up. seen and met (n,) are the places of the books decided on and met.
     """
 
-    seen: Ints
-    met: Ints
-    late: Flags
+    decided_at: Ints
+    arrived_at: Ints
+    marketable_on_arrival: Flags
     crossed: Flags
     touched: Flags
     mid_after: Floats
-    offered: Floats
+    quantity_offered: Floats
 
     @classmethod
-    def of(cls, now: Any, books: BookBatch, latency_s: float, passive_s: float) -> Self:
+    def from_books(cls, now: Any, books: BookBatch, latency_s: float, passive_s: float) -> Self:
         """now: a Moment of (n,) columns; books: all from the first of them to the last outcome."""
         clock = books.market_ns
         arrives = now.market_ns + round(latency_s * 1e9)
@@ -38,7 +38,7 @@ class Labels(NamedTuple):
         waits = np.searchsorted(clock, arrives, side="right")
         expires = np.searchsorted(clock, arrives + round(passive_s * 1e9), side="right")
         quote = np.column_stack((now.bid, now.ask))
-        late, crossed_at, touched, mid_after = _quotes(books.touch, quote, met, waits, expires)
+        late, crossed_at, touched, mid_after = _label_quotes(books.touch, quote, met, waits, expires)
         crossed = crossed_at < expires[:, None]
         offered = np.zeros(crossed.shape)
         for side in (0, 1):
@@ -58,7 +58,7 @@ def first_reached(touch: Floats, sign: float, quote: float, start: int, end: int
 
 
 @jit
-def each_reached(touch: Floats, sign: float, quote: Floats, start: Ints, end: Ints) -> Ints:
+def first_reached_each(touch: Floats, sign: float, quote: Floats, start: Ints, end: Ints) -> Ints:
     """first_reached of each of these quotes, (n,)."""
     places = np.empty(len(quote), dtype=np.int64)
     for row in range(len(quote)):
@@ -84,7 +84,9 @@ def _queue_moved(touch: Floats, sign: float, quote: float, start: int, end: int)
 
 
 @jit
-def _quotes(touch: Floats, quote: Floats, met: Ints, waits: Ints, expires: Ints) -> tuple[Flags, Ints, Flags, Floats]:
+def _label_quotes(
+    touch: Floats, quote: Floats, met: Ints, waits: Ints, expires: Ints
+) -> tuple[Flags, Ints, Flags, Floats]:
     """Late; the book at which a quote is crossed, `expires` if it never is or was late; touched; the mid afterwards."""
     late, touched = np.empty(quote.shape, dtype=np.bool_), np.empty(quote.shape, dtype=np.bool_)
     crossed_at, mid_after = np.empty(quote.shape, dtype=np.int64), np.empty(quote.shape)

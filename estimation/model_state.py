@@ -10,7 +10,7 @@ import numpy as np
 
 from estimation.features import BookState, Features
 from estimation.market_parameters import Calibration
-from estimation.scorecard import Scorecard, Scores, Tally
+from estimation.scorecard import RunningScores, Scorecard, Scores
 from models import MakerTakerModel, SlippageModel
 from numerics.linear import Prior
 
@@ -144,5 +144,5 @@ def initial_state(moment: BookState, latency_s: float, passive_s: float) -> Mode
         clean_up_bps=None,
         clean_up_band=None,
         crossed_share=None,
-        scores=Tally(STRATA).scores(),
+        scores=RunningScores(STRATA).scores(),
     )

@@ -13,7 +13,7 @@ import numpy as np
 from estimation.features import MAKER_COLUMNS, SLIPPAGE_COLUMNS
 from estimation.market_statistics import MarketStatistics, TypicalMarket
 from estimation.model_state import CURVE_SIZES, STRATA, ModelState, fill_prior, prior_weight
-from estimation.scorecard import FillTally, SlippageTally, Tally
+from estimation.scorecard import FillSums, RunningScores, SlippageSums
 from estimation.training_data import SIZES, TrainingBlock, TrainingData, TypicalAtSamples
 from models import MakerTakerModel, SlippageModel
 from numerics.arrays import Floats, Ints
@@ -74,7 +74,7 @@ class OnlineLearner:
         self._latency_s, self._passive_s = latency_s, passive_s
         self._prior = fill_prior(latency_s, passive_s)
         self._lock = threading.Lock()
-        self._tally = Tally(STRATA)
+        self._tally = RunningScores(STRATA)
         self._market = MarketStatistics()
         self._samples = 0
         # Slippage: the regression's sums and how many independent samples they are worth; how well
@@ -171,10 +171,10 @@ class OnlineLearner:
                 known.append(self._knowledge(usual_now))
             return known[len(blocks.states) :]
 
-    def _learn_slippage(self, groups: Sequence[_Group], lesson: TrainingBlock, spacing_s: float) -> SlippageTally:
+    def _learn_slippage(self, groups: Sequence[_Group], lesson: TrainingBlock, spacing_s: float) -> SlippageSums:
         orders, residual = lesson.orders, lesson.residual
         n = len(residual)
-        predicted, gates, tally = np.zeros(residual.shape), np.empty(n), SlippageTally(STRATA)
+        predicted, gates, tally = np.zeros(residual.shape), np.empty(n), SlippageSums(STRATA)
         for model, rows in _spans(groups, lambda known: known.slippage):
             if model is not None:
                 x = orders[1:-1, rows]
@@ -199,8 +199,8 @@ class OnlineLearner:
         self._moments.add_rows(orders.reshape(len(orders), -1), fade)
         return tally
 
-    def _learn_fills(self, groups: Sequence[_Group], lesson: TrainingBlock, spacing_s: float) -> FillTally:
-        quotes, filled, tally = lesson.quotes, lesson.crossed, FillTally()
+    def _learn_fills(self, groups: Sequence[_Group], lesson: TrainingBlock, spacing_s: float) -> FillSums:
+        quotes, filled, tally = lesson.quotes, lesson.crossed, FillSums()
         weight = self._quote_weight(spacing_s)
         fade = math.exp(-spacing_s * len(filled) / FILL_MEMORY_S)
         chance, (base_rate, gates) = np.empty(filled.shape), np.empty((2, len(filled)))

@@ -8,11 +8,11 @@ from typing import NamedTuple, Protocol
 
 from orderbook import OrderBook, Side, walk
 
-MOST_UNREAD = 10_000
-MOST_RECENT = 500
+MAX_UNREAD = 10_000
+MAX_RECENT = 500
 
 
-class Realised(NamedTuple):
+class RealisedOutcome(NamedTuple):
     """What an estimate said and what came of it; market_ns is the estimate's.
 
     realised_slippage_bps: of the mid at the decision; style "now" crosses on the first book at least
@@ -29,7 +29,7 @@ class Realised(NamedTuple):
     realised_maker: float
 
 
-class Plan(Protocol):
+class TrackedOrder(Protocol):
     """What is looked at of an order."""
 
     @property
@@ -59,7 +59,7 @@ class _Quote:
         "style",
     )
 
-    def __init__(self, book: OrderBook, order: Plan, quantity: float, said: Realised) -> None:
+    def __init__(self, book: OrderBook, order: TrackedOrder, quantity: float, said: RealisedOutcome) -> None:
         self.said = said
         self.side = side = order.side
         self.sign = 1.0 if side is Side.BUY else -1.0
@@ -73,24 +73,24 @@ class _Quote:
         self.crossing_bps: float | None = None
 
 
-class Hindsight:
+class RealisedCosts:
     """Holds each estimate until the books have shown its outcome; `recent` keeps the last 500."""
 
     def __init__(self) -> None:
-        self.recent: deque[Realised] = deque(maxlen=MOST_RECENT)
-        self._unread: deque[Realised] = deque(maxlen=MOST_UNREAD)
-        self.forget()
+        self.recent: deque[RealisedOutcome] = deque(maxlen=MAX_RECENT)
+        self._unread: deque[RealisedOutcome] = deque(maxlen=MAX_UNREAD)
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Drop what waits: its outcome lies in a gap."""
         self._travelling: deque[_Quote] = deque()
         self._open: deque[_Quote] = deque()
         # The quote to be crossed first is on top: the highest bid, the lowest ask.
         self._waiting: dict[Side, list[tuple[float, int, _Quote]]] = {Side.BUY: [], Side.SELL: []}
         self._count = 0
-        self._noted: tuple[OrderBook, Plan, float, float | None, float] | None = None
+        self._noted: tuple[OrderBook, TrackedOrder, float, float | None, float] | None = None
 
-    def read(self) -> list[Realised]:
+    def drain_outcomes(self) -> list[RealisedOutcome]:
         """The outcomes known since the last call, oldest first; the last 10,000 of them. Safe from any thread."""
         known = []
         while True:
@@ -99,19 +99,26 @@ class Hindsight:
             except IndexError:
                 return known
 
-    def note(
-        self, book: OrderBook, order: Plan, quantity: float, slippage_bps: float | None, maker_probability: float
+    def record_estimate(
+        self,
+        book: OrderBook,
+        order: TrackedOrder,
+        quantity: float,
+        slippage_bps: float | None,
+        maker_probability: float,
     ) -> None:
         """The next book, and what was said of an order decided on at it; costs nothing until `look`."""
         self._noted = book, order, quantity, slippage_bps, maker_probability
 
-    def look(self) -> None:
+    def process_pending(self) -> None:
         """Look at the book noted last: what it shows of earlier orders, then the order decided on at it."""
         if self._noted is None:
             return
         (book, order, quantity, slippage_bps, maker_probability), self._noted = self._noted, None
         self._show(book)
-        quote = _Quote(book, order, quantity, Realised(book.market_ns, slippage_bps, None, maker_probability, 0.0))
+        quote = _Quote(
+            book, order, quantity, RealisedOutcome(book.market_ns, slippage_bps, None, maker_probability, 0.0)
+        )
         self._open.append(quote)
         if order.latency_s:
             self._travelling.append(quote)

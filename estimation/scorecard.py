@@ -58,7 +58,7 @@ class Scorecard:
     """Scores over the whole session and over the last minutes."""
 
     samples: int
-    gate: float
+    shrinkage: float
     slippage: SlippageScore
     slippage_recent: SlippageScore
     fill: FillScore
@@ -69,12 +69,12 @@ class Scorecard:
         """In words, how much the learned slippage is trusted now."""
         if self.slippage.skill is None:
             return "still learning: the book walk is shown"
-        if self.gate <= 0:
+        if self.shrinkage <= 0:
             return "no better than the book walk so far"
         return f"better than the book walk by {100 * self.slippage.skill:.1f} % of squared error"
 
 
-class SlippageTally:
+class SlippageSums:
     """Sums over slippage predictions."""
 
     __slots__ = ("inside", "sums")
@@ -89,9 +89,9 @@ class SlippageTally:
         self.sums[0] += samples
         _count_orders(error, walk_error, low, high, self.sums, self.inside)
 
-    def plus(self, other: SlippageTally, times: float = 1.0) -> SlippageTally:
+    def plus(self, other: SlippageSums, times: float = 1.0) -> SlippageSums:
         """The sums of both, the other's counted so many times."""
-        both = SlippageTally(0)
+        both = SlippageSums(0)
         both.sums, both.inside = self.sums + times * other.sums, self.inside + times * other.inside
         return both
 
@@ -133,7 +133,7 @@ def _count_orders(error: Floats, walk_error: Floats, low: Floats, high: Floats, 
             inside[1, stratum] += 1
 
 
-class FillTally:
+class FillSums:
     """Sums over fill predictions."""
 
     __slots__ = ("bins", "sums")
@@ -148,9 +148,9 @@ class FillTally:
         self.sums[4] += weight * len(chance)
         _count_quotes(chance, base, filled, self.sums, self.bins)
 
-    def plus(self, other: FillTally, times: float = 1.0) -> FillTally:
-        """As SlippageTally.plus."""
-        both = FillTally()
+    def plus(self, other: FillSums, times: float = 1.0) -> FillSums:
+        """As SlippageSums.plus."""
+        both = FillSums()
         both.sums, both.bins = self.sums + times * other.sums, self.bins + times * other.bins
         return both
 
@@ -187,8 +187,8 @@ RECENT_NS = 300_000_000_000
 class Scores(NamedTuple):
     """The sums behind a scorecard at one moment: of the session, and of the session before the last minutes."""
 
-    session: tuple[SlippageTally, FillTally]
-    before: tuple[SlippageTally, FillTally]
+    session: tuple[SlippageSums, FillSums]
+    before: tuple[SlippageSums, FillSums]
 
     def scorecard(self, samples: int, gate: float) -> Scorecard:
         """samples: decision times learned from; gate: the share of the learned residual in use."""
@@ -197,15 +197,15 @@ class Scores(NamedTuple):
         return Scorecard(samples, gate, slippage.score(), recent[0].score(), fill.score(), recent[1].score())
 
 
-class Tally:
+class RunningScores:
     """The session's sums, and those of the last five minutes."""
 
     def __init__(self, strata: int) -> None:
-        self.session = (SlippageTally(strata), FillTally())
+        self.session = (SlippageSums(strata), FillSums())
         # The session's sums as they were when each block of the last minutes began.
-        self._before: deque[tuple[int, tuple[SlippageTally, FillTally]]] = deque()
+        self._before: deque[tuple[int, tuple[SlippageSums, FillSums]]] = deque()
 
-    def add(self, market_ns: int, slippage: SlippageTally, fill: FillTally) -> None:
+    def add(self, market_ns: int, slippage: SlippageSums, fill: FillSums) -> None:
         """Count in one block of predictions whose last was made at market_ns."""
         self._before.append((market_ns, self.session))
         self.session = self.session[0].plus(slippage), self.session[1].plus(fill)

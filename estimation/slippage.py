@@ -43,7 +43,7 @@ class Slippage(NamedTuple):
 TOO_THIN = Slippage(None, None, None, "too thin")
 
 
-class Crossing(NamedTuple):
+class SlippageEstimator(NamedTuple):
     """One side of one book, ready to be crossed by orders of any size."""
 
     known: ModelState
@@ -51,7 +51,7 @@ class Crossing(NamedTuple):
     side: Side
     passive_s: float
 
-    def excess(self, fill: Fill) -> float:
+    def cost_beyond_best(self, fill: Fill) -> float:
         """The average price paid beyond the best; the book's price goes on at the usual slope where it ends."""
         buying = self.side is Side.BUY
         best, sign = (self.moment.ask, 1.0) if buying else (self.moment.bid, -1.0)
@@ -72,7 +72,7 @@ class Crossing(NamedTuple):
             moment.ask_depth if buying else moment.bid_depth,
             moment.bid_size if buying else moment.ask_size,
             fill.quantity + fill.unfilled,
-            self.excess(fill) / moment.mid * 1e4,
+            self.cost_beyond_best(fill) / moment.mid * 1e4,
             known.depth_1,
             known.depth_10,
             known.volatility_bps,
@@ -98,7 +98,7 @@ class Crossing(NamedTuple):
         low, high = known.band[known.stratum(features.quantity)]
         return Slippage(bps, bps + widen * low, bps + widen * high, source)
 
-    def children(self, levels: Levels, trades: Iterable[float]) -> tuple[Slippage, float]:
+    def child_orders(self, levels: Levels, trades: Iterable[float]) -> tuple[Slippage, float]:
         """The average slippage of child orders that each meet a book like this one, and the sum of
         size x price paid beyond the best, quote.
 
@@ -108,7 +108,7 @@ class Crossing(NamedTuple):
         total, paid, worst = sum(sizes), 0.0, 0.0
         for size in sizes:
             fill = walk(levels, size)
-            paid += size * self.excess(fill)
+            paid += size * self.cost_beyond_best(fill)
             worst = max(worst, size / fill.quantity)
         typical = walk(levels, total / len(sizes))
         features = self.features(typical)

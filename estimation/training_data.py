@@ -70,7 +70,7 @@ class TrainingData:
         passive_s: float,
     ) -> None:
         self._now, self._starts, self._usual, self._passive_s = now, starts, usual, passive_s
-        outcomes = Labels.of(now, books, latency_s, passive_s)
+        outcomes = Labels.from_books(now, books, latency_s, passive_s)
         self._walk(books, before, outcomes)
         self._wait(outcomes)
 
@@ -82,7 +82,7 @@ class TrainingData:
 
     def _walk(self, books: BookBatch, before: int, outcomes: Labels) -> None:
         """All arrays are (samples, sides, sizes)."""
-        now, usual, seen, met = self._now, self._usual, outcomes.seen, outcomes.met
+        now, usual, seen, met = self._now, self._usual, outcomes.decided_at, outcomes.arrived_at
         n = len(now.mid)
         position = np.arange(before, before + n)[:, None, None] * _ROOTS
         position += np.arange(STRATA) - np.floor(position)
@@ -123,9 +123,9 @@ class TrainingData:
         lengths = np.diff(starts, append=len(now.mid))
         depth_1 = np.repeat(np.add.reduceat(usual.depth_1, starts) / lengths, lengths)
         self._crossed: Floats = crossed.astype(np.float64)
-        self._offered: Floats = outcomes.offered / depth_1[:, None]
+        self._offered: Floats = outcomes.quantity_offered / depth_1[:, None]
         self._moved: Floats = AGGRESSOR_SIGNS * (outcomes.mid_after / now.mid[:, None] - 1) * 1e4
-        waited = ~(crossed | outcomes.late)
+        waited = ~(crossed | outcomes.marketable_on_arrival)
         each = (crossed, waited & outcomes.touched, waited, np.where(crossed, 0.0, self._moved), ~crossed)
         self._sums: Floats = np.add.reduceat([part.sum(axis=1, dtype=np.float64) for part in each], starts, axis=1).T
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calculations import Estimate, Order, OrderError, TradingCalculator
-from estimation.realised import Realised
+from estimation.realised import RealisedOutcome
 from estimation.slippage import one_sided_move_bps
 from fee_calculator import FeeTier, fee_bps
 from models import AlmgrenChrissModel
@@ -74,7 +74,7 @@ def test_trained_all_at_once_is_walk_plus_gated_drift() -> None:
     """Trained, what is added to the walk is the model's residual and nothing else; impact stays uncounted."""
     calculator, estimates = trained(Order(Side.BUY, 3.0), 600)
     last = estimates[-1]
-    known = calculator._outcomes.known  # type: ignore[union-attr]
+    known = calculator._outcomes.state  # type: ignore[union-attr]
     assert known.slippage is not None
     drift = known.gate * known.slippage.predict(np.array([last.features.slippage_columns()])).item()
     assert last.slippage_source == "model"
@@ -201,7 +201,7 @@ def test_measured_volatility_is_that_of_the_market() -> None:
     last = [calculator.estimate(each) for each in gaussian(3000, 9, sigma_bps=0.6)][-1]
     made = 0.6e-4 * math.sqrt(365 * 86_400)
     assert last.parameters["volatility"].value == pytest.approx(made, rel=0.25)
-    calibration = calculator._outcomes.known.calibration  # type: ignore[union-attr]
+    calibration = calculator._outcomes.state.calibration  # type: ignore[union-attr]
     assert calibration.variance is not None
     assert calibration.variance_tsrv == pytest.approx(calibration.variance, rel=0.1)
 
@@ -277,7 +277,7 @@ def test_an_estimate_is_frozen_and_can_be_replaced() -> None:
 
 def test_outcomes_do_not_depend_on_when_they_are_read() -> None:
     """Read after every book, after some or never until the end, the same became of the same estimates."""
-    read: list[list[Realised]] = []
+    read: list[list[RealisedOutcome]] = []
     for every in (1, 3, 10**9):
         calculator, outcomes = TradingCalculator(Order(Side.BUY, 3.0, style="passive")), []
         for row, each in enumerate(queues(300, 3)):

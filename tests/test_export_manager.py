@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from calculations import Estimate, Order, TradingCalculator
 from estimation.features import Features
-from estimation.realised import Realised
+from estimation.realised import RealisedOutcome
 from export_manager import COLUMNS, ExportManager, to_row
 from exporting.table import VERSION
 from fee_calculator import FeeTier, schedule
@@ -186,8 +186,8 @@ def test_what_became_of_an_estimate_joins_its_row(estimates: list[Estimate]) -> 
     """By its market time, each estimate once, also where times are equal or an outcome was lost in a gap."""
     times = [10, 20, 20, 30, 40, 50]
     manager = ExportManager(5)
-    outcomes = [Realised(ns, None, ns / 8, 0.5, 1.0) for ns in (10, 20, 20)]
-    outcomes += [Realised(35, None, 9.0, 0.5, 1.0), Realised(40, None, None, 0.5, 0.25)]
+    outcomes = [RealisedOutcome(ns, None, ns / 8, 0.5, 1.0) for ns in (10, 20, 20)]
+    outcomes += [RealisedOutcome(35, None, 9.0, 0.5, 1.0), RealisedOutcome(40, None, None, 0.5, 0.25)]
     for ns in times:
         manager.append(replace(estimates[0], market_ns=ns))
     manager.realise(outcomes[:2])
@@ -204,12 +204,12 @@ def test_outcomes_after_a_step_back_in_time_find_their_rows(estimates: list[Esti
     for ns in (100, 200, 300, 50, 100):
         manager.append(replace(estimates[0], market_ns=ns))
     manager.resize(4)
-    manager.realise([Realised(50, None, 1.5, 0.5, 0.0), Realised(100, None, 2.5, 0.5, 1.0)])
+    manager.realise([RealisedOutcome(50, None, 1.5, 0.5, 0.0), RealisedOutcome(100, None, 2.5, 0.5, 1.0)])
     assert [known(value) for value in manager.frame()["realised_slippage_bps"]] == [None, None, 1.5, 2.5]
     for ns in (110, 120, 130):
         manager.append(replace(estimates[0], market_ns=ns))
     manager.resize(2)
-    manager.realise([Realised(ns, None, ns / 8, 0.5, 1.0) for ns in (110, 120, 130)])
+    manager.realise([RealisedOutcome(ns, None, ns / 8, 0.5, 1.0) for ns in (110, 120, 130)])
     assert manager.frame()["realised_slippage_bps"].tolist() == [15.0, 16.25]
 
 

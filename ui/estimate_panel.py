@@ -77,7 +77,7 @@ def answer(session: Session, now: State, shown: Shown) -> View:
     scorecard = calculator.scorecard() if calculator else None
     if calculator is None or scorecard is None:
         return waiting(session, now)
-    moments = calculator.moments
+    moments = calculator.resolved_samples
     coin, currency = coins(VENUES[shown.book.venue].instrument(shown.book.symbol))
     ways = {each.order.style: each for each in calculator.what_if(alternatives(estimate.order))}
     if not ways:

@@ -85,7 +85,7 @@ class _Slippage(NamedTuple):
     source: Ints
 
 
-class BatchCrossing:
+class BatchSlippageEstimator:
     """One side of n books, ready to be crossed by orders of any size: estimation.slippage.Crossing for all of them."""
 
     def __init__(self, known: Known, moment: Any, order: Order, side: SideBatch) -> None:
@@ -101,8 +101,8 @@ class BatchCrossing:
     def walk(self, quantity: Floats) -> FillBatch:
         return walk_batch(self._side, quantity)
 
-    def excess(self, fill: FillBatch, rows: Any = slice(None)) -> Floats:
-        """estimation.slippage.Crossing.excess"""
+    def cost_beyond_best(self, fill: FillBatch, rows: Any = slice(None)) -> Floats:
+        """estimation.slippage.SlippageEstimator.excess"""
         best = (self._moment.ask if self._buying else self._moment.bid)[rows]
         average: Floats = self._sign * (fill.vwap - best)
         if not fill.unfilled.any():
@@ -113,7 +113,7 @@ class BatchCrossing:
         return np.where(fill.unfilled > 0, whole, average)
 
     def features(self, fill: FillBatch) -> Features:
-        """estimation.slippage.Crossing.features, as columns of n rows, or of one that stands for all."""
+        """estimation.slippage.SlippageEstimator.features, as columns of n rows, or of one that stands for all."""
         moment = self._moment
         return order_features(
             np.log,
@@ -122,7 +122,7 @@ class BatchCrossing:
             moment.ask_depth if self._buying else moment.bid_depth,
             moment.bid_size if self._buying else moment.ask_size,
             fill.quantity + fill.unfilled,
-            self.excess(fill) / moment.mid * 1e4,
+            self.cost_beyond_best(fill) / moment.mid * 1e4,
             self._depth_1,
             self._depth_10,
             self._volatility_bps,
@@ -130,7 +130,7 @@ class BatchCrossing:
         )
 
     def slippage(self, fill: FillBatch, features: Features) -> _Slippage:
-        """estimation.slippage.Crossing.slippage"""
+        """estimation.slippage.SlippageEstimator.slippage"""
         known = self._known
         bps: Floats = np.asarray(features.half_spread_bps + features.excess_walk_bps)
         short = fill.unfilled > 0
@@ -144,8 +144,8 @@ class BatchCrossing:
         high = known.table(lambda k: k.band and [high for _, high in k.band], STRATA, stratum)
         return _refused(_Slippage(bps, bps + widen * low, bps + widen * high, source), short, depths)
 
-    def children(self, trades: Floats) -> tuple[_Slippage, Floats]:
-        """estimation.slippage.Crossing.children, of trades (n, steps)."""
+    def child_orders(self, trades: Floats) -> tuple[_Slippage, Floats]:
+        """estimation.slippage.SlippageEstimator.children, of trades (n, steps)."""
         count = len(trades)
         total = trades.sum(axis=1)
         paid, worst = np.zeros((2, count))
@@ -153,7 +153,7 @@ class BatchCrossing:
             some = np.flatnonzero(sizes > 0)
             traded = sizes[some]
             fill = walk_batch(self._side.take(some), traded)
-            paid[some] += traded * self.excess(fill, some)
+            paid[some] += traded * self.cost_beyond_best(fill, some)
             worst[some] = np.maximum(worst[some], traded / fill.quantity)
         typical = self.walk(total / (trades > 0).sum(axis=1))
         features = self.features(typical)
@@ -194,7 +194,7 @@ def price(
     count = len(market_ns)
     sign, mid = (1.0 if order.side is Side.BUY else -1.0), moment.mid
     quantity = np.broadcast_to(np.asarray(base_quantity(order, mid, contract_size), dtype=np.float64), (count,))
-    crossing = BatchCrossing(known, moment, order, side)
+    crossing = BatchSlippageEstimator(known, moment, order, side)
     fill = crossing.walk(quantity)
     features = crossing.features(fill)
     slippage = crossing.slippage(fill, features)
@@ -217,7 +217,7 @@ def price(
         executed_bps = (1 - maker_share) * walked_bps - maker_share * half_bps
         risk_bps = volatility * 1e4 * (order.latency_s + order.passive_s) ** 0.5
     elif order.style == "schedule" and order.steps > 1:
-        slippage, paid = crossing.children(quantity[:, None] * unit_trades(costs.w, order.steps))
+        slippage, paid = crossing.child_orders(quantity[:, None] * unit_trades(costs.w, order.steps))
         executed_bps = moment.half_spread_bps + paid * per_quote
         transient = np.maximum(0.0, costs.temporary_paid - given.half_spread * quantity - paid)
         impact_bps = (costs.permanent_paid + transient) * per_quote

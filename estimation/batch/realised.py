@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from estimation.labels import each_reached
+from estimation.labels import first_reached_each
 from estimation.order import Order
 from numerics.arrays import Flags, Floats, Ints
 from orderbook import Side
@@ -36,7 +36,7 @@ def realised(
     arrival = np.maximum(np.searchsorted(clock, arrives), row + 1) if order.latency_s else row
     price, mid = own[row, 0], books.touch[:, row, 0].mean(axis=0)
     late = sign * (taken[arrival, 0] - price) <= 0
-    crossed_at = each_reached(taken, sign, price, arrival + 1, closes)
+    crossed_at = first_reached_each(taken, sign, price, arrival + 1, closes)
     crossed = ~late & (crossed_at < closes)
     filled = np.zeros(len(row))
     on_offer = books.quantity_within(0 if buying else 1, crossed_at[crossed], price[crossed])

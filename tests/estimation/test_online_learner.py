@@ -23,8 +23,8 @@ from estimation.features import BookState, FeatureExtractor, flow_increment
 from estimation.labels import Labels
 from estimation.model_state import LARGEST, SMALLEST, STRATA, ModelState, initial_state
 from estimation.online_learner import OnlineLearner, SampleBlocks
-from estimation.realised import Hindsight
-from estimation.slippage import Crossing
+from estimation.realised import RealisedCosts
+from estimation.slippage import SlippageEstimator
 from estimation.training_schedule import GAP_NS, Sample, TrainingSchedule, make_block, merge_fits, plan_fits, to_columns
 from models import SlippageModel
 from orderbook import OrderBook, Side, walk
@@ -71,10 +71,10 @@ def test_many_books_are_walked_as_one_is(seed: int, slope: float, largest: float
         for row, one in enumerate(books):
             moment = FeatureExtractor().extract(one)
             known = replace(initial_state(moment, 0.1, 2.0), slope=slope)
-            crossing = Crossing(known, moment, each, 2.0)
+            crossing = SlippageEstimator(known, moment, each, 2.0)
             for column in range(4):
                 fill = walk(one.taken_by(each), quantity[side, row, column])
-                assert many[row, column] == pytest.approx(crossing.excess(fill), rel=1e-9, abs=1e-9)
+                assert many[row, column] == pytest.approx(crossing.cost_beyond_best(fill), rel=1e-9, abs=1e-9)
                 assert inside[row, column] == (fill.unfilled == 0)
             price = one.taken_by(each)[0, 0] + each.value
             reached = each.value * (one.taken_by(each)[:, 0] - price) <= 0
@@ -106,7 +106,7 @@ def test_the_block_sees_what_the_estimate_saw() -> None:
         for row, moment in enumerate(moments[:30]):
             for column in range(STRATA):
                 fill = walk(books[row].taken_by(each), sizes[row, side, column])
-                features = Crossing(known, moment, each, 0.5).features(fill).slippage_columns()
+                features = SlippageEstimator(known, moment, each, 0.5).features(fill).slippage_columns()
                 wanted = np.zeros(8) if fill.unfilled else features
                 assert rows[row, side, column] == pytest.approx(wanted, rel=1e-6, abs=1e-6)
                 outside += fill.unfilled > 0
@@ -167,21 +167,23 @@ def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) ->
     latency_ns, passive_ns = latency_ms * 1_000_000, passive_ms * 1_000_000
     count = sum(each.market_ns + latency_ns + passive_ns <= books[-1].market_ns for each in books)
     moments = [FeatureExtractor().extract(each) for each in books]
-    labels = Labels.of(to_columns(moments[:count]), BookBatch.from_books(books), latency_ms / 1e3, passive_ms / 1e3)
+    labels = Labels.from_books(
+        to_columns(moments[:count]), BookBatch.from_books(books), latency_ms / 1e3, passive_ms / 1e3
+    )
     for side, each in enumerate(Side):
-        hindsight, realised = Hindsight(), {}
+        hindsight, realised = RealisedCosts(), {}
         order = Order(each, 2.0, latency_s=latency_ms / 1e3, passive_s=passive_ms / 1e3)
         for one in books:
-            hindsight.note(one, order, 2.0, None, 0.5)
-            hindsight.look()
-            realised |= {r.market_ns: r.realised_maker for r in hindsight.read()}
+            hindsight.record_estimate(one, order, 2.0, None, 0.5)
+            hindsight.process_pending()
+            realised |= {r.market_ns: r.realised_maker for r in hindsight.drain_outcomes()}
         for row in range(count):
             late, crossed, volume = brute_force(books, row, each, latency_ns, passive_ns)
-            assert labels.late[row, side] == late
+            assert labels.marketable_on_arrival[row, side] == late
             assert labels.crossed[row, side] == crossed
             left = left_behind(books, row, each, latency_ns, passive_ns, late)
             assert (labels.touched[row, side], labels.mid_after[row, side]) == left
-            assert labels.offered[row, side] == pytest.approx(volume)
+            assert labels.quantity_offered[row, side] == pytest.approx(volume)
             if books[row].market_ns in realised:
                 assert realised[books[row].market_ns] == pytest.approx(min(1.0, volume / 2.0))
         assert len(realised) >= count - 2

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from estimation.scorecard import RECENT_NS, FillTally, SlippageTally, Tally
+from estimation.scorecard import RECENT_NS, FillSums, RunningScores, SlippageSums
 
 RNG = np.random.default_rng(3)
 BAND = ((-1.0, 1.5), (-2.0, 2.0))
@@ -23,10 +23,10 @@ def blocks(count: int) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np
     return made
 
 
-def told(rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> Tally:
-    tally = Tally(2)
+def told(rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> RunningScores:
+    tally = RunningScores(2)
     for ns, error, walk_error, chance, base, filled in rows:
-        slippage, fill = SlippageTally(2), FillTally()
+        slippage, fill = SlippageSums(2), FillSums()
         for part in (slice(0, 2), slice(2, None)):
             slippage.count(len(error[part]) // 2, error[part], walk_error[part], *np.array(BAND).T.copy())
             fill.count(chance[part], base[part], filled[part], 0.25)
@@ -41,7 +41,7 @@ def test_scores_are_as_defined() -> None:
     error, walk_error = (np.concatenate([row[at] for row in rows]) for at in (1, 2))
     chance, base, filled = (np.concatenate([row[at] for row in rows]) for at in (3, 4, 5))
     slippage, fill = card.slippage, card.fill
-    assert (card.samples, card.gate, slippage.samples, slippage.rows) == (123, 0.4, len(error) // 2, error.size)
+    assert (card.samples, card.shrinkage, slippage.samples, slippage.rows) == (123, 0.4, len(error) // 2, error.size)
     assert slippage.skill == pytest.approx(1 - (error**2).sum() / (walk_error**2).sum())
     assert (slippage.bias, slippage.walk_bias) == pytest.approx((error.mean(), walk_error.mean()))
     assert slippage.rmse == pytest.approx(math.sqrt((error**2).mean()))
@@ -76,7 +76,7 @@ def test_recent_scores_are_of_the_last_minutes() -> None:
 
 def test_nothing_scored_is_none() -> None:
     """No row, no score: None and not zero; a closed gate says so in words."""
-    card = Tally(2).scores().scorecard(0, 0.0)
+    card = RunningScores(2).scores().scorecard(0, 0.0)
     assert card.slippage.skill is card.slippage.coverage is card.fill.brier is card.fill.skill is None
     assert card.verdict == "still learning: the book walk is shown"
     assert told(blocks(2)).scores().scorecard(100, 0.0).verdict == "no better than the book walk so far"
@@ -86,7 +86,7 @@ def test_nothing_scored_is_none() -> None:
 def test_certain_and_wrong_is_a_finite_loss() -> None:
     """A chance of exactly 0 or 1 that fails costs much, and not infinity."""
     rows = (np.array(column) for column in ([1.0, 0.0], [0.5, 0.5], [0.0, 1.0]))
-    fill = FillTally()
+    fill = FillSums()
     fill.count(*rows, 1.0)
     loss = fill.score().log_loss
     assert loss is not None

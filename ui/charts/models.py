@@ -9,7 +9,7 @@ import numpy as np
 
 from calculations import impact_model
 from estimation.estimate import Estimate
-from estimation.realised import Realised
+from estimation.realised import RealisedOutcome
 from estimation.scorecard import FillScore, Scorecard
 from numerics.arrays import Floats
 from ui.charts.base import PALETTES, Axes, Axis, Option, Palette, Theme, legend, line, picture, plot, short, value_axis
@@ -92,7 +92,7 @@ def frontier_chart(estimate: Estimate, axes: Axes, theme: Theme) -> Option:
     )
 
 
-def predicted_chart(realised: Sequence[Realised], axes: Axes, theme: Theme) -> Option:
+def predicted_chart(realised: Sequence[RealisedOutcome], axes: Axes, theme: Theme) -> Option:
     """The slippage guessed against the slippage met, one dot an estimate; on the diagonal, the guess was right."""
     colours = PALETTES[theme]
     pairs = known_pairs(realised)
@@ -115,7 +115,7 @@ def predicted_chart(realised: Sequence[Realised], axes: Axes, theme: Theme) -> O
     )
 
 
-def known_pairs(realised: Sequence[Realised]) -> Floats:
+def known_pairs(realised: Sequence[RealisedOutcome]) -> Floats:
     """(n, 2) slippage guessed and met, bps, of the outcomes that have both."""
     pairs = [
         (each.slippage_bps, each.realised_slippage_bps)

@@ -116,7 +116,7 @@ def test_what_if_teaches_nothing() -> None:
         assert replace(again, stamps=said.stamps) == said
     assert asked.recent() == left_alone.recent()
     assert asked.scorecard() == left_alone.scorecard()
-    assert asked.moments == left_alone.moments > 50
+    assert asked.resolved_samples == left_alone.resolved_samples > 50
 
 
 def trail_points(*costs: tuple[float, float | None, str]) -> list[Point]:

@@ -32,10 +32,10 @@ def test_the_captions_follow_the_model_from_nothing_to_use() -> None:
         estimate = calculator.estimate(each)
         card = calculator.scorecard()
         assert card is not None
-        caption = slippage_caption(estimate, card, calculator.moments)
+        caption = slippage_caption(estimate, card, calculator.resolved_samples)
         if not seen or seen[-1] != caption:
             seen.append(caption)
-        assert (card.samples == 0) == bool(warm_up_words(calculator.moments, card.samples))
+        assert (card.samples == 0) == bool(warm_up_words(calculator.resolved_samples, card.samples))
     words = [behind for _, behind in seen]
     assert words[:10] == [f"Model warming up ({n} of 10)" for n in range(10)]
     assert words[10:60] == [f"Model in trial ({n} of 60)" for n in range(10, 60)]
