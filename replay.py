@@ -18,17 +18,18 @@ from pathlib import Path
 from feeds import VENUES
 from network.status import Status
 from orderbook import BookError
-from recording.format import RecordingError, Tick, decode, encode
+from recording.format import RecordedFrame, RecordingError, decode, encode
 from recording.playback import checked_speed
 from recording.reader import read
 from recording.recorder import RECORDINGS, Recorder, new_path
 from recording.replay_engine import ReplayEngine
-from recording.replay_feed import HANDED_ON, ReplayFeed, books, meta
+from recording.replay_feed import FEED_KINDS, ReplayFeed, books, meta
 from recording.server import Server, serve
 from recording.simulated import simulated
 from websocket_client import WebSocketClient
 
 __all__ = [
+    "RecordedFrame",
     "Recorder",
     "RecordingError",
     "ReplayEngine",
@@ -44,6 +45,9 @@ __all__ = [
     "serve",
     "simulated",
 ]
+
+Tick = RecordedFrame
+"""The name that scripts written for earlier versions import."""
 
 REPORT_S = 10.0
 IS_DOWN = frozenset({"connecting", "reconnecting"})
@@ -223,7 +227,7 @@ def _info_command(options: argparse.Namespace) -> int:
             except BookError as error:
                 outcome = "refused"
                 reasons[str(error)[:100]] += 1
-            if tick.kind in HANDED_ON:
+            if tick.kind in FEED_KINDS:
                 outcomes[outcome] += 1
     except RecordingError as error:
         end = f"broken: {error}"

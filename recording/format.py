@@ -18,7 +18,7 @@ class RecordingError(ValueError):
     """A file, or a line of it, that is no recording; the message says which line and why."""
 
 
-class Tick(NamedTuple):
+class RecordedFrame(NamedTuple):
     """One line of a recording. kind is the envelope's "t"; market_ns the recorder's clock, None where
     it noted none; message the raw text ("" where there is none; a meta line's own JSON text).
 
@@ -39,14 +39,14 @@ class _Line(msgspec.Struct, gc=False):
 
 
 _LINE = msgspec.json.Decoder(_Line)
-_ENCODER = msgspec.json.Encoder()
+ENCODER = msgspec.json.Encoder()
 
 
-def decode(line: str | bytes) -> Tick:
+def decode(line: str | bytes) -> RecordedFrame:
     """The tick of one envelope line. Raises RecordingError.
 
     >>> decode('{"t":"recv","ts_ns":1747307617714000000,"data":"pong"}')
-    Tick(kind='recv', market_ns=1747307617714000000, message='pong', url=None)
+    RecordedFrame(kind='recv', market_ns=1747307617714000000, message='pong', url=None)
     """
     try:
         fields = _LINE.decode(line)
@@ -59,13 +59,13 @@ def decode(line: str | bytes) -> Tick:
         raise RecordingError(f"ts_ns {ts_ns} is no time in nanoseconds")
     if kind == "meta":
         data = line if isinstance(line, str) else line.decode()
-    return Tick(kind, ts_ns, data, fields.url)
+    return RecordedFrame(kind, ts_ns, data, fields.url)
 
 
-def encode(tick: Tick) -> bytes:
+def encode(tick: RecordedFrame) -> bytes:
     """The envelope line of a tick, without its newline.
 
-    >>> encode(Tick("send", None, "ping"))
+    >>> encode(RecordedFrame("send", None, "ping"))
     b'{"t":"send","ts_ns":null,"data":"ping"}'
     """
     if tick.kind == "meta":
@@ -75,4 +75,4 @@ def encode(tick: Tick) -> bytes:
         line["url"] = tick.url
     if tick.message or tick.kind != "connect":
         line["data"] = tick.message
-    return _ENCODER.encode(line)
+    return ENCODER.encode(line)

@@ -18,13 +18,13 @@ from time import monotonic
 
 from websockets.asyncio.server import ServerConnection
 
-from recording.format import RecordingError, Tick, encode
+from recording.format import RecordedFrame, RecordingError, encode
 
-IDLE_S = 1.0
+IDLE_EVERY_S = 1.0
 """A listener hears something at least so often."""
 LONGEST_WAIT_S = 30.0
 """A longer silence between two lines is cut to this."""
-LATE_S = 1.0
+CATCH_UP_LIMIT_S = 1.0
 """Who falls further behind than this goes on from here instead of catching up."""
 _MOMENT_S = 0.002
 _BATCH = 256 * 1024
@@ -41,15 +41,15 @@ class Playback:
 
     def __init__(
         self,
-        ticks: Iterator[Tick],
-        open_ticks: Callable[[], Iterator[Tick]] | None,
+        ticks: Iterator[RecordedFrame],
+        open_ticks: Callable[[], Iterator[RecordedFrame]] | None,
         speed: float,
         playing: bool,
         ahead: int | None = None,
     ) -> None:
         self._ticks = ticks
         self._open_ticks = open_ticks
-        self._ahead: Tick | None = None
+        self._ahead: RecordedFrame | None = None
         self._listener: ServerConnection | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
@@ -128,7 +128,7 @@ class Playback:
             tick = self._next()
             if tick is None and not self.ended:
                 self.ended = True
-                await self._say(connection, encode(Tick("end", None, self.error)))
+                await self._say(connection, encode(RecordedFrame("end", None, self.error)))
             wait_s = math.inf if tick is None else self._wait_s(tick)
             if tick is None or wait_s > 0:
                 await self._rest(connection, wait_s)
@@ -145,7 +145,7 @@ class Playback:
             if turns % 64 == 0:
                 await asyncio.sleep(0)
 
-    def _next(self) -> Tick | None:
+    def _next(self) -> RecordedFrame | None:
         """The tick that comes next, which stays next until it has passed; None at the end."""
         if self._ahead is None:
             try:
@@ -154,7 +154,7 @@ class Playback:
                 self.error = str(error)
         return self._ahead
 
-    def _passed(self, tick: Tick) -> None:
+    def _passed(self, tick: RecordedFrame) -> None:
         self._ahead = None
         self.lines += 1
         if tick.market_ns is not None and self.resume_at is None:
@@ -168,7 +168,7 @@ class Playback:
             self._on_their_way.popleft()
         self._on_their_way.append((self._sent, self.lines))
 
-    def _wait_s(self, tick: Tick) -> float:
+    def _wait_s(self, tick: RecordedFrame) -> float:
         """Seconds until this tick is due; infinite while paused. A tick without a time follows at once."""
         if not self.playing and not self.steps:
             return math.inf
@@ -181,7 +181,7 @@ class Playback:
         due += min(max(tick.market_ns - since, 0) / 1e9 / self.speed, LONGEST_WAIT_S)
         if due > now:
             return due - now
-        self._anchor = (due if now - due < LATE_S else now, tick.market_ns)
+        self._anchor = (due if now - due < CATCH_UP_LIMIT_S else now, tick.market_ns)
         return 0.0
 
     async def _heard(self, connection: ServerConnection) -> bool:
@@ -189,8 +189,8 @@ class Playback:
         if self._sent - self.handled < self._most_ahead:
             return True
         await asyncio.sleep(_MOMENT_S)
-        if monotonic() - self._said >= IDLE_S:
-            await self._say(connection, encode(Tick("idle", None)))
+        if monotonic() - self._said >= IDLE_EVERY_S:
+            await self._say(connection, encode(RecordedFrame("idle", None)))
             return True
         return False
 
@@ -198,10 +198,10 @@ class Playback:
         """Waits so long, or until something changes; says that the line is alive."""
         self._changed.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(wait_s, max(self._said + IDLE_S - monotonic(), 0.0))):
+            async with asyncio.timeout(min(wait_s, max(self._said + IDLE_EVERY_S - monotonic(), 0.0))):
                 await self._changed.wait()
-        if monotonic() - self._said >= IDLE_S:
-            await self._say(connection, encode(Tick("idle", None)))
+        if monotonic() - self._said >= IDLE_EVERY_S:
+            await self._say(connection, encode(RecordedFrame("idle", None)))
 
     async def _jump(self, connection: ServerConnection, target: int | None) -> None:
         """Takes the listener's feed to the first tick at or after target, unless another target is set. 0 is the
@@ -214,7 +214,7 @@ class Playback:
             self.resume_at = None
         if self._open_ticks and (self._again or back):
             self._ticks, self._ahead, self.lines, self._again = self._open_ticks(), None, 0, False
-            batch.append(encode(Tick("again", None)))
+            batch.append(encode(RecordedFrame("again", None)))
         self._on_their_way.clear()  # what was on its way before a jump is no place to come back to
         self.ended, self.error, self.steps = False, "", 0
         while (tick := self._next()) and self._is_before(tick, target):
@@ -237,7 +237,7 @@ class Playback:
         if not self.playing:
             self.steps = 1
 
-    def _is_before(self, tick: Tick, target: int | None) -> bool:
+    def _is_before(self, tick: RecordedFrame, target: int | None) -> bool:
         if target is None:
             return self.resume_at is not None and self.lines < self.resume_at
         return target > 0 and (tick.market_ns is None or tick.market_ns < target)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from feeds import Feed
 from recording.replay_engine import ReplayEngine
-from recording.scanner import Survey
+from recording.scanner import RecordingScanner
 
 _AHEAD = 16
 """Frames on their way at once, so that what is seen is where the player is."""
@@ -26,7 +26,7 @@ class Player:
 
     def __init__(self, path: Path, make_feed: Callable[[], Feed], max_bytes: int | None = None) -> None:
         self.path = path
-        self.survey = Survey(path, make_feed, max_bytes)
+        self.survey = RecordingScanner(path, make_feed, max_bytes)
         self.went_back = False
         """Whether the last jump led back, where the models have to start anew."""
         self._max_bytes = max_bytes
@@ -42,7 +42,7 @@ class Player:
         """
         with ReplayEngine(self.path, max_bytes=self._max_bytes, survey=False, ahead=_AHEAD) as engine:
             if self._opened:
-                engine.go_on_from(self._engine)
+                engine.resume_from(self._engine)
                 self._seeking_book = not engine.playing
             else:
                 engine.play()
@@ -64,9 +64,9 @@ class Player:
         return self._engine.position
 
     @property
-    def going_to(self) -> int | None:
+    def seek_target(self) -> int | None:
         """market_ns of the place that a jump is on its way to; None if there is none."""
-        return self._engine.going_to
+        return self._engine.seek_target
 
     @property
     def speed(self) -> float:
@@ -104,13 +104,13 @@ class Player:
         if gave_book:
             self._to_show, self._seeking_book = True, False
         else:
-            self._engine.handled()
+            self._engine.acknowledge()
         # What is handled before a jump has arrived was on its way before it.
-        if gave_book is False and self._seeking_book and self.going_to is None:
+        if gave_book is False and self._seeking_book and self.seek_target is None:
             self._engine.step()
 
     def shown(self) -> None:
         """The book of the frame read last has been shown. On the feed's thread."""
         if self._to_show:
             self._to_show = False
-            self._engine.handled()
+            self._engine.acknowledge()

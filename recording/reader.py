@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from recording.format import RecordingError, Tick, decode
+from recording.format import RecordedFrame, RecordingError, decode
 from recording.tardis_csv import HEADER, SnapshotTable
 
 MAX_LINE = 64 * 1024 * 1024
@@ -19,7 +19,7 @@ _CHUNK = 256 * 1024
 
 def read(
     path: str | os.PathLike[str], max_bytes: int | None = None, on_read: Callable[[int], None] = lambda _bytes: None
-) -> Iterator[Tick]:
+) -> Iterator[RecordedFrame]:
     """Every line of a recording, gzipped or plain, or every row of a Tardis book_snapshot CSV.
 
     on_read is told now and then how much of the file itself has been read, in bytes.
@@ -28,7 +28,7 @@ def read(
     recording, for a line above 64 MiB, and for more than max_bytes once unpacked.
     """
     lines = _Lines(Path(path), max_bytes, on_read)
-    convert: Callable[[bytes], Tick] = decode
+    convert: Callable[[bytes], RecordedFrame] = decode
     table: SnapshotTable | None = None
     good = 0
     for line in lines:
@@ -43,24 +43,24 @@ def read(
         except ValueError as error:
             if not lines.unfinished or not good or (table is None and not line.startswith(b"{")):
                 raise RecordingError(f"line {lines.number}: {error}") from None
-            yield Tick("torn", None, f"cut off in line {lines.number}, of which {len(line)} bytes are there")
+            yield RecordedFrame("torn", None, f"cut off in line {lines.number}, of which {len(line)} bytes are there")
             return
         if table and not good:
-            yield Tick("meta", None, table.meta())
+            yield RecordedFrame("meta", None, table.meta())
         good += 1
         yield tick
     if not good:
         raise RecordingError("line 1: there is no recording in this file, not one whole line")
     if lines.truncated:
-        yield Tick("torn", None, f"cut off after line {lines.number}")
+        yield RecordedFrame("torn", None, f"cut off after line {lines.number}")
 
 
-def _row_converter(table: SnapshotTable) -> Callable[[bytes], Tick]:
-    def convert(line: bytes) -> Tick:
+def _row_converter(table: SnapshotTable) -> Callable[[bytes], RecordedFrame]:
+    def convert(line: bytes) -> RecordedFrame:
         market_ns, message = table.row(line)
         if not 0 <= market_ns < 2**63:
             raise RecordingError(f"local_timestamp {market_ns // 1000} is no time in microseconds")
-        return Tick("book", market_ns, message)
+        return RecordedFrame("book", market_ns, message)
 
     return convert
 

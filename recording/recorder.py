@@ -13,7 +13,7 @@ from itertools import chain, count
 from pathlib import Path
 from time import monotonic
 
-from recording.format import _ENCODER, FRAMES, RECEIVED, VERSION, Tick, decode, encode
+from recording.format import ENCODER, FRAMES, RECEIVED, VERSION, RecordedFrame, decode, encode
 
 RECORDINGS = Path("recordings")
 """The folder of recordings, below the folder that the page or the command is started in: both write to it, and the page
@@ -48,7 +48,7 @@ class Recorder:
     def __init__(self, venue: str | None = None, symbol: str | None = None) -> None:
         self._about = {"venue": venue, "symbol": symbol}
         self._lock = threading.Lock()
-        self._pending: list[Tick] = []
+        self._pending: list[RecordedFrame] = []
         self._pending_size = 0
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -88,7 +88,7 @@ class Recorder:
         about = {key: value for key, value in self._about.items() if value is not None}
         created = datetime.now(UTC).isoformat(timespec="seconds")
         try:
-            self._put(_ENCODER.encode({"t": "meta", **about, "version": VERSION, "created": created}) + b"\n")
+            self._put(ENCODER.encode({"t": "meta", **about, "version": VERSION, "created": created}) + b"\n")
         except OSError:
             self._file.close()
             raise
@@ -100,7 +100,7 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
-    def write(self, tick: Tick) -> None:
+    def write(self, tick: RecordedFrame) -> None:
         """Queue a tick. What is no frame (meta, torn and the like), or comes when nothing is recorded, is left out."""
         if tick.kind not in FRAMES or not self.recording:
             return
@@ -116,7 +116,9 @@ class Recorder:
         """The client's on_frame for a venue; bytes that are no UTF-8 keep their place as U+FFFD."""
         if kind == "connect":  # which has an address and no text
             text = ""
-        self.write(Tick(kind, market_ns, text if isinstance(text, str) else text.decode(errors="replace"), url))
+        self.write(
+            RecordedFrame(kind, market_ns, text if isinstance(text, str) else text.decode(errors="replace"), url)
+        )
 
     def on_served_frame(self, kind: str, _market_ns: int, text: str | bytes, _url: str | None = None) -> None:
         """The client's on_frame for a loopback market: the frames come in the envelope, with their own clock.
@@ -126,7 +128,7 @@ class Recorder:
         if kind == "recv":
             for line in (text if isinstance(text, str) else text.decode()).rstrip("\n").split("\n"):
                 tick = decode(line)
-                self.write(Tick("connect", None) if tick.kind == "again" and self._begun else tick)
+                self.write(RecordedFrame("connect", None) if tick.kind == "again" and self._begun else tick)
 
     def close(self, wait_s: float | None = None) -> None:
         """Write what is queued and end the file, waiting so long for that, or for as long as it takes; idempotent."""

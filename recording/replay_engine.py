@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from types import TracebackType
 
-from recording.format import Tick
+from recording.format import RecordedFrame
 from recording.playback import Playback, checked_speed
 from recording.reader import read
 from recording.server import Server
@@ -26,7 +26,7 @@ class ReplayEngine:
 
     def __init__(
         self,
-        path_or_ticks: str | os.PathLike[str] | Iterable[Tick],
+        path_or_ticks: str | os.PathLike[str] | Iterable[RecordedFrame],
         speed: float = 1.0,
         max_bytes: int | None = None,
         *,
@@ -51,7 +51,7 @@ class ReplayEngine:
         self._server = Server(self._playback.play)
         self.url = self._server.start()
 
-    def _survey(self, ticks: Iterator[Tick]) -> None:
+    def _survey(self, ticks: Iterator[RecordedFrame]) -> None:
         for tick in ticks:
             if tick.kind == "torn":
                 self.note = tick.message
@@ -76,7 +76,7 @@ class ReplayEngine:
         return self._playback.position
 
     @property
-    def going_to(self) -> int | None:
+    def seek_target(self) -> int | None:
         """market_ns of the place that a jump is on its way to; None if there is none."""
         return self._playback.target
 
@@ -114,11 +114,11 @@ class ReplayEngine:
         self._playback.target = market_ns
         self._playback.change()
 
-    def handled(self) -> None:
+    def acknowledge(self) -> None:
         """The listener has handled a frame, or a message of several lines. On one thread only."""
         self._playback.handled += 1
 
-    def go_on_from(self, before: ReplayEngine) -> None:
+    def resume_from(self, before: ReplayEngine) -> None:
         """Takes over the place, the speed and the state of another player of this recording, before anyone listens."""
         mine, other = self._playback, before._playback
         mine.speed, mine.playing = other.speed, other.playing

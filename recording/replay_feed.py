@@ -16,11 +16,11 @@ from feeds import Feed, FeedError
 from feeds.base import QuietFeed
 from feeds.gomarket import GomarketFeed
 from orderbook import BookError, OrderBook
-from recording.format import RecordingError, Tick, decode
+from recording.format import RecordedFrame, RecordingError, decode
 from recording.reader import read
-from recording.tardis_csv import feed_of
+from recording.tardis_csv import feed_for
 
-HANDED_ON = frozenset({"recv", "http", "book"})
+FEED_KINDS = frozenset({"recv", "http", "book"})
 """The lines that a feed is given."""
 
 
@@ -51,7 +51,7 @@ class ReplayFeed(QuietFeed):
     def _begin(self) -> None:
         self._inner = copy.deepcopy(self._pristine)
         self._inner.subscribe()
-        self._bodies: deque[Tick] = deque(maxlen=16)
+        self._bodies: deque[RecordedFrame] = deque(maxlen=16)
 
     def parse(
         self,
@@ -68,7 +68,7 @@ class ReplayFeed(QuietFeed):
             try:
                 book = self.apply(tick, received_ns)
             finally:
-                if tick.kind in HANDED_ON:
+                if tick.kind in FEED_KINDS:
                     self._on_read(book is not None)
             return book
         self.ended = False
@@ -79,7 +79,7 @@ class ReplayFeed(QuietFeed):
         self._on_read(None)
         return None
 
-    def apply(self, tick: Tick, received_ns: int) -> OrderBook | None:
+    def apply(self, tick: RecordedFrame, received_ns: int) -> OrderBook | None:
         """The book after one line of a recording, if it brings one. Raises BookError and nothing else."""
         if tick.market_ns is not None:
             self._last_ns = tick.market_ns
@@ -92,7 +92,7 @@ class ReplayFeed(QuietFeed):
                     self._bodies.append(tick)
                     return self._splice(received_ns)
                 case "book":
-                    self._whole = self._whole or feed_of(tick.message)
+                    self._whole = self._whole or feed_for(tick.message)
                     return self._whole.parse(tick.message, received_ns, self._last_ns)
                 case "connect" | "again":
                     self._begin()
@@ -117,7 +117,7 @@ class ReplayFeed(QuietFeed):
         return None
 
 
-def _decode(line: str) -> Tick:
+def _decode(line: str) -> RecordedFrame:
     """The tick of a line that a server sent. Raises BookError."""
     try:
         return decode(line)

@@ -16,11 +16,11 @@ from recording.replay_feed import ReplayFeed
 
 POINTS = 400
 """Stretches of time that the mid price is kept for, at most."""
-_TURN_S = 0.01
+_WORK_S = 0.01
 """Work and rest take turns of this length, so that who plays the recording meanwhile is not held up."""
 
 
-class Curve:
+class PriceCurve:
     """The mid price over time in bounded memory: stretches are made twice as long whenever they are too many.
 
     No low and no high is ever lost, however long the recording.
@@ -43,7 +43,7 @@ class Curve:
     def points(self) -> tuple[tuple[int, float, float], ...]:
         """(market_ns of a stretch's middle, lowest mid, highest mid), in the order of time.
 
-        >>> curve = Curve(points=2)
+        >>> curve = PriceCurve(points=2)
         >>> for second, mid in enumerate([10.0, 12.0, 11.0, 9.0]):
         ...     curve.add(second * 10**9, mid)
         >>> curve.points()
@@ -74,7 +74,7 @@ class Overview:
     error: str = ""  # where and how it is broken, so that no more can be read
 
 
-class Survey:
+class RecordingScanner:
     """Reads a recording through once, on a thread of its own; `overview` is what it has found.
 
     Memory stays bounded whatever the file's size. max_bytes bounds what it may unpack to.
@@ -107,7 +107,7 @@ class Survey:
             nonlocal read_bytes
             read_bytes = count
 
-        feed, curve = ReplayFeed(self._make_feed()), Curve()
+        feed, curve = ReplayFeed(self._make_feed()), PriceCurve()
         frames = books = 0
         first, last, note, error = 2**63, -1, "", ""
 
@@ -133,8 +133,8 @@ class Survey:
                 if book is not None:
                     books += 1
                     curve.add(book.market_ns, book.mid)
-                if perf_counter() - began > _TURN_S:
-                    if stopped.wait(_TURN_S):
+                if perf_counter() - began > _WORK_S:
+                    if stopped.wait(_WORK_S):
                         return
                     began = perf_counter()
                     if began - said > 1.0:

@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_web_socket
 from websockets.exceptions import ConnectionClosed
 
-from recording.format import Tick
+from recording.format import RecordedFrame
 from recording.playback import Playback, checked_speed
 from recording.reader import read
 
@@ -99,7 +99,7 @@ class Server:
                 await playing
 
 
-def serve(path_or_ticks: str | os.PathLike[str] | Iterable[Tick], speed: float = 1.0, port: int = 0) -> Server:
+def serve(path_or_ticks: str | os.PathLike[str] | Iterable[RecordedFrame], speed: float = 1.0, port: int = 0) -> Server:
     """`with serve(...) as url:` plays a recording, or any run of ticks, on a ws://127.0.0.1 address.
 
     Every connection gets a recording from its first line; a run of ticks has one listener, the newest

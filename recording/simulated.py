@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from feeds import market_simulator
-from recording.format import Tick
+from recording.format import RecordedFrame
 
 
 def simulated(
@@ -16,10 +16,10 @@ def simulated(
     levels: int = 50,
     per_second: float = 10.0,
     start_ns: int | None = None,
-) -> Iterator[Tick]:
+) -> Iterator[RecordedFrame]:
     """The simulated market as endless ticks, from now on unless start_ns says otherwise; seed None: one of its own."""
     start_ns = time.time_ns() if start_ns is None else start_ns
     seed = time.time_ns() % 2**32 if seed is None else seed
     frames = market_simulator.frames(symbol, seed=seed, levels=levels, per_second=per_second, start_ns=start_ns)
     for market_ns, message in frames:
-        yield Tick("recv", market_ns, message)
+        yield RecordedFrame("recv", market_ns, message)

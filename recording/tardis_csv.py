@@ -79,7 +79,7 @@ class _Names(msgspec.Struct):
     symbol: str
 
 
-def feed_of(message: str) -> GomarketFeed:
+def feed_for(message: str) -> GomarketFeed:
     """The feed that reads this message and those after it. Raises BookError.
 
     OKX swaps count in contracts, whose size is known; any other amount is taken as base units.

@@ -17,7 +17,7 @@ from backtesting.engine import _Stretch, steps
 from calculations import Order, OrderError
 from export_manager import COLUMNS
 from orderbook import Side
-from replay import Tick, simulated
+from replay import RecordedFrame, simulated
 from tests.support.live_rows import assert_same_rows, served, shown
 from tests.support.synthetic_recordings import BEGIN_NS, okx_message, saved
 
@@ -144,7 +144,7 @@ def test_any_recording(
         wait, move, bids, asks = books[row % len(books)]
         now += jumps.get(row, wait)
         bid += move
-        ticks.append(Tick("recv", now, gateway_message(bid, bids, asks)))
+        ticks.append(RecordedFrame("recv", now, gateway_message(bid, bids, asks)))
     source = Source.of(saved(tmp_path_factory.mktemp("any") / "made.jsonl", ticks), "gomarket-okx", BTC)
     orders = [
         Order(side, 3.0, style=style, latency_s=latency_s, passive_s=passive_s, horizon_s=20.0)  # type: ignore[arg-type]
@@ -204,14 +204,14 @@ def test_a_backtest_can_be_stopped_at_any_step(market: Source, tmp_path: Path) -
 
 def test_contracts_need_a_contract(tmp_path: Path) -> None:
     """On a spot market nothing is counted in contracts, and no number is made up."""
-    path = saved(tmp_path / "spot.jsonl", [Tick("recv", BEGIN_NS, okx_message(1, -1))])
+    path = saved(tmp_path / "spot.jsonl", [RecordedFrame("recv", BEGIN_NS, okx_message(1, -1))])
     with pytest.raises(OrderError, match="contracts of a fixed size"):
         backtest(path, "okx", "BTC-USDT", Order(Side.BUY, 1.0, "contracts"))
 
 
 def test_a_recording_without_a_book_of_the_market(tmp_path: Path) -> None:
     """No rows, and all the columns."""
-    path = saved(tmp_path / "other.jsonl", [Tick("recv", BEGIN_NS, okx_message(1, -1))])
+    path = saved(tmp_path / "other.jsonl", [RecordedFrame("recv", BEGIN_NS, okx_message(1, -1))])
     found = backtest(path, "okx", "ETH-USDT", Order(Side.BUY, 1.0))
     assert (len(found), tuple(found)) == (0, COLUMNS)
 

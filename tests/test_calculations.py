@@ -76,7 +76,7 @@ def test_trained_all_at_once_is_walk_plus_gated_drift() -> None:
     last = estimates[-1]
     known = calculator._outcomes.state  # type: ignore[union-attr]
     assert known.slippage is not None
-    drift = known.gate * known.slippage.predict(np.array([last.features.slippage_columns()])).item()
+    drift = known.shrinkage * known.slippage.predict(np.array([last.features.slippage_columns()])).item()
     assert last.slippage_source == "model"
     assert last.walk_bps is not None
     assert drift != 0

@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 
 from feeds import VENUES, FeedError
 from orderbook import BookError, OrderBook
-from replay import Recorder, RecordingError, ReplayFeed, Tick, books, decode, read, serve, simulated
+from replay import RecordedFrame, Recorder, RecordingError, ReplayFeed, books, decode, read, serve, simulated
 from tests.support.loopback import eventually
 from tests.support.synthetic_recordings import (
     BEGIN_NS,
@@ -114,13 +114,13 @@ def test_a_gap_waits_for_the_next_snapshot(tmp_path: Path, recordings: Path) -> 
 def test_a_connect_line_begins_a_new_feed(tmp_path: Path) -> None:
     """Changes of the next connection do not follow on those before it, and need not: they begin a book of their own."""
 
-    def connection(update: int) -> list[Tick]:
+    def connection(update: int) -> list[RecordedFrame]:
         change = {"e": "depthUpdate", "E": 5, "s": "BTCUSDT", "U": update + 1, "u": update + 1, "b": [], "a": []}
         snapshot = {"lastUpdateId": update, "bids": [["10", str(update)]], "asks": [["11", "1"]]}
         return [
-            Tick("connect", update, "", "wss://x"),
-            Tick("recv", update, json.dumps(change)),
-            Tick("http", update, json.dumps(snapshot), "https://x/depth?symbol=BTCUSDT"),
+            RecordedFrame("connect", update, "", "wss://x"),
+            RecordedFrame("recv", update, json.dumps(change)),
+            RecordedFrame("http", update, json.dumps(snapshot), "https://x/depth?symbol=BTCUSDT"),
         ]
 
     path = saved(tmp_path / "r", [*connection(7), *connection(500)])
@@ -146,9 +146,9 @@ def test_rest_bodies_go_where_they_belong() -> None:
     feed = ReplayFeed(VENUES["binance"].make_feed("BTCUSDT"))
     for symbol, asks, last in (("ETHUSDT", "12", 7), ("BTCUSDT", "11", 8), ("ETHUSDT", "12", 8)):
         url = f"https://mirror.example/api/v3/depth?limit=10&symbol={symbol}"
-        assert feed.apply(Tick("http", 1, depth(asks, last), url), 0) is None
-    assert feed.apply(Tick("http", 1, depth("12", 8), "http://[no address"), 0) is None
-    book = feed.apply(Tick("recv", 2, json.dumps(change)), 0)
+        assert feed.apply(RecordedFrame("http", 1, depth(asks, last), url), 0) is None
+    assert feed.apply(RecordedFrame("http", 1, depth("12", 8), "http://[no address"), 0) is None
+    book = feed.apply(RecordedFrame("recv", 2, json.dumps(change)), 0)
     assert book is not None
     assert (book.bids.tolist(), book.asks.tolist()) == ([[10, 8], [9, 1]], [[11, 1]])
 
@@ -167,9 +167,9 @@ def test_a_line_that_is_none(line: str | bytes) -> None:
 @pytest.mark.parametrize("speed", [2, 5])
 def test_pace(speed: float) -> None:
     """Lines come at the recorder's pace, times the speed; at once where its clock went back, or noted no time."""
-    ticks = [Tick("recv", BEGIN_NS + at * 1_000_000, str(at)) for at in (0, 100, 150, 150, 600, 300, 700)]
+    ticks = [RecordedFrame("recv", BEGIN_NS + at * 1_000_000, str(at)) for at in (0, 100, 150, 150, 600, 300, 700)]
     due = [at / 1000 / speed for at in (0, 100, 150, 150, 600, 600, 1000)]
-    with serve([*ticks, Tick("recv", None, "")], speed) as url, listening(url) as connection:
+    with serve([*ticks, RecordedFrame("recv", None, "")], speed) as url, listening(url) as connection:
         began = time.monotonic()
         took = [time.monotonic() - began for _ in lines_to_the_end(connection)]
     assert took[:7] == pytest.approx(due, abs=0.09)
@@ -179,7 +179,7 @@ def test_pace(speed: float) -> None:
 def test_a_long_silence_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gap of years in the recorder's clock does not hold the replay for years."""
     monkeypatch.setattr("recording.playback.LONGEST_WAIT_S", 0.2)
-    ticks = [Tick("recv", at, "") for at in (0, 2**62, 2**63 - 1)]
+    ticks = [RecordedFrame("recv", at, "") for at in (0, 2**62, 2**63 - 1)]
     with serve(ticks) as url, listening(url) as connection:
         began = time.monotonic()
         assert len(list(lines_to_the_end(connection))) == 3
@@ -190,10 +190,10 @@ def test_as_fast_as_it_is_taken() -> None:
     """At speed 0 an endless market waits for a slow reader: what is made is bounded, and nothing is skipped."""
     made: list[int] = []
 
-    def endless() -> Iterator[Tick]:
+    def endless() -> Iterator[RecordedFrame]:
         for number in itertools.count():
             made.append(number)
-            yield Tick("recv", number, f"{number} " + "x" * 10_000)
+            yield RecordedFrame("recv", number, f"{number} " + "x" * 10_000)
 
     def stands_still() -> bool:
         before = len(made)
@@ -283,7 +283,7 @@ def test_a_web_page_is_refused(tmp_path: Path) -> None:
 
 def test_leaving_is_quick() -> None:
     """Leaving takes under a second though a listener reads nothing; close() in an event loop only signals."""
-    endless = (Tick("recv", None, "x" * 100_000) for _ in itertools.count())
+    endless = (RecordedFrame("recv", None, "x" * 100_000) for _ in itertools.count())
     server = serve(endless, speed=0)
     with server as url, listening(url) as connection:
         connection.recv(timeout=5)

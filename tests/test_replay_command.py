@@ -19,7 +19,7 @@ from websockets.sync.server import serve as web_socket_server
 
 from feeds import VENUES
 from recording.recorder import RECORDINGS
-from replay import Tick, books, main, meta, read, record
+from replay import RecordedFrame, books, main, meta, read, record
 from tests.support.loopback import eventually
 from tests.support.paths import PROJECT
 from tests.support.served_page import free_port
@@ -149,7 +149,7 @@ def test_record_a_venue(tmp_path: Path) -> None:
         )
         recording.start()
 
-        def lines() -> list[Tick]:
+        def lines() -> list[RecordedFrame]:
             written = path.exists() and path.stat().st_size
             return [tick for tick in read(path) if tick.kind in ("connect", "recv")] if written else []
 

@@ -92,7 +92,7 @@ def jump_slider(played: Player) -> None:
     step_s = next((step for step in STEPS_S if (end - begin).total_seconds() / step <= 400), 3600)
     style = "MM-DD HH:mm" if end - begin > timedelta(days=1) else "HH:mm:ss" if step_s >= 1 else "HH:mm:ss.S"
     key = f"jump {id(played)}"
-    place = min(max(_time(played.going_to or played.position or span[0]), begin), end)
+    place = min(max(_time(played.seek_target or played.position or span[0]), begin), end)
     if st.session_state.get(key) != place:
         give(**{key: place})
 
@@ -156,8 +156,8 @@ def position_words(played: Player, overview: Overview) -> str:
     The state of a jump, of the survey and of a file that was cut off are told only while they matter.
     """
     words = []
-    if played.going_to:
-        words.append(f"Going to {moment_words(played.going_to)}.")
+    if played.seek_target:
+        words.append(f"Going to {moment_words(played.seek_target)}.")
     elif played.position is not None:
         words.append(f"At {moment_words(played.position)}.")
     if not overview.done:

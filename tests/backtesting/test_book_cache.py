@@ -13,7 +13,7 @@ import pytest
 from backtesting.book_cache import BookArrays, CacheError, Source, opening
 from orderbook import Side
 from recording.format import RecordingError
-from replay import Tick
+from replay import RecordedFrame
 from tests.support.paths import PROJECT
 from tests.support.synthetic_recordings import BEGIN_NS, okx_message, okx_ticks, saved
 
@@ -173,5 +173,5 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
 
 def test_one_book(tmp_path: Path) -> None:
     """The least there can be."""
-    source = of(saved(tmp_path / "one.jsonl", [Tick("recv", BEGIN_NS, okx_message(1, -1))]))
+    source = of(saved(tmp_path / "one.jsonl", [RecordedFrame("recv", BEGIN_NS, okx_message(1, -1))]))
     assert len(seen(source)[0]) == 1

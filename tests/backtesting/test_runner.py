@@ -28,7 +28,7 @@ from calculations import Order
 from export_manager import COLUMNS
 from fee_calculator import FeeTier
 from orderbook import Side
-from replay import Recorder, Tick, encode, simulated
+from replay import RecordedFrame, Recorder, encode, simulated
 from tests.support.live_rows import assert_same_rows
 from tests.support.paths import PROJECT
 from tests.support.synthetic_recordings import BEGIN_NS, okx_ticks, saved
@@ -299,7 +299,7 @@ def test_a_recording_that_does_not_say_what_it_is_of(tmp_path: Path, capsys: pyt
     path = saved(tmp_path / "a.jsonl", okx_ticks(30))
     assert main([str(path), "--quantity", "1"]) == 2
     assert "give --venue and --symbol" in capsys.readouterr().err
-    other = saved(tmp_path / "b.jsonl", [Tick("recv", None, "pong"), *okx_ticks(20)])
+    other = saved(tmp_path / "b.jsonl", [RecordedFrame("recv", None, "pong"), *okx_ticks(20)])
     market = ("--venue", "okx", "--symbol", "BTC-USDT")
     assert main([str(path), str(other), *market, "--quantity", "1", "--maker-bps", "-1", "--taker-bps", "4"]) == 0
     said = capsys.readouterr().out

@@ -19,7 +19,7 @@ import pytest
 from calculations import Order
 from feeds import VENUES
 from orderbook import OrderBook, Side
-from recording.format import Tick
+from recording.format import RecordedFrame
 from recording.player import Player
 from recording.reader import read
 from recording.recorder import Recorder, new_path
@@ -46,7 +46,7 @@ def at(index: int) -> int:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A connection, then 300 books 100 ms apart, each followed by two trades that bring none."""
-    ticks = [Tick("connect", at(0), "", "wss://v.example"), Tick("send", at(0), "subscribe")]
+    ticks = [RecordedFrame("connect", at(0), "", "wss://v.example"), RecordedFrame("send", at(0), "subscribe")]
     for tick in okx_ticks(COUNT):
         ticks += [tick, tick._replace(message=TRADE), tick._replace(message=TRADE)]
     return saved(tmp_path / "made.jsonl", ticks)
@@ -93,7 +93,7 @@ def ours() -> int:
     return sum(thread.name.startswith(("feed", "replay", "recorder")) for thread in threading.enumerate())
 
 
-def frames(path: Path) -> list[Tick]:
+def frames(path: Path) -> list[RecordedFrame]:
     return [tick for tick in read(path) if tick.kind != "meta"]
 
 
@@ -101,7 +101,7 @@ def test_it_plays_at_once_and_pauses_without_seeming_dead(
     session: Watched, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Books come without a click; while paused none comes, the connection stays live and is never made anew."""
-    monkeypatch.setattr("recording.playback.IDLE_S", 0.2)
+    monkeypatch.setattr("recording.playback.IDLE_EVERY_S", 0.2)
     session.connect(Market("okx", SYMBOL, recording=path))
     eventually(lambda: len(session.seen) >= 2)
     session.buttons.pause()
@@ -147,8 +147,8 @@ def test_a_step_is_the_next_book(session: Watched, path: Path) -> None:
 def test_a_jump_to_a_frame_without_a_book_goes_on_to_one(session: Watched, tmp_path: Path) -> None:
     """Paused, a jump into a run of trades shows the first book after them."""
     ticks = okx_ticks(5)
-    trades = [Tick("recv", at(5) + 1 + index, TRADE) for index in range(50)]
-    path = saved(tmp_path / "r", [*ticks, *trades, Tick("recv", at(7), okx_message(6, 5))])
+    trades = [RecordedFrame("recv", at(5) + 1 + index, TRADE) for index in range(50)]
+    path = saved(tmp_path / "r", [*ticks, *trades, RecordedFrame("recv", at(7), okx_message(6, 5))])
     session.connect(Market("okx", SYMBOL, recording=path))
     eventually(lambda: session.seen)
     session.buttons.pause()
@@ -415,11 +415,11 @@ def test_a_process_that_ends_in_order_ends_its_file(tmp_path: Path) -> None:
     script = """
         import sys
         from recording.recorder import Recorder
-        from recording.format import Tick
+        from recording.format import RecordedFrame
         recorder = Recorder()
         recorder.start(sys.argv[1])
         for number in range(1000):
-            recorder.write(Tick("recv", number, "x" * 100))
+            recorder.write(RecordedFrame("recv", number, "x" * 100))
         """
     root = PROJECT
     subprocess.run([sys.executable, "-c", textwrap.dedent(script), path], cwd=root, check=True, timeout=30)
@@ -430,9 +430,9 @@ def test_closing_need_not_wait(tmp_path: Path) -> None:
     """close(0) returns at once and takes nothing more; the thread still writes what was queued and ends the file."""
     recorder = Recorder()
     recorder.start(tmp_path / "r.jsonl")
-    recorder.write(Tick("recv", 1, "first"))
+    recorder.write(RecordedFrame("recv", 1, "first"))
     recorder.close(0)
-    recorder.write(Tick("recv", 2, "too late"))
+    recorder.write(RecordedFrame("recv", 2, "too late"))
     assert not recorder.recording
     eventually(lambda: recorder.finished)
     assert [tick.message for tick in frames(recorder.path)] == ["first"]
@@ -451,7 +451,7 @@ def test_every_frame_is_counted_as_handled() -> None:
     assert feed.parse(encode(second), 0) is not None
     assert feed.parse(encode(second._replace(message=TRADE)), 0) is None
     with pytest.raises(ValueError, match="gap"):
-        feed.parse(encode(Tick("recv", at(9), okx_message(9, 8))), 0)
-    assert feed.parse(encode(Tick("idle", None)), 0) is None
+        feed.parse(encode(RecordedFrame("recv", at(9), okx_message(9, 8))), 0)
+    assert feed.parse(encode(RecordedFrame("idle", None)), 0) is None
     assert feed.parse(encode(first) + b"\n" + encode(second) + b"\n", 0) is None
     assert told == [True, False, False, None]

@@ -23,18 +23,18 @@ from hypothesis import strategies as st
 
 from recording import format
 from recording import recorder as recorder_module
-from recording.format import RecordingError, Tick, decode, encode
+from recording.format import RecordedFrame, RecordingError, decode, encode
 from recording.reader import read
 from recording.recorder import Recorder
 from tests.support.paths import PROJECT
 
 TICKS = [
-    Tick("connect", 1_000, "", "wss://venue.example/ws"),
-    Tick("send", 1_001, '{"op":"subscribe"}'),
-    Tick("recv", 2_000, 'text with "quotes", \\ , a newline \n and ü'),
-    Tick("http", 2_500, '{"lastUpdateId":1}', "https://venue.example/depth?symbol=X"),
-    Tick("recv", None, ""),
-    Tick("recv", 3_000, "last"),
+    RecordedFrame("connect", 1_000, "", "wss://venue.example/ws"),
+    RecordedFrame("send", 1_001, '{"op":"subscribe"}'),
+    RecordedFrame("recv", 2_000, 'text with "quotes", \\ , a newline \n and ü'),
+    RecordedFrame("http", 2_500, '{"lastUpdateId":1}', "https://venue.example/depth?symbol=X"),
+    RecordedFrame("recv", None, ""),
+    RecordedFrame("recv", 3_000, "last"),
 ]
 MOMENTS = Random()  # noqa: S311 - when to kill a process
 PLAIN = b"".join(encode(tick) + b"\n" for tick in TICKS)
@@ -45,7 +45,7 @@ def written(path: Path, content: bytes) -> Path:
     return path
 
 
-def frames(path: Path) -> list[Tick]:
+def frames(path: Path) -> list[RecordedFrame]:
     return [tick for tick in read(path) if tick.kind not in ("meta", "torn")]
 
 
@@ -90,7 +90,7 @@ def test_cut_anywhere(tmp_path: Path) -> None:
 
 def test_cut_gzip(tmp_path: Path) -> None:
     """A gzipped recording cut at any byte gives a run of whole lines from the first on, then a torn tick."""
-    lines = [Tick("recv", n, f"{n} {n**99}") for n in range(200)]
+    lines = [RecordedFrame("recv", n, f"{n} {n**99}") for n in range(200)]
     packed = gzip.compress(b"".join(encode(line) + b"\n" for line in lines))
     most = 0
     for cut in range(400, len(packed), 89):
@@ -144,7 +144,7 @@ def test_the_bad_line_is_named(tmp_path: Path) -> None:
         next(ticks)
 
 
-@pytest.mark.parametrize("filler", [b"\0", b"\n", b" ", encode(Tick("recv", 1, "x" * 100_000)) + b"\n"])
+@pytest.mark.parametrize("filler", [b"\0", b"\n", b" ", encode(RecordedFrame("recv", 1, "x" * 100_000)) + b"\n"])
 def test_gzip_bomb(tmp_path: Path, filler: bytes) -> None:
     """A small file that unpacks to a gigabyte is given up in bounded time and memory."""
     bomb = gzip.compress(filler * (2**20 // len(filler)), 1) * 1024
@@ -171,7 +171,7 @@ def test_only_recording_errors(
     place %= len(content) + 1
     file = written(tmp_path_factory.getbasetemp() / "fuzz", content[:place] + junk + content[place + gone :])
     with suppress(RecordingError):
-        assert all(isinstance(tick, Tick) for tick in read(file))
+        assert all(isinstance(tick, RecordedFrame) for tick in read(file))
 
 
 @settings(deadline=None)
@@ -179,7 +179,7 @@ def test_only_recording_errors(
 def test_encode_decode(text: str, market_ns: int | None, kind: str) -> None:
     """Any text survives the envelope, in one line."""
     text = text.encode("utf-8", "replace").decode()
-    line = encode(Tick(kind, market_ns, text, text))
+    line = encode(RecordedFrame(kind, market_ns, text, text))
     assert b"\n" not in line
     assert decode(line) == (kind, market_ns, text, text)
 
@@ -190,7 +190,13 @@ def test_recorder_writes_what_it_was_given(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     recorder = Recorder("okx", "BTC-USDT-SWAP")
     recorder.start(path)
-    for tick in [*TICKS, Tick("idle", None), Tick("end", None), Tick("torn", None, "x"), Tick("meta", None, "{}")]:
+    for tick in [
+        *TICKS,
+        RecordedFrame("idle", None),
+        RecordedFrame("end", None),
+        RecordedFrame("torn", None, "x"),
+        RecordedFrame("meta", None, "{}"),
+    ]:
         recorder.write(tick)
     recorder.close()
     recorder.close()
@@ -209,12 +215,18 @@ def test_recorder_writes_what_it_was_given(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("ticks", "is_kept"),
-    [([], False), (TICKS[:2], False), (TICKS[2:3], True), (TICKS[3:4], True), ([Tick("book", 1, "1,2")], True)],
+    [
+        ([], False),
+        (TICKS[:2], False),
+        (TICKS[2:3], True),
+        (TICKS[3:4], True),
+        ([RecordedFrame("book", 1, "1,2")], True),
+    ],
     ids=["nothing", "only what was sent", "a message", "a REST body", "a whole book"],
 )
 @pytest.mark.parametrize("name", ["r.jsonl", "r.jsonl.gz"])
 def test_recorder_keeps_no_file_into_which_nothing_was_received(
-    tmp_path: Path, name: str, ticks: list[Tick], is_kept: bool
+    tmp_path: Path, name: str, ticks: list[RecordedFrame], is_kept: bool
 ) -> None:
     """While it is recorded there is a file. At the end it is removed unless the venue sent something."""
     path = tmp_path / name
@@ -238,7 +250,7 @@ def test_recorder_takes_many_threads(tmp_path: Path) -> None:
 
     def write(name: str) -> None:
         for number in range(2000):
-            recorder.write(Tick("recv", number, name))
+            recorder.write(RecordedFrame("recv", number, name))
 
     threads = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
     for thread in threads:
@@ -274,7 +286,7 @@ def test_a_disk_too_slow_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     recorder = Recorder()
     recorder.start(tmp_path / "r.jsonl")
     for _ in range(3):
-        recorder.write(Tick("recv", 1, "x" * 400))
+        recorder.write(RecordedFrame("recv", 1, "x" * 400))
     assert recorder.error == "the disk is too slow: over 1,000 characters wait to be written"
     assert not recorder.recording
     recorder.close()
@@ -296,13 +308,13 @@ def test_full_disk(tmp_path: Path) -> None:
         """
         import resource, sys, time
         from recording.recorder import Recorder
-        from recording.format import Tick
+        from recording.format import RecordedFrame
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         recorder = Recorder()
         recorder.start(sys.argv[1])
         number = 0
         while recorder.recording:
-            recorder.write(Tick("recv", number, "x" * 500))
+            recorder.write(RecordedFrame("recv", number, "x" * 500))
             number += 1
             time.sleep(0.005)
         recorder.close()
@@ -327,14 +339,14 @@ def killed(folder: Path, name: str, times: list[float]) -> None:
     script = """
         import os, struct, sys, time
         from recording.recorder import Recorder
-        from recording.format import Tick
+        from recording.format import RecordedFrame
         recorder = Recorder("okx", "BTC-USDT")
         recorder.start(sys.argv[1])
         seen = os.open(sys.argv[2], os.O_CREAT | os.O_RDWR)
         number = 0
         while True:
             now = time.monotonic_ns()
-            recorder.write(Tick("recv", now, f"{number} {os.urandom(100).hex()}"))
+            recorder.write(RecordedFrame("recv", now, f"{number} {os.urandom(100).hex()}"))
             first = now if not number else first
             os.pwrite(seen, struct.pack("4q", number, first, now, recorder.frames), 0)
             if not number:
@@ -408,8 +420,8 @@ def test_venue_frames_are_kept(tmp_path: Path) -> None:
     recorder.close()
     ticks = frames(tmp_path / "r.jsonl")
     assert ticks == [
-        Tick("connect", 1, "", "wss://v.example"),
-        Tick("send", 2, "ping"),
-        Tick("recv", 3, "\ufffdbroken"),
+        RecordedFrame("connect", 1, "", "wss://v.example"),
+        RecordedFrame("send", 2, "ping"),
+        RecordedFrame("recv", 3, "\ufffdbroken"),
     ]
     assert all((a.market_ns or 0) < (b.market_ns or 0) for a, b in pairwise(ticks))

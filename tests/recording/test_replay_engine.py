@@ -9,7 +9,7 @@ import pytest
 from websockets.sync.client import ClientConnection
 
 from orderbook import BookError, OrderBook
-from replay import RecordingError, ReplayEngine, ReplayFeed, Tick, decode, simulated
+from replay import RecordedFrame, RecordingError, ReplayEngine, ReplayFeed, decode, simulated
 from tests.support.loopback import eventually
 from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, listening, okx, okx_ticks, same, saved
 from websocket_client import WebSocketClient
@@ -22,7 +22,7 @@ IDLE_S = 0.3
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Signs of life come sooner, so that nobody waits long for one."""
-    monkeypatch.setattr("recording.playback.IDLE_S", IDLE_S)
+    monkeypatch.setattr("recording.playback.IDLE_EVERY_S", IDLE_S)
 
 
 def at(index: int) -> int:
@@ -99,7 +99,7 @@ def test_play_pause_step(path: Path) -> None:
 
 def test_a_step_passes_over_what_shows_nothing(tmp_path: Path) -> None:
     """What the recorder sent, or noted of a connection, comes along with the frame after it."""
-    ticks = [Tick("connect", at(0)), Tick("send", at(0), "x"), *okx_ticks(2)]
+    ticks = [RecordedFrame("connect", at(0)), RecordedFrame("send", at(0), "x"), *okx_ticks(2)]
     with ReplayEngine(saved(tmp_path / "r", ticks)) as engine, listening(engine.url) as connection:
         engine.step()
         assert [decode(line).kind for line in frames(connection, 0.2)] == ["connect", "send", "recv"]

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds import VENUES
-from recording.scanner import Curve, Overview, Survey
+from recording.scanner import Overview, PriceCurve, RecordingScanner
 from replay import books, encode, read
 from tests.support.loopback import eventually
 from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, okx, okx_ticks, saved
 from ui.charts.timeline import timeline_chart
 
 
-def surveyed(survey: Survey) -> Overview:
+def surveyed(survey: RecordingScanner) -> Overview:
     """What it has found once it is done."""
     survey.start()
     eventually(lambda: survey.overview.done, 30)
@@ -28,7 +28,7 @@ def surveyed(survey: Survey) -> Overview:
 @given(st.lists(st.tuples(st.integers(0, 2**63 - 1), st.floats(1, 1e6)), min_size=1), st.integers(1, 9))
 def test_no_low_and_no_high_is_lost(samples: list[tuple[int, float]], points: int) -> None:
     """Whatever the times, in whatever order: few enough points, sorted, and the extremes of all mids among them."""
-    curve = Curve(points)
+    curve = PriceCurve(points)
     for market_ns, mid in samples:
         curve.add(market_ns, mid)
     found = curve.points()
@@ -41,7 +41,7 @@ def test_no_low_and_no_high_is_lost(samples: list[tuple[int, float]], points: in
 @given(st.lists(st.floats(1, 1e6), min_size=1, max_size=60))
 def test_each_stretch_has_its_own_extremes(mids: list[float]) -> None:
     """One mid a second: every point's low and high are those of the mids around it, found by brute force."""
-    curve = Curve(7)
+    curve = PriceCurve(7)
     for second, mid in enumerate(mids):
         curve.add(second * 10**9, mid)
     found = curve.points()
@@ -67,7 +67,7 @@ def test_real_recordings(recordings: Path, name: str, venue: str, symbol: str) -
     path = recordings / f"{name}.jsonl.gz"
     times = [tick.market_ns for tick in read(path) if tick.market_ns is not None]
     mids = [book.mid for book in books(path, lambda: VENUES[venue].make_feed(symbol))]
-    overview = surveyed(Survey(path, lambda: VENUES[venue].make_feed(symbol)))
+    overview = surveyed(RecordingScanner(path, lambda: VENUES[venue].make_feed(symbol)))
     assert (overview.share, overview.error, overview.note) == (1.0, "", "")
     assert (overview.frames, overview.books) == (sum(1 for _ in read(path)), len(mids))
     assert overview.span == (min(times), max(times))
@@ -81,15 +81,15 @@ def test_what_is_broken_or_cut_off_is_told(tmp_path: Path) -> None:
     path = saved(tmp_path / "r", okx_ticks(5))
     whole = path.read_bytes()
     path.write_bytes(whole + b"nonsense\n" + whole)
-    overview = surveyed(Survey(path, okx))
+    overview = surveyed(RecordingScanner(path, okx))
     assert (overview.books, overview.error[:8]) == (5, "line 6: ")
     path.write_bytes(whole[:-5])
-    overview = surveyed(Survey(path, okx))
+    overview = surveyed(RecordingScanner(path, okx))
     assert (overview.books, overview.error) == (4, "")
     assert overview.note.startswith("cut off in line 5")
-    assert surveyed(Survey(path, lambda: VENUES["okx"].make_feed("ETH-USDT"))).books == 0
-    assert "none" in surveyed(Survey(path.with_name("none"), okx)).error
-    assert "over 100 bytes" in surveyed(Survey(path, okx, max_bytes=100)).error
+    assert surveyed(RecordingScanner(path, lambda: VENUES["okx"].make_feed("ETH-USDT"))).books == 0
+    assert "none" in surveyed(RecordingScanner(path.with_name("none"), okx)).error
+    assert "over 100 bytes" in surveyed(RecordingScanner(path, okx, max_bytes=100)).error
 
 
 def test_a_large_recording_is_read_in_bounded_memory_and_can_be_given_up(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_large_recording_is_read_in_bounded_memory_and_can_be_given_up(tmp_pat
     path = tmp_path / "r"
     lines = b"".join(encode(tick) + b"\n" for tick in okx_ticks(1000))
     path.write_bytes(lines * (60_000_000 // len(lines)))
-    survey = Survey(path, okx)
+    survey = RecordingScanner(path, okx)
     tracemalloc.start()
     try:
         survey.start()

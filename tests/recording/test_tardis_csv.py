@@ -11,8 +11,8 @@ import pytest
 
 from feeds import VENUES
 from orderbook import BookError
-from recording.tardis_csv import SnapshotTable, feed_of
-from replay import ReplayFeed, Tick, books, decode, encode, meta, read
+from recording.tardis_csv import SnapshotTable, feed_for
+from replay import RecordedFrame, ReplayFeed, books, decode, encode, meta, read
 
 
 def header(depth: int) -> str:
@@ -62,7 +62,7 @@ def test_okx_swaps_are_in_contracts(tmp_path: Path) -> None:
     (book,) = books(path, lambda: VENUES["okx"].make_feed("BTC-USDT-SWAP"))
     np.testing.assert_allclose(book.asks[:, 1], [0.0125, 0.0225, 0.0325, 0.0425, 0.0525])
     with pytest.raises(BookError, match="NOSUCH"):
-        feed_of('{"exchange":"okex-swap","symbol":"NOSUCH-USDT-SWAP"}')
+        feed_for('{"exchange":"okex-swap","symbol":"NOSUCH-USDT-SWAP"}')
 
 
 def test_rows_travel_in_the_envelope(tmp_path: Path) -> None:
@@ -130,4 +130,4 @@ def test_messages_are_json() -> None:
     snapshots = SnapshotTable(header(1).encode())
     _, message = snapshots.row(row(1, 0, symbol='A"B').encode())
     assert json.loads(message)["symbol"] == 'A"B'
-    assert Tick("book", 0, message) == decode(encode(Tick("book", 0, message)))
+    assert RecordedFrame("book", 0, message) == decode(encode(RecordedFrame("book", 0, message)))

@@ -13,7 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from feeds import VENUES, Feed
 from orderbook import OrderBook
-from replay import Tick, encode
+from replay import RecordedFrame, encode
 
 BEGIN_NS = 1_700_000_000_000_000_000
 STEP_NS = 100_000_000
@@ -32,15 +32,15 @@ def okx_message(seq: int, previous: int) -> str:
     return json.dumps({**message, "data": [{**data, "checksum": 0, "prevSeqId": previous, "seqId": seq}]})
 
 
-def okx_ticks(count: int, first: int = 1) -> list[Tick]:
+def okx_ticks(count: int, first: int = 1) -> list[RecordedFrame]:
     """A snapshot and changes, each on the one before, 100 ms apart."""
     return [
-        Tick("recv", BEGIN_NS + seq * STEP_NS, okx_message(seq, -1 if seq == first else seq - 1))
+        RecordedFrame("recv", BEGIN_NS + seq * STEP_NS, okx_message(seq, -1 if seq == first else seq - 1))
         for seq in range(first, first + count)
     ]
 
 
-def saved(path: Path, ticks: list[Tick]) -> Path:
+def saved(path: Path, ticks: list[RecordedFrame]) -> Path:
     path.write_bytes(b"".join(encode(tick) + b"\n" for tick in ticks))
     return path
 

@@ -19,7 +19,7 @@ from estimation.training_schedule import warm_up
 from feeds import VENUES, fast_parser
 from feeds.market_simulator import START_NS
 from orderbook import OrderBook, Side
-from replay import Recorder, ReplayEngine, ReplayFeed, Tick, decode, read, simulated
+from replay import RecordedFrame, Recorder, ReplayEngine, ReplayFeed, decode, read, simulated
 from sessions.market import Market
 from sessions.session import Session
 from tests.support.loopback import census, eventually, leftovers
@@ -94,7 +94,7 @@ def sample_at_rest(engine: ReplayEngine, listener: Listener, others: set[int | N
     return counted
 
 
-def market(seconds: int) -> Iterator[tuple[str, Tick]]:
+def market(seconds: int) -> Iterator[tuple[str, RecordedFrame]]:
     """So many seconds of the simulated market at 10 frames a second, and what becomes of each frame: among
     the good ones come crossed books, noise, and frames of another symbol."""
     for number, good in enumerate(islice(simulated(SYMBOL, seed=7, start_ns=START_NS), 10 * seconds)):

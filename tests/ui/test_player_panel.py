@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from recording.player import Player
 from recording.recorder import RECORDINGS
-from replay import Tick, encode, meta
+from replay import RecordedFrame, encode, meta
 from sessions.session import Session
 from tests.recording.test_recording import HOSTILE
 from tests.recording.test_tardis_csv import row, table
@@ -155,12 +155,15 @@ def test_an_upload_plays_from_a_private_place_that_goes_with_it(app: AppTest) ->
         time.sleep(0.01)
 
 
-BOMB = gzip.compress(encode(Tick("recv", 1, "x" * 100_000)) + b"\n") * 1100
+BOMB = gzip.compress(encode(RecordedFrame("recv", 1, "x" * 100_000)) + b"\n") * 1100
 FAR = {
     "a bomb": (BOMB, "unpacks to over 100,000,000 bytes"),
     "zeros": (gzip.compress(b"\0" * 2**20) * 100, "longer than"),
     "late nonsense": (b"".join(encode(tick) + b"\n" for tick in okx_ticks(50)) + b"<html>\n", "line 51"),
-    "no books": (b"".join(encode(Tick("recv", n, "[" * 100_000)) + b"\n" for n in range(9)), "There is no order book"),
+    "no books": (
+        b"".join(encode(RecordedFrame("recv", n, "[" * 100_000)) + b"\n" for n in range(9)),
+        "There is no order book",
+    ),
 }
 
 
