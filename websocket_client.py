@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from feeds import Feed, FeedError
 from network.connection import Connection, Frame, Note, Timings, checked_url
 from network.http_client import HelperThreads
-from network.reconnection import Succession
-from network.status import State, Status, _Callbacks
+from network.reconnection import ConnectionFailover
+from network.status import CallbackGuard, ConnectionState, Status
 from orderbook import BookError, OrderBook
 
 Key = tuple[str, str]
@@ -55,15 +55,15 @@ class WebSocketClient:
         self._on_end = on_end
         self._timings = Timings(**timings)
         self._patience_ns = self._timings.conflate_s * 1e9 if conflate else math.inf
-        self._succession = Succession(self._connection, self._pass_on, self._complain, max_tries, self._timings)
-        self._callbacks = _Callbacks()
+        self._succession = ConnectionFailover(self._connection, self._pass_on, self._complain, max_tries, self._timings)
+        self._callbacks = CallbackGuard()
         self._thread = threading.Thread(target=self._run, name=name or f"feed {urlsplit(url).hostname}", daemon=True)
         # Reentrant, since a garbage collection under it may run a finaliser that stops this client.
         self._control = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._stopping = False
-        self._resting: State | None = "idle"
+        self._resting: ConnectionState | None = "idle"
         self._lock = threading.Lock()  # over the counts that a reader adds up
         self._books = self._handed = self._refused = self._ignored = 0
         self._book_ns: int | None = None
@@ -111,7 +111,7 @@ class WebSocketClient:
 
         def renew() -> None:
             if is_wanted():
-                self._succession.renew()
+                self._succession.replace_connection()
 
         self.post(renew)
 
@@ -135,7 +135,7 @@ class WebSocketClient:
                 callback_error=self._callbacks.last,
             )
 
-    def _state(self) -> State:
+    def _state(self) -> ConnectionState:
         if self._resting is not None:
             return self._resting
         serving = self._succession.serving
@@ -147,7 +147,7 @@ class WebSocketClient:
         return "connecting" if first else "reconnecting"
 
     def _run(self) -> None:
-        ending: State = "given up"
+        ending: ConnectionState = "given up"
         try:
             asyncio.run(self._until_stopped())
             if self._stopping:
@@ -181,7 +181,7 @@ class WebSocketClient:
                 self._loop = None
 
     def _connection(self) -> Connection:
-        return Connection(self._url, self._make_feed(), self._take, self._succession.note, self._timings)
+        return Connection(self._url, self._make_feed(), self._take, self._succession.record_note, self._timings)
 
     def _complain(self, reason: str) -> None:
         self._last_error = reason
@@ -195,11 +195,11 @@ class WebSocketClient:
         if self._stopping:
             return
         if self._on_frame is not None:
-            self._succession.note(connection, Note(frame.kind, frame.market_ns, frame.message, frame.url))
+            self._succession.record_note(connection, Note(frame.kind, frame.market_ns, frame.message, frame.url))
         book = self._parse(connection.feed, frame)
         late = connection.more and (book is None or perf_counter_ns() - frame.received_ns > self._patience_ns)
         if book is not None:
-            shown = self._succession.booked(connection, book.exchange_ns)
+            shown = self._succession.accept_book(connection, book.exchange_ns)
             with self._lock:
                 self._books += 1
                 self._handed += shown and not late
@@ -245,7 +245,7 @@ class FeedHub:
     def __init__(self) -> None:
         self._opening = threading.Lock()  # two first viewers open one source
         self.lock = threading.RLock()  # over who watches what; reentrant, since a finaliser may detach
-        self.feeds: dict[Key, _Shared] = {}
+        self.feeds: dict[Key, _SharedFeed] = {}
 
     def attach(
         self,
@@ -254,7 +254,7 @@ class FeedHub:
         make_feed: Callable[[], Feed],
         on_book: OnBook,
         **client_options: Any,
-    ) -> Viewer:
+    ) -> Subscription:
         """Watch a feed: on_book is called on its thread, at once with the latest book if there is one.
 
         The first viewer's source and options hold. The source gives the address; it is entered here
@@ -265,22 +265,22 @@ class FeedHub:
             with self.lock:
                 shared = self.feeds.get(key)
                 if shared is not None:
-                    viewer = Viewer(shared, on_book)
+                    viewer = Subscription(shared, on_book)
             if shared is not None:
-                shared.client.post(viewer.greet)
+                shared.client.post(viewer.send_latest)
                 return viewer
             with ExitStack() as source:
                 url = source.enter_context(open_source())
-                shared = _Shared(self, key, url, make_feed, client_options)
+                shared = _SharedFeed(self, key, url, make_feed, client_options)
                 shared.source = source.pop_all()
             with self.lock:
                 self.feeds[key] = shared
-                viewer = Viewer(shared, on_book)
+                viewer = Subscription(shared, on_book)
             shared.client.start()
             return viewer
 
 
-class _Shared:
+class _SharedFeed:
     """One client, its source and its viewers; in the hub's table for as long as one more may join."""
 
     source: ExitStack
@@ -289,7 +289,7 @@ class _Shared:
         self, hub: FeedHub, key: Key, url: str, make_feed: Callable[[], Feed], options: dict[str, Any]
     ) -> None:
         self.hub = hub
-        self.viewers: tuple[Viewer, ...] = ()
+        self.subscriptions: tuple[Subscription, ...] = ()
         self.latest: OrderBook | None = None
         self._key = key
         self.client = WebSocketClient(
@@ -310,30 +310,30 @@ class _Shared:
 
     def _publish(self, book: OrderBook) -> None:
         self.latest = book
-        for viewer in self.viewers:
-            viewer.take(book)
+        for viewer in self.subscriptions:
+            viewer.deliver(book)
 
     def _pass_on(self, kind: str, market_ns: int, text: str | bytes, url: str | None) -> None:
-        for viewer in self.viewers:
-            viewer.take_frame(kind, market_ns, text, url)
+        for viewer in self.subscriptions:
+            viewer.deliver_frame(kind, market_ns, text, url)
 
     def _ended(self) -> None:
         self.close()
         self.source.close()
 
 
-class Viewer:
+class Subscription:
     """One who watches a shared feed, until detach(). Its callbacks' errors are its own and hurt nobody else."""
 
-    def __init__(self, shared: _Shared, on_book: OnBook) -> None:
+    def __init__(self, shared: _SharedFeed, on_book: OnBook) -> None:
         self._shared = shared
         self._on_book = on_book
         self._on_frame: OnFrame | None = None
         self._from_connect = False
         self._greeted = False
-        self._callbacks = _Callbacks()
+        self._callbacks = CallbackGuard()
         with shared.hub.lock:
-            shared.viewers = (*shared.viewers, self)
+            shared.subscriptions = (*shared.subscriptions, self)
 
     @property
     def status(self) -> Status:
@@ -342,17 +342,20 @@ class Viewer:
             self._shared.client.status, callback_errors=self._callbacks.errors, callback_error=self._callbacks.last
         )
 
-    def detach(self) -> None:
+    def unsubscribe(self) -> None:
         """Watch no more; the last one's leaving stops the client. Only signals: safe from any thread, any time."""
         shared = self._shared
         with shared.hub.lock:
-            others = tuple(viewer for viewer in shared.viewers if viewer is not self)
+            others = tuple(viewer for viewer in shared.subscriptions if viewer is not self)
             if others:
-                shared.viewers = others
+                shared.subscriptions = others
                 return
             shared.close()
         shared.client.signal_stop()
-        shared.viewers = ()  # not before, or a book read in between would be shown to nobody
+        shared.subscriptions = ()  # not before, or a book read in between would be shown to nobody
+
+    detach = unsubscribe
+    """The name of this method in the documented seam."""
 
     def join(self, timeout_s: float = 2.0) -> bool:
         """Wait for the end of the client, source included; whether it has ended."""
@@ -371,18 +374,18 @@ class Viewer:
         if on_frame is not None and resync:
             self._shared.client.resync(lambda: self._from_connect)
 
-    def greet(self) -> None:
+    def send_latest(self) -> None:
         """Take the latest book, if none came since joining. On the client's thread."""
         if not self._greeted and self._shared.latest is not None:
-            self.take(self._shared.latest)
+            self.deliver(self._shared.latest)
 
-    def take(self, book: OrderBook) -> None:
+    def deliver(self, book: OrderBook) -> None:
         """Take a book. On the client's thread."""
-        if self in self._shared.viewers:
+        if self in self._shared.subscriptions:
             self._greeted = True
             self._callbacks.call(self._on_book, book)
 
-    def take_frame(self, kind: str, market_ns: int, text: str | bytes, url: str | None) -> None:
+    def deliver_frame(self, kind: str, market_ns: int, text: str | bytes, url: str | None) -> None:
         """Take a frame for the recording. On the client's thread."""
         on_frame = self._on_frame
         if on_frame is None:

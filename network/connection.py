@@ -37,10 +37,10 @@ MAX_WAITING = 32 * 2**20
 FRAME_OVERHEAD = 512
 """What a waiting frame costs beside its text, so that tiny frames are bounded too."""
 
-TURN_S = 0.001
-TICK_S = 0.05
-FETCH_APART_S = 1.0
-HANG_UP_S = 0.3
+YIELD_EVERY_S = 0.001
+WATCH_EVERY_S = 0.05
+MIN_FETCH_INTERVAL_S = 1.0
+CLOSE_TIMEOUT_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Connection:
         self._helpers: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self._fetching = False
-        self._fetched = -FETCH_APART_S
+        self._fetched = -MIN_FETCH_INTERVAL_S
 
     @property
     def more(self) -> bool:
@@ -154,7 +154,7 @@ class Connection:
             await self._send(web_socket, text)
         self._help(self._receive(web_socket))
         self._help(self._watch(web_socket))
-        turn_ends = monotonic() + TURN_S
+        turn_ends = monotonic() + YIELD_EVERY_S
         while True:
             while self._waiting:
                 if self._failure is not None:
@@ -171,7 +171,7 @@ class Connection:
                 self._fetch_if_wanted()
                 if monotonic() > turn_ends:
                     await asyncio.sleep(0)  # the reader, the watch and stop() have their turn
-                    turn_ends = monotonic() + TURN_S
+                    turn_ends = monotonic() + YIELD_EVERY_S
             self._drained.set()
             if self._failure is not None:
                 raise self._failure
@@ -216,7 +216,7 @@ class Connection:
         said = pinged = self.opened
         pong: asyncio.Future[float] | None = None
         while True:
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(WATCH_EVERY_S)
             now = monotonic()
             if self._waiting:
                 self.heard = now  # it is we who are slow
@@ -252,7 +252,7 @@ class Connection:
             self._help(self._fetch(url))
 
     async def _fetch(self, url: str) -> None:
-        await asyncio.sleep(self._fetched + FETCH_APART_S - monotonic())
+        await asyncio.sleep(self._fetched + MIN_FETCH_INTERVAL_S - monotonic())
         self._fetched = monotonic()
         self._append("http", await fetch(url, self._timings.fetch_s), url)
 
@@ -288,7 +288,7 @@ async def _open(url: str, open_s: float) -> ClientConnection:
         return await _Connect(
             url,
             open_timeout=open_s,
-            close_timeout=HANG_UP_S,
+            close_timeout=CLOSE_TIMEOUT_S,
             ping_interval=None,
             max_size=MAX_MESSAGE,
             proxy=proxy,
@@ -337,7 +337,7 @@ def _closed(host: str, closed: ConnectionClosed) -> NetworkError:
 async def _hang_up(web_socket: ClientConnection) -> None:
     """Says goodbye if the other side listens, and leaves at once if it does not."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(HANG_UP_S):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await web_socket.close()
     web_socket.transport.abort()
     await web_socket.wait_closed()

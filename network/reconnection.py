@@ -18,7 +18,7 @@ CATCH_UP_S = 1.0
 """A successor whose books are older than those shown, by the venue's clock, waits so long before it takes over."""
 
 
-class Retries:
+class RetryPolicy:
     """Counts the tries that failed in a row; nothing but a valid book starts the count again.
 
     A connection that brought a book and was then lost has not failed. One that ended in FeedError
@@ -32,12 +32,12 @@ class Retries:
         self._timings = timings
         self._broken = False
 
-    def booked(self, age_s: float) -> None:
+    def record_book(self, age_s: float) -> None:
         """A valid book came, age_s after its connection was opened."""
         if self.failures and (not self._broken or age_s >= self._timings.settled_s):
             self.failures, self._broken = 0, False
 
-    def lost(self, error: NetworkError | FeedError, booked: bool) -> float | None:
+    def record_loss(self, error: NetworkError | FeedError, booked: bool) -> float | None:
         """Seconds to wait before the next try, or None if there should be none."""
         self._broken = self._broken or isinstance(error, FeedError)
         if isinstance(error, FeedError) or not booked:
@@ -49,7 +49,7 @@ class Retries:
         return max(asked_s, random.uniform(longest_s / 2, longest_s))  # noqa: S311 - jitter is no secret
 
 
-class Succession:
+class ConnectionFailover:
     """The connections of one client, oldest first; more than one only while a newer has yet to take over.
 
     A successor takes over with its first valid book that is not behind those shown already, and only
@@ -68,7 +68,7 @@ class Succession:
         self.tries = 0
         self.connected = 0
         self.next_try: float | None = None
-        self.retries = Retries(max_tries, timings)
+        self.retries = RetryPolicy(max_tries, timings)
         self._make = make
         self._pass_on = pass_on
         self._complain = complain
@@ -103,24 +103,24 @@ class Succession:
                 await asyncio.sleep(self.next_try - monotonic())
                 self.next_try = None
 
-    def renew(self) -> None:
+    def replace_connection(self) -> None:
         """Have a fresh connection take over, unless one is under way."""
         if self._line and self._line[-1].open and not self._line[-1].held:
             self._line[-1].leaving.set()
 
-    def note(self, connection: Connection, note: Note) -> None:
+    def record_note(self, connection: Connection, note: Note) -> None:
         """Passes on what a recording needs, in its turn."""
         self.connected += note.kind == "connect"
         connection.held.append(note)
         if connection is self.serving:
             self._release(connection)
 
-    def booked(self, connection: Connection, exchange_ns: int) -> bool:
+    def accept_book(self, connection: Connection, exchange_ns: int) -> bool:
         """A valid book came from this connection; whether it is to be shown."""
         connection.booked = True
         age_s = monotonic() - connection.opened
         if connection is self._line[-1]:
-            self.retries.booked(age_s)
+            self.retries.record_book(age_s)
         serving = self.serving or connection
         if exchange_ns < serving.exchange_ns and connection is not serving and age_s < CATCH_UP_S:
             return False
@@ -137,7 +137,7 @@ class Succession:
         if newest.ended is None:
             return 0.0  # it is only outdated
         self._complain(str(newest.ended))
-        return self.retries.lost(newest.ended, newest.booked)
+        return self.retries.record_loss(newest.ended, newest.booked)
 
     def _left(self) -> list[Connection]:
         return [connection for connection in self._line if not connection.done.is_set()]

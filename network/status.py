@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["idle", "connecting", "live", "stale", "reconnecting", "given up", "stopped"]
+ConnectionState = Literal["idle", "connecting", "live", "stale", "reconnecting", "given up", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
     """What a client does and has done. frames = books + refused + ignored, REST snapshots included."""
 
-    state: State
+    state: ConnectionState
     frames: int  # handed to a feed
     books: int  # valid ones, those passed over included
     refused: int
@@ -28,7 +28,7 @@ class Status:
     callback_error: str | None  # the last one
 
 
-class _Callbacks:
+class CallbackGuard:
     """Calls that may raise whatever they like: counted, the last one kept, and the feed goes on."""
 
     def __init__(self) -> None:

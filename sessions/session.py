@@ -26,7 +26,7 @@ from recording.recorder import Recorder, new_path
 from recording.replay_feed import ReplayFeed
 from sessions.cost_history import Trail
 from sessions.market import Market
-from websocket_client import FeedHub, Viewer
+from websocket_client import FeedHub, Subscription
 
 NEW_S, DUE_S = 0.015, 0.15
 """A book not older than the first is new. The next, of an exchange that sends ten a second, is due until it is as old
@@ -63,7 +63,7 @@ class Session:
 
     def __init__(self, hub: FeedHub, order: Order) -> None:
         self._hub = hub
-        self._viewer: Viewer | None = None
+        self._viewer: Subscription | None = None
         self._calculator: TradingCalculator | None = None
         self._order = order
         self._feed: Feed | None = None
@@ -212,7 +212,7 @@ class Session:
         self.stop_recording(wait_s=0)
         viewer, self._viewer = self._viewer, None
         if viewer is not None:
-            viewer.detach()
+            viewer.unsubscribe()
         if self.player is not None:
             self.player.survey.stop()
 

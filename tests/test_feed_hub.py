@@ -26,7 +26,7 @@ from tests.support.loopback import (
     saying,
     stay,
 )
-from websocket_client import FeedHub, Viewer
+from websocket_client import FeedHub, Subscription
 
 QUICK: dict[str, Any] = {"min_reconnect_s": 0.02, "backoff_s": 0.01}
 KEY = ("gomarket-okx", "BTC-USDT-SWAP")
@@ -51,7 +51,7 @@ def attach(
     make_feed: Callable[[], Any] = gateway,
     key: tuple[str, str] = KEY,
     **options: Any,
-) -> Viewer:
+) -> Subscription:
     return hub.attach(key, lambda: contextlib.nullcontext(url), make_feed, on_book, **QUICK | options)
 
 
@@ -81,7 +81,7 @@ def test_viewers_of_one_feed_share_one_connection() -> None:
             "feed gomarket-okx other",
         }
         for viewer in viewers:
-            viewer.detach()
+            viewer.unsubscribe()
         assert all(viewer.join() for viewer in viewers)
 
 
@@ -97,9 +97,9 @@ def test_a_late_viewer_gets_the_latest_book_at_once_and_once() -> None:
             hub, server.url, lambda book: late.append((book.bids.item(0), threading.current_thread().name))
         )
         eventually(lambda: late == [(101.0, "feed gomarket-okx BTC-USDT-SWAP")])
-        newcomer.greet()
-        early.detach()
-        newcomer.detach()
+        newcomer.send_latest()
+        early.unsubscribe()
+        newcomer.unsubscribe()
         assert newcomer.join()
         assert (len(first), len(late), len(server.met)) == (2, 1, 1)
 
@@ -119,8 +119,8 @@ def test_one_viewer_s_errors_are_its_own() -> None:
         eventually(lambda: failing.status.callback_errors == 20)
         assert failing.status.callback_error == "ValueError: not trained"
         assert (fine.status.callback_errors, fine.status.callback_error) == (0, None)
-        failing.detach()
-        fine.detach()
+        failing.unsubscribe()
+        fine.unsubscribe()
         assert fine.join()
 
 
@@ -142,14 +142,14 @@ def test_the_client_ends_with_its_last_viewer_and_then_leaves_its_source() -> No
     with Server(saying(*[gateway_frame(100.0)] * 1000, every_s=0.01)) as server:
         viewers = [hub.attach(KEY, source, gateway, lambda _book: None, **QUICK) for _ in range(3)]
         eventually(lambda: viewers[0].status.books > 3)
-        viewers[0].detach()
-        viewers[0].detach()
-        viewers[1].detach()
+        viewers[0].unsubscribe()
+        viewers[0].unsubscribe()
+        viewers[1].unsubscribe()
         assert not viewers[2].join(0.2)
         assert events == ["entered"]
         assert viewers[2].status.state == "live"
         began = time.monotonic()
-        viewers[2].detach()
+        viewers[2].unsubscribe()
         assert time.monotonic() - began < 0.5
         assert viewers[2].join()
         assert time.monotonic() - began < 1.5
@@ -164,13 +164,13 @@ def test_attaching_while_the_old_client_winds_down_starts_a_fresh_one() -> None:
         books: list[OrderBook] = []
         old = attach(hub, server.url, lambda _book: time.sleep(0.05))
         eventually(lambda: old.status.books)
-        old.detach()
+        old.unsubscribe()
         new = attach(hub, server.url, books.append)
         eventually(lambda: len(books) > 3)
         assert old.join()
         assert len(server.met) == 2
         assert new.status.state == "live"
-        new.detach()
+        new.unsubscribe()
         assert new.join()
 
 
@@ -186,9 +186,9 @@ def test_after_giving_up_attaching_tries_again() -> None:
         again = attach(hub, server.url, lambda _book: None)
         eventually(lambda: again.status.state == "live")
         assert viewer.status.state == "given up"
-        viewer.detach()
+        viewer.unsubscribe()
         assert again.status.state == "live"
-        again.detach()
+        again.unsubscribe()
         assert again.join()
 
 
@@ -214,7 +214,7 @@ def test_a_source_that_fails_or_a_bad_address_reaches_the_caller_and_leaves_noth
     with Server(saying(gateway_frame(100.0))) as server:
         viewer = attach(hub, server.url, lambda _book: None)
         eventually(lambda: viewer.status.state == "live")
-        viewer.detach()
+        viewer.unsubscribe()
         assert viewer.join()
 
 
@@ -222,13 +222,13 @@ def test_a_viewer_may_detach_in_its_callback() -> None:
     """No deadlock, and no book after it."""
     hub = FeedHub()
     books: list[OrderBook] = []
-    viewers: list[Viewer] = []
+    viewers: list[Subscription] = []
     with Server(saying(*[gateway_frame(100.0)] * 200, every_s=0.01)) as server:
 
         def on_book(book: OrderBook) -> None:
             if viewers:
                 books.append(book)
-                viewers[0].detach()
+                viewers[0].unsubscribe()
 
         viewers.append(attach(hub, server.url, on_book))
         assert viewers[0].join()
@@ -240,11 +240,11 @@ def test_a_detached_viewer_gets_nothing_more_not_even_the_book_being_handed_roun
     hub = FeedHub()
     bids: list[float] = []
     cut: list[float] = []
-    later: list[Viewer] = []
+    later: list[Subscription] = []
 
     def on_book(book: OrderBook) -> None:
         if later and not cut:
-            later[0].detach()
+            later[0].unsubscribe()
             cut.append(book.bids.item(0))
 
     with Server(saying(*(gateway_frame(100.0 + step) for step in range(200)), every_s=0.01)) as server:
@@ -253,7 +253,7 @@ def test_a_detached_viewer_gets_nothing_more_not_even_the_book_being_handed_roun
         eventually(lambda: cut)
         eventually(lambda books=first.status.books: first.status.books > books + 3)
         assert all(bid < cut[0] for bid in bids)
-        first.detach()
+        first.unsubscribe()
         assert first.join()
 
 
@@ -289,7 +289,7 @@ def test_a_recording_of_deltas_begins_with_a_connection_of_its_own_and_replays()
         eventually(lambda: len(bids) > later)
         assert len(told) == count
         assert viewer.status.refused == 0
-        viewer.detach()
+        viewer.unsubscribe()
         assert viewer.join()
         assert len(server.met) == 2
 
@@ -326,7 +326,7 @@ def test_recording_that_begins_with_the_first_connection_asks_for_no_second(monk
         assert serving is not None
         assert not serving.leaving.is_set()
         assert (told[0], told.count("connect")) == ("connect", 1)
-        viewer.detach()
+        viewer.unsubscribe()
 
 
 def test_a_recording_of_whole_books_begins_at_once() -> None:
@@ -340,7 +340,7 @@ def test_a_recording_of_whole_books_begins_at_once() -> None:
         eventually(lambda: len(told) > 3)
         assert {kind for kind, _ in told} == {"recv"}
         assert len(server.met) == 1
-        viewer.detach()
+        viewer.unsubscribe()
         assert viewer.join()
 
 
@@ -354,7 +354,7 @@ def test_fifty_visits_leave_no_thread_and_no_socket() -> None:
             viewer = attach(hub, server.url, lambda _book: None)
             if visit % 3 == 1:
                 eventually(lambda viewer=viewer: viewer.status.books)
-            viewer.detach()
+            viewer.unsubscribe()
             viewers.append(viewer)
         assert all(viewer.join() for viewer in viewers)
         assert all(viewer.status.state == "stopped" for viewer in viewers)

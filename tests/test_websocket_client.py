@@ -18,7 +18,7 @@ from feeds import FeedError
 from feeds.gomarket import GomarketFeed
 from network.connection import MAX_MESSAGE, Timings, checked_url
 from network.http_client import NetworkError, refusal, retry_after_s
-from network.reconnection import Retries
+from network.reconnection import RetryPolicy
 from orderbook import OrderBook
 from tests.support.loopback import (
     DeltaFeed,
@@ -42,7 +42,7 @@ QUICK: dict[str, Any] = {"min_reconnect_s": 0.02, "backoff_s": 0.01, "open_s": 5
 @pytest.fixture(autouse=True)
 def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every test leaves neither thread nor socket behind; servers that never say goodbye are not waited for long."""
-    monkeypatch.setattr("network.connection.HANG_UP_S", 0.1)
+    monkeypatch.setattr("network.connection.CLOSE_TIMEOUT_S", 0.1)
     before = census()
     yield
     eventually(leftovers(before))
@@ -564,7 +564,7 @@ def test_a_successor_never_takes_the_books_back_in_time(catches_up: bool, monkey
 def test_a_rest_snapshot_is_fetched_while_frames_are_buffered(monkeypatch: pytest.MonkeyPatch) -> None:
     """A body is noted with its url and spliced, and steps that came before it are not lost; one that is too old
     for them is fetched again, though not at once."""
-    monkeypatch.setattr("network.connection.FETCH_APART_S", 0.2)
+    monkeypatch.setattr("network.connection.MIN_FETCH_INTERVAL_S", 0.2)
     asked = threading.Event()
     bodies, fetched = [b"30", b"41"], list[float]()
 
@@ -751,14 +751,16 @@ def test_every_close_code_is_told_and_followed_by_a_new_connection(code: int) ->
         assert f"closed the connection (code {code}, 'so be it')" in str(seen.client.status.last_error)
 
 
-def _failed_tries(retries: Retries, error: NetworkError | FeedError, booked: bool, times: int) -> list[float | None]:
-    return [retries.lost(error, booked) for _ in range(times)]
+def _failed_tries(
+    retries: RetryPolicy, error: NetworkError | FeedError, booked: bool, times: int
+) -> list[float | None]:
+    return [retries.record_loss(error, booked) for _ in range(times)]
 
 
 def test_backoff_doubles_up_to_its_cap_with_jitter_below() -> None:
     """The nth wait is between half of and all of backoff_s * 2^n, and the last try has none."""
     for _ in range(20):
-        waits = _failed_tries(Retries(8, Timings(backoff_s=1.0, backoff_cap_s=30.0)), NetworkError("x"), False, 8)
+        waits = _failed_tries(RetryPolicy(8, Timings(backoff_s=1.0, backoff_cap_s=30.0)), NetworkError("x"), False, 8)
         assert waits.pop() is None
         for failures, wait_s in enumerate(waits, 1):
             longest = min(30.0, 2.0**failures)
@@ -768,17 +770,17 @@ def test_backoff_doubles_up_to_its_cap_with_jitter_below() -> None:
 
 def test_the_count_of_failures() -> None:
     """A book starts it again; after a broken protocol only a book of a settled connection does."""
-    retries = Retries(5, Timings(settled_s=10.0))
+    retries = RetryPolicy(5, Timings(settled_s=10.0))
     _failed_tries(retries, NetworkError("x"), False, 3)
     assert retries.failures == 3
-    retries.booked(0.1)
+    retries.record_book(0.1)
     assert retries.failures == 0
-    assert retries.lost(NetworkError("x"), True) is not None
+    assert retries.record_loss(NetworkError("x"), True) is not None
     assert retries.failures == 0
-    retries.lost(FeedError("gap"), True)
-    retries.booked(9.9)
+    retries.record_loss(FeedError("gap"), True)
+    retries.record_book(9.9)
     assert retries.failures == 1
-    retries.booked(10.0)
+    retries.record_book(10.0)
     assert retries.failures == 0
 
 

@@ -142,7 +142,7 @@ def test_a_long_market_loses_nothing_and_grows_nothing(seconds: int, tmp_path: P
         viewer._shared.client.post(all_handled.set)  # the end, and the last book if it waited for a newer one
         eventually(all_handled.is_set)
         status, session_status = viewer.status, session.status
-        viewer.detach()
+        viewer.unsubscribe()
         session.disconnect()
     recorder.close()
 

@@ -359,7 +359,7 @@ def test_all_venues_live_at_once_in_one_hub() -> None:
         eventually(all_in_step)
         assert [exchange.connections for exchange in exchanges] == [2, 1, 1, 1, 1]
         for viewer in viewers:
-            viewer.detach()
+            viewer.unsubscribe()
         assert all(viewer.join(10) for viewer in viewers)
         for exchange in exchanges:
             assert_true(seen[exchange.venue], exchange.market.history)
