@@ -17,8 +17,8 @@ from typing import get_args
 import pandas as pd
 import pyarrow as pa
 
-from backtesting.book_cache import CacheError, Source
-from backtesting.engine import Step, steps
+from backtesting.book_cache import CacheError, RecordingSource
+from backtesting.engine import Step, run_steps
 from backtesting.runner import rows, run
 from backtesting.summary import Summary
 from estimation.order import Order, Style, Unit
@@ -51,8 +51,8 @@ def backtest(
     processing_ms is unknown. cache: a folder to keep the parsed books in; None is beside the recording.
     Raises OSError, RecordingError, CacheError, OrderError, ModelError.
     """
-    source = Source.of(path, venue, symbol)
-    with closing(steps(source, [order], None if cache is None else Path(cache))) as made:
+    source = RecordingSource.from_path(path, venue, symbol)
+    with closing(run_steps(source, [order], None if cache is None else Path(cache))) as made:
         tables = [rows(source, order, step.priced) for step in made if step.priced is not None]
     if not tables:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def arguments_of(source: Source, orders: Sequence[Order]) -> list[str]:
+def arguments_of(source: RecordingSource, orders: Sequence[Order]) -> list[str]:
     """Return the arguments with which the command line works out these orders, which differ in size alone."""
     order = orders[0]
     made = ["--venue", source.venue, "--symbol", source.symbol, "--side", order.side.name.lower()]
@@ -135,7 +135,7 @@ def arguments_of(source: Source, orders: Sequence[Order]) -> list[str]:
     return made + _tier_arguments(order.tier, source)
 
 
-def _tier_arguments(tier: FeeTier, source: Source) -> list[str]:
+def _tier_arguments(tier: FeeTier, source: RecordingSource) -> list[str]:
     """Return the arguments that name this tier, or its rates if it is not in the venue's schedules."""
     for edition in ("current", "specification"):
         with suppress(FeeError):  # not every venue has both
@@ -157,23 +157,23 @@ def _milliseconds(text: str) -> float:
     return float(text) / 1e3
 
 
-def _source(path: Path, venue: str | None, symbol: str | None) -> Source:
+def _source(path: Path, venue: str | None, symbol: str | None) -> RecordingSource:
     """The market given, or what the recording says of itself."""
     about = {} if venue and symbol else meta(path)
     venue, symbol = venue or str(about.get("venue") or ""), symbol or str(about.get("symbol") or "")
     if not (venue and symbol):
         raise CacheError(f"{path.name} does not say what it is of; give --venue and --symbol")
-    return Source.of(path, venue, symbol)
+    return RecordingSource.from_path(path, venue, symbol)
 
 
-def _orders(options: argparse.Namespace, source: Source) -> list[Order]:
+def _orders(options: argparse.Namespace, source: RecordingSource) -> list[Order]:
     names = {field.name for field in fields(Order)} & vars(options).keys()
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     given |= {"side": Side[options.side.upper()], "tier": _tier(options, source)}
     return [Order(**given, quantity=quantity) for quantity in options.sizes]
 
 
-def _tier(options: argparse.Namespace, source: Source) -> FeeTier:
+def _tier(options: argparse.Namespace, source: RecordingSource) -> FeeTier:
     if options.maker_bps is not None or options.taker_bps is not None:
         if options.maker_bps is None or options.taker_bps is None:
             raise FeeError("own fees need both --maker-bps and --taker-bps")
@@ -187,7 +187,7 @@ def _tier(options: argparse.Namespace, source: Source) -> FeeTier:
     raise FeeError(f"there is no fee tier {options.fee_tier!r}; there are {', '.join(tier.name for tier in tiers)}")
 
 
-def _show(source: Source, step: Step) -> None:
+def _show(source: RecordingSource, step: Step) -> None:
     """A line on the terminal that says how far a backtest is."""
     if step.total is None:
         line = f"reading, {step.done:,} books"

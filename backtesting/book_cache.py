@@ -39,7 +39,7 @@ class CacheError(ValueError):
     """A market that cannot be read from a recording; the message says why."""
 
 
-class Source(NamedTuple):
+class RecordingSource(NamedTuple):
     """A recording, and the market whose books are read from it; max_bytes bounds what it may unpack to."""
 
     path: Path
@@ -48,7 +48,7 @@ class Source(NamedTuple):
     max_bytes: int | None = None
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str], venue: str, symbol: str, max_bytes: int | None = None) -> Self:
+    def from_path(cls, path: str | os.PathLike[str], venue: str, symbol: str, max_bytes: int | None = None) -> Self:
         """Checked. Raises CacheError for an unknown venue, or a symbol that it cannot price."""
         if venue not in VENUES:
             raise CacheError(f"unknown venue {venue!r}; known are {', '.join(VENUES)}")
@@ -130,8 +130,8 @@ class _Levels:
         return np.frombuffer(mapped, np.float64, 2 * (last - first), begin - page).reshape(-1, 2)
 
 
-def opening(
-    source: Source, folder: Path | None = None, on_read: OnRead = lambda _bytes: None
+def open_books(
+    source: RecordingSource, folder: Path | None = None, on_read: OnRead = lambda _bytes: None
 ) -> Generator[int | BookArrays, None, None]:
     """The recording's books, parsed now unless that was done before and the recording is unchanged: how many were
     parsed so far, now and then, and at last the books themselves, to be used until the iterator is closed.
@@ -140,7 +140,7 @@ def opening(
     grows meanwhile, they are gone afterwards. Raises OSError, RecordingError.
     """
     home = (source.path.parent if folder is None else folder) / _name(source)
-    stamp = _stamp(source.path)
+    stamp = _file_stamp(source.path)
     about = {
         "format": FORMAT,
         "path": source.path.name,
@@ -148,32 +148,32 @@ def opening(
         "symbol": source.symbol,
         "contract_size": source.contract_size,
     }
-    kept = _kept(home, about)
+    kept = _cached_metadata(home, about)
     if kept is not None and kept.get("size") == stamp["size"]:
         same = {name: kept.get(name) for name in stamp} == stamp
         if same or kept.get("digest") == _digest(source.path):
             if not same:
                 with suppress(OSError):
-                    _write_about(home, {**kept, **stamp})
+                    _write_metadata(home, {**kept, **stamp})
             with BookArrays(home) as books:
                 yield books
             return
-    with _room(home) as part:
+    with _temporary_folder(home) as part:
         # The digest comes first: what is appended while the books are parsed must not pass as parsed.
         digest = _digest(source.path)
         yield from _parse(source, part, on_read)
-        _write_about(part, {**about, **stamp, "digest": digest})
-        unchanged = _stamp(source.path) == stamp
+        _write_metadata(part, {**about, **stamp, "digest": digest})
+        unchanged = _file_stamp(source.path) == stamp
         with BookArrays(_move(part, home) if unchanged else part) as books:
             yield books
 
 
-def _name(source: Source) -> str:
+def _name(source: RecordingSource) -> str:
     market = f"{source.venue} {source.symbol}".encode()
     return f"{source.path.name}.{hashlib.sha256(market).hexdigest()[:8]}.books"
 
 
-def _stamp(path: Path) -> dict[str, int]:
+def _file_stamp(path: Path) -> dict[str, int]:
     """What changes when a file does; the time of its inode's change cannot be set back."""
     stat = path.stat()
     return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "ctime_ns": stat.st_ctime_ns}
@@ -184,7 +184,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _kept(home: Path, about: dict[str, Any]) -> dict[str, Any] | None:
+def _cached_metadata(home: Path, about: dict[str, Any]) -> dict[str, Any] | None:
     """What the folder says of the books in it, if they are whole and of this market."""
     try:
         kept = json.loads((home / "about.json").read_bytes())
@@ -196,14 +196,14 @@ def _kept(home: Path, about: dict[str, Any]) -> dict[str, Any] | None:
         return None
 
 
-def _write_about(folder: Path, about: dict[str, Any]) -> None:
+def _write_metadata(folder: Path, about: dict[str, Any]) -> None:
     part = folder / f".about.{os.getpid()}"
     part.write_text(json.dumps(about, indent=2) + "\n")
     part.replace(folder / "about.json")
 
 
 @contextmanager
-def _room(home: Path) -> Iterator[Path]:
+def _temporary_folder(home: Path) -> Iterator[Path]:
     """A new folder to write in, beside `home` if possible; gone afterwards, unless it was moved."""
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
@@ -229,14 +229,14 @@ def _move(part: Path, home: Path) -> Path:
             return part
 
 
-def _parse(source: Source, folder: Path, on_read: OnRead) -> Iterator[int]:
+def _parse(source: RecordingSource, folder: Path, on_read: OnRead) -> Iterator[int]:
     """Write the books' arrays; how many books so far, now and then."""
     found = source.books(on_read)
     with (
-        _Growing(folder / "clock.npy", np.int64, 2) as clock,
-        _Growing(folder / "starts.npy", np.int64, 2) as starts,
-        _Growing(folder / "bids.npy", np.float64, 2) as bids,
-        _Growing(folder / "asks.npy", np.float64, 2) as asks,
+        _GrowingArray(folder / "clock.npy", np.int64, 2) as clock,
+        _GrowingArray(folder / "starts.npy", np.int64, 2) as starts,
+        _GrowingArray(folder / "bids.npy", np.float64, 2) as bids,
+        _GrowingArray(folder / "asks.npy", np.float64, 2) as asks,
     ):
         end = np.zeros((1, 2), dtype=np.int64)
         starts.append(end)
@@ -251,7 +251,7 @@ def _parse(source: Source, folder: Path, on_read: OnRead) -> Iterator[int]:
             yield clock.rows
 
 
-class _Growing:
+class _GrowingArray:
     """A .npy file of so many columns, to which rows are appended; its header is right once it is closed."""
 
     def __init__(self, path: Path, kind: type[np.generic], columns: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from backtesting.book_cache import BookArrays, OnRead, Source, opening
+from backtesting.book_cache import BookArrays, OnRead, RecordingSource, open_books
 from estimation.batch.estimates import Columns, Known, price
 from estimation.batch.features import BatchFeatureExtractor
 from estimation.batch.realised import realised
@@ -23,7 +23,7 @@ from numerics.arrays import Ints
 from orderbook import Side
 from orderbook.batch import BookBatch, SideBatch
 
-ROWS = 4096
+BLOCK_ROWS = 4096
 """Books priced together: few enough for their numbers to stay in the processor's cache."""
 
 
@@ -33,10 +33,10 @@ class Step(NamedTuple):
     stage: Literal["reading", "pricing"]
     done: int
     total: int | None
-    priced: Priced | None
+    priced: PricedBlock | None
 
 
-class Priced(NamedTuple):
+class PricedBlock(NamedTuple):
     """One order's estimates on consecutive books, and what became of them.
 
     order: which of the orders. first: which book of the recording is the first. columns: as export_rows keeps
@@ -49,26 +49,26 @@ class Priced(NamedTuple):
     scorecard: Scorecard
 
 
-def steps(
-    source: Source, orders: Sequence[Order], cache: Path | None = None, on_read: OnRead = lambda _bytes: None
+def run_steps(
+    source: RecordingSource, orders: Sequence[Order], cache: Path | None = None, on_read: OnRead = lambda _bytes: None
 ) -> Generator[Step, None, None]:
-    """A backtest of the orders, as `priced` makes it, to be iterated on any thread and closed at any time.
+    """A backtest of the orders, as `price_blocks` makes it, to be iterated on any thread and closed at any time.
 
     cache: the folder where the parsed books are kept; None is beside the recording. Raises OSError,
     RecordingError, OrderError, ModelError, and what on_read raises.
     """
-    with closing(opening(source, cache, on_read)) as opened:
+    with closing(open_books(source, cache, on_read)) as opened:
         for books in opened:
             if isinstance(books, int):
                 yield Step("reading", books, None, None)
                 continue
-            for block in priced(books, orders, source.contract_size):
+            for block in price_blocks(books, orders, source.contract_size):
                 yield Step("pricing", block.first + len(block.columns["mid"]), len(books), block)
 
 
-def priced(
+def price_blocks(
     books: BookArrays, orders: Sequence[Order], contract_size: float | None, known: ModelState | None = None
-) -> Iterator[Priced]:
+) -> Iterator[PricedBlock]:
     """Every order priced on every book, block by block, the orders taking turns.
 
     The numbers of TradingCalculator.estimate and realised on the same books, learning included. The orders
@@ -82,7 +82,7 @@ def priced(
     start = 0
     while start < len(books):
         stop = _steps_back(books.clock, start)
-        yield from _Stretch(books, start, stop, orders[0], known).priced(orders, contract_size or 1.0)
+        yield from _Segment(books, start, stop, orders[0], known).priced(orders, contract_size or 1.0)
         start = stop
 
 
@@ -95,7 +95,7 @@ def _steps_back(clock: Ints, start: int) -> int:
     return len(clock)
 
 
-class _Window:
+class _MappedWindow:
     """Books first to last (excluded) of a recording, mapped while they are needed."""
 
     def __init__(self, books: BookArrays, first: int, last: int) -> None:
@@ -111,7 +111,7 @@ class _Window:
         return self.sides[0 if side is Side.BUY else 1]
 
 
-class _Stretch:
+class _Segment:
     """Books start to stop of a recording, among which time does not step back: learned from as one."""
 
     def __init__(self, books: BookArrays, start: int, stop: int, like: Order, known: ModelState | None) -> None:
@@ -130,10 +130,10 @@ class _Stretch:
         self._learned = 0
         self._waiting: list[Any] = []  # the samples' moments, of blocks of books
 
-    def priced(self, orders: Sequence[Order], contract_size: float) -> Iterator[Priced]:
-        for first in range(self._start, self._stop, ROWS):
-            last = min(first + ROWS, self._stop)
-            window = _Window(self._books, min(first, self._needed()), self._outlook(last))
+    def priced(self, orders: Sequence[Order], contract_size: float) -> Iterator[PricedBlock]:
+        for first in range(self._start, self._stop, BLOCK_ROWS):
+            last = min(first + BLOCK_ROWS, self._stop)
+            window = _MappedWindow(self._books, min(first, self._needed()), self._outlook(last))
             offset = first - window.first
             rows = slice(offset, last - window.first)
             market_ns = window.market_ns[rows]
@@ -155,14 +155,14 @@ class _Stretch:
                 columns = price(order, contract_size, market_ns, exchange_ns, moment, known, side.take(rows))
                 slippage, maker = realised(order, columns["quantity_base"], window.books, side, offset, ends)
                 columns |= {"realised_slippage_bps": slippage, "realised_maker": maker}
-                yield Priced(number, first, columns, scorecard)
+                yield PricedBlock(number, first, columns, scorecard)
 
     def _outlook(self, last: int) -> int:
         """As far as the books before `last` must be followed to see what becomes of them."""
         clock = self._books.clock[:, 0]
         until = clock[last - 1] + round(self._like.latency_s * 1e9) + round(self._like.passive_s * 1e9)
-        for first in range(last, self._stop, ROWS):
-            later = clock[first : min(first + ROWS, self._stop)] > until
+        for first in range(last, self._stop, BLOCK_ROWS):
+            later = clock[first : min(first + BLOCK_ROWS, self._stop)] > until
             if later.any():
                 return first + int(later.argmax()) + 1
         return self._stop
@@ -173,7 +173,7 @@ class _Stretch:
             return self._stop
         return int(self._turns[self._learned].books[0]) + self._start
 
-    def _learn(self, first: int, last: int, moment: Any, window: _Window) -> None:
+    def _learn(self, first: int, last: int, moment: Any, window: _MappedWindow) -> None:
         """Learn what these books allow to be learned."""
         if not self._knowledge:
             like = self._like

@@ -57,7 +57,7 @@ class _Part:
             self._unfinished.unlink(missing_ok=True)
 
 
-class _Output:
+class Output:
     """The file of results, put together from the units' parts in a folder beside it."""
 
     def __init__(self, path: Path, folder: Path) -> None:
@@ -70,7 +70,7 @@ class _Output:
 
     def assemble(self, summaries: Sequence[Summary], several: bool) -> None:
         """Write the rows of every part, in order, and what explains them; then give the file its name."""
-        about, made = explained(summaries), self._folder / "all"
+        about, made = explain(summaries), self._folder / "all"
         fmt: Format = "csv" if self._path.suffix == ".csv" else "parquet"
         write(fmt, made, tables(self._parts, summaries, about, several))
         if fmt == "csv":
@@ -79,7 +79,7 @@ class _Output:
         made.replace(self._path)
 
 
-def explained(summaries: Sequence[Summary]) -> dict[str, Any]:
+def explain(summaries: Sequence[Summary]) -> dict[str, Any]:
     """What a reader of the rows needs a year later."""
     return {
         "kind": "backtest results",
@@ -152,7 +152,7 @@ def _write_json(path: Path, tables: Iterator[Table]) -> None:
 
 
 @contextmanager
-def _output(path: Path | None) -> Iterator[_Output | None]:
+def open_output(path: Path | None) -> Iterator[Output | None]:
     if path is None:
         yield None
         return
@@ -163,6 +163,6 @@ def _output(path: Path | None) -> Iterator[_Output | None]:
     folder = path.absolute().with_name(f".{path.name}.{secrets.token_hex(4)}")
     folder.mkdir()
     try:
-        yield _Output(path, folder)
+        yield Output(path, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

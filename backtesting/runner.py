@@ -11,23 +11,23 @@ import joblib
 import numpy as np
 import pyarrow as pa
 
-from backtesting.book_cache import OnRead, Source, opening
-from backtesting.engine import Priced, Step, steps
-from backtesting.output import OutputError, _output, _Part
-from backtesting.summary import Summary, Tally
+from backtesting.book_cache import OnRead, RecordingSource, open_books
+from backtesting.engine import PricedBlock, Step, run_steps
+from backtesting.output import OutputError, _Part, open_output
+from backtesting.summary import Summary, SummaryBuilder
 from estimation.order import Order
-from exporting.rows import Context, tabled
+from exporting.rows import Context, to_table
 
-Report = Callable[[Source, Step], None]
+Report = Callable[[RecordingSource, Step], None]
 
 
-class Unit(NamedTuple):
+class Task(NamedTuple):
     """What one worker does in one go: a recording, the orders, and where their rows go; None keeps none.
 
     most_bytes: where the rows take more, none are kept.
     """
 
-    source: Source
+    source: RecordingSource
     orders: tuple[Order, ...]
     parts: tuple[Path, ...] | None
     cache: Path | None
@@ -35,7 +35,7 @@ class Unit(NamedTuple):
 
 
 def run(
-    jobs: Sequence[tuple[Source, Sequence[Order]]],
+    jobs: Sequence[tuple[RecordingSource, Sequence[Order]]],
     *,
     out: Path | None = None,
     cache: Path | None = None,
@@ -48,18 +48,18 @@ def run(
     workers: processes of this machine; scheduler: the address of a Dask cluster, whose workers must see the same
     folders, instead. Either is given one recording with one order at a time. out: a new .csv or .parquet file, there
     once the iterator is exhausted; its columns are those of the export, and `recording` where there are several.
-    cache: as backtesting.engine.steps has it. report is told of every step that this process itself makes.
-    Raises OSError, OutputError and what `steps` raises.
+    cache: as backtesting.engine.run_steps has it. report is told of every step that this process itself makes.
+    Raises OSError, OutputError and what `run_steps` raises.
     """
     alone = workers == 1 and scheduler is None
-    with _output(out) as output:
+    with open_output(out) as output:
         units = []
         for source, orders in jobs:
             for some in (tuple(orders),) if alone else [(order,) for order in orders]:
                 parts = None if output is None else tuple(output.part() for _ in some)
-                units.append(Unit(source, some, parts, cache))
+                units.append(Task(source, some, parts, cache))
         summaries = []
-        made = (work(unit, report) for unit in units) if alone else _elsewhere(units, workers, scheduler)
+        made = (run_task(unit, report) for unit in units) if alone else _run_distributed(units, workers, scheduler)
         for unit in made:
             summaries += unit
             yield from unit
@@ -67,9 +67,9 @@ def run(
             output.assemble(summaries, len(jobs) > 1)
 
 
-def work(unit: Unit, report: Report | None = None) -> list[Summary]:
+def run_task(unit: Task, report: Report | None = None) -> list[Summary]:
     """Do it, and give a summary for each order; their rows are written to the parts, whole or not at all."""
-    with closing(working(unit)) as made:
+    with closing(iter_task(unit)) as made:
         while True:
             try:
                 step = next(made)
@@ -80,14 +80,16 @@ def work(unit: Unit, report: Report | None = None) -> list[Summary]:
                 report(unit.source, step)
 
 
-def working(unit: Unit, on_read: OnRead = lambda _bytes: None) -> Generator[Step, None, list[Summary]]:
-    """The same step by step, as backtesting.engine.steps has them; closed early, it leaves nothing behind."""
+def iter_task(unit: Task, on_read: OnRead = lambda _bytes: None) -> Generator[Step, None, list[Summary]]:
+    """The same step by step, as backtesting.engine.run_steps has them; closed early, it leaves nothing behind."""
     source = unit.source
     with ExitStack() as stack:
-        tallies = [stack.enter_context(Tally(source.path.name, source.venue, source.symbol, o)) for o in unit.orders]
+        tallies = [
+            stack.enter_context(SummaryBuilder(source.path.name, source.venue, source.symbol, o)) for o in unit.orders
+        ]
         kept = stack.enter_context(ExitStack())
         writers = [kept.enter_context(_Part(part)) for part in unit.parts or ()]
-        for step in stack.enter_context(closing(steps(source, unit.orders, unit.cache, on_read))):
+        for step in stack.enter_context(closing(run_steps(source, unit.orders, unit.cache, on_read))):
             yield step
             block = step.priced
             if block is None:
@@ -103,14 +105,14 @@ def working(unit: Unit, on_read: OnRead = lambda _bytes: None) -> Generator[Step
         return [tally.summary() for tally in tallies]
 
 
-def rows(source: Source, order: Order, block: Priced) -> pa.Table:
+def rows(source: RecordingSource, order: Order, block: PricedBlock) -> pa.Table:
     """A block's estimates as rows of the export."""
     count = len(block.columns["market_ns"])
     more = {"context": np.zeros(count, dtype=np.int64), "processing_ns": np.full(count, np.nan)}
-    return tabled(block.columns | more, [Context(source.venue, source.symbol, order)])
+    return to_table(block.columns | more, [Context(source.venue, source.symbol, order)])
 
 
-def _elsewhere(units: Sequence[Unit], workers: int, scheduler: str | None) -> Iterator[list[Summary]]:
+def _run_distributed(units: Sequence[Task], workers: int, scheduler: str | None) -> Iterator[list[Summary]]:
     """Every unit done by another process; a cluster does those of a lost worker again."""
     with _backend(scheduler):
         several = joblib.Parallel(
@@ -121,12 +123,12 @@ def _elsewhere(units: Sequence[Unit], workers: int, scheduler: str | None) -> It
         if len(caches) < len(units):
             for _ in several(joblib.delayed(parse)(source, cache) for source, cache in caches.items()):
                 pass
-        yield from several(joblib.delayed(work)(unit) for unit in units)
+        yield from several(joblib.delayed(run_task)(unit) for unit in units)
 
 
-def parse(source: Source, cache: Path | None) -> None:
+def parse(source: RecordingSource, cache: Path | None) -> None:
     """Have the recording parsed, and the books kept if there is room for them."""
-    for _ in opening(source, cache):
+    for _ in open_books(source, cache):
         pass
 
 

@@ -24,7 +24,7 @@ _HOUR_NS = 3_600_000_000_000
 _KEPT = np.dtype([("market_ns", np.int64), *((name, np.float64) for name in COMPONENTS)])
 
 
-class Spread(NamedTuple):
+class Distribution(NamedTuple):
     """One part of the cost over all books that have a number for it, bps."""
 
     books: int
@@ -34,7 +34,7 @@ class Spread(NamedTuple):
     p99: float
 
     @classmethod
-    def of(cls, values: Floats) -> Self | None:
+    def from_values(cls, values: Floats) -> Self | None:
         """NaN does not count; None if nothing else is there."""
         known = values[~np.isnan(values)]
         if not len(known):
@@ -91,7 +91,7 @@ class Summary:
     last_ns: int
     thin: int
     unpriced: int
-    components: dict[str, Spread | None]
+    components: dict[str, Distribution | None]
     cheapest: Extreme | None
     dearest: Extreme | None
     over_time: OverTime
@@ -100,7 +100,7 @@ class Summary:
     scorecard: Scorecard | None
 
 
-class Tally:
+class SummaryBuilder:
     """Gathers the blocks of one backtest in a temporary file; `summary` may be asked at any time, from its thread."""
 
     def __init__(self, recording: str, venue: str, symbol: str, order: Order) -> None:
@@ -138,7 +138,7 @@ class Tally:
             last_ns=last,
             thin=int(np.isnan(rows["walk_bps"]).sum()),
             unpriced=len(net) - len(priced),
-            components={name: Spread.of(np.array(rows[name])) for name in COMPONENTS},
+            components={name: Distribution.from_values(np.array(rows[name])) for name in COMPONENTS},
             cheapest=_extreme(clock, net, priced, np.argmin),
             dearest=_extreme(clock, net, priced, np.argmax),
             over_time=_over_time(clock[priced], net[priced], first, last),

@@ -23,8 +23,8 @@ from statistics import median
 import numpy as np
 import orjson
 
-from backtesting.book_cache import BookArrays, Source, opening
-from backtesting.engine import priced, steps
+from backtesting.book_cache import BookArrays, RecordingSource, open_books
+from backtesting.engine import price_blocks, run_steps
 from backtesting.runner import run
 from calculations import Order, TradingCalculator
 from estimation.model_state import ModelState
@@ -39,12 +39,12 @@ MILLIONS = 2_000_000
 START_NS = 1_700_000_000_000_000_000
 
 
-def made(folder: Path, books: int, seed: int = 1) -> Source:
+def made(folder: Path, books: int, seed: int = 1) -> RecordingSource:
     path = folder / f"market{seed}.jsonl"
     with path.open("wb") as file:
         for tick in islice(simulated(SYMBOL, seed=seed, start_ns=START_NS), books):
             file.write(encode(tick) + b"\n")
-    return Source.of(path, "simulated", SYMBOL)
+    return RecordingSource.from_path(path, "simulated", SYMBOL)
 
 
 def clocked(action: Callable[[], object]) -> float:
@@ -53,20 +53,20 @@ def clocked(action: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def from_frames(source: Source, folder: Path) -> None:
+def from_frames(source: RecordingSource, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as cache:
-        for _ in steps(source, [ORDER], Path(cache)):
+        for _ in run_steps(source, [ORDER], Path(cache)):
             pass
 
 
-def from_cache(source: Source, folder: Path, known: ModelState | None) -> None:
-    for books in opening(source, folder):
+def from_cache(source: RecordingSource, folder: Path, known: ModelState | None) -> None:
+    for books in open_books(source, folder):
         if isinstance(books, BookArrays):
-            for _ in priced(books, [ORDER], source.contract_size, known):
+            for _ in price_blocks(books, [ORDER], source.contract_size, known):
                 pass
 
 
-def looped(source: Source) -> tuple[float, ModelState]:
+def looped(source: RecordingSource) -> tuple[float, ModelState]:
     """Seconds a book, and what was known at the end."""
     calculator, books = TradingCalculator(ORDER, source.contract_size or 1.0), list(islice(source.books(), LOOP))
     took = clocked(lambda: deque(map(calculator.estimate, books), maxlen=0))
@@ -143,7 +143,7 @@ def memory(folder: Path) -> None:
 
 def peak(path: str, folder: str) -> None:
     start, books = time.process_time(), 0
-    source = Source.of(path, "simulated", SYMBOL)
+    source = RecordingSource.from_path(path, "simulated", SYMBOL)
     for summary in run([(source, [ORDER])], cache=Path(folder)):
         books = summary.books
     # Linux's own count of this program: getrusage's is never below that of the process that started it.

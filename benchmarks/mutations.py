@@ -231,7 +231,7 @@ MUTATIONS = [
     ),
     Mutation(
         "formulas in a CSV are neutralised",
-        *("exporting/table.py", "_changed(column, neutral) if", "column if"),
+        *("exporting/table.py", "_changed(column, neutralise) if", "column if"),
         "tests/exporting/test_table.py",
     ),
     Mutation(

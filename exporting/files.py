@@ -43,7 +43,7 @@ def safe_stem(name: str, extension: str) -> str:
     return stem
 
 
-def put(folder: Path, files: Mapping[str, bytes], overwrite: bool) -> None:
+def write_files(folder: Path, files: Mapping[str, bytes], overwrite: bool) -> None:
     """Writes all files into the folder, made if missing, or none of them; a reader never sees half a file.
 
     A link in a file's place is never followed: it is refused, or replaced where `overwrite` says so.

@@ -155,10 +155,10 @@ def realise(rows: bytearray, start: int, slippage_bps: float | None, maker: floa
 
 def unpack(rows: bytes, contexts: Sequence[Context]) -> pa.Table:
     """Packed estimates one after the other as a table, columns as COLUMNS; null where nothing is known."""
-    return tabled(np.frombuffer(rows, _DTYPE), contexts)
+    return to_table(np.frombuffer(rows, _DTYPE), contexts)
 
 
-def tabled(kept: NDArray[Any] | Mapping[str, NDArray[Any]], contexts: Sequence[Context]) -> pa.Table:
+def to_table(kept: NDArray[Any] | Mapping[str, NDArray[Any]], contexts: Sequence[Context]) -> pa.Table:
     """The same, of what is kept as arrays under its names."""
     columns = _columns(_Many(kept, contexts))
     arrays = [

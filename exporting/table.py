@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from exporting.files import ExportError, put, safe_stem
+from exporting.files import ExportError, safe_stem, write_files
 
 Format = Literal["csv", "json", "parquet"]
 
@@ -58,10 +58,10 @@ class Table:
         Text that a spreadsheet would run as a formula gets an apostrophe before it.
         """
         columns = [
-            _changed(column, neutral) if _is_text(column.type) else _number(column) for column in self._columns()
+            _changed(column, neutralise) if _is_text(column.type) else _number(column) for column in self._columns()
         ]
         sink = io.BytesIO()
-        names = [neutral(name) for name in self.rows.column_names]
+        names = [neutralise(name) for name in self.rows.column_names]
         pa.csv.write_csv(pa.Table.from_arrays(columns, names), sink)
         return sink.getvalue()
 
@@ -112,17 +112,17 @@ class Table:
         stem = safe_stem(name, fmt)
         files = {} if fmt == "parquet" else {f"{stem}.meta.json": self.about_json()}
         files[f"{stem}.{fmt}"] = getattr(self, fmt)()
-        put(Path(folder), files, overwrite)
+        write_files(Path(folder), files, overwrite)
         return Path(folder) / f"{stem}.{fmt}"
 
     def _columns(self) -> list[pa.Array]:
         return [column.combine_chunks() for column in self.rows.columns]
 
 
-def neutral(text: str) -> str:
+def neutralise(text: str) -> str:
     """The text with an apostrophe wherever a spreadsheet would begin a formula.
 
-    >>> neutral("=1+1"), neutral("a; @SUM(A1)"), neutral("BTC-USDT, 5 +")
+    >>> neutralise("=1+1"), neutralise("a; @SUM(A1)"), neutralise("BTC-USDT, 5 +")
     ("'=1+1", "a;' @SUM(A1)", 'BTC-USDT, 5 +')
     """
     return _FORMULA.sub("'", text)

@@ -17,10 +17,10 @@ from typing import Literal
 import pandas as pd
 import pyarrow as pa
 
-from backtesting.book_cache import Source
+from backtesting.book_cache import RecordingSource
 from backtesting.engine import Step
-from backtesting.output import explained, tables, write
-from backtesting.runner import Unit, working
+from backtesting.output import explain, tables, write
+from backtesting.runner import Task, iter_task
 from backtesting.summary import Summary
 from estimation.order import Order
 from exporting.table import Format, Table
@@ -59,7 +59,7 @@ class Run:
     summaries: one an order, once done. error: why it failed. Raises OSError if there is no room for rows.
     """
 
-    def __init__(self, source: Source, orders: Sequence[Order], name: str) -> None:
+    def __init__(self, source: RecordingSource, orders: Sequence[Order], name: str) -> None:
         self.source, self.orders, self.name = source, tuple(orders), name
         self.progress = Progress()
         self.summaries: tuple[Summary, ...] = ()
@@ -92,7 +92,7 @@ class Run:
 
     def about_json(self) -> bytes:
         """What explains the rows."""
-        return Table(pa.table({}), explained(self.summaries)).about_json()
+        return Table(pa.table({}), explain(self.summaries)).about_json()
 
     @property
     def kept(self) -> bool:
@@ -117,16 +117,16 @@ class Run:
         return rows.slice(max(0, len(rows) - PREVIEW)).to_pandas()
 
     def _bounded(self, path: Path) -> Iterator[Table]:
-        for table in tables(self._parts, self.summaries, explained(self.summaries)):
+        for table in tables(self._parts, self.summaries, explain(self.summaries)):
             if path.exists() and path.stat().st_size > MOST_BYTES:
                 raise _TooLargeError
             yield table
 
     def _work(self) -> None:
-        unit = Unit(self.source, self.orders, self._parts, None, MOST_BYTES)
+        unit = Task(self.source, self.orders, self._parts, None, MOST_BYTES)
         try:
             size = max(1, self.source.path.stat().st_size)
-            with suppress(_Stopped), closing(working(unit, lambda count: self._read(count / size))) as steps:
+            with suppress(_Stopped), closing(iter_task(unit, lambda count: self._read(count / size))) as steps:
                 while True:
                     self._turn()
                     try:
@@ -162,7 +162,7 @@ class Backtests:
         self.run: Run | None = None
         self._interrupted = False
 
-    def start(self, source: Source, orders: Sequence[Order], name: str) -> None:
+    def start(self, source: RecordingSource, orders: Sequence[Order], name: str) -> None:
         """Begin this one in place of the one before. Raises OSError."""
         self.stop()
         self.run = Run(source, orders, name)

@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from backtest import backtest
-from backtesting.book_cache import BookArrays, Source, opening
-from backtesting.engine import _Stretch, steps
+from backtesting.book_cache import BookArrays, RecordingSource, open_books
+from backtesting.engine import _Segment, run_steps
 from calculations import Order, OrderError
 from export_manager import COLUMNS
 from orderbook import Side
@@ -37,14 +37,14 @@ ORDERS = (
 
 
 @pytest.fixture(scope="module")
-def market(tmp_path_factory: pytest.TempPathFactory) -> Source:
+def market(tmp_path_factory: pytest.TempPathFactory) -> RecordingSource:
     """80 seconds of the simulated market."""
     path = tmp_path_factory.mktemp("simulated") / "market.jsonl"
     saved(path, list(islice(simulated(BTC, seed=3, start_ns=BEGIN_NS), BOOKS)))
-    return Source.of(path, "simulated", BTC)
+    return RecordingSource.from_path(path, "simulated", BTC)
 
 
-def test_a_simulated_market_as_it_was_served(market: Source, tmp_path: Path) -> None:
+def test_a_simulated_market_as_it_was_served(market: RecordingSource, tmp_path: Path) -> None:
     """Every book through socket, client and calculators: every column is the same to 1e-9, in every style, and the
     models have learned the same at the same book."""
     live = served(market, ORDERS, BOOKS)
@@ -72,7 +72,7 @@ def test_real_recordings(
 ) -> None:
     """Whole books, changes, a gap in the sequence, books of uneven depth, a market that is silent for seconds: as the
     calculator that is shown the same books."""
-    source = Source.of(recordings / file, venue, symbol)
+    source = RecordingSource.from_path(recordings / file, venue, symbol)
     orders = (Order(Side.BUY, size), Order(Side.SELL, size, style="passive"), Order(Side.BUY, size, style="schedule"))
     live = shown(source, orders, source.books()).frames()
     assert books in (None, len(live[0]))
@@ -83,7 +83,7 @@ def test_real_recordings(
 @pytest.mark.slow
 def test_six_minutes_of_binance_as_they_were_served(recordings: Path, tmp_path: Path) -> None:
     """3,449 books of 400 levels, past the thousandth sample, where the fits are further apart."""
-    source = Source.of(recordings / "binance-spot_BTCUSDT_20240808.jsonl.gz", "binance", "BTCUSDT")
+    source = RecordingSource.from_path(recordings / "binance-spot_BTCUSDT_20240808.jsonl.gz", "binance", "BTCUSDT")
     orders = [Order(Side.BUY, 100_000.0, "quote"), Order(Side.SELL, 60.0, style="passive")]
     live = served(source, orders, 3449).frames()
     for order, frame in zip(orders, live, strict=True):
@@ -145,7 +145,7 @@ def test_any_recording(
         now += jumps.get(row, wait)
         bid += move
         ticks.append(RecordedFrame("recv", now, gateway_message(bid, bids, asks)))
-    source = Source.of(saved(tmp_path_factory.mktemp("any") / "made.jsonl", ticks), "gomarket-okx", BTC)
+    source = RecordingSource.from_path(saved(tmp_path_factory.mktemp("any") / "made.jsonl", ticks), "gomarket-okx", BTC)
     orders = [
         Order(side, 3.0, style=style, latency_s=latency_s, passive_s=passive_s, horizon_s=20.0)  # type: ignore[arg-type]
         for side in Side
@@ -156,15 +156,17 @@ def test_any_recording(
         assert_same_rows(backtest(source.path, source.venue, source.symbol, order), frame)
 
 
-def test_blocks_of_any_length_say_the_same(market: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_any_length_say_the_same(
+    market: RecordingSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where a block ends changes nothing: not a moment, not a fit, not an outcome."""
     whole = backtest(market.path, market.venue, market.symbol, ORDERS[2], tmp_path)
     for rows in (7, 256):
-        monkeypatch.setattr("backtesting.engine.ROWS", rows)
+        monkeypatch.setattr("backtesting.engine.BLOCK_ROWS", rows)
         assert_same_rows(backtest(market.path, market.venue, market.symbol, ORDERS[2], tmp_path), whole)
 
 
-def test_no_estimate_knows_what_came_after_it(market: Source, tmp_path: Path) -> None:
+def test_no_estimate_knows_what_came_after_it(market: RecordingSource, tmp_path: Path) -> None:
     """A recording cut off anywhere gives the same up to there; only outcomes not seen are missing."""
     whole = backtest(market.path, market.venue, market.symbol, ORDERS[0], tmp_path)
     ticks = list(islice(simulated(BTC, seed=3, start_ns=BEGIN_NS), BOOKS))
@@ -176,11 +178,11 @@ def test_no_estimate_knows_what_came_after_it(market: Source, tmp_path: Path) ->
         assert cut["realised_maker"].isna().sum() == min(count, 22), "more than 2.1 s before the last book"
 
 
-def test_many_sizes_at_once_are_each_priced_as_alone(market: Source, tmp_path: Path) -> None:
+def test_many_sizes_at_once_are_each_priced_as_alone(market: RecordingSource, tmp_path: Path) -> None:
     """Orders that share their latency are priced together, block by block, and learn nothing from each other."""
     orders = [Order(Side.BUY, size) for size in (0.1, 1.0, 25.0)]
     found: dict[int, list[float]] = {0: [], 1: [], 2: []}
-    for step in steps(market, orders, tmp_path):
+    for step in run_steps(market, orders, tmp_path):
         if step.priced is not None:
             found[step.priced.order] += step.priced.columns["net_cost_bps"].tolist()
             assert step.done <= (step.total or 0)
@@ -188,13 +190,13 @@ def test_many_sizes_at_once_are_each_priced_as_alone(market: Source, tmp_path: P
         alone = backtest(market.path, market.venue, market.symbol, order, tmp_path)
         np.testing.assert_array_equal(found[number], alone["net_cost_bps"])
     with pytest.raises(OrderError, match="share their latency"):
-        list(steps(market, [ORDERS[0], ORDERS[1]], tmp_path))
+        list(run_steps(market, [ORDERS[0], ORDERS[1]], tmp_path))
 
 
-def test_a_backtest_can_be_stopped_at_any_step(market: Source, tmp_path: Path) -> None:
+def test_a_backtest_can_be_stopped_at_any_step(market: RecordingSource, tmp_path: Path) -> None:
     """Closing the iterator while books are read or priced leaves no half-made file."""
     for stage in ("reading", "pricing"):
-        made = steps(market, ORDERS[:1], tmp_path / stage)
+        made = run_steps(market, ORDERS[:1], tmp_path / stage)
         while next(made).stage != stage:
             pass
         made.close()
@@ -217,10 +219,10 @@ def test_a_recording_without_a_book_of_the_market(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_recording(
-    market: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    market: RecordingSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At no time more is mapped than a block, what its fits learn from, and what shows its outcomes."""
-    monkeypatch.setattr("backtesting.engine.ROWS", 64)
+    monkeypatch.setattr("backtesting.engine.BLOCK_ROWS", 64)
     spans = []
     side = BookArrays.side
 
@@ -231,9 +233,9 @@ def test_memory_does_not_grow_with_the_recording(
 
     monkeypatch.setattr(BookArrays, "side", noted)
     kept = 0
-    for books in opening(market, tmp_path):
+    for books in open_books(market, tmp_path):
         if isinstance(books, BookArrays):
-            stretch = _Stretch(books, 0, len(books), ORDERS[0], None)
+            stretch = _Segment(books, 0, len(books), ORDERS[0], None)
             for _ in stretch.priced(ORDERS[:1], 0.01):
                 kept = max(kept, len(stretch._knowledge))
     assert len(spans) == 2 * -(-BOOKS // 64)

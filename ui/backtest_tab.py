@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from backtesting.book_cache import Source
+from backtesting.book_cache import RecordingSource
 from estimation.order import OrderError
 from feeds import VENUES
 from recording.recorder import RECORDINGS
@@ -116,7 +116,7 @@ def begin(session: Session, tests: Backtests, choice: Choice) -> None:
         st.session_state["backtest problem"] = choice, f"{choice.name} can't be used: {error}"
 
 
-def source(session: Session, choice: Choice) -> Source:
+def source(session: Session, choice: Choice) -> RecordingSource:
     """The recording with the market it is of: the one it is played as, else what it says, else the one on the left.
 
     Raises OSError, RecordingError, CacheError.
@@ -128,7 +128,7 @@ def source(session: Session, choice: Choice) -> Source:
         status = choice.path.stat()
         said = said_of(choice.path, status.st_mtime_ns, status.st_size)
         of = said if said and said[0] in VENUES else (st.session_state.venue, st.session_state.symbol or "")
-    return Source.of(choice.path, *of, choice.max_bytes)
+    return RecordingSource.from_path(choice.path, *of, choice.max_bytes)
 
 
 def sizes_key(session: Session) -> str:

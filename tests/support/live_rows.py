@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from backtesting.book_cache import Source
+from backtesting.book_cache import RecordingSource
 from calculations import Order, TradingCalculator
 from export_manager import ExportManager
 from feeds import VENUES
@@ -23,7 +23,7 @@ TOLERANCE = 1e-9
 class Live:
     """A calculator and a history an order, as a page has them."""
 
-    def __init__(self, source: Source, orders: Sequence[Order]) -> None:
+    def __init__(self, source: RecordingSource, orders: Sequence[Order]) -> None:
         self.histories = [ExportManager() for _ in orders]
         self.calculators = [TradingCalculator(order, source.contract_size or math.nan) for order in orders]
         for history in self.histories:
@@ -38,7 +38,7 @@ class Live:
         return [history.frame() for history in self.histories]
 
 
-def served(source: Source, orders: Sequence[Order], count: int) -> Live:
+def served(source: RecordingSource, orders: Sequence[Order], count: int) -> Live:
     """Every frame served on a socket, nothing left out, to the ordinary client: `count` books."""
     live, done = Live(source, orders), threading.Event()
     shown = 0
@@ -62,7 +62,7 @@ def served(source: Source, orders: Sequence[Order], count: int) -> Live:
     return live
 
 
-def shown(source: Source, orders: Sequence[Order], books: Iterable[OrderBook]) -> Live:
+def shown(source: RecordingSource, orders: Sequence[Order], books: Iterable[OrderBook]) -> Live:
     """The same without the socket."""
     live = Live(source, orders)
     for book in books:

@@ -21,7 +21,7 @@ from streamlit.testing.v1 import AppTest
 
 from backtest import backtest
 from backtesting import output
-from backtesting.book_cache import Source
+from backtesting.book_cache import RecordingSource
 from calculations import Order
 from export_manager import COLUMNS
 from orderbook import Side
@@ -296,7 +296,7 @@ def test_a_bomb_is_a_sentence(tmp_path: Path) -> None:
     """What unpacks to more than it may is told, and given up."""
     path = tmp_path / "bomb.jsonl.gz"
     path.write_bytes(gzip.compress(b"".join(encode(tick) + b"\n" for tick in okx_ticks(3000))))
-    run = Run(Source.of(path, "okx", "BTC-USDT", 300_000), [Order(Side.BUY, 1.0)], "bomb")
+    run = Run(RecordingSource.from_path(path, "okx", "BTC-USDT", 300_000), [Order(Side.BUY, 1.0)], "bomb")
     assert run.join(10)
     assert run.state == "failed"
     assert "unpacks to over 300,000 bytes" in run.error
@@ -331,7 +331,7 @@ def test_a_second_run_takes_the_place_of_the_first(tmp_path: Path, long: bytes) 
     """The first one ends; both rows' folders go with their runs."""
     path = tmp_path / "long.jsonl"
     path.write_bytes(long)
-    source, tests = Source.of(path, "okx", "BTC-USDT"), Backtests()
+    source, tests = RecordingSource.from_path(path, "okx", "BTC-USDT"), Backtests()
     tests.start(source, [Order(Side.BUY, 1.0)], "one")
     first = tests.run
     assert first is not None

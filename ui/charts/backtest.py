@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from backtesting.summary import BUCKETS, HOURS, Histogram, Hour, Spread, Summary
+from backtesting.summary import BUCKETS, HOURS, Distribution, Histogram, Hour, Summary
 from ui.charts.base import (
     PALETTES,
     Axes,
@@ -85,7 +85,7 @@ def broken_lines(summary: Summary) -> tuple[list[Row], list[Row]]:
     return low, high
 
 
-def histogram_chart(histogram: Histogram, spread: Spread, theme: Theme) -> Option:
+def histogram_chart(histogram: Histogram, spread: Distribution, theme: Theme) -> Option:
     """The share of the books by net cost, with marks at P50 and P95."""
     colours = PALETTES[theme]
     edges, total = histogram.edges_bps, int(histogram.books.sum())

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtesting.summary import BUCKETS, COMPONENTS, Summary, Tally
+from backtesting.summary import BUCKETS, COMPONENTS, Summary, SummaryBuilder
 from calculations import Order, OrderError, TradingCalculator
 from estimation.scorecard import Scorecard
 from orderbook import Side
@@ -35,7 +35,7 @@ def summed(clock: list[int], net: list[float], quantity: float = 1.0, walk: list
     columns: dict[str, Any] = {name: np.zeros(len(net)) for name in COMPONENTS}
     columns |= {"market_ns": np.array(clock), "net_cost_bps": np.array(net)}
     columns["walk_bps"] = np.array(net if walk is None else walk)
-    with Tally("made", "okx", "BTC-USDT", Order(Side.BUY, quantity)) as tally:
+    with SummaryBuilder("made", "okx", "BTC-USDT", Order(Side.BUY, quantity)) as tally:
         tally.add(columns, scorecard())
         return tally.summary()
 
