@@ -28,10 +28,10 @@ from exporting.table import Format, Table
 MOST_BYTES = 50_000_000
 """A download goes through the memory of this process and of a browser."""
 PREVIEW = 20
-_TURN_S = 0.01
+_YIELD_EVERY_S = 0.01
 """Reading and rest take turns of this length, so that the page's numbers are not held up."""
 
-State = Literal["running", "stopped", "failed", "done"]
+JobState = Literal["running", "stopped", "failed", "done"]
 
 
 class _Stopped(Exception):  # noqa: N818 - nothing is wrong
@@ -52,7 +52,7 @@ class Progress:
     total: int | None = None
 
 
-class Run:
+class BacktestJob:
     """One backtest, begun at once. Its rows lie in a folder that only this user can read, and that goes with it.
 
     name: what the recording is called wherever it is told. orders[0] is the one asked for, the others its other sizes.
@@ -74,7 +74,7 @@ class Run:
         self._thread.start()
 
     @property
-    def state(self) -> State:
+    def state(self) -> JobState:
         if self._done:
             return "done"
         if self._stopped.is_set():
@@ -150,22 +150,22 @@ class Run:
         """Rest now and then. Raises _Stopped."""
         if self._stopped.is_set():
             raise _Stopped
-        if perf_counter() - self._rested > _TURN_S:
-            self._stopped.wait(_TURN_S)
+        if perf_counter() - self._rested > _YIELD_EVERY_S:
+            self._stopped.wait(_YIELD_EVERY_S)
             self._rested = perf_counter()
 
 
-class Backtests:
+class BacktestJobs:
     """The backtest of one browser tab: the one that runs, or the last one."""
 
     def __init__(self) -> None:
-        self.run: Run | None = None
+        self.run: BacktestJob | None = None
         self._interrupted = False
 
     def start(self, source: RecordingSource, orders: Sequence[Order], name: str) -> None:
         """Begin this one in place of the one before. Raises OSError."""
         self.stop()
-        self.run = Run(source, orders, name)
+        self.run = BacktestJob(source, orders, name)
 
     def stop(self) -> None:
         """Have no more of it; only signals."""
@@ -185,4 +185,4 @@ class Backtests:
         if self._interrupted and self.run is not None:
             self._interrupted = False
             with suppress(OSError):
-                self.run = Run(self.run.source, self.run.orders, self.run.name)
+                self.run = BacktestJob(self.run.source, self.run.orders, self.run.name)

@@ -13,7 +13,7 @@ GAP_NS = 5 * 10**9
 """A silence that breaks the line: nobody knows what the order cost meanwhile."""
 
 
-class Point(NamedTuple):
+class HistoryPoint(NamedTuple):
     """The newest net cost of one second, and the lowest and highest in it, bps; None where nobody could say."""
 
     market_ns: int
@@ -23,15 +23,15 @@ class Point(NamedTuple):
     order: Hashable
 
 
-def _point(market_ns: int, net_bps: float | None, order: Hashable) -> Point:
+def _make_point(market_ns: int, net_bps: float | None, order: Hashable) -> HistoryPoint:
     cost = net_bps or 0.0
-    return Point(market_ns, net_bps, cost, cost, order)
+    return HistoryPoint(market_ns, net_bps, cost, cost, order)
 
 
-class Trail:
+class CostHistory:
     """One thread adds, any thread reads up to the estimate that it shows.
 
-    >>> trail = Trail()
+    >>> trail = CostHistory()
     >>> for ns, cost in ((0, 5.0), (400_000_000, 7.0), (900_000_000, 6.0), (1_000_000_000, 6.5)):
     ...     trail.add(ns, cost, "buy 1")
     >>> [point[:4] for point in trail.until(1_000_000_000, 6.5, "buy 1")]
@@ -41,15 +41,15 @@ class Trail:
     """
 
     def __init__(self) -> None:
-        self._points: deque[Point] = deque(maxlen=MOST_POINTS)
+        self._points: deque[HistoryPoint] = deque(maxlen=MOST_POINTS)
 
-    def until(self, market_ns: int, net_bps: float | None, order: Hashable) -> list[Point]:
+    def until(self, market_ns: int, net_bps: float | None, order: Hashable) -> list[HistoryPoint]:
         """The last five minutes, oldest first, up to this estimate and not beyond: its cost is the last point's."""
         points = list(self._points.copy())
         while points and points[-1].market_ns > market_ns:
             points.pop()
         if not points or points[-1][:2] != (market_ns, net_bps) or points[-1].order != order:
-            points.append(_point(market_ns, net_bps, order))
+            points.append(_make_point(market_ns, net_bps, order))
         return points
 
     def add(self, market_ns: int, net_bps: float | None, order: Hashable) -> None:
@@ -65,14 +65,14 @@ class Trail:
             and (last.net_bps is None) == (net_bps is None)
             and (last.order is order or last.order == order)  # most often the very same one
         ):
-            points[-1] = Point(market_ns, net_bps, min(last.low_bps, cost), max(last.high_bps, cost), order)
+            points[-1] = HistoryPoint(market_ns, net_bps, min(last.low_bps, cost), max(last.high_bps, cost), order)
             return
-        points.append(_point(market_ns, net_bps, order))
+        points.append(_make_point(market_ns, net_bps, order))
         while points[0].market_ns < market_ns - SPAN_NS:
             points.popleft()
 
 
-def continues(before: Point, after: Point) -> bool:
+def is_continuous(before: HistoryPoint, after: HistoryPoint) -> bool:
     """Whether a line may join two neighbouring points: the same order, both known, no silence between."""
     return (
         before.net_bps is not None

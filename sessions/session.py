@@ -24,7 +24,7 @@ from profiling import SystemProfiler
 from recording.player import Player
 from recording.recorder import Recorder, new_path
 from recording.replay_feed import ReplayFeed
-from sessions.cost_history import Trail
+from sessions.cost_history import CostHistory
 from sessions.market import Market
 from websocket_client import FeedHub, Subscription
 
@@ -76,7 +76,7 @@ class Session:
         self._came = threading.Condition()
         self.profiler = SystemProfiler()
         self.history = ExportManager()
-        self.trail = Trail()
+        self.trail = CostHistory()
 
     @property
     def calculator(self) -> TradingCalculator | None:
@@ -136,7 +136,7 @@ class Session:
         if learned is not None:
             calculator.resume(learned)
         self._calculator, self.market, self.latest, self._feed = calculator, market, None, None
-        self.trail = Trail()
+        self.trail = CostHistory()
         self.history.market = (market.venue, market.symbol)
         self.history.scorecard = calculator.scorecard
         if market.recording is not None:

@@ -9,7 +9,7 @@ import streamlit as st
 from backtest import arguments_of
 from exporting.files import ExportError, safe_stem
 from exporting.table import Format
-from sessions.backtest_job import MOST_BYTES, Run
+from sessions.backtest_job import MOST_BYTES, BacktestJob
 from ui.charts.backtest import histogram_chart, hours_chart, over_time_chart, sizes_chart
 from ui.commands import command
 from ui.export_tab import Prepared, offer
@@ -22,7 +22,7 @@ from ui.view_context import theme
 TALL, HEIGHT = 260, 220
 
 
-def results(run: Run) -> None:
+def results(run: BacktestJob) -> None:
     """What was found, in a table, in sentences and in pictures; and the rows to take away."""
     summary, look = run.summaries[0], theme()
     market = f"{VENUE_WORDS[summary.venue]} {plain(summary.symbol)}"
@@ -91,7 +91,7 @@ def results(run: Run) -> None:
         download(run)
 
 
-def download(run: Run) -> None:
+def download(run: BacktestJob) -> None:
     """The rows as a file, made when asked for."""
     st.markdown("**Export** · a row for every order book and size, columns as in the live export")
     if not run.kept:
@@ -120,7 +120,7 @@ def download(run: Run) -> None:
         offer(prepared, "backtest download")
 
 
-def too_large(what: str, run: Run) -> None:
+def too_large(what: str, run: BacktestJob) -> None:
     """Say where the rows are to be had instead."""
     st.caption(
         f"{what} are more than {MOST_BYTES / 1e6:.0f} MB, too large to download from here. Another format may be "

@@ -12,7 +12,7 @@ from backtesting.book_cache import RecordingSource
 from estimation.order import OrderError
 from feeds import VENUES
 from recording.recorder import RECORDINGS
-from sessions.backtest_job import Backtests, Run
+from sessions.backtest_job import BacktestJob, BacktestJobs
 from sessions.session import Session
 from ui.backtest_results import results
 from ui.data_source import MOST_UNPACKED, Upload, said_of
@@ -39,7 +39,7 @@ class Choice(NamedTuple):
 
 def backtest(session: Session) -> None:
     """The recording, the sizes, the button; then how far it is, or what it found."""
-    tests: Backtests = st.session_state.setdefault("backtests", Backtests())
+    tests: BacktestJobs = st.session_state.setdefault("backtests", BacktestJobs())
     with st.container(border=True, key="backtest setup"):
         setup(session, tests)
     run = tests.run
@@ -47,7 +47,7 @@ def backtest(session: Session) -> None:
         results(run)
 
 
-def setup(session: Session, tests: Backtests) -> None:
+def setup(session: Session, tests: BacktestJobs) -> None:
     """What to work out, and how far that is."""
     st.markdown("**Backtest** · what would this order have cost at every moment of a recording?", help=HELP["backtest"])
     found = choices(session)
@@ -106,7 +106,7 @@ def shown_as(choice: Choice) -> str:
     return choice.name if choice.max_bytes is None else f"{choice.name} (uploaded)"
 
 
-def begin(session: Session, tests: Backtests, choice: Choice) -> None:
+def begin(session: Session, tests: BacktestJobs, choice: Choice) -> None:
     """Run it in place of the one before; a problem is kept for the page to say."""
     st.session_state.pop("backtest problem", None)
     try:
@@ -136,13 +136,13 @@ def sizes_key(session: Session) -> str:
     return f"backtest sizes {session.order.unit}"
 
 
-def state(session: Session, tests: Backtests) -> tuple[Run | None, str, str]:
+def state(session: Session, tests: BacktestJobs) -> tuple[BacktestJob | None, str, str]:
     """What the field, the button and the results depend on."""
     return tests.run, "" if tests.run is None else tests.run.state, session.order.unit
 
 
 @part("backtest progress", PROGRESS_S)
-def progress(session: Session, tests: Backtests) -> None:
+def progress(session: Session, tests: BacktestJobs) -> None:
     """The order that a run would take, and how far the run is that was begun."""
     lifeline(tests, id(tests))
     if state(session, tests) != st.session_state.get("backtest drawn"):

@@ -14,12 +14,12 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from estimation.training_schedule import warm_up
 from feeds import fast_parser
-from sessions.backtest_job import Backtests
+from sessions.backtest_job import BacktestJobs
 from sessions.comparison import Comparison
 from sessions.session import Session
 from websocket_client import FeedHub
 
-Kept = Session | Comparison | Backtests
+Kept = Session | Comparison | BacktestJobs
 PAGES_AT_FULL_PACE = 4
 LAST_RUN_S = 3.0
 """A run that was going on when its tab was closed has ended by then."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from sessions.session import Session, Shown
-from ui.charts.base import Axes, Theme
+from ui.charts.base import StickyAxes, Theme
 
 
 def current(session: Session) -> Shown | None:
@@ -33,7 +33,7 @@ def theme() -> Theme:
     return "light" if st.context.theme.type == "light" else "dark"
 
 
-def axes() -> Axes:
+def axes() -> StickyAxes:
     """The axes of this tab's pictures."""
-    kept: Axes = st.session_state.setdefault("axes", Axes())
+    kept: StickyAxes = st.session_state.setdefault("axes", StickyAxes())
     return kept

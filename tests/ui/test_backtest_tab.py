@@ -29,7 +29,7 @@ from recording.format import encode
 from recording.recorder import RECORDINGS
 from replay import simulated
 from sessions import backtest_job
-from sessions.backtest_job import Backtests, Run
+from sessions.backtest_job import BacktestJob, BacktestJobs
 from tests.recording.test_recording import HOSTILE
 from tests.support.live_rows import assert_same_rows
 from tests.support.synthetic_recordings import BEGIN_NS, okx_ticks, saved
@@ -74,12 +74,12 @@ def made(name: str = "market.jsonl", books: int = 400) -> Path:
     return path
 
 
-def runs_of(app: AppTest) -> Backtests:
-    found: Backtests = app.session_state["backtests"]
+def runs_of(app: AppTest) -> BacktestJobs:
+    found: BacktestJobs = app.session_state["backtests"]
     return found
 
 
-def run_of(app: AppTest) -> Run:
+def run_of(app: AppTest) -> BacktestJob:
     found = runs_of(app).run
     assert found is not None
     return found
@@ -94,7 +94,7 @@ def press(app: AppTest, key: str = "backtest run") -> None:
     assert not app.exception
 
 
-def worked_out(app: AppTest) -> Run:
+def worked_out(app: AppTest) -> BacktestJob:
     """Run what is chosen, to its end."""
     press(app)
     run_until(app, is_(app, "done"), timeout_s=30)
@@ -296,7 +296,7 @@ def test_a_bomb_is_a_sentence(tmp_path: Path) -> None:
     """What unpacks to more than it may is told, and given up."""
     path = tmp_path / "bomb.jsonl.gz"
     path.write_bytes(gzip.compress(b"".join(encode(tick) + b"\n" for tick in okx_ticks(3000))))
-    run = Run(RecordingSource.from_path(path, "okx", "BTC-USDT", 300_000), [Order(Side.BUY, 1.0)], "bomb")
+    run = BacktestJob(RecordingSource.from_path(path, "okx", "BTC-USDT", 300_000), [Order(Side.BUY, 1.0)], "bomb")
     assert run.join(10)
     assert run.state == "failed"
     assert "unpacks to over 300,000 bytes" in run.error
@@ -331,7 +331,7 @@ def test_a_second_run_takes_the_place_of_the_first(tmp_path: Path, long: bytes) 
     """The first one ends; both rows' folders go with their runs."""
     path = tmp_path / "long.jsonl"
     path.write_bytes(long)
-    source, tests = RecordingSource.from_path(path, "okx", "BTC-USDT"), Backtests()
+    source, tests = RecordingSource.from_path(path, "okx", "BTC-USDT"), BacktestJobs()
     tests.start(source, [Order(Side.BUY, 1.0)], "one")
     first = tests.run
     assert first is not None

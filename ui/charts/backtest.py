@@ -10,16 +10,16 @@ import numpy as np
 from backtesting.summary import BUCKETS, HOURS, Distribution, Histogram, Hour, Summary
 from ui.charts.base import (
     PALETTES,
-    Axes,
     Axis,
     Option,
+    StickyAxes,
     Theme,
+    base_option,
+    grid,
     legend,
     line,
     mark_line,
-    picture,
-    plot,
-    short,
+    round_short,
     value_axis,
 )
 
@@ -38,8 +38,8 @@ def over_time_chart(summary: Summary, theme: Theme) -> Option:
     colours = PALETTES[theme]
     low, high = broken_lines(summary)
     between = {"stack": "range", "stackStrategy": "all", "tooltip": {"show": False}, "silent": True}
-    width = [[a[0], None if a[1] is None else short(b[1] - a[1])] for a, b in zip(low, high, strict=True)]
-    return picture(
+    width = [[a[0], None if a[1] is None else round_short(b[1] - a[1])] for a, b in zip(low, high, strict=True)]
+    return base_option(
         {
             "type": "time",
             "min": summary.first_ns / 1e6,
@@ -55,7 +55,7 @@ def over_time_chart(summary: Summary, theme: Theme) -> Option:
             line("Least", low, colours.slippage, 1.2),
             line("Most", high, colours.accent, 1.5),
         ],
-        grid=plot(left=60, right=24),
+        grid=grid(left=60, right=24),
         useUTC=True,
         legend=legend(["Least", "Most"], colours),
         tooltip={"trigger": "axis", "valueFormatter": "%.3f bps"},
@@ -77,8 +77,8 @@ def broken_lines(summary: Summary) -> tuple[list[Row], list[Row]]:
         last = row + 1 == len(starts)
         broken = last or starts[row + 1] - start > GAP * usual
         for at in (start, start + length) if broken else (start,):
-            low.append([at / 1e6, short(least)])
-            high.append([at / 1e6, short(most)])
+            low.append([at / 1e6, round_short(least)])
+            high.append([at / 1e6, round_short(most)])
         if broken and not last:
             for each in (low, high):
                 each.append([(start + length) / 1e6, None])
@@ -90,7 +90,7 @@ def histogram_chart(histogram: Histogram, spread: Distribution, theme: Theme) ->
     colours = PALETTES[theme]
     edges, total = histogram.edges_bps, int(histogram.books.sum())
     shares = (100 * histogram.books / total).tolist()
-    steps = [[short(edge), short(share)] for edge, share in zip(edges, [*shares, 0.0], strict=True)]
+    steps = [[round_short(edge), round_short(share)] for edge, share in zip(edges, [*shares, 0.0], strict=True)]
     bars = line(
         "Share of the books", steps, colours.accent, 1, step="end", areaStyle={"color": colours.accent, "opacity": 0.45}
     )
@@ -99,13 +99,16 @@ def histogram_chart(histogram: Histogram, spread: Distribution, theme: Theme) ->
     apart = spread.p95 - spread.p50 > TOO_CLOSE * float(edges[-1] - edges[0])
     named = (("P50", spread.p50), ("P95", spread.p95)) if apart else (("P50, P95", spread.p95),)
     marks["data"] = [
-        {"name": name, "xAxis": short(min(max(value, float(edges[0])), float(edges[-1])))} for name, value in named
+        {"name": name, "xAxis": round_short(min(max(value, float(edges[0])), float(edges[-1])))}
+        for name, value in named
     ]
-    across = Axes().fit("", float(edges[0]), float(edges[-1]))
-    return picture(
+    across = StickyAxes().fit("", float(edges[0]), float(edges[-1]))
+    return base_option(
         value_axis(across._replace(low=float(edges[0]), high=float(edges[-1])), colours)
         | {"interval": None, "splitNumber": 4, "axisLabel": _short_labels(colours.text)},
-        value_axis(Axis(0, 100, 25) if max(shares) > 80 else Axes().fit("", 0.0, max(shares)), colours, "{value} %"),
+        value_axis(
+            Axis(0, 100, 25) if max(shares) > 80 else StickyAxes().fit("", 0.0, max(shares)), colours, "{value} %"
+        ),
         [bars | {"markLine": marks}],
         tooltip={"trigger": "axis", "valueFormatter": "%.2f %%"},
     )
@@ -119,8 +122,8 @@ def hours_chart(hours: Sequence[Hour], theme: Theme) -> Option:
     """The average net cost of every hour of the day that the recording has."""
     colours = PALETTES[theme]
     known = {hour.hour: hour for hour in hours}
-    points = [short(known[hour].net_cost_bps) if hour in known else None for hour in range(HOURS)]
-    return picture(
+    points = [round_short(known[hour].net_cost_bps) if hour in known else None for hour in range(HOURS)]
+    return base_option(
         {
             "type": "category",
             "data": [f"{hour:02d}" for hour in range(HOURS)],
@@ -140,7 +143,7 @@ def hours_chart(hours: Sequence[Hour], theme: Theme) -> Option:
                 symbolSize=7,
             )
         ],
-        grid=plot(left=60),
+        grid=grid(left=60),
         tooltip={"trigger": "axis", "valueFormatter": "%.3f bps"},
     )
 
@@ -158,28 +161,28 @@ def sizes_chart(summaries: Sequence[Summary], theme: Theme) -> Option:
     )
     sizes = [each.order.quantity for each in summaries]
     low, high = min(sizes), max(sizes)
-    across = Axes().fit_log("", low, high if high > low else 2 * low)
+    across = StickyAxes().fit_log("", low, high if high > low else 2 * low)
     own = line(
         "P95",
-        [[short(size), short(spread.p95)] for size, spread in known],
+        [[round_short(size), round_short(spread.p95)] for size, spread in known],
         colours.accent,
         showSymbol=True,
         symbolSize=6,
     )
-    own["markLine"] = mark_line("your order", short(summaries[0].order.quantity), colours)
+    own["markLine"] = mark_line("your order", round_short(summaries[0].order.quantity), colours)
     half = line(
         "P50",
-        [[short(size), short(spread.p50)] for size, spread in known],
+        [[round_short(size), round_short(spread.p50)] for size, spread in known],
         colours.slippage,
         showSymbol=True,
         symbolSize=6,
     )
     costs = [cost for _, spread in known for cost in (spread.p50, spread.p95)]
-    return picture(
+    return base_option(
         value_axis(across, colours) | {"type": "log", "axisLabel": {"color": colours.text, "fontSize": 11}},
         value_axis(cost_axis(costs), colours),
         [half, own],
-        grid=plot(left=60, top=36, right=28),
+        grid=grid(left=60, top=36, right=28),
         legend=legend(["P50", "P95"], colours),
         tooltip={"trigger": "axis", "valueFormatter": "%.3f bps"},
     )
@@ -188,10 +191,10 @@ def sizes_chart(summaries: Sequence[Summary], theme: Theme) -> Option:
 def cost_axis(costs: Sequence[float]) -> Axis:
     """Round ends around these costs; from zero where there are none."""
     if not len(costs):
-        return Axes().fit("", 0.0, 1.0)
+        return StickyAxes().fit("", 0.0, 1.0)
     low, high = min(costs), max(costs)
     least = max(LEAST_BPS, LEAST_SHARE * max(abs(low), abs(high)))
     if high - low < least:
         middle = (low + high) / 2
         low, high = middle - least / 2, middle + least / 2
-    return Axes().fit("", low, high)
+    return StickyAxes().fit("", low, high)

@@ -43,10 +43,10 @@ class Axis(NamedTuple):
     step: float
 
 
-class Axes:
+class StickyAxes:
     """The axes of all pictures, kept from one drawing to the next so that the pictures stand still.
 
-    >>> axes = Axes()
+    >>> axes = StickyAxes()
     >>> axes.fit("cost", 0.0, 5.1), axes.fit("cost", 0.0, 5.9), axes.fit("cost", 0.0, 1.0)
     (Axis(low=0.0, high=6.0, step=2.0), Axis(low=0.0, high=6.0, step=2.0), Axis(low=0.0, high=1.5, step=0.5))
     """
@@ -93,16 +93,16 @@ def money_unit(amount: float) -> tuple[float, str]:
     return (1e6, "M") if amount >= 1e6 else (1e3, "k") if amount >= 1e4 else (1.0, "")
 
 
-def short(value: float) -> float:
+def round_short(value: float) -> float:
     """A number to seven digits: more than any picture shows, and shorter to send."""
     return float(f"{value:.7g}")
 
 
-def picture(x_axis: Option, y_axis: Option, series: list[Option], **more: Any) -> Option:
+def base_option(x_axis: Option, y_axis: Option, series: list[Option], **more: Any) -> Option:
     """An option without motion, its plot filling all but the axis labels; `more` overrides or adds."""
     return {
         "animation": False,
-        "grid": plot(),
+        "grid": grid(),
         "xAxis": x_axis,
         "yAxis": y_axis,
         "series": series,
@@ -110,7 +110,7 @@ def picture(x_axis: Option, y_axis: Option, series: list[Option], **more: Any) -
     }
 
 
-def plot(**room: int) -> list[Option]:
+def grid(**room: int) -> list[Option]:
     """Where the plot lies, pixels from the edges; in a list, because Streamlit adds room of its own to one alone."""
     return [{"left": 52, "right": 16, "top": 26, "bottom": 22, "outerBoundsMode": "none"} | room]
 

@@ -12,20 +12,20 @@ from estimation.estimate import Estimate
 from estimation.order import Order
 from numerics.arrays import Floats
 from orderbook import OrderBook
-from sessions.cost_history import Point, continues
+from sessions.cost_history import HistoryPoint, is_continuous
 from ui.charts.base import (
     PALETTES,
-    Axes,
     Axis,
     Option,
     Palette,
+    StickyAxes,
     Theme,
+    base_option,
+    grid,
     legend,
     line,
     mark_line,
-    picture,
-    plot,
-    short,
+    round_short,
     value_axis,
 )
 
@@ -77,7 +77,7 @@ def visible_quote(book: OrderBook, order: Order) -> float:
     return float(book.taken_by(order.side)[:, 1].sum()) * book.mid
 
 
-def curve_axis(today: Estimate, visible: float, axes: Axes) -> Axis:
+def curve_axis(today: Estimate, visible: float, axes: StickyAxes) -> Axis:
     """The sizes around today's order that the curve spans, quote; no further than the book has something to say."""
     size = today.quantity * today.mid
     most = min(SPAN * size, max(3 * size, 6 * visible), MOST_QUOTE)
@@ -99,7 +99,7 @@ def curve_chart(
     today: Estimate,
     visible: float,
     sizes_axis: Axis,
-    axes: Axes,
+    axes: StickyAxes,
     theme: Theme,
     sign: str = "$",
 ) -> Option:
@@ -119,7 +119,7 @@ def curve_chart(
     seen = int(np.argmax(guessed)) if guessed.any() else len(known)
 
     def points(values: Floats, rows: slice = slice(None)) -> list[list[float]]:
-        return [[short(size), short(value)] for size, value in zip(sizes[rows], values[rows], strict=True)]
+        return [[round_short(size), round_short(value)] for size, value in zip(sizes[rows], values[rows], strict=True)]
 
     areas = [
         line(name, points(clipped[:, column]), shade, 0, stack=stack, areaStyle={"color": shade, "opacity": 0.45})
@@ -132,26 +132,26 @@ def curve_chart(
     solid = line("Net cost", points(net, slice(seen)), colours.mark, z=5)
     dashed = line("Beyond the visible book", points(net, slice(max(seen - 1, 0), None)), colours.mark, z=5)
     dashed["lineStyle"] |= {"type": "dashed"}
-    solid["markLine"] = mark_line(words, short(size), colours, align="center")
+    solid["markLine"] = mark_line(words, round_short(size), colours, align="center")
     dashed["markArea"] = {
         "silent": True,
         "itemStyle": {"color": colours.text, "opacity": 0.10},
         "label": {"color": colours.text, "fontSize": 11, "position": "insideTopRight"},
-        "data": [[{"name": "beyond the book", "xAxis": short(visible)}, {"xAxis": sizes_axis.high}]]
+        "data": [[{"name": "beyond the book", "xAxis": round_short(visible)}, {"xAxis": sizes_axis.high}]]
         if visible < sizes_axis.high
         else [],
     }
     x_axis = value_axis(sizes_axis, colours, f"{sign}{{value}}") | {"type": "log"}
-    return picture(
+    return base_option(
         x_axis,
         value_axis(axis, colours),
         [*areas, solid, dashed],
-        grid=plot(right=36),
+        grid=grid(right=36),
         tooltip={"trigger": "axis", "valueFormatter": "%.3f bps"},
     )
 
 
-def trail_chart(points: Sequence[Point], axes: Axes, theme: Theme) -> Option:
+def trail_chart(points: Sequence[HistoryPoint], axes: StickyAxes, theme: Theme) -> Option:
     """The net cost over the last five minutes, minutes before the newest book; today's order stands out.
 
     The line breaks where the order changed, where nobody could say, and at a silence; the pale band
@@ -176,11 +176,11 @@ def trail_chart(points: Sequence[Point], axes: Axes, theme: Theme) -> Option:
     ]
     if now.net_bps is not None:
         series[-1]["markLine"] = mark_line("now", round(now.net_bps, 5), colours, "yAxis", position="insideStartTop")
-    return picture(
+    return base_option(
         value_axis(Axis(-5, 0, 1), colours, "{value} min"),
         value_axis(axis, colours),
         series,
-        grid=plot(left=60),
+        grid=grid(left=60),
         legend=legend(["Net cost", "Other orders"], colours),
         tooltip={"trigger": "axis", "valueFormatter": "%.3f bps"},
     )
@@ -189,15 +189,15 @@ def trail_chart(points: Sequence[Point], axes: Axes, theme: Theme) -> Option:
 Row = tuple[float, float | None, float, float]
 
 
-def broken_lines(points: Sequence[Point]) -> tuple[list[Row], list[Row]]:
+def broken_lines(points: Sequence[HistoryPoint]) -> tuple[list[Row], list[Row]]:
     """(minutes before now, net, low, high) of other orders, and of the newest one; a row of None breaks the line."""
     now = points[-1]
     lines: tuple[list[Row], list[Row]] = [], []
-    last: Point | None = None
+    last: HistoryPoint | None = None
     for point in points:
         minutes = round((point.market_ns - now.market_ns) / 60e9, 4)
         rows = lines[point.order == now.order]
-        if last is not None and not continues(last, point):
+        if last is not None and not is_continuous(last, point):
             rows.append((minutes, None, 0.0, 0.0))
         if point.net_bps is not None:
             rows.append((minutes, round(point.net_bps, 5), round(point.low_bps, 5), round(point.high_bps, 5)))

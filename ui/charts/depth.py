@@ -8,16 +8,16 @@ from estimation.estimate import Estimate
 from orderbook import Levels, OrderBook, Side
 from ui.charts.base import (
     PALETTES,
-    Axes,
     Axis,
     Option,
+    StickyAxes,
     Theme,
+    base_option,
+    grid,
     legend,
     line,
     mark_line,
     money_unit,
-    picture,
-    plot,
     value_axis,
 )
 from ui.text.formatting import bps
@@ -28,7 +28,7 @@ POINTS = 160
 LOPSIDED = 3.0
 
 
-def depth_chart(book: OrderBook, estimate: Estimate, axes: Axes, theme: Theme, sign: str = "$") -> Option:
+def depth_chart(book: OrderBook, estimate: Estimate, axes: StickyAxes, theme: Theme, sign: str = "$") -> Option:
     """Money waiting on both sides by distance from the mid, and the part this order would take.
 
     sign: of the currency, before its amounts. Of a side that goes on far beyond the other one, no more
@@ -46,7 +46,7 @@ def depth_chart(book: OrderBook, estimate: Estimate, axes: Axes, theme: Theme, s
     taken, colour = (book.asks, colours.ask) if buying else (book.bids, colours.bid)
     part = taken[: estimate.fill.levels].copy()
     part[-1, 1] -= max(0.0, part[:, 1].sum() - estimate.fill.quantity)
-    return picture(
+    return base_option(
         value_axis(far._replace(low=-far.high), colours, "{value} bps"),
         value_axis(Axis(0, top.high / unit, top.step / unit), colours, f"{sign}{{value}}{suffix}"),
         [
@@ -63,7 +63,7 @@ def depth_chart(book: OrderBook, estimate: Estimate, axes: Axes, theme: Theme, s
                 )
             },
         ],
-        grid=plot(top=36, right=34),
+        grid=grid(top=36, right=34),
         legend=legend(["Buyers waiting", "Sellers waiting", "Your order"], colours),
         tooltip={"trigger": "axis", "valueFormatter": f"{sign}%.2f{suffix}"},
     )

@@ -12,7 +12,20 @@ from estimation.estimate import Estimate
 from estimation.realised import RealisedOutcome
 from estimation.scorecard import FillScore, Scorecard
 from numerics.arrays import Floats
-from ui.charts.base import PALETTES, Axes, Axis, Option, Palette, Theme, legend, line, picture, plot, short, value_axis
+from ui.charts.base import (
+    PALETTES,
+    Axis,
+    Option,
+    Palette,
+    StickyAxes,
+    Theme,
+    base_option,
+    grid,
+    legend,
+    line,
+    round_short,
+    value_axis,
+)
 
 SHOWN_STAGES = ("parse", "features", "models", "fees", "UI update time", "end to end")
 BINS_MS = np.geomspace(0.01, 1000.0, 26)
@@ -21,7 +34,7 @@ BINS_MS = np.geomspace(0.01, 1000.0, 26)
 CHOSEN, EVEN, AT_ONCE = "Chosen", "Evenly", "All at once"
 
 
-def trajectory_chart(estimate: Estimate, axes: Axes, theme: Theme) -> Option:
+def trajectory_chart(estimate: Estimate, axes: StickyAxes, theme: Theme) -> Option:
     """What is still to be traded, minute by minute: the chosen schedule, an even one, and all at once."""
     colours, order = PALETTES[theme], estimate.order
     model = impact_model(estimate.parameters, estimate.mid, order.risk_aversion)
@@ -29,12 +42,12 @@ def trajectory_chart(estimate: Estimate, axes: Axes, theme: Theme) -> Option:
     unit, end = _time_unit(order.horizon_s)
     times = np.linspace(0, end, order.steps + 1)
     whole = float(left[0])
-    return picture(
+    return base_option(
         value_axis(Axis(0, round(end, 6), round(end, 6) / 5), colours, f"{{value}} {unit}"),
         value_axis(axes.fit("left", 0.0, whole), colours),
         [
-            line(AT_ONCE, [[0, short(whole)], [0, 0], [round(end, 6), 0]], colours.ask),
-            line(EVEN, [[0, short(whole)], [round(end, 6), 0]], colours.text, lineStyle=_dashed(colours.text)),
+            line(AT_ONCE, [[0, round_short(whole)], [0, 0], [round(end, 6), 0]], colours.ask),
+            line(EVEN, [[0, round_short(whole)], [round(end, 6), 0]], colours.text, lineStyle=_dashed(colours.text)),
             line(CHOSEN, _pairs(times, left), colours.accent, 2.2, showSymbol=order.steps <= 30, symbolSize=5),
         ],
         legend=legend([CHOSEN, EVEN, AT_ONCE], colours),
@@ -63,14 +76,14 @@ def frontier(estimate: Estimate) -> tuple[Floats, dict[str, tuple[float, float]]
     return np.column_stack((risk, cost)), named
 
 
-def frontier_chart(estimate: Estimate, axes: Axes, theme: Theme) -> Option:
+def frontier_chart(estimate: Estimate, axes: StickyAxes, theme: Theme) -> Option:
     """What certainty costs: the expected cost of the best schedule for every risk, and the one chosen."""
     colours = PALETTES[theme]
     curve, named = frontier(estimate)
     shades = {CHOSEN: colours.accent, EVEN: colours.text, AT_ONCE: colours.ask}
     risks = axes.fit("frontier risk", 0.0, float(curve[:, 0].max()))
     costs = axes.fit("frontier cost", float(curve[:, 1].min()), max(cost for _, cost in named.values()))
-    return picture(
+    return base_option(
         value_axis(risks, colours, "± {value} bps"),
         value_axis(costs, colours),
         [
@@ -80,19 +93,19 @@ def frontier_chart(estimate: Estimate, axes: Axes, theme: Theme) -> Option:
                     "name": name,
                     "type": "scatter",
                     "symbolSize": 13 if name == CHOSEN else 9,
-                    "data": [[short(risk), short(cost)]],
+                    "data": [[round_short(risk), round_short(cost)]],
                     "itemStyle": {"color": shades[name]},
                 }
                 for name, (risk, cost) in named.items()
             ),
         ],
-        grid=plot(right=34),
+        grid=grid(right=34),
         legend=legend(list(named), colours),
         tooltip={"trigger": "item", "valueFormatter": "%.3f bps"},
     )
 
 
-def predicted_chart(realised: Sequence[RealisedOutcome], axes: Axes, theme: Theme) -> Option:
+def predicted_chart(realised: Sequence[RealisedOutcome], axes: StickyAxes, theme: Theme) -> Option:
     """The slippage guessed against the slippage met, one dot an estimate; on the diagonal, the guess was right."""
     colours = PALETTES[theme]
     pairs = known_pairs(realised)
@@ -106,11 +119,11 @@ def predicted_chart(realised: Sequence[RealisedOutcome], axes: Axes, theme: Them
         "itemStyle": {"color": colours.accent, "opacity": 0.5},
     }
     words: Option = {"nameLocation": "middle", "nameTextStyle": {"color": colours.text}}
-    return picture(
+    return base_option(
         value_axis(axis, colours, name="guessed, bps", nameGap=24, **words),
         value_axis(axis, colours, name="met, bps", nameGap=36, **words),
         [line("Guess = outcome", [[axis.low] * 2, [axis.high] * 2], colours.text), dots],
-        grid=plot(left=56, top=10, bottom=38),
+        grid=grid(left=56, top=10, bottom=38),
         tooltip={"trigger": "item", "valueFormatter": "%.3f bps"},
     )
 
@@ -125,7 +138,7 @@ def known_pairs(realised: Sequence[RealisedOutcome]) -> Floats:
     return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 
 
-def error_chart(scorecard: Scorecard, axes: Axes, theme: Theme) -> Option:
+def error_chart(scorecard: Scorecard, axes: StickyAxes, theme: Theme) -> Option:
     """How far off the slippage guesses were, beside the book walk on the same books; root mean square, bps."""
     colours = PALETTES[theme]
     spans = (scorecard.slippage, scorecard.slippage_recent)
@@ -143,7 +156,7 @@ def error_chart(scorecard: Scorecard, axes: Axes, theme: Theme) -> Option:
         }
         for name, values, colour in (("Book walk", walk, colours.fees), ("Shown here", shown, colours.accent))
     ]
-    return picture(
+    return base_option(
         _names_axis(["Whole session", "Last 5 minutes"], colours),
         value_axis(axis, colours),
         bars,
@@ -171,11 +184,11 @@ def reliability_chart(score: FillScore, theme: Theme) -> Option:
         "tooltip": {"formatter": "said {@[0]} %, came {@[1]} %, {@[2]} quotes"},
     }
     words: Option = {"nameLocation": "middle", "nameTextStyle": {"color": colours.text}}
-    return picture(
+    return base_option(
         value_axis(Axis(0, 100, 25), colours, "{value} %", name="chance said", nameGap=24, **words),
         value_axis(Axis(0, 100, 25), colours, "{value} %", name="filled", nameGap=38, **words),
         [line("Said = came", [[0, 0], [100, 100]], colours.text), series],
-        grid=plot(left=56, top=10, bottom=38),
+        grid=grid(left=56, top=10, bottom=38),
         tooltip={"trigger": "item"},
     )
 
@@ -197,7 +210,7 @@ def latency_chart(last_ms: Mapping[str, Sequence[float]], theme: Theme) -> Optio
     middles = np.sqrt(BINS_MS[:-1] * BINS_MS[1:]).round(5)
     stages = latency_counts(last_ms)
     names = {stage: stage.removesuffix(" time") for stage in stages}
-    return picture(
+    return base_option(
         value_axis(Axis(0.01, 1000.0, 1), colours, "{value} ms") | {"type": "log"},
         value_axis(Axis(0, 100, 25), colours),
         [
@@ -206,7 +219,7 @@ def latency_chart(last_ms: Mapping[str, Sequence[float]], theme: Theme) -> Optio
             )
             for (stage, counts), shade in zip(stages.items(), shades, strict=False)
         ],
-        grid=plot(right=34),
+        grid=grid(right=34),
         legend=legend(list(names.values()), colours),
         tooltip={"trigger": "axis", "valueFormatter": "%d of the last 100"},
     )
@@ -229,4 +242,4 @@ def _time_unit(seconds: float) -> tuple[str, float]:
 
 
 def _pairs(x: Sequence[float] | Floats, y: Sequence[float] | Floats) -> list[list[float]]:
-    return [[short(a), short(b)] for a, b in zip(x, y, strict=True)]
+    return [[round_short(a), round_short(b)] for a, b in zip(x, y, strict=True)]

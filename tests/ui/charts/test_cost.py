@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from calculations import Estimate, Order, TradingCalculator
 from fee_calculator import FeeTier
 from orderbook import OrderBook, Side
-from sessions.cost_history import Point, Trail
+from sessions.cost_history import CostHistory, HistoryPoint
 from tests.support.synthetic_markets import book, queues
-from ui.charts.base import Axes, short
+from ui.charts.base import StickyAxes, round_short
 from ui.charts.cost import broken_lines, cost_stack, curve_axis, curve_chart, curve_orders, trail_chart, visible_quote
 
 BOOK = book([(99.9, 5.0), (99.0, 20.0)], [(100.1, 5.0), (101.0, 30.0)])
@@ -24,7 +24,7 @@ styles = st.sampled_from(["now", "passive", "schedule"])
 
 
 def curve(order: Order, on: OrderBook = BOOK) -> tuple[TradingCalculator, Estimate, list[Estimate], dict[str, Any]]:
-    calculator, axes = TradingCalculator(order), Axes()
+    calculator, axes = TradingCalculator(order), StickyAxes()
     today = calculator.estimate(on)
     visible = visible_quote(on, order)
     axis = curve_axis(today, visible, axes)
@@ -67,9 +67,9 @@ def test_the_curve_says_what_the_calculator_says(style: Any, quantity: float) ->
     for each in known:
         size = each.quantity * each.mid
         alone = TradingCalculator(replace(order, quantity=size, unit="quote")).estimate(BOOK)
-        assert drawn[short(size)] == pytest.approx(alone.net_cost_bps, abs=1e-4)
+        assert drawn[round_short(size)] == pytest.approx(alone.net_cost_bps, abs=1e-4)
     if today.net_cost_bps is not None:
-        assert drawn[short(today.quantity * today.mid)] == pytest.approx(today.net_cost_bps, abs=1e-4)
+        assert drawn[round_short(today.quantity * today.mid)] == pytest.approx(today.net_cost_bps, abs=1e-4)
 
 
 @pytest.mark.parametrize("style", ["now", "passive", "schedule"])
@@ -119,8 +119,8 @@ def test_what_if_teaches_nothing() -> None:
     assert asked.resolved_samples == left_alone.resolved_samples > 50
 
 
-def trail_points(*costs: tuple[float, float | None, str]) -> list[Point]:
-    trail = Trail()
+def trail_points(*costs: tuple[float, float | None, str]) -> list[HistoryPoint]:
+    trail = CostHistory()
     for seconds, cost, order in costs:
         trail.add(round(seconds * 1e9), cost, order)
     seconds, cost, order = costs[-1]
@@ -134,7 +134,7 @@ def test_the_line_breaks_where_the_order_changed() -> None:
     assert [net for _, net, _, _ in before] == [5.0, 5.2]
     assert [net for _, net, _, _ in today] == [None, 9.0, 9.5]
     assert today[-1][0] == 0.0
-    option = trail_chart(points, Axes(), "dark")
+    option = trail_chart(points, StickyAxes(), "dark")
     json.dumps(option, allow_nan=False)
     assert lines(option, "Net cost")[0][-1] == [0.0, 9.5]
 

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from calculations import Order, TradingCalculator
 from orderbook import OrderBook, Side
 from tests.support.synthetic_markets import book
-from ui.charts.base import Axes
+from ui.charts.base import StickyAxes
 from ui.charts.depth import POINTS, depth_chart
 
 BOOK = book([(99.0, 1.0), (98.0, 2.0)], [(101.0, 1.0), (103.0, 3.0)])
 
 
-def drawn(on: OrderBook, order: Order, axes: Axes | None = None) -> dict[str, Any]:
-    option = depth_chart(on, TradingCalculator(order).estimate(on), axes or Axes(), "dark")
+def drawn(on: OrderBook, order: Order, axes: StickyAxes | None = None) -> dict[str, Any]:
+    option = depth_chart(on, TradingCalculator(order).estimate(on), axes or StickyAxes(), "dark")
     json.dumps(option, allow_nan=False)
     return option
 
@@ -72,7 +72,7 @@ def test_one_absurd_order_far_away_does_not_squeeze_the_picture() -> None:
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(0, 1e6)), min_size=1, max_size=30))
 def test_an_axis_always_holds_what_is_drawn(spans: list[tuple[float, float]]) -> None:
     """Whatever came before, the ends lie outside the values, on a line, and not absurdly far out."""
-    axes = Axes()
+    axes = StickyAxes()
     for low, length in spans:
         high = low + length
         least = max(length, 1e-3 * abs(high), 1e-3)
@@ -85,7 +85,7 @@ def test_an_axis_always_holds_what_is_drawn(spans: list[tuple[float, float]]) ->
 
 def test_axes_stand_still_while_the_book_breathes() -> None:
     """Books that grow and shrink by a fifth, over and over, change the axes at most once."""
-    axes, seen = Axes(), set()
+    axes, seen = StickyAxes(), set()
     for row in range(200):
         size = 1.0 + 0.2 * np.sin(row / 3)
         option = drawn(
@@ -98,7 +98,7 @@ def test_axes_stand_still_while_the_book_breathes() -> None:
 @given(st.floats(1e-2, 1e12), st.floats(1.5, 1e5))
 def test_an_axis_of_powers_begins_at_a_power(low: float, times: float) -> None:
     """It holds both ends and begins at a power of ten."""
-    axis = Axes().fit_log("any", low, low * times)
+    axis = StickyAxes().fit_log("any", low, low * times)
     assert axis.low <= low * (1 + 1e-9)
     assert axis.high >= low * times * (1 - 1e-9)
     assert np.log10(axis.low) == pytest.approx(round(np.log10(axis.low)), abs=1e-9)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from calculations import Estimate, Order, TradingCalculator
 from orderbook import Side
 from tests.support.synthetic_markets import book, queues
-from ui.charts.base import Axes
+from ui.charts.base import StickyAxes
 from ui.charts.models import (
     AT_ONCE,
     BINS_MS,
@@ -82,7 +82,7 @@ def test_the_even_schedule_costs_what_the_paper_says() -> None:
 @pytest.mark.parametrize("steps", [1, 2, 10, 200])
 def test_the_schedule_is_drawn_from_the_whole_order_to_nothing(steps: int) -> None:
     """It begins with the order, ends with nothing after the horizon, never rises, and never lags the even pace."""
-    option = trajectory_chart(once(steps=steps, risk_aversion=1e-3), Axes(), "dark")
+    option = trajectory_chart(once(steps=steps, risk_aversion=1e-3), StickyAxes(), "dark")
     json.dumps(option, allow_nan=False)
     path = next(series["data"] for series in option["series"] if series["name"] == CHOSEN)
     assert path[0] == [0, 5.0]
@@ -95,7 +95,7 @@ def test_the_schedule_is_drawn_from_the_whole_order_to_nothing(steps: int) -> No
 def test_every_estimate_has_a_frontier_picture() -> None:
     """Typed and extreme orders are drawn as plain JSON."""
     for order in ({"steps": 1}, {"quantity": 1e-6}, {"quantity": 1e9}, {"risk_aversion": 0.0}, {"volatility": 100.0}):
-        json.dumps(frontier_chart(once(**order), Axes(), "light"), allow_nan=False)
+        json.dumps(frontier_chart(once(**order), StickyAxes(), "light"), allow_nan=False)
 
 
 def test_guesses_and_outcomes_are_those_kept(trained: TradingCalculator) -> None:
@@ -107,7 +107,7 @@ def test_guesses_and_outcomes_are_those_kept(trained: TradingCalculator) -> None
     assert pairs.sum(axis=0) == pytest.approx(
         [sum(r.slippage_bps or 0.0 for r in both), sum(r.realised_slippage_bps or 0.0 for r in both)]
     )
-    option = predicted_chart(kept, Axes(), "dark")
+    option = predicted_chart(kept, StickyAxes(), "dark")
     json.dumps(option, allow_nan=False)
     low, high = option["xAxis"]["min"], option["xAxis"]["max"]
     assert low <= pairs.min()
@@ -130,7 +130,7 @@ def test_errors_stand_beside_the_walk(trained: TradingCalculator) -> None:
     """Four bars: the walk's and the shown error, over the session and over the last five minutes."""
     card = trained.scorecard()
     assert card is not None
-    walk, shown = (series["data"] for series in error_chart(card, Axes(), "dark")["series"])
+    walk, shown = (series["data"] for series in error_chart(card, StickyAxes(), "dark")["series"])
     assert walk == [pytest.approx(s.walk_rmse, abs=1e-3) for s in (card.slippage, card.slippage_recent)]
     assert shown == [pytest.approx(s.rmse, abs=1e-3) for s in (card.slippage, card.slippage_recent)]
 
@@ -142,8 +142,8 @@ def test_before_the_first_outcome_the_pictures_are_empty_not_broken() -> None:
     card = calculator.scorecard()
     assert card is not None
     for option in (
-        predicted_chart(calculator.recent(), Axes(), "dark"),
-        error_chart(card, Axes(), "dark"),
+        predicted_chart(calculator.recent(), StickyAxes(), "dark"),
+        error_chart(card, StickyAxes(), "dark"),
         reliability_chart(card.fill, "dark"),
         latency_chart({"parse": []}, "dark"),
     ):
