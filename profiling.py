@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import sysconfig
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Generic, NamedTuple, TypeVar
 
@@ -187,3 +189,10 @@ class Stamps(NamedTuple):
     features_ns: int
     models_ns: int
     fees_ns: int
+
+
+# From Python 3.15 on the standard library has a package of this name (PEP 799), and cProfile imports
+# profiling.tracing. This module hides that package, so it lends its submodules the package's folder.
+_STANDARD_PACKAGE = Path(sysconfig.get_path("stdlib")) / "profiling"
+if _STANDARD_PACKAGE.is_dir():
+    __path__ = [str(_STANDARD_PACKAGE)]
