@@ -1,0 +1,85 @@
+"""The commands of Makefile, README.md and .ci/run are the same, and each of them names things that exist."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tests.support.paths import PROJECT
+
+README = (PROJECT / "README.md").read_text()
+CI = (PROJECT / ".ci" / "run").read_text().splitlines()
+MAKEFILE = (PROJECT / "Makefile").read_text()
+
+
+def recipes() -> dict[str, list[str]]:
+    """The commands of each target of the Makefile, without make's own marks."""
+    found: dict[str, list[str]] = {}
+    for line in MAKEFILE.splitlines():
+        if head := re.match(r"([a-z]+):", line):
+            found[head[1]] = []
+        elif line.startswith("\t"):
+            found[list(found)[-1]].append(line.strip().lstrip("-@"))
+    return found
+
+
+RECIPES = recipes()
+CI_COMMANDS = [line for line in CI if line.startswith(".venv/bin/")]
+
+
+def test_makefile_lists_its_targets() -> None:
+    """Each target is phony and explained, and the first one, which `make` alone runs, is the list."""
+    assert next(iter(RECIPES)) == "help"
+    phony = re.search(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE)
+    assert phony is not None
+    assert phony[1].split() == list(RECIPES)
+    assert re.findall(r"^([a-z]+):.* ## \S", MAKEFILE, re.MULTILINE) == list(RECIPES)
+
+
+def test_make_setup_and_test_are_readme_test_command() -> None:
+    """README's one line that sets up and tests is these two targets, joined."""
+    assert f"\n    {' && '.join(RECIPES['setup'] + RECIPES['test'])}\n" in README
+
+
+def test_make_run_ends_readme_run_command() -> None:
+    """README's one line that sets up and starts the page ends with the command of `make run`."""
+    assert [line for line in README.splitlines() if line.startswith("    ") and line.endswith(*RECIPES["run"])]
+
+
+@pytest.mark.skipif(shutil.which("sed") is None, reason=".ci/run needs sed")
+def test_ci_begins_with_readme_test_command() -> None:
+    """What .ci/run reads out of README with sed is the whole command, to the letter."""
+    script = next(match[1] for line in CI if (match := re.search(r"sed -n '(.+)' README\.md", line)))
+    command = ["sed", "-n", script, str(PROJECT / "README.md")]
+    read = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert read[0] == " && ".join(RECIPES["setup"] + RECIPES["test"])
+
+
+def test_ci_runs_what_make_runs() -> None:
+    """CI does not call make, which a clean machine may lack; its commands are those of the targets, in this order."""
+    wanted = [command for target in ("browser", "lint", "types") for command in RECIPES[target]]
+    assert [command for command in CI_COMMANDS if command in wanted] == wanted
+
+
+def test_readme_has_the_commands_of_every_check() -> None:
+    """Whoever has no make finds each command in README, the benchmarks by their module."""
+    for target in ("browser", "mutations", "bench"):
+        for command in RECIPES[target]:
+            assert command.removeprefix(".venv/bin/python -m ") in README, command
+
+
+def test_ci_runs_every_example() -> None:
+    """An example that CI does not run may rot."""
+    examples = sorted(f".venv/bin/python examples/{path.name}" for path in (PROJECT / "examples").glob("*.py"))
+    assert sorted(command for command in CI_COMMANDS if "examples/" in command) == examples
+
+
+@pytest.mark.parametrize("command", [command for commands in RECIPES.values() for command in commands] + CI_COMMANDS)
+def test_command_names_what_exists(command: str) -> None:
+    """Files, and modules of the benchmarks, are where a command looks for them."""
+    files = re.findall(r"(?<![\w./-])([\w/]+\.(?:py|txt))", command)
+    files += [f"benchmarks/{name}.py" for name in re.findall(r"-m benchmarks\.(\w+)", command)]
+    assert [name for name in files if not (PROJECT / name).is_file()] == []
