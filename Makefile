@@ -1,7 +1,7 @@
 # Short names for the commands of README.md and .ci/run; tests/test_habits.py holds them equal.
 # `make` alone lists them. Without make, or on Windows, use README's own commands.
 
-.PHONY: help setup run test browser lint types bench mutations
+.PHONY: help setup run test browser lint types coverage bench mutations
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,10 @@ lint: ## rules and format
 
 types: ## mypy, strict
 	.venv/bin/mypy
+
+coverage: ## the share of lines that the fast tests run: about six minutes
+	-.venv/bin/python -m pytest -n auto -m "not slow and not browser" --cov --cov-report=
+	.venv/bin/coverage report
 
 bench: ## the benchmarks that need no recordings: each says whether its ratio to a baseline is kept
 	.venv/bin/python -m benchmarks.pipeline
