@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import PROJECT, product
+from tests.test_architecture import FLOORS
 
 README = (PROJECT / "README.md").read_text()
 CI = (PROJECT / ".ci" / "run").read_text().splitlines()
@@ -106,3 +107,56 @@ def test_coverage_leaves_out_compiled_functions_alone() -> None:
     }
     assert used & compilers
     assert {name for name in used if re.search(pattern, f"@{name}")} == used & compilers
+
+
+DECISIONS = sorted((PROJECT / "docs" / "decisions").glob("[0-9]*.md"))
+
+
+def test_decisions_are_numbered_and_indexed() -> None:
+    """The numbers run from 1 without a gap, and the index lists every record, in order, by its title and date."""
+    assert [int(path.name[:4]) for path in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+    lines = []
+    for path in DECISIONS:
+        head, _, date = path.read_text().splitlines()[:3]
+        lines.append(f"- [{path.name[:4]}]({path.name}) {head[8:]} ({date.removeprefix('- Date: ')})")
+    index = (PROJECT / "docs" / "decisions" / "README.md").read_text().splitlines()
+    assert [line for line in index if line.startswith("- ")] == lines
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.name[:4])
+def test_decision_has_the_form_of_a_record(path: Path) -> None:
+    """Number and title, an ISO date, a status, and the three sections, none of them empty."""
+    form = (
+        rf"# {path.name[:4]}\. .+\n\n- Date: \d{{4}}-\d\d-\d\d\n- Status: (accepted|replaced by \d{{4}})\n"
+        r"\n## Context\n\n\S[^#]+\n\n## Decision\n\n\S[^#]+\n\n## Consequence\n\n\S[^#]+\n"
+    )
+    assert re.fullmatch(form, path.read_text())
+
+
+DOCUMENTS = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_links_of_documents_lead_to_files(path: Path) -> None:
+    """A link within the project names a file or folder that is there."""
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md"])
+def test_paths_in_guides_exist(name: str) -> None:
+    """A guide that names a file or a folder of the project names one that is there."""
+    named = re.findall(r"`([\w./-]+(?:/|\.(?:py|js|md|toml|txt|css)))`", (PROJECT / name).read_text())
+    assert named
+    assert [path for path in named if not (PROJECT / path).exists()] == []
+
+
+def test_architecture_has_every_floor_and_thread() -> None:
+    """The page lists the floors of the architecture test, and every kind of thread that the product starts."""
+    text = (PROJECT / "docs" / "architecture.md").read_text()
+    for number, rooms in enumerate(reversed(FLOORS), 1):
+        row = next(line for line in text.splitlines() if line.startswith(f"| {number} |"))
+        named = {name.removesuffix(".py").removesuffix("/") for name in re.findall(r"`([\w.]+/?)`", row)}
+        assert rooms <= named
+    starters = [path for path in product() if re.search(r"\bthreading\.Thread\(", path.read_text())]
+    assert [path for path in starters if f"`{path.relative_to(PROJECT).as_posix()}`" not in text] == []
