@@ -143,7 +143,7 @@ def test_links_of_documents_lead_to_files(path: Path) -> None:
     assert [target for target in targets if not (path.parent / target).exists()] == []
 
 
-@pytest.mark.parametrize("name", ["docs/architecture.md"])
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md"])
 def test_paths_in_guides_exist(name: str) -> None:
     """A guide that names a file or a folder of the project names one that is there."""
     named = re.findall(r"`([\w./-]+(?:/|\.(?:py|js|md|toml|txt|css)))`", (PROJECT / name).read_text())
