@@ -162,8 +162,8 @@ def test_markets_that_cannot_be(tmp_path: Path) -> None:
 def test_two_processes_at_once(tmp_path: Path) -> None:
     """Whoever is first, both have all the books, and one cache is left."""
     source = of(saved(tmp_path / "made.jsonl", okx_ticks(1100)))
-    code = "import sys\nfrom backtesting.book_cache import *\ns = RecordingSource.from_path(sys.argv[1], 'okx', 'BTC-USDT')\n"
-    code += "*_, books = open_books(s)\nprint(len(books))"
+    code = "import sys\nfrom backtesting.book_cache import *\n"
+    code += "*_, books = open_books(RecordingSource.from_path(sys.argv[1], 'okx', 'BTC-USDT'))\nprint(len(books))"
     both = [
         subprocess.Popen([sys.executable, "-c", code, source.path], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
