@@ -239,12 +239,18 @@ class HelperThreads(ThreadPoolExecutor):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name means this machine.
+    """Return whether a host means this machine: localhost, 127.0.0.0/8, ::1, or an IPv4-mapped form of those.
 
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("::1"), is_loopback("example.org")
-    (True, True, True, False)
+    `host` is as urlsplit gives it: an IPv6 address without its brackets.
+
+    >>> [host for host in ("localhost", "127.0.0.2", "::1", "::ffff:127.0.0.1", "example.org") if is_loopback(host)]
+    ['localhost', '127.0.0.2', '::1', '::ffff:127.0.0.1']
     """
+    if host.lower() == "localhost":
+        return True
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback

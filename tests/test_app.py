@@ -185,12 +185,31 @@ def test_a_server_that_is_no_exchange_is_a_sentence(app: AppTest, server: Server
         assert "Net cost" not in metrics(app)
 
 
-def test_an_address_that_is_none_is_a_sentence(app: AppTest) -> None:
-    """http:// is no WebSocket address, and the page says what is."""
+@pytest.mark.parametrize(
+    ("address", "words"), [("http://127.0.0.1:9", "ws://"), ("ws://[127.0.0.1:9", "the address cannot be read")]
+)
+def test_an_address_that_is_none_is_a_sentence(app: AppTest, address: str, words: str) -> None:
+    """http:// is no WebSocket address, half a bracket is no address at all, and the page says so."""
     app.session_state["source"] = "address"
-    app.session_state["address"] = "http://127.0.0.1:9"
+    app.session_state["address"] = address
     app.run()
-    assert any("can't be opened" in error and "ws://" in error for error in sentences(app.error))
+    assert not app.exception
+    assert any("can't be opened" in error and words in error for error in sentences(app.error))
+
+
+@pytest.mark.parametrize(
+    ("address", "is_warned"),
+    [("ws://127.0.0.2:9", False), ("ws://[::1]:9", False), ("ws://localhost:9", False), ("ws://192.0.2.1:9", True)],
+)
+def test_unencrypted_address_is_warned_about_unless_it_is_this_machine(
+    app: AppTest, address: str, is_warned: bool
+) -> None:
+    """Nobody else is on the way to a loopback address, whichever it is."""
+    app.session_state["source"] = "address"
+    app.session_state["address"] = address
+    app.run()
+    assert not app.exception
+    assert any("not encrypted" in warning for warning in sentences(app.warning)) == is_warned
 
 
 def test_real_frames_cost_what_they_cost(app: AppTest, recordings: Path) -> None:

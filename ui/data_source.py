@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from feeds import VENUES
+from network.http_client import is_loopback
 from recording.recorder import RECORDINGS
 from recording.replay_feed import meta
 from ui.fragments import redraw
@@ -43,10 +44,19 @@ def source_inputs(venue: str, symbol: str) -> dict[str, Any]:
             help="It must speak the language of the exchange chosen above.",
         ).strip()
         replayed = st.checkbox("A replay server answers there", key="replayed", on_change=redraw)
-        if address.startswith("ws://") and urlsplit(address).hostname not in ("127.0.0.1", "localhost", "::1"):
+        if is_readable_on_the_way(address):
             st.warning("ws:// is not encrypted: others on the way can read and change what you see.")
         return {"address": address, "replayed": replayed}
     return {}
+
+
+def is_readable_on_the_way(address: str) -> bool:
+    """Return whether others can read what this address sends: it is not encrypted, and leaves this machine."""
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:  # no address; whoever opens it is told so
+        return False
+    return address.startswith("ws://") and not is_loopback(host)
 
 
 def recording_inputs(venue: str, symbol: str) -> dict[str, Any]:
