@@ -1,18 +1,18 @@
-"""The venues: one file each, all reached through VENUES."""
+"""The venues: one file each, found in this folder, all reached through VENUES."""
+
+from importlib import import_module
+from pkgutil import iter_modules
 
 from feeds.base import Feed, FeedError, Product, Venue
-from feeds.binance import Binance, BinanceUsdm
-from feeds.coinbase import Coinbase
-from feeds.gomarket import GomarketOkx
-from feeds.kraken import Kraken
-from feeds.okx import Okx
-from feeds.simulated import Simulated
 
-OKX = Okx()
-"""VENUES["okx"] by its own type: it alone can learn contract values."""
+__all__ = ["VENUES", "Feed", "FeedError", "Product", "Venue"]
 
-_ALL: tuple[Venue, ...] = (Simulated(OKX), GomarketOkx(OKX), OKX, Binance(), BinanceUsdm(), Coinbase(), Kraken())
 
-VENUES: dict[str, Venue] = {venue.name: venue for venue in _ALL}
+def _declared() -> dict[str, Venue]:
+    """Return the VENUES of every file in this folder, by name and in the order of the pickers."""
+    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+    venues: list[Venue] = [venue for module in modules for venue in getattr(module, "VENUES", ())]
+    return {venue.name: venue for venue in sorted(venues, key=lambda venue: (venue.rank, venue.name))}
 
-__all__ = ["OKX", "VENUES", "Feed", "FeedError", "Product", "Venue"]
+
+VENUES: dict[str, Venue] = _declared()

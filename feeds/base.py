@@ -118,10 +118,18 @@ class DeltaFeed(QuietFeed, ABC):
 
 
 class Venue(ABC):
-    """What a venue says of itself: its addresses, its symbols and how their sizes are counted."""
+    """Everything that is known of a venue; nothing outside its own file names it.
+
+    Attributes:
+        name: what links, recordings and commands call it.
+        symbols: those that the page offers; a user may type others.
+        rank: its place among the venues, the lowest first; venues of one rank are sorted by name.
+        min_reconnect_s: seconds that must lie between two connections.
+    """
 
     name: str
     symbols: tuple[str, ...]
+    rank: int = 10
     min_reconnect_s: float = 1.0
 
     @abstractmethod

@@ -228,6 +228,9 @@ class BinanceUsdm(Binance):
         super().__init__(rest)
 
 
+VENUES = (Binance(), BinanceUsdm())
+
+
 def _parts(symbol: str) -> tuple[str, str, str]:
     """BTC, USDT and "" or a delivery date. Raises ValueError."""
     parts = _SYMBOL.fullmatch(symbol)

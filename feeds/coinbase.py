@@ -102,3 +102,6 @@ class Coinbase(SpotVenue):
     def make_feed(self, symbol: str, depth: int | None = None) -> CoinbaseFeed:
         self.parts(symbol)
         return CoinbaseFeed(symbol, depth)
+
+
+VENUES = (Coinbase(),)

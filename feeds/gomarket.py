@@ -10,7 +10,7 @@ import msgspec
 
 from feeds.base import Product, QuietFeed, Venue, decode_sides, timestamp_ns
 from feeds.fast_parser import read_frame
-from feeds.okx import Okx
+from feeds.okx import OKX, Okx
 from orderbook import BookError, OrderBook
 from orderbook.book import SortedBook
 
@@ -62,6 +62,7 @@ class GomarketOkx(Venue):
     """OKX instruments as the gateway relays them."""
 
     name = "gomarket-okx"
+    rank = 1
     symbols = ("BTC-USDT-SWAP", "ETH-USDT-SWAP")
 
     def __init__(self, okx: Okx) -> None:
@@ -82,3 +83,6 @@ class GomarketOkx(Venue):
 
     def instrument(self, symbol: str) -> str:
         return self._okx.instrument(symbol)
+
+
+VENUES = (GomarketOkx(OKX),)

@@ -165,3 +165,6 @@ class Kraken(SpotVenue):
     def make_feed(self, symbol: str, depth: int | None = None) -> KrakenFeed:
         self.parts(symbol)
         return KrakenFeed(symbol, depth)
+
+
+VENUES = (Kraken(),)

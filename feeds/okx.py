@@ -234,6 +234,7 @@ class Okx(Venue):
     """Spot, perpetual and dated contracts."""
 
     name = "okx"
+    rank = 2
     symbols = ("BTC-USDT-SWAP", "ETH-USDT-SWAP", "BTC-USDT", "ETH-USDT")
 
     def __init__(self) -> None:
@@ -281,6 +282,12 @@ class Okx(Venue):
             known = ", ".join(CONTRACTS)
             raise ValueError(f"contract size of {symbol} is unknown; without OKX's instruments only {known} are known")
         return contract
+
+
+OKX = Okx()
+"""The only one: what it learns of contracts counts for everyone who relays its books."""
+
+VENUES = (OKX,)
 
 
 def _parts(symbol: str) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from feeds.gomarket import GomarketFeed, GomarketOkx
+from feeds.okx import OKX
 from orderbook import OrderBook
 
 
@@ -22,9 +23,13 @@ class Simulated(GomarketOkx):
     """A market made here; replay.serve gives it an address, so `url` only names it."""
 
     name = "simulated"
+    rank = 0
 
     def url(self, symbol: str) -> str:
         return f"ws://127.0.0.1/simulated/{symbol}"
 
     def make_feed(self, symbol: str, depth: int | None = None) -> SimulatedFeed:
         return SimulatedFeed(self.name, symbol, self.contract_size(symbol), depth)
+
+
+VENUES = (Simulated(OKX),)

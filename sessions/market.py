@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from feeds import OKX, VENUES, Feed, FeedError
+from feeds import VENUES, Feed, FeedError
+from feeds.okx import OKX
 from network.http_client import NetworkError, fetch
 from recording.server import serve
 from recording.simulated import simulated
