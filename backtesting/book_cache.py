@@ -61,12 +61,7 @@ class RecordingSource(NamedTuple):
     @property
     def contract_size(self) -> float | None:
         """Base units a contract; None where nothing is counted in contracts of a fixed size."""
-        venue = VENUES[self.venue]
-        try:
-            size = venue.contract_size(self.symbol)
-        except ValueError:  # an inverse contract, whose base units follow the price
-            return None
-        return None if size == 1.0 and venue.product(self.symbol) == "spot" else size
+        return VENUES[self.venue].fixed_contract_size(self.symbol)
 
     def books(self, on_read: OnRead = lambda _bytes: None) -> Iterator[OrderBook]:
         """Every book of the recording, as replay.books gives them."""

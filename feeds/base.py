@@ -152,6 +152,14 @@ class Venue(ABC):
     def instrument(self, symbol: str) -> str:
         """What is traded, named alike on every venue: "BTC/USD spot", "BTC/USDT swap"."""
 
+    def fixed_contract_size(self, symbol: str) -> float | None:
+        """Return base units a contract; None where nothing is counted in contracts of a fixed size."""
+        try:
+            size = self.contract_size(symbol)
+        except ValueError:  # an inverse contract, whose base units follow the price
+            return None
+        return None if size == 1.0 and self.product(symbol) == "spot" else size
+
 
 class SpotVenue(Venue):
     """A venue that trades spot alone, in base units; its symbols name both coins."""

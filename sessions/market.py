@@ -40,11 +40,7 @@ class Market:
     @property
     def contract_size(self) -> float | None:
         """Base units a contract; None where nothing is counted in contracts of a fixed size."""
-        try:
-            size = VENUES[self.venue].contract_size(self.symbol)
-        except ValueError:  # an inverse contract, whose base units follow the price
-            return None
-        return None if size == 1.0 and VENUES[self.venue].product(self.symbol) == "spot" else size
+        return VENUES[self.venue].fixed_contract_size(self.symbol)
 
     def make_feed(self) -> Feed:
         """A fresh feed of the venue's own frames."""

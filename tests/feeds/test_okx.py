@@ -229,6 +229,26 @@ def test_words_of_the_venue() -> None:
         feed.parse('{"event":"error","code":"60018","msg":"Wrong URL or channel:books,instId:X doesn\'t exist"}', 1)
 
 
+@pytest.mark.parametrize(
+    ("venue", "symbol", "size"),
+    [
+        ("okx", "BTC-USDT-SWAP", 0.01),
+        ("okx", "SOL-USDT-SWAP", 1.0),
+        ("okx", "BTC-USD-SWAP", None),
+        ("okx", "BTC-USDT", None),
+        ("gomarket-okx", "ETH-USDT-SWAP", 0.1),
+        ("binance", "BTCUSDT", None),
+        ("binance-usdm", "BTCUSDT", 1.0),
+        ("kraken", "BTC/USD", None),
+    ],
+)
+def test_contract_of_fixed_size_is_none_for_spot_and_inverse_contracts(
+    venue: str, symbol: str, size: float | None
+) -> None:
+    """A contract of one coin is still a contract; spot has none, and an inverse one's coins follow the price."""
+    assert VENUES[venue].fixed_contract_size(symbol) == size
+
+
 def test_where_the_instruments_are() -> None:
     """Derivatives have a contract value to ask for, spot has none."""
     okx = Okx()
