@@ -29,10 +29,10 @@ from playwright.sync_api import CDPSession, Page, sync_playwright
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
+from feeds import VENUES
 from replay import encode, simulated
 from tests.support.paths import PROJECT
 from tests.support.served_page import choose, launched, served_page, type_in, wait_for
-from ui.text.vocabulary import VENUE_WORDS
 
 SYMBOL = "BTC-USDT-SWAP"
 RATES = (10, 100)
@@ -136,7 +136,7 @@ def serve_market(rate: int, levels: int) -> None:
 def watched(page: Page, address: str) -> None:
     """Have the page look at this market."""
     page.get_by_role("button", name="Got it").click()
-    choose(page, "Exchange", VENUE_WORDS["gomarket-okx"])  # of the simulated one, its own clock would count
+    choose(page, "Exchange", VENUES["gomarket-okx"].title)  # of the simulated one, its own clock would count
     choose(page, "Prices from", "Another address")
     page.get_by_text("A replay server answers there").click()
     type_in(page, "Address", address)

@@ -121,13 +121,15 @@ class Venue(ABC):
     """Everything that is known of a venue; nothing outside its own file names it.
 
     Attributes:
-        name: what links, recordings and commands call it.
+        name: what recordings and commands call it.
+        title: what the page calls it.
         symbols: those that the page offers; a user may type others.
         rank: its place among the venues, the lowest first; venues of one rank are sorted by name.
         min_reconnect_s: seconds that must lie between two connections.
     """
 
     name: str
+    title: str
     symbols: tuple[str, ...]
     rank: int = 10
     min_reconnect_s: float = 1.0
@@ -171,7 +173,7 @@ class SpotVenue(Venue):
         """BTC and USD. Raises ValueError."""
         parts = self.form.fullmatch(symbol)
         if parts is None:
-            raise ValueError(f"not a {self.name.title()} symbol: {symbol!r}; they look like {self.symbols[0]}")
+            raise ValueError(f"not a {self.title} symbol: {symbol!r}; they look like {self.symbols[0]}")
         return parts[1], parts[2]
 
     def product(self, symbol: str) -> Product:

@@ -184,6 +184,7 @@ class Binance(Venue):
     """Spot, in base units."""
 
     name = "binance"
+    title = "Binance spot"
     symbols = ("BTCUSDT", "ETHUSDT")
     stream = "wss://stream.binance.com/ws"
     snapshot_path = "/api/v3/depth?symbol={symbol}&limit=5000"
@@ -220,6 +221,7 @@ class BinanceUsdm(Binance):
     """USD-M futures, in base units too; the depth streams moved to /public in 2026."""
 
     name = "binance-usdm"
+    title = "Binance futures"
     stream = "wss://fstream.binance.com/public/ws"
     snapshot_path = "/fapi/v1/depth?symbol={symbol}&limit=1000"
     futures = True

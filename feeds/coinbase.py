@@ -93,6 +93,7 @@ class Coinbase(SpotVenue):
     """Spot, in base units."""
 
     name = "coinbase"
+    title = "Coinbase"
     symbols = ("BTC-USD", "ETH-USD", "BTC-USDT", "ETH-USDT")
     form = re.compile(r"([A-Z0-9]+)-([A-Z0-9]+)")
 

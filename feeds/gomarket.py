@@ -62,6 +62,7 @@ class GomarketOkx(Venue):
     """OKX instruments as the gateway relays them."""
 
     name = "gomarket-okx"
+    title = "OKX through the GoMarket gateway"
     rank = 1
     symbols = ("BTC-USDT-SWAP", "ETH-USDT-SWAP")
 

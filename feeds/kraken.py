@@ -155,6 +155,7 @@ class Kraken(SpotVenue):
     """Spot, in base units."""
 
     name = "kraken"
+    title = "Kraken"
     symbols = ("BTC/USD", "ETH/USD", "BTC/USDT", "ETH/USDT")
     min_reconnect_s = 5.0
     form = re.compile(r"([A-Z0-9][A-Z0-9.]*)/([A-Z0-9][A-Z0-9.]*)")

@@ -234,6 +234,7 @@ class Okx(Venue):
     """Spot, perpetual and dated contracts."""
 
     name = "okx"
+    title = "OKX"
     rank = 2
     symbols = ("BTC-USDT-SWAP", "ETH-USDT-SWAP", "BTC-USDT", "ETH-USDT")
 

@@ -23,6 +23,7 @@ class Simulated(GomarketOkx):
     """A market made here; replay.serve gives it an address, so `url` only names it."""
 
     name = "simulated"
+    title = "Simulated market"
     rank = 0
 
     def url(self, symbol: str) -> str:

@@ -9,6 +9,7 @@ import streamlit as st
 from backtest import arguments_of
 from exporting.files import ExportError, safe_stem
 from exporting.table import Format
+from feeds import VENUES
 from sessions.backtest_job import MOST_BYTES, BacktestJob
 from ui.charts.backtest import histogram_chart, hours_chart, over_time_chart, sizes_chart
 from ui.commands import command
@@ -16,7 +17,7 @@ from ui.export_tab import Prepared, offer
 from ui.text.backtest import found_words, model_words, sizes_table, summary_table
 from ui.text.captions import order_words
 from ui.text.formatting import plain
-from ui.text.vocabulary import HELP, UNIT_WORDS, VENUE_WORDS
+from ui.text.vocabulary import HELP, UNIT_WORDS
 from ui.view_context import theme
 
 TALL, HEIGHT = 260, 220
@@ -25,7 +26,7 @@ TALL, HEIGHT = 260, 220
 def results(run: BacktestJob) -> None:
     """What was found, in a table, in sentences and in pictures; and the rows to take away."""
     summary, look = run.summaries[0], theme()
-    market = f"{VENUE_WORDS[summary.venue]} {plain(summary.symbol)}"
+    market = f"{VENUES[summary.venue].title} {plain(summary.symbol)}"
     spread = summary.components["net_cost_bps"]
     if not summary.books:
         st.error(

@@ -18,7 +18,7 @@ from recording.recorder import RECORDINGS
 from recording.replay_feed import meta
 from ui.fragments import redraw
 from ui.text.formatting import plain
-from ui.text.vocabulary import SOURCE_WORDS, VENUE_WORDS
+from ui.text.vocabulary import SOURCE_WORDS
 
 MOST_UPLOADED_MB = 64
 MOST_UNPACKED = 2**30
@@ -89,7 +89,7 @@ def recording_inputs(venue: str, symbol: str) -> dict[str, Any]:
         st.caption(f"It says it is of {plain(' '.join(said))}, which is not known here, so the choice above counts.")
         return source
     if said != (venue, symbol):
-        st.caption(f"It is of {VENUE_WORDS[said[0]]}, {plain(said[1])}: that counts, not the choice above.")
+        st.caption(f"It is of {VENUES[said[0]].title}, {plain(said[1])}: that counts, not the choice above.")
     return {**source, "venue": said[0], "symbol": said[1]}
 
 

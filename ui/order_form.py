@@ -16,7 +16,7 @@ from ui.fragments import INPUTS, part, redraw
 from ui.input_guards import give, hold, put_back
 from ui.tab_lifecycle import lifeline
 from ui.text.formatting import plain
-from ui.text.vocabulary import HELP, ORDER_TYPES, STYLE_WORDS, UNIT_WORDS, VENUE_WORDS
+from ui.text.vocabulary import HELP, ORDER_TYPES, STYLE_WORDS, UNIT_WORDS
 
 FIRST_QUANTITY: dict[Unit, float] = {"quote": 100_000.0, "base": 1.0, "contracts": 100.0}
 LONGEST_SYMBOL = 40
@@ -38,7 +38,7 @@ def market_inputs(session: Session) -> Market | None:
     venue = st.selectbox(
         "Exchange",
         list(VENUES),
-        format_func=VENUE_WORDS.__getitem__,
+        format_func=lambda name: VENUES[name].title,
         filter_mode=None,
         key="venue",
         bind="query-params",
@@ -66,7 +66,7 @@ def market_inputs(session: Session) -> Market | None:
             note = ask_contract(symbol)
         market = Market(venue, symbol, **source)
     except (ValueError, FeedError) as error:
-        st.error(plain(f"{VENUE_WORDS[venue]} can't show {symbol[:LONGEST_SYMBOL]!r}: {error}"))
+        st.error(plain(f"{VENUES[venue].title} can't show {symbol[:LONGEST_SYMBOL]!r}: {error}"))
         return None
     if note:
         st.caption(plain(note))

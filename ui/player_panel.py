@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import streamlit as st
 
+from feeds import VENUES
 from recording.player import Player
 from recording.scanner import Overview
 from sessions.session import Session
@@ -15,7 +16,6 @@ from ui.fragments import part
 from ui.input_guards import give, once, put_back
 from ui.tab_lifecycle import lifeline
 from ui.text.formatting import moment_words, plain
-from ui.text.vocabulary import VENUE_WORDS
 
 POSITION_S = 0.5
 SPEED_WORDS = {
@@ -136,7 +136,7 @@ def position(session: Session) -> None:
         st.error(f"This recording is broken, and plays only up to there: {plain(overview.error)}")
     elif overview.done and not overview.books:
         st.error(
-            f"There is no order book of {VENUE_WORDS[market.venue]} {plain(market.symbol)} in this recording. "
+            f"There is no order book of {VENUES[market.venue].title} {plain(market.symbol)} in this recording. "
             "Choose the exchange and the symbol that it was made of."
         )
     if overview.span is not None and overview.curve:

@@ -6,6 +6,7 @@ from functools import partial
 
 import streamlit as st
 
+from feeds import VENUES
 from recording.recorder import RECORDINGS
 from sessions.session import Session
 from ui.commands import command
@@ -13,7 +14,6 @@ from ui.fragments import part
 from ui.input_guards import once
 from ui.tab_lifecycle import lifeline
 from ui.text.formatting import plain
-from ui.text.vocabulary import VENUE_WORDS
 
 COUNT_S = 1.0
 MOST_DOWNLOADED = 50_000_000
@@ -49,7 +49,7 @@ def _without_a_page(session: Session) -> str:
     if market is None:
         return ""
     line = command("replay.py", ["record", "--venue", market.venue, "--symbol", market.symbol])
-    return f" This command records {VENUE_WORDS[market.venue]} without a page: `{line}`"
+    return f" This command records {VENUES[market.venue].title} without a page: `{line}`"
 
 
 def _record(session: Session) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from feeds import VENUES
 from sessions.session import Session, Shown
 from ui.fragments import paused
 from ui.text.captions import order_words
 from ui.text.formatting import moment_words, price
 from ui.text.status import live_words, state_words
-from ui.text.vocabulary import VENUE_WORDS
 from ui.view_context import order_problem
 
 
@@ -31,7 +31,7 @@ def state(session: Session, shown: Shown | None) -> State:
     if shown is not None:
         book = shown.book
         text |= {
-            "market": f"{VENUE_WORDS[book.venue]} · {book.symbol}",
+            "market": f"{VENUES[book.venue].title} · {book.symbol}",
             "mid": price(book.mid),
             "spread": f"{book.spread_bps:.3f} bps",
             "time": moment_words(book.market_ns),

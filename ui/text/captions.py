@@ -11,11 +11,12 @@ from estimation.scorecard import Scorecard
 from estimation.slippage import EXTRAPOLATED_DEPTHS
 from estimation.training_schedule import FIRST_FIT_SAMPLES, FIT_DELAY_SAMPLES
 from fee_calculator import FeeCalculator, edition_words
+from feeds import VENUES
 from fees.schedules import FeeTier
 from sessions.comparison import Offer
 from ui.text.formatting import bps, money, plain, price, size
 from ui.text.status import state_words
-from ui.text.vocabulary import STYLE_WORDS, UNIT_WORDS, VENUE_WORDS
+from ui.text.vocabulary import STYLE_WORDS, UNIT_WORDS
 
 
 def net_band(estimate: Estimate) -> tuple[float, float] | None:
@@ -210,7 +211,7 @@ def offers_table(offers: Sequence[Offer]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|---|",
     ]
     for market, status, age_s, estimate, all_in_price, cheapest in offers:
-        name = f"{VENUE_WORDS[market.venue]} {plain(market.symbol)}"
+        name = f"{VENUES[market.venue].title} {plain(market.symbol)}"
         age = "" if age_s is None else f"{age_s:.1f}"
         if estimate is None:
             note = state_words(status, paused=False, ended=False, old_s=age_s)

@@ -4,15 +4,6 @@ from __future__ import annotations
 
 from estimation.order import Style, Unit
 
-VENUE_WORDS = {
-    "simulated": "Simulated market",
-    "gomarket-okx": "OKX through the GoMarket gateway",
-    "okx": "OKX",
-    "binance": "Binance spot",
-    "binance-usdm": "Binance futures",
-    "coinbase": "Coinbase",
-    "kraken": "Kraken",
-}
 EXPORT_WORDS = {"results": "Costs of every order book", "speed": "Speed of this page"}
 SOURCE_WORDS = {
     "exchange": "The exchange",
