@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from fees.custom_schedule import OWN_EXAMPLE, FeeFileError, own_schedule
-from fees.schedules import SCHEDULES, TITLES, Edition, FeeError, FeeSchedule, FeeTier, Product
+from fees.schedules import Edition, FeeError, FeeSchedule, FeeTier, Product
+from fees.tables import SCHEDULES, TITLES
 
 __all__ = [
     "OWN_EXAMPLE",

@@ -12,10 +12,12 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, NoReturn, get_args
 
-from fees.schedules import TITLES, FeeError, FeeSchedule, FeeTier, Product
+from fees.schedules import FeeError, FeeSchedule, FeeTier, Product
+from fees.tables import TITLES
 
-OWN_EXAMPLE = """\
-venue = "okx"                 # okx, binance, coinbase or kraken
+_OTHERS, _LAST = ", ".join(list(TITLES)[:-1]), list(TITLES)[-1]
+OWN_EXAMPLE = f"""\
+venue = "okx"                 # {_OTHERS} or {_LAST}
 product = "swap"              # spot or swap
 as_of = 2026-05-03
 source = "our agreement with the venue"

@@ -7,7 +7,8 @@ import streamlit as st
 from fee_calculator import FeeCalculator, editions, fee_venue, schedule, tier_for_volume, tier_words, warning
 from feeds import VENUES
 from fees.custom_schedule import OWN_EXAMPLE, own_schedule
-from fees.schedules import SCHEDULES, FeeError, FeeSchedule, FeeTier
+from fees.schedules import FeeError, FeeSchedule, FeeTier
+from fees.tables import SCHEDULES
 from sessions.market import Market
 from sessions.session import Session
 from ui.fragments import redraw

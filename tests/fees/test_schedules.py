@@ -5,52 +5,19 @@ from __future__ import annotations
 import re
 from datetime import date
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
 from fee_calculator import FeeError, FeeSchedule, FeeTier, edition_words, schedule, tier_words
-from fees.schedules import SCHEDULES
+from fees.tables import SCHEDULES
 
-# maker/taker in percent and the 30-day volume that reaches the tier, typed from the venues' pages; ! marks a
-# figure that sources dispute, - a tier that volume alone never reaches.
+# One file a venue, typed from its pages: maker/taker in percent and the 30-day volume that reaches the tier.
+# ! marks a figure that sources dispute, - a tier that volume alone never reaches.
 PUBLISHED = {
-    "okx spot specification": """
-        Lv1 .080/.100 0 | Lv3 .070/.090 - | VIP1 .060/.080 10M | VIP2 .050/.070 20M | VIP3 .030/.060 50M
-        VIP4 .020/.050 100M""",
-    "binance spot specification": """
-        General .100/.100 0 | VIP1 .090/.100 100 | VIP2 .080/.100 500 | VIP4 .060/.080 10000""",
-    "coinbase spot specification": "0-10K USD .40/.60 0 | 10K-50K USD .25/.40 10K",
-    "kraken spot specification": "0+ USD .16/.26 0 | 50,000+ USD .14/.24 50K | 100,000+ USD .12/.22 100K",
-    "okx spot current": """
-        Regular .080/.100 0 | VIP1 .0675/.080 1M | VIP2 .060/.070 5M | VIP3 .055/.065 10M | VIP4 .030/.045 20M
-        VIP5 .025/.035 100M | VIP6 0/.030 200M | VIP7 -.002/.025 500M | VIP8 -.005/.020 1000M
-        VIP9 -.0075/.0175 5000M""",
-    "okx swap current": """
-        Regular .020/.050 0 | VIP1 .018/.040 5M ! | VIP2 .013/.035 10M ! | VIP3 .010/.028 50M | VIP4 .008/.027 200M
-        VIP5 .005/.026 600M | VIP6 0/.025 1000M | VIP7 -.002/.020 1500M | VIP8 -.005/.020 2000M
-        VIP9 -.005/.015 20000M""",
-    "binance spot current": """
-        Regular .100/.100 0 | VIP1 .090/.100 1M | VIP2 .080/.100 5M | VIP3 .040/.060 20M | VIP4 .040/.052 75M
-        VIP5 .025/.031 150M | VIP6 .020/.029 400M | VIP7 .019/.028 800M | VIP8 .016/.025 2000M
-        VIP9 .011/.023 4000M""",
-    "binance swap current": """
-        Regular .020/.050 0 | VIP1 .016/.040 5M ! | VIP2 .014/.035 25M ! | VIP3 .012/.032 100M !
-        VIP4 .010/.030 375M ! | VIP5 .008/.027 750M ! | VIP6 .006/.025 2000M ! | VIP7 .004/.022 4000M !
-        VIP8 .002/.020 10000M ! | VIP9 0/.017 20000M !""",
-    "coinbase spot current": """
-        0-10K USD .40/.60 0 ! | 10K-50K USD .25/.40 10K | 50K-100K USD .15/.25 50K | 100K-1M USD .10/.20 100K
-        1M-15M USD .08/.18 1M | 15M-75M USD .06/.16 15M | 75M-250M USD .03/.10 75M | 250M-400M USD 0/.06 250M
-        400M+ USD 0/.04 400M""",
-    "kraken spot current": """
-        Tier 1 .40/.80 0 | Tier 2 .30/.60 2.5K | Tier 3 .22/.38 10K | Tier 4 .20/.35 25K | Tier 5 .15/.30 50K
-        Tier 6 .12/.25 100K | Tier 7 .10/.22 250K | Tier 8 .08/.20 500K | Tier 9 .06/.18 1M | Tier 10 .04/.15 2.5M
-        Tier 11 .02/.12 5M | Tier 12 0/.10 10M | Pro 1 0/.09 50M | Pro 2 0/.08 100M | Pro 3 0/.07 250M
-        Pro 4 0/.06 400M | Pro 5 0/.05 500M""",
-    "kraken swap current": """
-        Tier 1 .02/.05 0 | Tier 2 .0175/.045 5M | Tier 3 .015/.04 10M | Tier 4 .0125/.035 15M | Tier 5 .01/.03 25M
-        Tier 6 .0075/.0275 40M | Tier 7 .005/.025 50M | Tier 8 .005/.0225 75M | Tier 9 0/.02 100M
-        Tier 10 0/.018 150M | Tier 11 -.003/.0175 250M | Tier 12 -.003/.017 300M | Pro 1 -.003/.016 400M
-        Pro 2 -.005/.015 500M | Pro 3 -.006/.0135 1000M | Pro 4 -.006/.013 2000M | Pro 5 -.006/.0125 5000M""",
+    f"{file.stem} {kind}": table
+    for file in sorted((Path(__file__).parent / "published").glob("*.txt"))
+    for kind, table in re.findall(r"^(\w+ \w+)\n((?: .+\n?)+)", file.read_text(), re.MULTILINE)
 }
 UNITS = {"": 1, "K": 1_000, "M": 1_000_000}
 
