@@ -23,9 +23,9 @@ from backtesting.runner import rows, run
 from backtesting.summary import Summary
 from estimation.order import Order, Style, Unit
 from exporting.rows import COLUMNS
-from fee_calculator import fee_venue, schedule
+from fee_calculator import schedule
 from feeds import VENUES
-from fees.schedules import FeeError, FeeTier
+from fees.schedules import FeeError, FeeSchedule, FeeTier
 from orderbook import Side
 from recording.replay_feed import meta
 
@@ -139,9 +139,15 @@ def _tier_arguments(tier: FeeTier, source: RecordingSource) -> list[str]:
     """Return the arguments that name this tier, or its rates if it is not in the venue's schedules."""
     for edition in ("current", "specification"):
         with suppress(FeeError):  # not every venue has both
-            if tier in schedule(fee_venue(source.venue), VENUES[source.venue].product(source.symbol), edition).tiers:
+            if tier in _schedule(source, edition).tiers:
                 return ["--fees", edition, "--fee-tier", tier.name]
     return ["--maker-bps", repr(tier.maker * 1e4), "--taker-bps", repr(tier.taker * 1e4)]
+
+
+def _schedule(source: Source, edition: str) -> FeeSchedule:
+    """Return the published fees of the source's market. Raises FeeError where there are none."""
+    venue = VENUES[source.venue]
+    return schedule(venue.fees, venue.product(source.symbol), edition)
 
 
 def _one(text: str) -> list[float]:
@@ -178,7 +184,7 @@ def _tier(options: argparse.Namespace, source: RecordingSource) -> FeeTier:
         if options.maker_bps is None or options.taker_bps is None:
             raise FeeError("own fees need both --maker-bps and --taker-bps")
         return FeeTier("own", options.maker_bps / 1e4, options.taker_bps / 1e4)
-    tiers = schedule(fee_venue(source.venue), VENUES[source.venue].product(source.symbol), options.fees).tiers
+    tiers = _schedule(source, options.fees).tiers
     if options.fee_tier is None:
         return tiers[0]
     for tier in tiers:

@@ -25,7 +25,6 @@ __all__ = [
     "edition_words",
     "editions",
     "fee_bps",
-    "fee_venue",
     "own_schedule",
     "schedule",
     "tier_for_volume",
@@ -33,28 +32,7 @@ __all__ = [
     "warning",
 ]
 
-_VENUES = {
-    "simulated": "okx",
-    "gomarket-okx": "okx",
-    "okx": "okx",
-    "binance": "binance",
-    "binance-usdm": "binance",
-    "coinbase": "coinbase",
-    "kraken": "kraken",
-}
 _PRODUCTS = {"spot": "spot", "swap": "perpetual swap"}
-
-
-def fee_venue(name: str) -> str:
-    """Whose fees a market pays; `name` is one of the venues the market data comes from.
-
-    >>> fee_venue("simulated"), fee_venue("binance-usdm")
-    ('okx', 'binance')
-    """
-    try:
-        return _VENUES[name]
-    except KeyError:
-        raise FeeError(f"no fees are known for the venue {name!r}; known are {', '.join(_VENUES)}") from None
 
 
 def schedule(venue: str, product: str, edition: str) -> FeeSchedule:

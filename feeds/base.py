@@ -124,6 +124,7 @@ class Venue(ABC):
         name: what recordings and commands call it.
         title: what the page calls it.
         symbols: those that the page offers; a user may type others.
+        fees: whose fees its markets pay, a name in fees.tables.TITLES.
         rank: its place among the venues, the lowest first; venues of one rank are sorted by name.
         min_reconnect_s: seconds that must lie between two connections.
     """
@@ -131,6 +132,7 @@ class Venue(ABC):
     name: str
     title: str
     symbols: tuple[str, ...]
+    fees: str
     rank: int = 10
     min_reconnect_s: float = 1.0
 

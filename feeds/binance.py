@@ -186,6 +186,7 @@ class Binance(Venue):
     name = "binance"
     title = "Binance spot"
     symbols = ("BTCUSDT", "ETHUSDT")
+    fees = "binance"
     stream = "wss://stream.binance.com/ws"
     snapshot_path = "/api/v3/depth?symbol={symbol}&limit=5000"
     futures = False

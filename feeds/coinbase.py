@@ -95,6 +95,7 @@ class Coinbase(SpotVenue):
     name = "coinbase"
     title = "Coinbase"
     symbols = ("BTC-USD", "ETH-USD", "BTC-USDT", "ETH-USDT")
+    fees = "coinbase"
     form = re.compile(r"([A-Z0-9]+)-([A-Z0-9]+)")
 
     def url(self, symbol: str) -> str:  # noqa: ARG002 - the symbol is subscribed to

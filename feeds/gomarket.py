@@ -65,6 +65,7 @@ class GomarketOkx(Venue):
     title = "OKX through the GoMarket gateway"
     rank = 1
     symbols = ("BTC-USDT-SWAP", "ETH-USDT-SWAP")
+    fees = "okx"
 
     def __init__(self, okx: Okx) -> None:
         self._okx = okx

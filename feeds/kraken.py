@@ -157,6 +157,7 @@ class Kraken(SpotVenue):
     name = "kraken"
     title = "Kraken"
     symbols = ("BTC/USD", "ETH/USD", "BTC/USDT", "ETH/USDT")
+    fees = "kraken"
     min_reconnect_s = 5.0
     form = re.compile(r"([A-Z0-9][A-Z0-9.]*)/([A-Z0-9][A-Z0-9.]*)")
 

@@ -237,6 +237,7 @@ class Okx(Venue):
     title = "OKX"
     rank = 2
     symbols = ("BTC-USDT-SWAP", "ETH-USDT-SWAP", "BTC-USDT", "ETH-USDT")
+    fees = "okx"
 
     def __init__(self) -> None:
         self._learned: dict[str, Contract] = {}

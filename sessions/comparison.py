@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from estimation.estimate import Estimate
 from estimation.order import Order
-from fee_calculator import editions, fee_venue, schedule
+from fee_calculator import editions, schedule
 from feeds import VENUES
 from fees.schedules import FeeTier
 from network.status import Status
@@ -110,5 +110,6 @@ def rivals(market: Market) -> tuple[Market, ...]:
 
 def first_tier(market: Market) -> FeeTier:
     """The tier everybody begins at, of today's fees."""
-    venue, product = fee_venue(market.venue), VENUES[market.venue].product(market.symbol)
-    return schedule(venue, product, editions(venue, product)[0]).tiers[0]
+    venue = VENUES[market.venue]
+    product = venue.product(market.symbol)
+    return schedule(venue.fees, product, editions(venue.fees, product)[0]).tiers[0]

@@ -21,14 +21,13 @@ from fee_calculator import (
     edition_words,
     editions,
     fee_bps,
-    fee_venue,
     own_schedule,
     schedule,
     tier_for_volume,
     tier_words,
     warning,
 )
-from feeds import VENUES
+from feeds import VENUES, Venue
 from fees.tables import TITLES
 
 
@@ -131,23 +130,17 @@ def test_editions_are_those_that_can_be_had() -> None:
                 assert schedule(venue, product, edition).edition == edition
 
 
-def test_every_market_has_a_fee_venue() -> None:
+@pytest.mark.parametrize("venue", VENUES.values(), ids=VENUES)
+def test_every_market_pays_published_fees(venue: Venue) -> None:
     """Each venue of market data pays somebody's fees, and those are published for its products."""
-    pays = {
-        "simulated": "okx",
-        "gomarket-okx": "okx",
-        "okx": "okx",
-        "binance": "binance",
-        "binance-usdm": "binance",
-        "coinbase": "coinbase",
-        "kraken": "kraken",
-    }
-    assert {name: fee_venue(name) for name in pays} == pays
-    for name, venue in VENUES.items():
-        for symbol in venue.symbols:
-            assert schedule(fee_venue(name), venue.product(symbol), "current").product == venue.product(symbol)
-    with pytest.raises(FeeError, match="'bybit'"):
-        fee_venue("bybit")
+    for symbol in venue.symbols:
+        assert schedule(venue.fees, venue.product(symbol), "current").product == venue.product(symbol)
+
+
+def test_markets_relayed_or_made_here_pay_the_fees_of_whom_they_stand_for() -> None:
+    """The gateway relays OKX, the simulated market imitates it, and both Binance venues have one fee page."""
+    assert VENUES["gomarket-okx"].fees == VENUES["simulated"].fees == "okx"
+    assert VENUES["binance-usdm"].fees == VENUES["binance"].fees == "binance"
 
 
 @given(st.sampled_from(sorted(SCHEDULES)), st.floats(0, 1e12))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fee_calculator import FeeCalculator, editions, fee_venue, schedule, tier_for_volume, tier_words, warning
+from fee_calculator import FeeCalculator, editions, schedule, tier_for_volume, tier_words, warning
 from feeds import VENUES
 from fees.custom_schedule import OWN_EXAMPLE, own_schedule
 from fees.schedules import FeeError, FeeSchedule, FeeTier
@@ -19,12 +19,13 @@ from ui.text.vocabulary import FEE_TABLE_WORDS, HELP
 
 def tables(market: Market) -> dict[str, FeeSchedule | None]:
     """The fee tables to choose from by name, this market's own first; None is the user's file."""
-    venue, product = fee_venue(market.venue), VENUES[market.venue].product(market.symbol)
-    own = schedule(venue, product, editions(venue, product)[0])
+    venue = VENUES[market.venue]
+    product = venue.product(market.symbol)
+    own = schedule(venue.fees, product, editions(venue.fees, product)[0])
     others = {
         FEE_TABLE_WORDS[fees.product, fees.edition]: fees
         for fees in SCHEDULES.values()
-        if fees.venue == venue and fees is not own
+        if fees.venue == venue.fees and fees is not own
     }
     return {FEE_TABLE_WORDS["this market", "current"]: own, **others, FEE_TABLE_WORDS["own", "own"]: None}
 
@@ -65,7 +66,8 @@ def fee_inputs(session: Session, market: Market) -> FeeTier:
             st.markdown(f"Your fee tier: **{plain(tier.name)}**")
     with more:
         st.caption(plain(tier_words(tier)))
-        if problem := warning(fees, fee_venue(market.venue), VENUES[market.venue].product(market.symbol)):
+        venue = VENUES[market.venue]
+        if problem := warning(fees, venue.fees, venue.product(market.symbol)):
             st.warning(plain(problem))
         shown = session.latest
         st.caption(plain(fee_words(FeeCalculator(fees, tier), None if shown is None else shown.estimate)))
