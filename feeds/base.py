@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Literal, Protocol, TypeVar
+from typing import Annotated, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -117,23 +117,32 @@ class DeltaFeed(QuietFeed, ABC):
         return FeedError(self._broken)
 
 
+class TardisName(NamedTuple):
+    """An exchange as Tardis names it in its CSV files, and whether its amounts are contracts or base units."""
+
+    exchange: str
+    in_contracts: bool = False
+
+
 class Venue(ABC):
     """Everything that is known of a venue; nothing outside its own file names it.
 
     Attributes:
         name: what recordings and commands call it.
         title: what the page calls it.
+        rank: its place among the venues, the lowest first; venues of one rank are sorted by name.
         symbols: those that the page offers; a user may type others.
         fees: whose fees its markets pay, a name in fees.tables.TITLES.
-        rank: its place among the venues, the lowest first; venues of one rank are sorted by name.
+        tardis: what Tardis calls it, a name for each kind of market; empty where Tardis has no books of it.
         min_reconnect_s: seconds that must lie between two connections.
     """
 
     name: str
     title: str
+    rank: int = 10
     symbols: tuple[str, ...]
     fees: str
-    rank: int = 10
+    tardis: tuple[TardisName, ...] = ()
     min_reconnect_s: float = 1.0
 
     @abstractmethod

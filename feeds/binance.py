@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from feeds.base import DeltaFeed, FeedError, Millis, Product, Venue, decode
+from feeds.base import DeltaFeed, FeedError, Millis, Product, TardisName, Venue, decode
 from feeds.fast_parser import read_sides
 from orderbook import BookBuilder, Levels, OrderBook
 
@@ -187,6 +187,7 @@ class Binance(Venue):
     title = "Binance spot"
     symbols = ("BTCUSDT", "ETHUSDT")
     fees = "binance"
+    tardis = (TardisName("binance"),)
     stream = "wss://stream.binance.com/ws"
     snapshot_path = "/api/v3/depth?symbol={symbol}&limit=5000"
     futures = False
@@ -223,6 +224,7 @@ class BinanceUsdm(Binance):
 
     name = "binance-usdm"
     title = "Binance futures"
+    tardis = (TardisName("binance-futures"),)
     stream = "wss://fstream.binance.com/public/ws"
     snapshot_path = "/fapi/v1/depth?symbol={symbol}&limit=1000"
     futures = True

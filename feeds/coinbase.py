@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from feeds.base import DeltaFeed, FeedError, SpotVenue, decode, timestamp_ns
+from feeds.base import DeltaFeed, FeedError, SpotVenue, TardisName, decode, timestamp_ns
 from feeds.fast_parser import packed
 from orderbook import BookBuilder, Levels
 
@@ -96,6 +96,7 @@ class Coinbase(SpotVenue):
     title = "Coinbase"
     symbols = ("BTC-USD", "ETH-USD", "BTC-USDT", "ETH-USDT")
     fees = "coinbase"
+    tardis = (TardisName("coinbase"),)
     form = re.compile(r"([A-Z0-9]+)-([A-Z0-9]+)")
 
     def url(self, symbol: str) -> str:  # noqa: ARG002 - the symbol is subscribed to

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from feeds.base import DeltaFeed, FeedError, SpotVenue, decode, timestamp_ns
+from feeds.base import DeltaFeed, FeedError, SpotVenue, TardisName, decode, timestamp_ns
 from feeds.fast_parser import packed
 from orderbook import BookBuilder, Levels
 
@@ -158,6 +158,7 @@ class Kraken(SpotVenue):
     title = "Kraken"
     symbols = ("BTC/USD", "ETH/USD", "BTC/USDT", "ETH/USDT")
     fees = "kraken"
+    tardis = (TardisName("kraken"),)
     min_reconnect_s = 5.0
     form = re.compile(r"([A-Z0-9][A-Z0-9.]*)/([A-Z0-9][A-Z0-9.]*)")
 

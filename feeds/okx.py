@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from feeds.base import DeltaFeed, FeedError, Millis, Product, Venue, decode
+from feeds.base import DeltaFeed, FeedError, Millis, Product, TardisName, Venue, decode
 from feeds.fast_parser import read_sides
 from orderbook import BookBuilder, Levels
 
@@ -238,6 +238,7 @@ class Okx(Venue):
     rank = 2
     symbols = ("BTC-USDT-SWAP", "ETH-USDT-SWAP", "BTC-USDT", "ETH-USDT")
     fees = "okx"
+    tardis = (TardisName("okex"), TardisName("okex-swap", in_contracts=True))
 
     def __init__(self) -> None:
         self._learned: dict[str, Contract] = {}

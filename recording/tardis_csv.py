@@ -20,15 +20,8 @@ HEADER = b"exchange,symbol,"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMN = re.compile(r"(asks|bids)\[(\d{1,4})\]\.price")
-_VENUE_OF = {
-    "binance": "binance",
-    "binance-futures": "binance-usdm",
-    "coinbase": "coinbase",
-    "kraken": "kraken",
-    "okex": "okx",
-    "okex-swap": "okx",
-}
-"""Tardis exchange -> the venue here whose fees apply."""
+_VENUES = {name.exchange: (venue, name.in_contracts) for venue in VENUES.values() for name in venue.tardis}
+"""Tardis exchange -> the venue that it is, and whether its amounts are contracts."""
 
 
 class SnapshotTable:
@@ -70,7 +63,7 @@ class SnapshotTable:
 
     def meta(self) -> str:
         """What the rows are of, as the text of a recording's meta line."""
-        venue = _VENUE_OF.get(self.exchange, self.exchange)
+        venue = _VENUES[self.exchange][0].name if self.exchange in _VENUES else self.exchange
         return json.dumps({"t": "meta", "venue": venue, "symbol": self.symbol, "source": f"tardis {self.exchange}"})
 
 
@@ -82,12 +75,12 @@ class _Names(msgspec.Struct):
 def feed_for(message: str) -> GomarketFeed:
     """The feed that reads this message and those after it. Raises BookError.
 
-    OKX swaps count in contracts, whose size is known; any other amount is taken as base units.
+    Contracts become base units where the venue says that it counts them; any other amount is taken as base units.
     """
     try:
         names = msgspec.json.decode(message, type=_Names)
-        swap = names.exchange == "okex-swap"
-        contract_size = VENUES["okx"].contract_size(names.symbol) if swap else 1.0
+        venue, in_contracts = _VENUES.get(names.exchange, (None, False))
+        contract_size = venue.contract_size(names.symbol) if venue and in_contracts else 1.0
     except (msgspec.MsgspecError, ValueError) as error:
         raise BookError(f"unreadable book: {error}") from None
     return GomarketFeed(names.exchange, names.symbol, contract_size)
