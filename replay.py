@@ -78,7 +78,7 @@ def record(
     market.make_feed(symbol)
     stop = stop or threading.Event()
     recorder = Recorder(venue, symbol)
-    made_here = venue == "simulated"
+    made_here = market.is_simulated
     with serve(simulated(symbol)) if made_here else nullcontext(url or market.url(symbol)) as address:
         client = WebSocketClient(
             address,

@@ -135,6 +135,7 @@ class Venue(ABC):
         fees: whose fees its markets pay, a name in fees.tables.TITLES.
         tardis: what Tardis calls it, a name for each kind of market; empty where Tardis has no books of it.
         min_reconnect_s: seconds that must lie between two connections.
+        is_simulated: its market is made on this machine and served there, so `url` only names it.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Venue(ABC):
     fees: str
     tardis: tuple[TardisName, ...] = ()
     min_reconnect_s: float = 1.0
+    is_simulated: bool = False
 
     @abstractmethod
     def url(self, symbol: str) -> str:

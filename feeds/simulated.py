@@ -25,6 +25,7 @@ class Simulated(GomarketOkx):
     name = "simulated"
     title = "Simulated market"
     rank = 0
+    is_simulated = True
 
     def url(self, symbol: str) -> str:
         return f"ws://127.0.0.1/simulated/{symbol}"

@@ -103,9 +103,9 @@ def rivals(market: Market) -> tuple[Market, ...]:
         Market(name, symbol)
         for name, venue in VENUES.items()
         for symbol in venue.symbols
-        if name not in ("simulated", market.venue) and venue.instrument(symbol) == instrument
+        if not venue.is_simulated and name != market.venue and venue.instrument(symbol) == instrument
     ]
-    return tuple(others) if market.venue == "simulated" else (market, *others)
+    return tuple(others) if market.is_simulated else (market, *others)
 
 
 def first_tier(market: Market) -> FeeTier:

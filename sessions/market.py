@@ -35,7 +35,12 @@ class Market:
     @property
     def in_envelope(self) -> bool:
         """Whether the frames come in the envelope of a recording, with their own clock."""
-        return self.recording is not None or self.replayed or (self.venue == "simulated" and not self.address)
+        return self.recording is not None or self.replayed or (self.is_simulated and not self.address)
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the venue's market is made on this machine."""
+        return VENUES[self.venue].is_simulated
 
     @property
     def contract_size(self) -> float | None:
@@ -50,7 +55,7 @@ class Market:
         """The market's address, served for as long as the context lasts where it is made here."""
         if self.address:
             return nullcontext(self.address)
-        if self.venue == "simulated":
+        if self.is_simulated:
             return serve(simulated(self.symbol))
         return nullcontext(VENUES[self.venue].url(self.symbol))
 

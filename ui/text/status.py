@@ -37,7 +37,7 @@ def live_words(market: Market) -> tuple[str, str, Colour]:
     """What kind of prices these are, with an icon and a colour of its own."""
     if market.recording is not None or market.replayed:
         return "Recording, not now", "history", "blue"
-    if market.venue == "simulated":
+    if market.is_simulated:
         return "Simulated market, not real prices", "science", "violet"
     return "Live", "sensors", "green"
 
