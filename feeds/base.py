@@ -167,6 +167,17 @@ class Venue(ABC):
     def instrument(self, symbol: str) -> str:
         """What is traded, named alike on every venue: "BTC/USD spot", "BTC/USDT swap"."""
 
+    def instruments_url(self, symbol: str) -> str | None:  # noqa: ARG002 - nothing to ask, unless a venue says so
+        """Return where the venue publishes what a contract of this symbol is; None where nothing needs to be asked.
+
+        Raises ValueError for what is no symbol of a venue that can be asked.
+        """
+        return None
+
+    def learn(self, body: str | bytes) -> None:
+        """Take over what a reply from `instruments_url` says, for all feeds made from now on. Raises FeedError."""
+        raise FeedError(f"{len(body)} characters about instruments came to {self.title}, which asks for none")
+
     def fixed_contract_size(self, symbol: str) -> float | None:
         """Return base units a contract; None where nothing is counted in contracts of a fixed size."""
         try:

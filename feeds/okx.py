@@ -247,7 +247,7 @@ class Okx(Venue):
         return "wss://ws.okx.com/ws/v5/public"
 
     def instruments_url(self, symbol: str) -> str | None:
-        """Where the contract value is published; None for spot, whose sizes are base units."""
+        """Return where the contract value is published; None for spot, whose sizes are base units."""
         kind = _parts(symbol)[2]
         if not kind:
             return None
@@ -255,7 +255,7 @@ class Okx(Venue):
         return f"https://openapi.okx.com/api/v5/public/instruments?instType={kind}&instId={symbol}"
 
     def learn(self, body: str | bytes) -> None:
-        """Takes over the contract values of an instruments reply, for all feeds made from now on. Raises FeedError."""
+        """Take over the contract values of an instruments reply, for all feeds made from now on. Raises FeedError."""
         self._learned.update(contracts(body))
 
     def make_feed(self, symbol: str, depth: int | None = None) -> OkxFeed:

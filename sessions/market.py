@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from feeds import VENUES, Feed, FeedError
-from feeds.okx import OKX
 from network.http_client import NetworkError, fetch
 from recording.server import serve
 from recording.simulated import simulated
@@ -60,16 +59,18 @@ class Market:
         return nullcontext(VENUES[self.venue].url(self.symbol))
 
 
-def learn_contract(symbol: str, timeout_s: float = 3.0) -> str | None:
-    """Ask OKX what a contract of this symbol is, for all feeds made from now on; why not, if that failed.
+def learn_contract(name: str, symbol: str, timeout_s: float = 3.0) -> str | None:
+    """Ask a venue what a contract of this symbol is, for all feeds made from now on; return why not, if that failed.
 
-    The few contracts known offline go on as they are known. Raises ValueError if this is no OKX symbol.
+    The contracts known offline go on as they are known, and a venue that need not be asked is not. Raises ValueError
+    if this is no symbol of a venue that can be asked.
     """
-    url = OKX.instruments_url(symbol)
+    venue = VENUES[name]
+    url = venue.instruments_url(symbol)
     if url is None:
         return None
     try:
-        OKX.learn(asyncio.run(fetch(url, timeout_s)))
+        venue.learn(asyncio.run(fetch(url, timeout_s)))
     except (NetworkError, FeedError) as error:
-        return f"OKX could not be asked what a contract is, so the value known here is used: {error}"
+        return f"{venue.title} could not be asked what a contract is, so the value known here is used: {error}"
     return None

@@ -62,8 +62,8 @@ def market_inputs(session: Session) -> Market | None:
     try:
         if len(symbol) > LONGEST_SYMBOL:
             raise ValueError(f"no symbol has more than {LONGEST_SYMBOL} characters")
-        if venue == "okx" and not source:
-            note = ask_contract(symbol)
+        if not source and VENUES[venue].instruments_url(symbol):
+            note = ask_contract(venue, symbol)
         market = Market(venue, symbol, **source)
     except (ValueError, FeedError) as error:
         st.error(plain(f"{VENUES[venue].title} can't show {symbol[:LONGEST_SYMBOL]!r}: {error}"))
@@ -73,10 +73,10 @@ def market_inputs(session: Session) -> Market | None:
     return market
 
 
-@st.cache_data(ttl=300, show_spinner="Asking OKX what a contract is")
-def ask_contract(symbol: str) -> str | None:
-    """Learn from OKX what a contract of this symbol is, at most every five minutes; why not, if that failed."""
-    return learn_contract(symbol)
+def ask_contract(venue: str, symbol: str) -> str | None:
+    """Ask the venue what a contract of this symbol is, at most every five minutes; return why not, if that failed."""
+    spinner = f"Asking {VENUES[venue].title} what a contract is"
+    return st.cache_data(ttl=300, show_spinner=spinner)(learn_contract)(venue, symbol)
 
 
 def _another_venue(session: Session) -> None:

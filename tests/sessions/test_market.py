@@ -1,0 +1,75 @@
+"""What a market asks its venue before the first order book."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from feeds import VENUES, FeedError, Venue
+from network.http_client import NetworkError
+from sessions import market
+from sessions.market import learn_contract
+from tests.support.paths import PROJECT
+
+REPLY = '{"code":"0","data":[{"instId":"BTC-USDT-SWAP","ctType":"linear","ctVal":"0.01","ctMult":"1"}]}'
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The addresses that were fetched; each is answered as the venue would."""
+    addresses: list[str] = []
+
+    async def fetch(url: str, _timeout_s: float) -> str:
+        addresses.append(url)
+        return REPLY
+
+    monkeypatch.setattr(market, "fetch", fetch)
+    st.cache_data.clear()
+    yield addresses
+    st.cache_data.clear()
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_contract_is_asked_for_where_the_venue_publishes_it(venue: str, asked: list[str]) -> None:
+    """A venue is asked at its own address about every symbol that has one, and nobody else is."""
+    symbols = VENUES[venue].symbols
+    expected = [url for symbol in symbols if (url := VENUES[venue].instruments_url(symbol))]
+    for symbol in symbols:
+        learn_contract(venue, symbol)
+    assert asked == expected
+
+
+def test_contract_that_cannot_be_asked_for_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the network the value known offline is used, and the venue that is silent is named."""
+
+    async def fetch(_url: str, _timeout_s: float) -> str:
+        raise NetworkError("nobody answers")
+
+    monkeypatch.setattr(market, "fetch", fetch)
+    note = "OKX could not be asked what a contract is, so the value known here is used: nobody answers"
+    assert learn_contract("okx", "BTC-USDT-SWAP") == note
+
+
+@pytest.mark.parametrize("venue", [name for name, venue in VENUES.items() if type(venue).learn is Venue.learn])
+def test_reply_that_nobody_asked_for_is_refused(venue: str) -> None:
+    """A venue whose sizes are known takes no values from elsewhere."""
+    with pytest.raises(FeedError, match="asks for none"):
+        VENUES[venue].learn(REPLY)
+
+
+def test_page_asks_once_whatever_is_drawn(asked: list[str]) -> None:
+    """Each contract is asked for once in five minutes, and spot is not asked for at all."""
+    app = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=20)
+    app.session_state["venue"] = "okx"
+    try:
+        for _ in range(3):
+            app.run()
+        app.selectbox(key="symbol").set_value("ETH-USDT-SWAP").run()
+        app.selectbox(key="symbol").set_value("BTC-USDT").run()
+        assert not app.exception
+    finally:
+        st.cache_resource.clear()  # releases the feeds, as a closed tab would
+    assert asked == [VENUES["okx"].instruments_url(symbol) for symbol in ("BTC-USDT-SWAP", "ETH-USDT-SWAP")]
