@@ -40,6 +40,10 @@ class Feed(Protocol):
     def closing(self) -> bool:
         """True once the venue has announced that it will close this connection."""
 
+    @property
+    def has_whole_books(self) -> bool:
+        """Whether every message is a whole book, so that none before it is needed."""
+
     def subscribe(self) -> list[str]:
         """The texts to send on connect."""
 
@@ -57,6 +61,7 @@ class QuietFeed:
 
     keepalive: tuple[str, float] | None = None
     closing = False
+    has_whole_books = False
 
     @property
     def snapshot_url(self) -> str | None:

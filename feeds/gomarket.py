@@ -28,6 +28,8 @@ _FRAME = msgspec.json.Decoder(_Frame)
 class GomarketFeed(QuietFeed):
     """Whole books; a broken one is refused by BookError and the feed goes on."""
 
+    has_whole_books = True
+
     def __init__(self, venue: str, symbol: str, contract_size: float, depth: int | None = None) -> None:
         self._venue = venue
         self._symbol = symbol

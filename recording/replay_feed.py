@@ -72,7 +72,7 @@ class ReplayFeed(QuietFeed):
                     self._on_read(book is not None)
             return book
         self.ended = False
-        if not isinstance(self._pristine, GomarketFeed):  # whose books need none before them
+        if not self._pristine.has_whole_books:
             for line in text.rstrip("\n").split("\n"):
                 with suppress(BookError):
                     self.apply(_decode(line), received_ns)

@@ -17,7 +17,6 @@ from estimation.estimate import Estimate
 from estimation.order import Order
 from export_manager import ExportManager
 from feeds import VENUES, Feed
-from feeds.gomarket import GomarketFeed
 from network.status import Status
 from orderbook import OrderBook
 from profiling import SystemProfiler
@@ -193,10 +192,9 @@ class Session:
         recorder = Recorder(venue, symbol)
         recorder.start(new_path(folder, venue, symbol, datetime.now(UTC)))
         self.recorder = recorder
-        whole_books = isinstance(self.market.make_feed(), GomarketFeed)
         self._viewer.record(
             recorder.on_served_frame if self.market.in_envelope else recorder.on_frame,
-            resync=self.player is not None or not whole_books,
+            resync=self.player is not None or not self.market.make_feed().has_whole_books,
         )
 
     def stop_recording(self, wait_s: float = 1.0) -> None:

@@ -70,6 +70,8 @@ class DeltaFeed:
     its best bid and the venue's clock at N. With a rest_url the snapshot comes over REST, and steps before it are
     kept."""
 
+    has_whole_books = False
+
     def __init__(self, rest_url: str | None = None, keepalive: tuple[str, float] | None = None) -> None:
         self.keepalive = keepalive
         self.closing = False
