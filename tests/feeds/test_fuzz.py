@@ -185,7 +185,7 @@ def test_a_real_message_with_other_bytes_in_it_is_a_book_or_an_error_by_name(ven
 DEEP = 100_000
 
 
-@pytest.mark.parametrize("venue", [*SESSIONS, "simulated"])
+@pytest.mark.parametrize("venue", VENUES)
 @pytest.mark.parametrize(
     "message",
     [
