@@ -144,7 +144,7 @@ def _tier_arguments(tier: FeeTier, source: RecordingSource) -> list[str]:
     return ["--maker-bps", repr(tier.maker * 1e4), "--taker-bps", repr(tier.taker * 1e4)]
 
 
-def _schedule(source: Source, edition: str) -> FeeSchedule:
+def _schedule(source: RecordingSource, edition: str) -> FeeSchedule:
     """Return the published fees of the source's market. Raises FeeError where there are none."""
     venue = VENUES[source.venue]
     return schedule(venue.fees, venue.product(source.symbol), edition)
