@@ -56,7 +56,7 @@ class Feed(Protocol):
         """The book once the REST snapshot has been spliced in. Raises as parse does."""
 
 
-class QuietFeed:
+class BaseFeed:
     """What a feed is unless it says otherwise: nothing to send, nothing to fetch, no close announced."""
 
     keepalive: tuple[str, float] | None = None
@@ -79,7 +79,7 @@ class QuietFeed:
         raise FeedError(f"a REST snapshot of {len(body)} characters came to a feed that takes none")
 
 
-class DeltaFeed(QuietFeed, ABC):
+class DeltaFeed(BaseFeed, ABC):
     """A feed that builds its book from changes. Once broken it stays broken: the next book could be
     wrong without a sign, so only a new feed starts again."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from feeds.base import Product, QuietFeed, Venue, decode_sides, timestamp_ns
+from feeds.base import BaseFeed, Product, Venue, decode_sides, timestamp_ns
 from feeds.fast_parser import read_frame
 from feeds.okx import OKX, Okx
 from orderbook import BookError, OrderBook
@@ -25,7 +25,7 @@ class _Frame(msgspec.Struct, gc=False):
 _FRAME = msgspec.json.Decoder(_Frame)
 
 
-class GomarketFeed(QuietFeed):
+class GomarketFeed(BaseFeed):
     """Whole books; a broken one is refused by BookError and the feed goes on."""
 
     has_whole_books = True

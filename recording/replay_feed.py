@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from feeds import Feed, FeedError
-from feeds.base import QuietFeed
+from feeds.base import BaseFeed
 from feeds.gomarket import GomarketFeed
 from orderbook import BookError, OrderBook
 from recording.format import RecordedFrame, RecordingError, decode
@@ -24,7 +24,7 @@ FEED_KINDS = frozenset({"recv", "http", "book"})
 """The lines that a feed is given."""
 
 
-class ReplayFeed(QuietFeed):
+class ReplayFeed(BaseFeed):
     """A feed that takes recorded lines out of their envelope and hands them to a venue's own feed.
 
     The models' clock is the recorder's. A line without a time has that of the line before; in a recording

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from calculations import Order, TradingCalculator
-from feeds.base import QuietFeed
+from feeds.base import BaseFeed
 from feeds.gomarket import GomarketFeed
 from network.connection import Connection
 from network.status import Status
@@ -43,7 +43,7 @@ TASKS = ["Connection._receive", "Connection._watch", "Connection.run", "WebSocke
 """All that runs on the client's loop for one connection."""
 
 
-class Noting(QuietFeed):
+class Noting(BaseFeed):
     """The gateway's feed; notes what became of each message: BOOK, IGNORED, or why it was refused."""
 
     def __init__(self, outcomes: list[str]) -> None:
