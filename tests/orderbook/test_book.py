@@ -202,7 +202,7 @@ def test_a_builder_equals_dictionaries(
     """Snapshots, changes, repeats and unknown deletes in any order leave what plain dictionaries hold,
     and what was published before stays as it was, wherever the arrays get full or too many changes come at once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packed_sides, "ROOM", room)
+        patch.setattr(packed_sides, "SPARE_LEVELS", room)
         assert_equals_dictionaries(messages, publish, keep)
 
 
