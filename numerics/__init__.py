@@ -1,1 +1,1 @@
-"""Machine code, windows and linear algebra, without any knowledge of markets."""
+"""Compile, window and regress numbers, without any knowledge of markets."""

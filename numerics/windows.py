@@ -1,4 +1,4 @@
-"""The last of a long series of numbers, and what those say of what may come."""
+"""Keep the last of a long series of numbers, and compute statistics of them."""
 
 from __future__ import annotations
 
@@ -9,97 +9,131 @@ from numerics.jit import jit
 
 
 class RollingWindow:
-    """The last `most` of a series of columns (..., n), the newest last."""
+    """The last `size` columns of a series (..., n), the newest last."""
 
-    def __init__(self, most: int, *height: int) -> None:
-        self._most = most
-        self._held: Floats = np.empty((*height, 2 * most))
+    def __init__(self, size: int, *height: int) -> None:
+        self._size = size
+        # Twice the size, so that the columns move to the front at most once per `size` columns added.
+        self._buffer: Floats = np.empty((*height, 2 * size))
         self._begin = self._end = 0
 
     @property
     def values(self) -> Floats:
         """(..., n), to be read before more are added."""
-        return self._held[..., self._begin : self._end]
+        return self._buffer[..., self._begin : self._end]
 
     def add(self, columns: Floats) -> None:
-        columns = columns[..., -self._most :]
-        if self._end + columns.shape[-1] > self._held.shape[-1]:
+        """Append columns (..., m) and forget all but the last `size`."""
+        columns = columns[..., -self._size :]
+        if self._end + columns.shape[-1] > self._buffer.shape[-1]:
             kept = self.values.copy()
-            self._begin, self._end = 0, kept.shape[-1]
-            self._held[..., : self._end] = kept
-        begin, self._end = self._end, self._end + columns.shape[-1]
-        self._held[..., begin : self._end] = columns
-        self._begin = max(self._begin, self._end - self._most)
+            self._begin = 0
+            self._end = kept.shape[-1]
+            self._buffer[..., : self._end] = kept
+        begin = self._end
+        self._end += columns.shape[-1]
+        self._buffer[..., begin : self._end] = columns
+        self._begin = max(self._begin, self._end - self._size)
 
 
 class SortedRollingWindow(RollingWindow):
-    """The same, each series also in the order of its values."""
+    """The last `size` columns of a series (..., n), each series also in the order of its values."""
 
-    def __init__(self, most: int, *height: int) -> None:
-        super().__init__(most, *height)
-        # Written from one into the other in turn: fresh memory costs as much as the work done in it.
-        self._now, self._next = np.empty((2, *height, most))
+    def __init__(self, size: int, *height: int) -> None:
+        super().__init__(size, *height)
+        # Two buffers written from one into the other in turn: fresh memory costs as much as the work done in it.
+        self._sorted, self._next_sorted = np.empty((2, *height, size))
 
     @property
     def sorted_values(self) -> Floats:
         """(..., n), to be read before more are added."""
-        ordered: Floats = self._now[..., : self._end - self._begin]
-        return ordered
+        values: Floats = self._sorted[..., : self._end - self._begin]
+        return values
 
     def add(self, columns: Floats) -> None:
-        columns = columns[..., -self._most :]
-        held, new = self.values, columns.shape[-1]
-        gone = held[..., : max(0, held.shape[-1] + new - self._most)]
-        _merge(np.atleast_2d(self._now), held.shape[-1], _in_order(gone), _in_order(columns), np.atleast_2d(self._next))
-        self._now, self._next = self._next, self._now
+        """Append columns (..., m), forget all but the last `size`, and keep each series sorted."""
+        columns = columns[..., -self._size :]
+        held = self.values
+        n_held = held.shape[-1]
+        gone = held[..., : max(0, n_held + columns.shape[-1] - self._size)]
+        _merge(
+            np.atleast_2d(self._sorted),
+            n_held,
+            _sort_series(gone),
+            _sort_series(columns),
+            np.atleast_2d(self._next_sorted),
+        )
+        self._sorted, self._next_sorted = self._next_sorted, self._sorted
         super().add(columns)
 
 
-def _in_order(columns: Floats) -> Floats:
-    """Each series sorted, (series, n)."""
-    ordered = np.array(columns, ndmin=2, order="C")
-    ordered.sort()
-    return ordered
+def _sort_series(columns: Floats) -> Floats:
+    """Sort each series, shape (series, n)."""
+    series = np.array(columns, ndmin=2, order="C")
+    series.sort()
+    return series
 
 
 @jit
-def _merge(ordered: Floats, held: int, gone: Floats, new: Floats, made: Floats) -> None:
-    """Make of each ordered series one without what is gone and with what is new, in a third of the time of sorting."""
-    most = made.shape[1]
-    for series in range(len(ordered)):
-        left, come, place = 0, 0, 0
-        for value in ordered[series, :held]:
-            if left < gone.shape[1] and gone[series, left] == value:
-                left += 1
+def _merge(old: Floats, n_old: int, gone: Floats, new: Floats, merged: Floats) -> None:
+    """Merge: drop `gone` from each sorted series and insert `new`, keeping the order.
+
+    Three times faster than sorting again.
+
+    Args:
+        old: (series, size), the first n_old of each sorted.
+        n_old: how many values of each series are held.
+        gone: (series, g), sorted; each value is one of `old`.
+        new: (series, m), sorted.
+        merged: (series, size), written to.
+    """
+    size = merged.shape[1]
+    for series in range(len(old)):
+        # Before gone[series, next_gone] all are dropped, before new[series, next_new] all are inserted, and
+        # merged[series, :n_merged] is sorted.
+        next_gone = 0
+        next_new = 0
+        n_merged = 0
+        for value in old[series, :n_old]:
+            # Both are sorted, so the next value to drop is the first of `old` that equals it.
+            if next_gone < gone.shape[1] and gone[series, next_gone] == value:
+                next_gone += 1
                 continue
-            # What is no number equals nothing: it is never found again, and would be one too many.
-            while place < most and come < new.shape[1] and new[series, come] < value:
-                made[series, place] = new[series, come]
-                come, place = come + 1, place + 1
-            if place < most:
-                made[series, place] = value
-                place += 1
-        rest = min(new.shape[1] - come, most - place)
-        made[series, place : place + rest] = new[series, come : come + rest]
+            # Every new value below this old one goes before it. NaN never compares equal, so it is never dropped
+            # and the series may have more values than fit: every write is bounded by `size`.
+            while n_merged < size and next_new < new.shape[1] and new[series, next_new] < value:
+                merged[series, n_merged] = new[series, next_new]
+                next_new += 1
+                n_merged += 1
+            if n_merged < size:
+                merged[series, n_merged] = value
+                n_merged += 1
+        # What is left of `new` is at least as large as all that is merged.
+        n_rest = min(new.shape[1] - next_new, size - n_merged)
+        merged[series, n_merged : n_merged + n_rest] = new[series, next_new : next_new + n_rest]
 
 
-def symmetric_quantiles(ordered: Floats, level: float) -> tuple[float, float]:
-    """The quantiles 1 - level and level of sorted values (n,), interpolated.
+def symmetric_quantiles(sorted_values: Floats, level: float) -> tuple[float, float]:
+    """Return the quantiles 1 - level and level of sorted values (n,), interpolated between neighbours.
 
     >>> symmetric_quantiles(np.array([0.0, 1.0, 2.0, 3.0, 4.0]), 0.875)
     (0.5, 3.5)
     """
-    last = len(ordered) - 1
-    place = level * last
-    below = min(int(place), last - 1)
-    low, lower, upper, high = (ordered.item(at) for at in (last - below - 1, last - below, below, below + 1))
-    part = place - below
-    return lower + part * (low - lower), upper + part * (high - upper)
+    last = len(sorted_values) - 1
+    position = level * last
+    below = min(int(position), last - 1)
+    fraction = position - below
+    # The lower quantile lies as far from the first value as the upper from the last.
+    low = sorted_values.item(last - below - 1)
+    above_low = sorted_values.item(last - below)
+    below_high = sorted_values.item(below)
+    high = sorted_values.item(below + 1)
+    return above_low + fraction * (low - above_low), below_high + fraction * (high - below_high)
 
 
 @jit
 def mean_filled_shares(offered: Floats, sizes: Floats) -> Floats:
-    """The average share of each size that is filled where these amounts (n,) are on offer."""
+    """Return the average share of each size (s,) that is filled where these amounts (n,) are on offer."""
     filled = np.zeros(len(sizes))
     for amount in offered:
         for size in range(len(sizes)):
