@@ -103,7 +103,7 @@ class _MappedWindow:
         sides = [books.side(side, first, last) for side in (Side.BUY, Side.SELL)]
         self.sides = sides
         self.market_ns = np.array(books.clock[first:last, 0])
-        touch = np.stack([side.best() for side in sides])
+        touch = np.stack([side.best_levels() for side in sides])
         # Nothing here refers back to the window: it is unmapped the moment that it is let go.
         self.books = BookBatch(self.market_ns, touch, lambda side, rows: sides[side].take(rows))
 

@@ -121,7 +121,7 @@ class KrakenFeed(DeltaFeed):
             self._loaded = True
         else:
             self._builder.apply(bids, asks)
-        best_bids, best_asks = self._builder.best(10)
+        best_bids, best_asks = self._builder.best_prices(10)
         ask_digits, bid_digits = self._ask_digits, self._bid_digits
         found = checksum([ask_digits[price] for price in best_asks], [bid_digits[price] for price in best_bids])
         if found != change.checksum:
@@ -131,7 +131,7 @@ class KrakenFeed(DeltaFeed):
 
     def _forget(self) -> None:
         """Drops the digits of levels that fell out of the depth."""
-        held = zip((self._bid_digits, self._ask_digits), self._builder.best(self._depth), strict=True)
+        held = zip((self._bid_digits, self._ask_digits), self._builder.best_prices(self._depth), strict=True)
         for written, prices in held:
             for price in written.keys() - set(prices):
                 del written[price]

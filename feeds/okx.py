@@ -224,7 +224,7 @@ class OkxFeed(DeltaFeed):
                     texts[price] = f"{row.price}:{row.size}"
                 else:
                     texts.pop(price, None)
-        best = zip(self._texts, self._builder.best(25), strict=True)
+        best = zip(self._texts, self._builder.best_prices(25), strict=True)
         found = checksum(*([texts[price] for price in prices] for texts, prices in best))
         if found != change.checksum:
             raise FeedError(f"checksum {found}, the venue's is {change.checksum}")

@@ -1,4 +1,4 @@
-"""The order book: a value, its builder, and many books as arrays."""
+"""Represent order books as values, build them from changes, and hold many of them as arrays."""
 
 from orderbook.book import BookError, Fill, Levels, OrderBook, Side, walk
 from orderbook.builder import BookBuilder

@@ -1,4 +1,4 @@
-"""Many books as arrays, and what it costs to walk many sizes through them."""
+"""Hold many books as arrays, and walk many sizes through them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from numerics.jit import jit
 from orderbook.book import Levels, OrderBook
 
 AGGRESSOR_SIGNS: Floats = np.array([1.0, -1.0])
-"""What is asked of both sides of a book comes as buying (the asks), then selling (the bids)."""
+"""The sign of an aggressor on side 0 (buying, takes the asks) and on side 1 (selling, takes the bids).
+
+All arrays over both sides of a book have this order.
+"""
 
 
 class SideBatch(NamedTuple):
-    """One side of k books, best level first: book r's are levels[begins[r]:ends[r]]; not to be written to."""
+    """One side of k books, read-only: the levels of book r are levels[begins[r]:ends[r]], best first."""
 
     levels: Levels
     begins: Ints
@@ -24,27 +27,28 @@ class SideBatch(NamedTuple):
 
     @classmethod
     def from_sides(cls, sides: Sequence[Levels]) -> Self:
-        """From a side of each book, which are copied."""
+        """Build a batch from a copy of one side of each book."""
         levels = np.concatenate([np.empty((0, 2)), *sides])
         levels.flags.writeable = False
         starts = np.cumsum([0, *map(len, sides)])
         return cls(levels, starts[:-1], starts[1:])
 
     def take(self, rows: slice | Ints) -> SideBatch:
-        """Those of these books, in this order."""
+        """Return the books of these rows, in the order of the rows."""
         return SideBatch(self.levels, self.begins[rows], self.ends[rows])
 
-    def best(self) -> Levels:
-        """The first level of each, (k, 2)."""
+    def best_levels(self) -> Levels:
+        """Return the best level of each book, (k, 2)."""
         best: Levels = self.levels[self.begins]
         return best
 
 
 class BookBatch(NamedTuple):
-    """m books in the order of their time.
+    """The books of one market, m of them, in the order of their time.
 
-    market_ns: (m,) int64. touch: (2, m, 2), price and size of the best ask and the best bid.
-    ladders(side, rows): of k of the books the asks (side 0) or the bids (1).
+    market_ns: (m,) int64.
+    touch: (2, m, 2), price and size of the best ask and the best bid.
+    sides: called as sides(side, rows), returns the asks (side 0) or the bids (side 1) of the books of these k rows.
     """
 
     market_ns: Ints
@@ -53,31 +57,46 @@ class BookBatch(NamedTuple):
 
     @classmethod
     def from_books(cls, books: Sequence[OrderBook]) -> Self:
-        """From books of any depths; only what is asked for is copied."""
+        """Build a batch from books of any depths; levels are copied only when `sides` is called."""
         sides = [book.asks for book in books], [book.bids for book in books]
-        clock = np.fromiter((book.market_ns for book in books), np.int64, len(books))
-        touch = np.array([[[side.item(place) for side in both] for place in (0, 1)] for both in sides])
+        market_ns = np.fromiter((book.market_ns for book in books), np.int64, len(books))
+        # A level's first number is its price and its second the size, so this is (side, number, book).
+        touch = np.array([[[side.item(number) for side in all_books] for number in (0, 1)] for all_books in sides])
         return cls(
-            clock,
+            market_ns,
             np.ascontiguousarray(touch.transpose(0, 2, 1)),
             lambda side, rows: SideBatch.from_sides([sides[side][row] for row in rows.tolist()]),
         )
 
     def take(self, rows: Ints) -> BookBatch:
-        """These of the books."""
+        """Return the books of these rows, in the order of the rows."""
         return BookBatch(
-            self.market_ns[rows], self.touch.take(rows, axis=1), lambda side, some: self.sides(side, rows[some])
+            self.market_ns[rows], self.touch.take(rows, axis=1), lambda side, chosen: self.sides(side, rows[chosen])
         )
 
     def quantity_within(self, side: int, rows: Ints, price: Floats) -> Floats:
-        """What these books offer at these prices or better, (k,) base units, on side 0 (asks) or 1 (bids)."""
+        """Return what the books of these rows offer at their price or better, (k,) base units.
+
+        side: 0 for asks, 1 for bids.
+        price: (k,), one price a row.
+        """
         return _quantity_within(*self.sides(side, rows), AGGRESSOR_SIGNS.item(side), price)
 
 
 @jit
 def _quantity_within(levels: Levels, begins: Ints, ends: Ints, sign: float, price: Floats) -> Floats:
+    """Return the size of each book's levels that are not worse than its price, (k,).
+
+    Args:
+        levels: (n, 2), the levels of k books.
+        begins: (k,), the place of each book's best level.
+        ends: (k,), the place after its worst.
+        sign: 1.0 for asks, -1.0 for bids.
+        price: (k,).
+    """
     volume = np.zeros(len(begins))
     for row in range(len(begins)):
+        # Levels are sorted, so none after the first worse one counts.
         for level in range(begins[row], ends[row]):
             if sign * (levels[level, 0] - price[row]) > 0:
                 break
@@ -89,17 +108,33 @@ def _quantity_within(levels: Levels, begins: Ints, ends: Ints, sign: float, pric
 def walk_sizes(
     levels: Levels, begins: Ints, ends: Ints, rows: Ints, quantity: Floats, slope: Floats
 ) -> tuple[Floats, Floats]:
-    """The average price paid beyond the best, and 1 where the visible levels hold as much, else 0: both (m, s), for
-    sizes (m, s) that grow in each of m of a side's books.
+    """Walk s growing sizes through one side of each of m books.
 
-    The book's price goes on at slope (m,), price per base unit, beyond its last visible level.
+    Return two arrays (m, s): the average price paid beyond the best, and 1.0 where the visible levels hold the whole
+    size, else 0.0.
+
+    Args:
+        levels: (n, 2), the levels of all books of one side.
+        begins: the place of each book's best level.
+        ends: the place after its worst.
+        rows: (m,), which books to walk.
+        quantity: (m, s), base units, rising along each row.
+        slope: (m,), price per base unit at which the book's price goes on beyond its last visible level.
     """
-    average, inside = np.empty(quantity.shape), np.empty(quantity.shape)
+    average = np.empty(quantity.shape)
+    inside = np.empty(quantity.shape)
     for place in range(len(rows)):
-        level, end = begins[rows[place]], ends[rows[place]]
-        best, distance, depth, cost = levels[level, 0], 0.0, 0.0, 0.0
+        # Each size is larger than the one before, so the walk of a book goes on where the last size stopped: all
+        # levels before `level` are taken whole, `depth` is their size, and `cost` is their size times distance.
+        level = begins[rows[place]]
+        end = ends[rows[place]]
+        best = levels[level, 0]
+        distance = 0.0  # from the best price to that of `level`, or of the last level where none is left
+        depth = 0.0
+        cost = 0.0
         for size in range(quantity.shape[1]):
             wanted = quantity[place, size]
+            # 1. Take whole levels while the next one fits; a level taken in part stays for the next size.
             while level < end:
                 distance = abs(levels[level, 0] - best)
                 if depth + levels[level, 1] > wanted:
@@ -107,6 +142,8 @@ def walk_sizes(
                 depth += levels[level, 1]
                 cost += levels[level, 1] * distance
                 level += 1
+            # 2. The rest costs the distance of `level`. Where no level is left, it lies beyond the visible book, and
+            #    its price rises from the last distance on: by slope / 2 times the rest on average.
             beyond = wanted - depth if level == end else 0.0
             average[place, size] = ((wanted - depth) * distance + cost + slope[place] / 2 * beyond**2) / wanted
             inside[place, size] = beyond <= 0
@@ -114,7 +151,7 @@ def walk_sizes(
 
 
 class FillBatch(NamedTuple):
-    """orderbook.Fill as (n,) columns."""
+    """The columns (n,) of n `orderbook.Fill`."""
 
     quantity: Floats
     vwap: Floats
@@ -124,7 +161,7 @@ class FillBatch(NamedTuple):
 
 
 def walk_batch(side: SideBatch, quantity: Floats) -> FillBatch:
-    """What these books fill of orders of quantity (m,), a book each."""
+    """Execute an order of quantity (m,), base units, against each of m books."""
     return FillBatch(*_walk_batch(*side, quantity))
 
 
@@ -132,20 +169,35 @@ def walk_batch(side: SideBatch, quantity: Floats) -> FillBatch:
 def _walk_batch(
     levels: Levels, begins: Ints, ends: Ints, quantity: Floats
 ) -> tuple[Floats, Floats, Floats, Ints, Floats]:
-    filled, vwap, worst = np.empty(len(quantity)), np.empty(len(quantity)), np.empty(len(quantity))
-    used, unfilled = np.empty(len(quantity), dtype=np.int64), np.empty(len(quantity))
-    for row in range(len(quantity)):
-        level, end, wanted = begins[row], ends[row], quantity[row]
+    """Walk one size through each book, with the additions of `orderbook.walk` in its order: equal to the last digit."""
+    n_books = len(quantity)
+    filled = np.empty(n_books)
+    vwap = np.empty(n_books)
+    worst = np.empty(n_books)
+    n_levels = np.empty(n_books, dtype=np.int64)
+    unfilled = np.empty(n_books)
+    for row in range(n_books):
+        level = begins[row]
+        end = ends[row]
+        wanted = quantity[row]
         best = price = levels[level, 0]
-        depth, excess = 0.0, 0.0
+        # All levels before `level` are taken: `depth` was filled there, `excess` was paid beyond the best price.
+        depth = 0.0
+        excess = 0.0
         while level < end and depth < wanted:
             price, size = levels[level]
             total = depth + size
+            # The last level is taken in part. Setting the sum to the size itself ends the walk also where rounding
+            # would leave the sum just below.
             if total >= wanted:
-                size, total = wanted - depth, wanted
+                size = wanted - depth
+                total = wanted
             excess += (price - best) * size
             depth = total
             level += 1
-        filled[row], vwap[row], worst[row] = depth, best + excess / depth, price
-        used[row], unfilled[row] = level - begins[row], wanted - depth
-    return filled, vwap, worst, used, unfilled
+        filled[row] = depth
+        vwap[row] = best + excess / depth
+        worst[row] = price
+        n_levels[row] = level - begins[row]
+        unfilled[row] = wanted - depth
+    return filled, vwap, worst, n_levels, unfilled

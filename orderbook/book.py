@@ -1,4 +1,4 @@
-"""The order book as a value: two sides of sorted levels in base units."""
+"""Represent an order book as a value: two sides of sorted levels, sizes in base units."""
 
 from __future__ import annotations
 
@@ -22,15 +22,22 @@ class Side(Enum):
 
 
 LARGEST = 1e30
-"""No price and no size is as large; the learning squares them, and the square must be a number too."""
+"""Every price and size is below this: the learning squares them, and the square must be a finite number too."""
 
 
 class BookError(ValueError):
-    """One book that cannot be true; the message carries the offending value."""
+    """A book that no market can have; the message carries the offending value."""
 
 
 class Fill(NamedTuple):
-    """What walking one side of a book would execute, in base units and quote prices."""
+    """The execution of an order that walks one side of a book.
+
+    quantity: what was filled, base units.
+    vwap: the average price of what was filled, quote units.
+    worst_price: the price of the last level used, quote units.
+    levels: how many levels were used.
+    unfilled: what the visible levels could not take, base units.
+    """
 
     quantity: float
     vwap: float
@@ -41,11 +48,14 @@ class Fill(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrderBook:
-    """One moment of one market. Raises BookError if a side is empty, unsorted, not positive and
-    below LARGEST, or if the sides touch or cross. The level arrays are read-only.
+    """The order book of one market at one time, with read-only level arrays.
 
-    exchange_ns is the venue's clock (ns since epoch, whole seconds only on some venues), market_ns
-    the clock the models live on (ns since epoch), received_ns a monotonic stamp for latency alone.
+    exchange_ns: the venue's clock, ns since epoch; whole seconds only on some venues.
+    market_ns: the clock the models live on, ns since epoch.
+    received_ns: a monotonic stamp for latency alone, ns.
+
+    The constructor raises BookError if a side is empty, unsorted, or not positive and below LARGEST, or if the sides
+    touch or cross.
     """
 
     venue: str
@@ -57,16 +67,18 @@ class OrderBook:
     received_ns: int
 
     def __post_init__(self) -> None:
-        bids, asks = _levels("bids", self.bids), _levels("asks", self.asks)
-        # From the worst bid to the worst ask all prices rise: both sides are sorted, and do not touch.
+        bids = _as_read_only("bids", self.bids)
+        asks = _as_read_only("asks", self.asks)
+        # If all prices rise from the worst bid to the worst ask, both sides are sorted and do not touch.
         levels = np.concatenate((bids[::-1], asks))
         prices = levels[:, 0]
         rises = prices[1:] > prices[:-1]
-        # The position of an extreme is found in half the time of its value; that of what is not a number comes first.
+        # argmin and argmax take half the time of min and max. They return the position of a NaN if there is one, and
+        # a NaN fails the comparison.
         if not (
             rises.item(rises.argmin()) and levels.item(levels.argmin()) > 0 and levels.item(levels.argmax()) < LARGEST
         ):
-            raise BookError(_why_refused(bids, asks))
+            raise BookError(_describe_fault(bids, asks))
         if bids is not self.bids:
             object.__setattr__(self, "bids", bids)
         if asks is not self.asks:
@@ -74,10 +86,12 @@ class OrderBook:
 
     @property
     def mid(self) -> float:
+        """The middle between best bid and best ask, quote units."""
         return (self.bids.item(0) + self.asks.item(0)) / 2
 
     @property
     def spread_bps(self) -> float:
+        """The distance between best bid and best ask, bps of the mid."""
         bid, ask = self.bids.item(0), self.asks.item(0)
         return (ask - bid) / ((bid + ask) / 2) * 1e4
 
@@ -88,12 +102,15 @@ class OrderBook:
         return (bid * ask_size + ask * bid_size) / (bid_size + ask_size)
 
     def taken_by(self, side: Side) -> Levels:
-        """The levels an aggressor of this side walks through."""
+        """Return the levels that an aggressor of this side walks through."""
         return self.asks if side is Side.BUY else self.bids
 
 
-def _levels(name: str, levels: Levels) -> Levels:
-    """The levels as a read-only (n, 2) float array, a copy if they could be written to. Raises BookError."""
+def _as_read_only(name: str, levels: Levels) -> Levels:
+    """Return the levels as a read-only (n, 2) float array: a copy if they could be written to.
+
+    Raise BookError, with the name of the side, if they are empty, no numbers or of another shape.
+    """
     try:
         array = np.ascontiguousarray(levels, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -109,30 +126,31 @@ def _levels(name: str, levels: Levels) -> Levels:
     return array
 
 
-def _why_refused(bids: Levels, asks: Levels) -> str:
+def _describe_fault(bids: Levels, asks: Levels) -> str:
+    """Name the first rule that a refused book breaks, with its side, level and value."""
     for name, levels, sign in (("bids", bids, -1), ("asks", asks, 1)):
-        for what, column in (("price", levels[:, 0]), ("size", levels[:, 1])):
-            bad = ~((column > 0) & (column < LARGEST))
-            if bad.any():
-                row = int(bad.argmax())
-                return f"{name} level {row}: {what} {column[row]} is not positive and below {LARGEST:g}"
-        unsorted = np.diff(sign * levels[:, 0]) <= 0
-        if unsorted.any():
-            row = int(unsorted.argmax())
+        for field, column in (("price", levels[:, 0]), ("size", levels[:, 1])):
+            is_wrong = ~((column > 0) & (column < LARGEST))
+            if is_wrong.any():
+                row = int(is_wrong.argmax())
+                return f"{name} level {row}: {field} {column[row]} is not positive and below {LARGEST:g}"
+        is_unsorted = np.diff(sign * levels[:, 0]) <= 0
+        if is_unsorted.any():
+            row = int(is_unsorted.argmax())
             return f"{name} unsorted: level {row} at {levels[row, 0]}, level {row + 1} at {levels[row + 1, 0]}"
-    return _why_crossed(bids, asks)
+    return _describe_crossing(bids, asks)
 
 
-def _why_crossed(bids: Levels, asks: Levels) -> str:
+def _describe_crossing(bids: Levels, asks: Levels) -> str:
+    """Say that the best bid and the best ask cross, or touch."""
     bid, ask = bids.item(0), asks.item(0)
     return f"crossed: bid {bid} >= ask {ask}" if bid > ask else f"locked: bid {bid} = ask {ask}"
 
 
 def walk(levels: Levels, quantity: float) -> Fill:
-    """What an order of `quantity` base units executes against `levels`, best first.
+    """Execute an order of `quantity` base units against `levels`, best first.
 
-    `vwap` is of what was filled; `unfilled` says what the visible levels could not take.
-    Raises ValueError unless the quantity is positive and finite.
+    Raise ValueError unless the quantity is positive and finite.
 
     >>> walk(np.array([[60000.1, 1.0], [60000.5, 2.0], [60001.0, 3.0]]), 4.0)
     Fill(quantity=4.0, vwap=60000.525, worst_price=60001.0, levels=3, unfilled=0.0)
@@ -140,14 +158,19 @@ def walk(levels: Levels, quantity: float) -> Fill:
     if not 0 < quantity < math.inf:
         raise ValueError(f"quantity must be positive and finite: {quantity}")
     best = levels.item(0)
-    # Summing distances from the best price, not prices, keeps the last digits of a tiny slippage.
-    filled, excess, price, used, start, step = 0.0, 0.0, best, 0, 0, 8
+    price = best
+    filled = 0.0
+    excess = 0.0  # what was paid beyond the best price: such sums keep the last digits of a tiny slippage
+    n_levels = 0
+    # Most orders end within the first levels: plain floats are made of 8 levels, then of 32, 128 and so on.
+    start = 0
+    step = 8
     while filled < quantity:
         rows = levels[start : start + step].tolist()
         if not rows:
             break
         for price, size in rows:
-            used += 1
+            n_levels += 1
             total = filled + size
             if total >= quantity:
                 excess += (price - best) * (quantity - filled)
@@ -155,13 +178,16 @@ def walk(levels: Levels, quantity: float) -> Fill:
                 break
             excess += (price - best) * size
             filled = total
-        start, step = start + step, step * 4
-    return Fill(filled, best + excess / filled, price, used, quantity - filled)
+        start += step
+        step *= 4
+    return Fill(filled, best + excess / filled, price, n_levels, quantity - filled)
 
 
 class SortedBook(OrderBook):
-    """A book of read-only sides that are known to be sorted, positive and below LARGEST, as they were built or read;
-    only whether one is empty, or they touch or cross, is looked at."""
+    """A book whose sides are sorted, positive, below LARGEST and read-only because of how they were built or read.
+
+    The constructor checks only the rest: it raises BookError if a side is empty, or if the sides touch or cross.
+    """
 
     __slots__ = ()
 
@@ -169,4 +195,4 @@ class SortedBook(OrderBook):
         if not len(self.bids) or not len(self.asks):
             raise BookError(f"{'asks' if len(self.bids) else 'bids'} are empty")
         if self.bids.item(0) >= self.asks.item(0):
-            raise BookError(_why_crossed(self.bids, self.asks))
+            raise BookError(_describe_crossing(self.bids, self.asks))

@@ -283,7 +283,9 @@ def test_over_whole_arrays_the_same_is_learned_at_the_same_books(seed: int, time
     moments = [observer.extract(each) for each in books]
     stacked = BookBatch.from_books(books)
     sides = [SideBatch.from_sides([each.taken_by(side) for each in books]) for side in Side]
-    whole = BookBatch(clock, np.stack([side.best() for side in sides]), lambda side, rows: sides[side].take(rows))
+    whole = BookBatch(
+        clock, np.stack([side.best_levels() for side in sides]), lambda side, rows: sides[side].take(rows)
+    )
     wanted = live(books, *times)
     for shown, at_once in ((stacked, 1), (whole, 3), (whole, 1000)):
         found = studied(to_columns(moments), shown, *times, initial_state(moments[0], *times), at_once)

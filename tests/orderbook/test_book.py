@@ -223,7 +223,7 @@ def assert_equals_dictionaries(
             published.append((side, expected))
         assert len(builder) == len(rebuilt.bids) + len(rebuilt.asks)
         best = min(50, keep or 50)
-        assert builder.best(best) == tuple([price for price, _ in rows] for rows in rebuilt.top(best))
+        assert builder.best_prices(best) == tuple([price for price, _ in rows] for rows in rebuilt.top(best))
     for side, expected in published:
         assert [tuple(row) for row in side.tolist()] == expected
 
