@@ -1,4 +1,4 @@
-"""The cost models: estimators over plain numbers and arrays that never see a book."""
+"""Model costs with estimators over plain numbers and arrays, without any knowledge of books."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class ModelError(ValueError):
 
 
 class Costs(NamedTuple):
-    """What one schedule is expected to cost, in quote; the variance in quote^2.
+    """The expected cost of one schedule and its parts, quote, and the variance of the cost, quote^2.
 
-    permanent + temporary = permanent_paid + temporary_paid = expected. The first pair does not let the
-    permanent part depend on the path: it is gamma X^2 / 2, the order's whole mark on the price. The second
-    pair is what the trades pay by definition: for the price moved by the trades before them, and for their own.
+    permanent + temporary = permanent_paid + temporary_paid = expected. In the first pair the permanent part does
+    not depend on the path: it is gamma X^2 / 2, the whole effect of the order on the price. The second pair is what
+    the trades pay by definition: for the price moved by the trades before them, and for their own temporary impact.
     """
 
     expected: float
@@ -37,13 +37,16 @@ class Costs(NamedTuple):
     sum_squared_trades: float
 
     def value_at_risk(self, probability: float) -> float:
-        """What the cost stays under with this probability, quote: expected + z sd."""
-        return self.expected + _z(probability) * math.sqrt(self.variance)
+        """Return what the cost stays under with this probability, quote: expected + z sd."""
+        return self.expected + _normal_quantile(probability) * math.sqrt(self.variance)
 
 
 class DriftSchedule(NamedTuple):
-    """The best schedule if the price drifts: expected includes what the drift earns on all that is still held,
-    gain is the part of it earned by holding more than the driftless schedule does (quote)."""
+    """The optimal schedule for a price that drifts: holdings (steps + 1,), base, and its cost.
+
+    expected (quote) includes what the drift earns on all that is still held; gain (quote) is the part of it that is
+    earned by holding more than the schedule without drift does. variance: quote^2.
+    """
 
     holdings: Floats
     expected: float
@@ -56,17 +59,18 @@ class AlmgrenChrissModel:
     """The schedule that minimises E + risk_aversion V for an order worked in equal steps of tau = horizon / steps.
 
     Each step trades n at a price worse by epsilon + eta n / tau, moves the price by gamma n for good, and leaves
-    x to the chance of the market, so with eta~ = eta - gamma tau / 2
+    holdings x to the moves of the market. With eta~ = eta - gamma tau / 2 that makes
 
         E = gamma X^2 / 2 + epsilon X + eta~ / tau sum n_k^2        V = sigma^2 tau sum x_k^2
 
-    Buying and selling cost the same; quantities are positive. A risk aversion of R / (2 W) is that of a trader
-    with relative risk aversion R and wealth W: 1e-6 for 2 and one million. A negative one seeks risk.
+    A quantity X is in base units and a horizon in seconds. Buying and selling cost the same; quantities are positive.
+    A risk aversion of R / (2 W) is that of a trader with relative risk aversion R and wealth W: 1e-6 for 2 and one
+    million. A negative one seeks risk. One step is immediate execution: E = epsilon X + eta X^2 / tau, V = 0.
     Every call raises ModelError if eta~ <= 0, or for a quantity or horizon that is not positive and finite, or
-    steps that are not a whole number from 1. One step is immediate execution: E = epsilon X + eta X^2 / tau, V = 0.
+    steps that are not a whole number from 1.
 
-    Almgren and Chriss, Optimal Execution of Portfolio Transactions, J. Risk 3(2), 2000, with its example, where
-    the unit of time is the day:
+    Source: Almgren and Chriss, Optimal Execution of Portfolio Transactions, J. Risk 3(2), 2000. In its example the
+    unit of time is the day:
 
     >>> paper = AlmgrenChrissModel(sigma=0.95, eta=2.5e-6, gamma=2.5e-7, epsilon=0.0625, risk_aversion=1e-6)
     >>> paper.trajectory(1e6, horizon=5, steps=5).round().tolist()
@@ -77,16 +81,11 @@ class AlmgrenChrissModel:
     1.6472
     """
 
-    sigma: float
-    """price / sqrt(s), absolute"""
-    eta: float
-    """price / (base / s)"""
-    gamma: float
-    """price / base"""
-    epsilon: float
-    """price: half the spread"""
-    risk_aversion: float
-    """1 / quote"""
+    sigma: float  # price / sqrt(s), absolute
+    eta: float  # price / (base / s)
+    gamma: float  # price / base
+    epsilon: float  # price: half the spread
+    risk_aversion: float  # 1 / quote
 
     def __post_init__(self) -> None:
         for name in ("sigma", "gamma", "epsilon"):
@@ -99,110 +98,114 @@ class AlmgrenChrissModel:
             raise ModelError(f"risk_aversion must be finite: {self.risk_aversion}")
 
     def costs(self, quantity: float, horizon: float, steps: int) -> Costs:
-        """Everything the optimal schedule costs, in a few microseconds whatever the steps.
+        """Compute all costs of the optimal schedule, in a few microseconds whatever the steps.
 
         >>> model = AlmgrenChrissModel(sigma=5.0, eta=3000.0, gamma=0.3, epsilon=0.05, risk_aversion=0.0)
         >>> costs = model.costs(10.0, horizon=3600.0, steps=60)
         >>> round(costs.expected, 6), costs.permanent, round(costs.temporary, 6)
         (98.583333, 15.0, 83.583333)
         """
-        tau, eta_tilde, w = self._pace(horizon, steps)
-        squared = _positive("quantity", quantity) * quantity
+        tau, eta_tilde, w = self._step_parameters(horizon, steps)
+        squared = _require_positive("quantity", quantity) * quantity
         trades, holdings = _unit_sums(w, steps)
-        permanent, spread, sum_squared = self.gamma * squared / 2, self.epsilon * quantity, squared * trades
-        temporary = spread + eta_tilde / tau * sum_squared
+        permanent = self.gamma * squared / 2
+        half_spread = self.epsilon * quantity
+        sum_squared = squared * trades
+        temporary = half_spread + eta_tilde / tau * sum_squared
         variance = self.sigma * self.sigma * tau * squared * holdings
         if not permanent + temporary + variance < math.inf:
             raise ModelError(f"the cost is beyond the largest number: quantity {quantity}, horizon {horizon}")
-        paid = permanent * (1 - trades), spread + self.eta / tau * sum_squared
+        paid = permanent * (1 - trades), half_spread + self.eta / tau * sum_squared
         return Costs(permanent + temporary, variance, permanent, temporary, *paid, sum_squared)
 
     def expected_cost(self, quantity: float, horizon: float, steps: int) -> float:
-        """E of the optimal schedule, quote."""
+        """Return E of the optimal schedule, quote."""
         return self.costs(quantity, horizon, steps).expected
 
     def variance(self, quantity: float, horizon: float, steps: int) -> float:
-        """V of the optimal schedule, quote^2: the chance of the market alone, never a part of the expected cost."""
+        """Return V of the optimal schedule, quote^2: of the moves of the market alone, never a part of E."""
         return self.costs(quantity, horizon, steps).variance
 
     def permanent_cost(self, quantity: float, horizon: float, steps: int) -> float:
-        """gamma X^2 / 2, quote: the same for every path."""
+        """Return gamma X^2 / 2, quote: the same for every path."""
         return self.costs(quantity, horizon, steps).permanent
 
     def temporary_cost(self, quantity: float, horizon: float, steps: int) -> float:
-        """epsilon X + eta~ / tau sum n^2, quote: what the choice of path can change."""
+        """Return epsilon X + eta~ / tau sum n^2, quote: the part that the choice of path can change."""
         return self.costs(quantity, horizon, steps).temporary
 
     def trajectory(self, quantity: float, horizon: float, steps: int) -> Floats:
-        """(steps + 1,) holdings, base: the whole quantity first, zero last."""
-        _, _, w = self._pace(horizon, steps)
-        return _positive("quantity", quantity) * _unit_path(w, steps)
+        """Return the holdings (steps + 1,), base: the whole quantity first, zero last."""
+        _, _, w = self._step_parameters(horizon, steps)
+        return _require_positive("quantity", quantity) * _unit_path(w, steps)
 
     def trades(self, quantity: float, horizon: float, steps: int) -> Floats:
-        """(steps,) sizes to trade, base; they sum to the quantity."""
+        """Return the sizes to trade (steps,), base; they sum to the quantity."""
         return -np.diff(self.trajectory(quantity, horizon, steps))
 
     def kappa(self, horizon: float, steps: int) -> float:
-        """The urgency, 1/s: holdings fall like exp(-kappa t); 0 is an even pace. ModelError if risk is sought."""
-        tau, _, w = self._pace(horizon, steps)
+        """Return the urgency, 1/s: holdings fall like exp(-kappa t), 0 is an even pace. Raise if risk is sought."""
+        tau, _, w = self._step_parameters(horizon, steps)
         if w < 0:
             raise ModelError(f"a schedule that seeks risk follows a sine and has no kappa: {self.risk_aversion}")
         return 2 / tau * math.asinh(math.sqrt(w) / 2)
 
     def half_life(self, horizon: float, steps: int) -> float:
-        """1 / kappa, s: the paper's name for the time in which 1 - 1/e of an unhurried order is done; inf if even."""
+        """Return 1 / kappa, s: the paper's name for the time in which 1 - 1/e of a slow order is done; inf if even."""
         kappa = self.kappa(horizon, steps)
         return 1 / kappa if kappa else math.inf
 
     def frontier(self, quantity: float, horizon: float, steps: int, risk_aversions: Iterable[float]) -> Floats:
-        """(n, 3): each of these risk aversions with its E and V, the least cost for that variance."""
-        models = [replace(self, risk_aversion=float(each)) for each in risk_aversions]
+        """Return (n, 3): each of n risk aversions with its E and V, the least cost for that variance."""
+        models = [replace(self, risk_aversion=float(risk_aversion)) for risk_aversion in risk_aversions]
         rows = [(model.risk_aversion, *model.costs(quantity, horizon, steps)[:2]) for model in models]
         return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
     def least_at_risk(self, quantity: float, horizon: float, steps: int, probability: float) -> AlmgrenChrissModel:
-        """The same market with the risk aversion whose schedule has the least value at risk: z / (2 sqrt(V)).
+        """Return this model with the risk aversion whose schedule has the least value at risk: z / (2 sqrt(V)).
 
-        Where no schedule but everything in the first step is best, the one that leaves exp(-50) of it.
+        Where it is best to trade everything in the first step, the schedule leaves exp(-50) of it.
         """
         from scipy.optimize import brentq  # noqa: PLC0415 - seldom needed and slow to load
 
-        z = _z(probability)
-        tau, eta_tilde, _ = replace(self, risk_aversion=0.0)._pace(horizon, steps)
+        z = _normal_quantile(probability)
+        tau, eta_tilde, _ = replace(self, risk_aversion=0.0)._step_parameters(horizon, steps)
 
-        def at(kappa_tau: float) -> AlmgrenChrissModel:
+        def with_urgency(kappa_tau: float) -> AlmgrenChrissModel:
             root = 2 / tau * math.sinh(kappa_tau / 2) / self.sigma
             return replace(self, risk_aversion=eta_tilde * root * root)
 
-        def excess(kappa_tau: float) -> float:
-            model = at(kappa_tau)
+        def excess_z(kappa_tau: float) -> float:
+            model = with_urgency(kappa_tau)
             return 2 * model.risk_aversion * math.sqrt(model.variance(quantity, horizon, steps)) - z
 
         if self.sigma == 0 or steps == 1:
             return replace(self, risk_aversion=0.0)
-        if excess(50.0) <= 0:
-            return at(50.0)
-        return at(brentq(excess, 0.0, 50.0, xtol=1e-300, rtol=1e-14))
+        if excess_z(50.0) <= 0:
+            return with_urgency(50.0)
+        return with_urgency(brentq(excess_z, 0.0, 50.0, xtol=1e-300, rtol=1e-14))
 
     @np.errstate(over="ignore", invalid="ignore")  # refused by name at the end
     def with_drift(self, quantity: float, horizon: float, steps: int, drift: float) -> DriftSchedule:
-        """The optimal schedule where the price moves by drift (price/s) on average, positive if waiting pays.
+        """Return the optimal schedule for a price that moves by drift (price/s) on average, positive if waiting pays.
 
-        A drift strong enough to trade beyond the order and back is charged epsilon on every such trade, but the
-        schedule does not shy from it. ModelError if risk is sought.
+        A strong drift makes the schedule trade beyond the order and back. Every such trade pays epsilon, but the
+        schedule is chosen without regard to that. Raise ModelError if risk is sought.
         """
         if not math.isfinite(drift):
             raise ModelError(f"drift must be finite: {drift}")
-        tau, eta_tilde, w = self._pace(horizon, steps)
-        u, j = self.kappa(horizon, steps) * tau, np.arange(steps + 1)
-        # 1 - (sinh(u (N - j)) + sinh(u j)) / sinh(u N), over w, is a product that loses no digits.
+        tau, eta_tilde, w = self._step_parameters(horizon, steps)
+        u = self.kappa(horizon, steps) * tau
+        j = np.arange(steps + 1)
+        # (1 - (sinh(u (N - j)) + sinh(u j)) / sinh(u N)) / w, written as a product that loses no digits.
         if w == 0:
             tilt = j * (steps - j) / 2
         else:
             tilt = np.expm1(-u * j) * np.expm1(-u * (steps - j)) / w / (1 + math.exp(-u * steps))
         tilt *= drift * tau * tau / (2 * eta_tilde)
         holdings = self.trajectory(quantity, horizon, steps) + tilt
-        trades, held = -np.diff(holdings), holdings[1:]
+        trades = -np.diff(holdings)
+        held = holdings[1:]
         cost = self.gamma * quantity * quantity / 2 + self.epsilon * np.abs(trades).sum()
         cost += eta_tilde / tau * (trades @ trades) - drift * tau * held.sum()
         variance = self.sigma * self.sigma * tau * (held @ held)
@@ -210,11 +213,11 @@ class AlmgrenChrissModel:
             raise ModelError(f"the cost is beyond the largest number: quantity {quantity}, drift {drift}")
         return DriftSchedule(holdings, float(cost), float(variance), float(drift * tau * tilt.sum()))
 
-    def _pace(self, horizon: float, steps: int) -> tuple[float, float, float]:
-        """tau, eta~, and w = risk_aversion sigma^2 tau^2 / eta~ = 2 (cosh(kappa tau) - 1), all the shape there is."""
+    def _step_parameters(self, horizon: float, steps: int) -> tuple[float, float, float]:
+        """Return tau, eta~, and w = risk_aversion sigma^2 tau^2 / eta~ = 2 (cosh(kappa tau) - 1), the path's shape."""
         if not (1 <= steps < math.inf and steps % 1 == 0):
             raise ModelError(f"steps must be a whole number from 1: {steps}")
-        tau = _positive("tau", _positive("horizon", horizon) / steps)
+        tau = _require_positive("tau", _require_positive("horizon", horizon) / steps)
         eta_tilde = self.eta - self.gamma * tau / 2
         if not eta_tilde > 0:
             raise ModelError(
@@ -228,34 +231,34 @@ class AlmgrenChrissModel:
         return tau, eta_tilde, w
 
 
-def _z(probability: float) -> float:
+def _normal_quantile(probability: float) -> float:
     if not 0.5 <= probability < 1:
         raise ModelError(f"probability must be at least 0.5 and below 1: {probability}")
     return NormalDist().inv_cdf(probability)
 
 
-def _positive(name: str, value: float) -> float:
+def _require_positive(name: str, value: float) -> float:
     if not 0 < value < math.inf:
         raise ModelError(f"{name} must be positive and finite: {value}")
     return value
 
 
 def _unit_path(w: float, steps: int) -> Floats:
-    """(steps + 1,) holdings of one unit: sinh(u (N - j)) / sinh(u N), scaled so that nothing overflows."""
+    """Return the holdings (steps + 1,) of one unit: sinh(u (N - j)) / sinh(u N), scaled so that nothing overflows."""
     j = np.arange(steps + 1)
     if steps == 1 or w == 0:
         return (steps - j) / steps
     if w < 0:
-        left, decay = np.sin(2 * math.asin(math.sqrt(-w) / 2) * (steps - j)), 1.0
+        remaining, decay = np.sin(2 * math.asin(math.sqrt(-w) / 2) * (steps - j)), 1.0
     else:
         u = 2 * math.asinh(math.sqrt(w) / 2)
-        left, decay = np.expm1(-2 * u * (steps - j)), np.exp(-u * j)
-    path: Floats = decay * (left / left[0])
+        remaining, decay = np.expm1(-2 * u * (steps - j)), np.exp(-u * j)
+    path: Floats = decay * (remaining / remaining[0])
     return path
 
 
 def _unit_sums(w: float, steps: int) -> tuple[float, float]:
-    """The sums of n_k^2 and of x_k^2, k = 1..N, over the path of one unit, in closed form."""
+    """Return the sums of n_k^2 and of x_k^2, k = 1..N, over the path of one unit, in closed form."""
     if steps == 1:
         return 1.0, 0.0
     if w == 0:
@@ -264,7 +267,7 @@ def _unit_sums(w: float, steps: int) -> tuple[float, float]:
         sin, tan, u = math.sin, math.tan, 2 * math.asin(math.sqrt(-w) / 2)
     else:
         sin, tan, u = math.sinh, math.tanh, 2 * math.asinh(math.sqrt(w) / 2)
-        if (steps - 1) * u > 32:  # what the far end adds is below a rounding error, and sinh would soon overflow
+        if (steps - 1) * u > 32:  # the far end adds less than a rounding error, and sinh would soon overflow
             return math.tanh(u / 2), math.exp(-2 * u) / -math.expm1(-2 * u)
     end, m = sin(u * steps), 2 * steps - 1
     if m * m * abs(w) > 1:
@@ -279,11 +282,11 @@ def _unit_sums(w: float, steps: int) -> tuple[float, float]:
 
 
 class SlippageModel:
-    """Linear regression of what the book walk misses, made safe for few, lumpy, near-constant rows.
+    """A linear regression of what the book walk misses, safe for few, clustered and nearly constant rows.
 
-    Standardised columns, their spreads floored at a twentieth of the mean, clipped at 3 standard
-    deviations; a ridge worth 50 samples; predictions within 3 root mean squares of the target and
-    shrunk by n / (n + 100), n in samples. Until `fit` it predicts 0: the walk itself.
+    Columns are standardised, their standard deviation being at least a twentieth of the mean, and clipped at 3
+    standard deviations. The ridge is worth 50 samples. Predictions stay within 3 root mean squares of the target
+    and are shrunk by n / (n + 100), n in samples. Until `fit` it predicts 0: the walk itself.
     """
 
     RIDGE_SAMPLES = 50.0
@@ -295,28 +298,26 @@ class SlippageModel:
         self._limit = 0.0
 
     def fit(self, x: Floats, residual_bps: Floats, samples: float | None = None) -> Self:
-        """Learn from X (n, k) and residual_bps (n,).
-
-        samples: how many independent decision times the rows are worth; None means n.
-        """
+        """Fit to X (n, k) and residual_bps (n,), worth so many independent decision times; None means n."""
         x = np.asarray(x, dtype=np.float64)
-        moments = linear.RegressionSums(x.shape[1])
-        moments.add(x, np.asarray(residual_bps, dtype=np.float64))
-        return self.fit_sums(moments, len(x) if samples is None else samples)
+        regression_sums = linear.RegressionSums(x.shape[1])
+        regression_sums.add(x, np.asarray(residual_bps, dtype=np.float64))
+        return self.fit_sums(regression_sums, len(x) if samples is None else samples)
 
-    def fit_sums(self, moments: linear.RegressionSums, samples: float) -> Self:
-        """Learn from the rows' sums: the same regression, whatever the number of rows behind them."""
+    def fit_sums(self, regression_sums: linear.RegressionSums, samples: float) -> Self:
+        """Fit to the sums of the rows' products: the same regression, in a time that does not grow with the rows."""
         from sklearn.linear_model import ridge_regression  # noqa: PLC0415 - as above
 
-        sums = moments.sums
-        n, k = sums.item(0), len(sums) - 2
+        sums = regression_sums.sums
+        n = sums.item(0)
+        k = len(sums) - 2
         mean, scale, scatter = linear.standardised_scatter(sums)
-        # A factor of the scatter matrix stands for all rows: k + 1 rows with the same least squares.
+        # A square root of the scatter matrix replaces the rows: k + 1 rows with the same least squares solution.
         values, vectors = np.linalg.eigh(scatter)
         factor = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
         shrink = samples / (samples + self.SHRINK_SAMPLES)
         with linear.assume_finite():
-            # What Ridge.fit calls, without its second look at every number.
+            # Ridge.fit calls this too, but checks every number again before.
             weights = shrink * ridge_regression(
                 factor[:, :k], factor[:, k], self.RIDGE_SAMPLES * n / samples, solver="cholesky", check_input=False
             )
@@ -326,20 +327,20 @@ class SlippageModel:
         return self
 
     def predict_one(self, row: Sequence[float]) -> float:
-        """`predict` for one row of plain floats, without arrays."""
+        """Predict one row of k plain floats, without arrays."""
         return 0.0 if self._linear is None else min(max(self._linear.predict_one(row), -self._limit), self._limit)
 
     def predict(self, x: Floats) -> Floats:
-        """The residual to expect over the walk, bps, (n,) for X (n, k)."""
+        """Predict the residual over the walk, bps, shape (n,), for X (n, k)."""
         return np.zeros(len(x)) if self._linear is None else self._linear.predict(x, self._limit)
 
 
 class MakerTakerModel:
-    """Logistic regression of "a quote at the touch is crossed in time", resting on a prior.
+    """A logistic regression, with a prior, of whether a quote at the touch is crossed in time.
 
-    Columns are standardised and clipped at 3 standard deviations. A fit worth n independent samples is
-    mixed with the prior, logit by logit, n / (n + 100); the prior's intercept is moved to the observed
-    rate first, as far as N(prior, 0.7^2) lets it. Until `fit` it is the prior, and without one a coin.
+    Columns are standardised and clipped at 3 standard deviations. The logits of a fit worth n independent samples
+    have the weight n / (n + 100), those of the prior the rest. Before that, the prior's intercept is moved to the
+    observed rate as far as N(prior, 0.7^2) allows. Until `fit` the prior predicts, and without one every chance is 0.5.
     """
 
     SHRINK_SAMPLES = 100.0
@@ -353,7 +354,7 @@ class MakerTakerModel:
             self._linear = linear.LinearPredictor.from_standardised(mean, scale, weights, prior.intercept)
 
     def fit(self, x: Floats, y: Floats, sample_weight: Floats | None = None) -> Self:
-        """Learn from X (n, k), y (n,) of 0 and 1, and weights that count overlapping windows once."""
+        """Fit to X (n, k), y (n,) of 0 and 1, and weights (n,) that count overlapping windows once."""
         x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
         k = x.shape[1]
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
@@ -379,16 +380,16 @@ class MakerTakerModel:
         return self
 
     def predict_one(self, row: Sequence[float]) -> float:
-        """The chance of maker for one row of plain floats, without arrays."""
+        """Return the chance of maker for one row of k plain floats, without arrays."""
         return 0.5 if self._linear is None else 1 / (1 + math.exp(-self._linear.predict_one(row)))
 
     def predict_proba(self, x: Floats) -> Floats:
-        """(n, 2): the chance of taker, of maker, for X (n, k)."""
+        """Return the chances of taker and of maker, (n, 2), for X (n, k)."""
         maker = self.chances(x)
         return np.column_stack((1 - maker, maker))
 
     def chances(self, x: Floats) -> Floats:
-        """(n,): the chance of maker, for X (n, k)."""
+        """Return the chance of maker, (n,), for X (n, k)."""
         if self._linear is None:
             return np.full(len(x), 0.5)
         chances: Floats = 1 / (1 + np.exp(-self._linear.predict(x)))
