@@ -1,4 +1,4 @@
-"""Where the time goes: how long each stage of a tick took, and what the process uses."""
+"""Measure how long each stage of a tick takes, and what the process uses."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from typing import Generic, NamedTuple, TypeVar
 import psutil
 
 LAST = 100
-"""Measurements that statistics look back on."""
+"""How many measurements of each stage the statistics are made of: the newest ones."""
 
 SYSTEM_EVERY_S = 1.0
+"""Memory, CPU and threads are measured at most once in this time, seconds."""
 
 UPDATE, END_TO_END = "UI update time", "end to end"
 _STAGES = {
@@ -28,19 +29,20 @@ _STAGES = {
     "fees": ("models_ns", "fees_ns"),
     "processing time": ("received_ns", "fees_ns"),
 }
-"""The stages of a tick and the stamps between which they lie."""
+"""The stages of a tick, each with the stamps at its beginning and its end."""
 
 STAGES = (*_STAGES, UPDATE, END_TO_END)
-"""All that is measured: the parts of a tick and their sum, drawing a page update, received until shown."""
+"""All stages that are measured: the parts of a tick, their sum, drawing a page update, and received until shown."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """One stage: how often it was ever measured, and its last 100 in milliseconds; None where it never was.
+    """Statistics of one stage: how often it was ever measured, and its last 100 durations in milliseconds.
 
-    Percentiles lie on the line between the two nearest measurements, as numpy's do.
+    A statistic is None if the stage was never measured. Percentiles lie on the line between the two nearest
+    measurements, as numpy's do.
     """
 
     count: int
@@ -60,9 +62,12 @@ class Thread(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What the process uses: resident and virtual memory, and what the machine has left, bytes.
+    """The memory, CPU and threads that the process uses.
 
-    cpu_percent: of one core, since the sample before; None until a second has passed.
+    rss_bytes, vms_bytes: resident and virtual memory of the process.
+    available_bytes: the memory that the machine has left.
+    cpu_percent: of one core, since the measurement before; None until a second has passed.
+    threads: all that run now.
     """
 
     rss_bytes: int
@@ -73,7 +78,7 @@ class System:
 
 
 class _Last(Generic[T]):
-    """The last measurements and how many there ever were."""
+    """The last `LAST` measurements, and the count of all there ever were."""
 
     __slots__ = ("count", "values")
 
@@ -87,7 +92,7 @@ class _Last(Generic[T]):
 
 
 class SystemProfiler:
-    """Measures ticks on the feed's thread and page updates on the page's; any thread may read."""
+    """A collector of durations: of ticks on the feed's thread, of page updates on the page's. Any thread may read."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -101,15 +106,15 @@ class SystemProfiler:
         self._system: System | None = None
 
     def record(self, stamps: Stamps) -> None:
-        """Counts one tick in."""
+        """Add the stamps of one tick."""
         with self._lock:
             self._ticks.add(stamps)
 
     def shown(self, estimate_received_ns: int, update_ms: float) -> None:
-        """Counts in one page update, finished now after update_ms, that shows the estimate received then.
+        """Add one page update that ends now, took update_ms, and shows the estimate of the tick received at that time.
 
-        An estimate that is shown again is not counted again from end to end: a quiet market is not a
-        slow page. Raises ValueError for a duration that is negative or not finite.
+        An estimate that is shown again is not counted again from end to end: a quiet market is not a slow page.
+        estimate_received_ns is of time.perf_counter_ns. Raise ValueError if update_ms is negative or not finite.
         """
         now_ns = time.perf_counter_ns()
         if not 0 <= update_ms < math.inf:
@@ -121,14 +126,15 @@ class SystemProfiler:
                 self._ends_ns.add(now_ns - estimate_received_ns)
 
     def latencies(self) -> dict[str, Latency]:
-        """Every stage, in the order of STAGES."""
+        """Return the statistics of every stage, in the order of STAGES."""
         return {stage: _latency(count, last_ns) for stage, (count, last_ns) in self._measured().items()}
 
     def last_ms(self) -> dict[str, list[float]]:
-        """The last 100 measurements of every stage, oldest first, in the order of STAGES."""
+        """Return the last 100 measurements of every stage, ms, oldest first, in the order of STAGES."""
         return {stage: [ns / 1e6 for ns in last_ns] for stage, (_, last_ns) in self._measured().items()}
 
     def _measured(self) -> dict[str, tuple[int, Sequence[float]]]:
+        """Return the count of every stage and its last durations, ns, copied under the lock."""
         with self._lock:
             count, ticks = self._ticks.count, list(self._ticks.values)
             updates = self._updates_ns.count, list(self._updates_ns.values)
@@ -143,7 +149,7 @@ class SystemProfiler:
         }
 
     def system(self) -> System:
-        """What the process uses; looked up at most once a second, so up to a second old."""
+        """Return what the process uses. It is measured at most once a second, so it may be a second old."""
         with self._lock:
             now = time.monotonic()
             due = now - self._cpu_since_s >= SYSTEM_EVERY_S
@@ -162,6 +168,7 @@ class SystemProfiler:
 
 
 def _latency(count: int, last_ns: Sequence[float]) -> Latency:
+    """Compute the statistics of one stage from its last durations, ns."""
     if not last_ns:
         return Latency(count)
     ms = sorted(ns / 1e6 for ns in last_ns)
@@ -170,7 +177,7 @@ def _latency(count: int, last_ns: Sequence[float]) -> Latency:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """The value that `share` of the ordered values lie below, on the line between its neighbours.
+    """Return the value below which `share` (0 to 1) of the ordered values lie, on the line between its neighbours.
 
     >>> percentile([10.0, 20.0, 40.0], 0.5), percentile([10.0, 20.0, 40.0], 0.75)
     (20.0, 30.0)
@@ -182,7 +189,7 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 
 class Stamps(NamedTuple):
-    """When each stage of one tick ended, perf_counter_ns; `received` is the client's."""
+    """The times at which each stage of one tick ended, perf_counter_ns; the client stamps received_ns."""
 
     received_ns: int
     parsed_ns: int
