@@ -26,7 +26,7 @@ import orjson
 from feeds import VENUES, FeedError
 from orderbook import OrderBook
 from tests.support import reference_book as oracle
-from tests.support.reference_book import Change, DictionaryBook, records
+from tests.support.reference_book import Change, DictionaryBook, read_envelopes
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 
@@ -57,15 +57,15 @@ class Case(NamedTuple):
 
 
 CASES = [
-    Case("binance-spot_BTCUSDT_20240808", "binance", "BTCUSDT", oracle.binance, {50: 4.0, 400: 8.0}),
-    Case("binance-usdm_4-pairs_20210722", "binance-usdm", "SUSHIUSDT", oracle.binance, {50: 4.0, 400: 8.0}),
-    Case("coinbase_BTC-USD_ETH-USD_20260809", "coinbase", "BTC-USD", oracle.coinbase, {}),
-    Case("okx_3-instruments_20220513_crc", "okx", "BTC-USDT", oracle.okx, {}, renumber=True),
+    Case("binance-spot_BTCUSDT_20240808", "binance", "BTCUSDT", oracle.read_binance, {50: 4.0, 400: 8.0}),
+    Case("binance-usdm_4-pairs_20210722", "binance-usdm", "SUSHIUSDT", oracle.read_binance, {50: 4.0, 400: 8.0}),
+    Case("coinbase_BTC-USD_ETH-USD_20260809", "coinbase", "BTC-USD", oracle.read_coinbase, {}),
+    Case("okx_3-instruments_20220513_crc", "okx", "BTC-USDT", oracle.read_okx, {}, renumber=True),
     Case(
         "okx_3-instruments_20220513_crc",
         "okx",
         "BTC-USDT",
-        oracle.okx,
+        oracle.read_okx,
         {},
         number=Decimal,
         checksum=oracle.okx_checksum,
@@ -74,7 +74,7 @@ CASES = [
         "kraken_MINA-GBP_depth25_20260816",
         "kraken",
         "MINA/GBP",
-        oracle.kraken,
+        oracle.read_kraken,
         {50: 4.0, 400: 4.0},
         kraken_loads,
         Decimal,
@@ -99,7 +99,7 @@ def renumbered(text: str, count: int) -> str:
 
 def frames(folder: Path, case: Case) -> Iterator[Frame]:
     count = 0
-    for record in records(folder / f"{case.file}.jsonl.gz"):
+    for record in read_envelopes(folder / f"{case.file}.jsonl.gz"):
         if record["t"] == "http" and f"symbol={case.symbol}&" in record.get("url", f"symbol={case.symbol}&"):
             yield Frame(True, record["data"], None)
         elif record["t"] == "recv":

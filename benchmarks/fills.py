@@ -23,7 +23,7 @@ from estimation.labels import Labels
 from numerics.arrays import Flags, Floats
 from orderbook import OrderBook
 from orderbook.batch import AGGRESSOR_SIGNS, BookBatch
-from tests.support.synthetic_markets import SPOT, STEP_NS, on_grid, recorded
+from tests.support.synthetic_markets import SPOT, STEP_NS, read_recorded_books, resample_to_grid
 
 BLOCKS = 10
 WARM_UP = 100
@@ -99,7 +99,7 @@ def main() -> None:
         f"{'corr':>8} {'on time':>8} {'crossed':>8}"
     )
     for symbol, file in SPOT.items():
-        limits(symbol, on_grid(recorded(folder, file, "binance", symbol)))
+        limits(symbol, resample_to_grid(read_recorded_books(folder, file, "binance", symbol)))
 
 
 if __name__ == "__main__":

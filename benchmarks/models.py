@@ -24,14 +24,14 @@ from feeds import VENUES, market_simulator
 from orderbook import OrderBook, Side
 from tests.support.synthetic_markets import (
     SPOT,
-    gaussian,
-    halves,
-    learned,
-    on_grid,
-    queues,
-    recorded,
+    collect_model_states,
+    gaussian_market,
+    half_and_whole_scorecards,
+    queue_market,
+    read_recorded_books,
+    resample_to_grid,
     skill,
-    worst_start,
+    worst_early_rmse_ratio,
 )
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
@@ -46,14 +46,15 @@ def simulated(symbol: str, seed: int, count: int) -> list[OrderBook]:
 
 def quality(name: str, market: Sequence[OrderBook]) -> None:
     for latency_s, passive_s in WINDOWS:
-        known = learned(market, latency_s, passive_s)
-        half, whole = halves(known)
+        states = collect_model_states(market, latency_s, passive_s)
+        half, whole = half_and_whole_scorecards(states)
+        worst_start = worst_early_rmse_ratio(states)
         slippage, fill = whole.slippage, whole.fill
         worse = min(skill(half), skill(whole, half))
         sizes = [share for share in slippage.coverage_by_size if share is not None]
         print(
             f"{name:22} {latency_s:4} {passive_s:4} {slippage.samples:6} {skill(whole):8.4f} {worse:8.4f} "
-            f"{worst_start(known):7.4f} {slippage.bias:8.4f} {slippage.walk_bias:8.4f} {slippage.coverage:7.3f} "
+            f"{worst_start:7.4f} {slippage.bias:8.4f} {slippage.walk_bias:8.4f} {slippage.coverage:7.3f} "
             f"{min(sizes):6.3f} {fill.skill:8.4f} {fill.base_brier:7.4f} {whole.shrinkage:5.2f}"
         )
 
@@ -99,12 +100,12 @@ def main() -> None:
         f"{'covered':>7} {'size':>6} {'fill':>8} {'base':>7} {'gate':>5}"
     )
     for symbol, file in SPOT.items():
-        quality(symbol, on_grid(recorded(folder, file, "binance", symbol)))
+        quality(symbol, resample_to_grid(read_recorded_books(folder, file, "binance", symbol)))
     for symbol in ("BTC-USDT-SWAP", "ETH-USDT-SWAP", "SOL-USDT-SWAP"):
         quality(f"simulated {symbol[:3]}", simulated(symbol, 1, 3000))
-    quality("made: queues", list(queues(3000, 1)))
-    quality("made: Gaussian", list(gaussian(3000, 1)))
-    deep = on_grid(recorded(folder, SPOT["BTCUSDT"], "binance", "BTCUSDT"))
+    quality("made: queues", list(queue_market(3000, 1)))
+    quality("made: Gaussian", list(gaussian_market(3000, 1)))
+    deep = resample_to_grid(read_recorded_books(folder, SPOT["BTCUSDT"], "binance", "BTCUSDT"))
     for levels in (50, 400):
         print(f"\n{levels} levels a side")
         cost([replace(book, bids=book.bids[:levels].copy(), asks=book.asks[:levels].copy()) for book in deep])

@@ -31,7 +31,7 @@ from network.status import Status
 from numerics.arrays import Flags, Floats, Ints
 from orderbook import OrderBook, Side
 from profiling import SystemProfiler
-from tests.support.loopback import frame, shake_hands
+from tests.support.loopback import encode_frame, shake_hands
 from websocket_client import WebSocketClient
 
 SYMBOL = "BTC-USDT-SWAP"
@@ -81,7 +81,7 @@ def send(rate: int, seconds: float, levels: int) -> None:
             if ahead > 0:
                 time.sleep(ahead)
             latest = max(latest, -ahead)
-            peer.sendall(frame(head + stamp(time.time_ns()) + tail))
+            peer.sendall(encode_frame(head + stamp(time.time_ns()) + tail))
         print(f"{latest * 1e3:.1f}", flush=True)
         while peer.recv(65536):
             pass

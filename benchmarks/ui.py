@@ -32,7 +32,7 @@ from websockets.sync.server import ServerConnection, serve
 from feeds import VENUES
 from replay import encode, simulated
 from tests.support.paths import PROJECT
-from tests.support.served_page import choose, launched, served_page, type_in, wait_for
+from tests.support.served_page import choose, launched_browser, served_page, type_in, wait_for
 
 SYMBOL = "BTC-USDT-SWAP"
 RATES = (10, 100)
@@ -224,7 +224,11 @@ def main() -> None:
     if options.serve:
         serve_market(options.rate[0], options.levels)
         return
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright, launched(playwright) as browser:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sync_playwright() as playwright,
+        launched_browser(playwright) as browser,
+    ):
         for rate in options.rate:
             log = Path(folder) / f"{rate}.log"
             with market(rate, options.levels) as address, served_page(log) as (page_address, number):

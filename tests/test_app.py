@@ -21,7 +21,7 @@ from feeds import VENUES
 from orderbook import Side
 from replay import serve
 from sessions.market import Market
-from tests.support.loopback import Server, answering, saying, stay
+from tests.support.loopback import Server, make_refusal, make_talk, stay_silent
 from tests.support.paths import PROJECT
 from ui.estimate_component import CELLS
 from ui.text.vocabulary import JOINER
@@ -167,10 +167,10 @@ def test_an_unreachable_address_is_given_up_with_a_reason(app: AppTest) -> None:
 @pytest.mark.parametrize(
     ("server", "words"),
     [
-        (Server(saying("not a book", every_s=0.05)), "unreadable"),
-        (Server(stay, answering(200, "<html>hello</html>")), "WebSocket"),
-        (Server(saying("x" * 30_000_000)), "above 16 MiB"),
-        (Server(saying()), "no new data"),
+        (Server(make_talk("not a book", every_s=0.05)), "unreadable"),
+        (Server(stay_silent, make_refusal(200, "<html>hello</html>")), "WebSocket"),
+        (Server(make_talk("x" * 30_000_000)), "above 16 MiB"),
+        (Server(make_talk()), "no new data"),
         (Server(hang_up), "closed"),
     ],
     ids=["garbage", "html", "30 MB", "silence", "drops"],

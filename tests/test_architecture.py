@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.paths import PROJECT, product
+from tests.support.paths import PROJECT, product_files
 
 FLOORS = (
     {"app"},
@@ -35,7 +35,7 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-FILES = {module_of(path): path for path in product()}
+FILES = {module_of(path): path for path in product_files()}
 files = pytest.mark.parametrize("module", sorted(FILES))
 
 

@@ -18,8 +18,8 @@ from calculations import Order, OrderError
 from export_manager import COLUMNS
 from orderbook import Side
 from replay import RecordedFrame, simulated
-from tests.support.live_rows import assert_same_rows, served, shown
-from tests.support.synthetic_recordings import BEGIN_NS, okx_message, saved
+from tests.support.live_rows import assert_same_rows, price_books, price_served_books
+from tests.support.synthetic_recordings import BEGIN_NS, okx_message, write_recording
 
 BTC = "BTC-USDT-SWAP"
 BOOKS = 600
@@ -40,14 +40,14 @@ ORDERS = (
 def market(tmp_path_factory: pytest.TempPathFactory) -> RecordingSource:
     """80 seconds of the simulated market."""
     path = tmp_path_factory.mktemp("simulated") / "market.jsonl"
-    saved(path, list(islice(simulated(BTC, seed=3, start_ns=BEGIN_NS), BOOKS)))
+    write_recording(path, list(islice(simulated(BTC, seed=3, start_ns=BEGIN_NS), BOOKS)))
     return RecordingSource.from_path(path, "simulated", BTC)
 
 
 def test_a_simulated_market_as_it_was_served(market: RecordingSource, tmp_path: Path) -> None:
     """Every book through socket, client and calculators: every column is the same to 1e-9, in every style, and the
     models have learned the same at the same book."""
-    live = served(market, ORDERS, BOOKS)
+    live = price_served_books(market, ORDERS, BOOKS)
     for order, frame in zip(ORDERS, live.frames(), strict=True):
         assert_same_rows(backtest(market.path, market.venue, market.symbol, order, tmp_path), frame)
     frames = live.frames()
@@ -74,7 +74,7 @@ def test_real_recordings(
     calculator that is shown the same books."""
     source = RecordingSource.from_path(recordings / file, venue, symbol)
     orders = (Order(Side.BUY, size), Order(Side.SELL, size, style="passive"), Order(Side.BUY, size, style="schedule"))
-    live = shown(source, orders, source.books()).frames()
+    live = price_books(source, orders, source.books()).frames()
     assert books in (None, len(live[0]))
     for order, frame in zip(orders, live, strict=True):
         assert_same_rows(backtest(source.path, venue, symbol, order, tmp_path), frame)
@@ -85,7 +85,7 @@ def test_six_minutes_of_binance_as_they_were_served(recordings: Path, tmp_path: 
     """3,449 books of 400 levels, past the thousandth sample, where the fits are further apart."""
     source = RecordingSource.from_path(recordings / "binance-spot_BTCUSDT_20240808.jsonl.gz", "binance", "BTCUSDT")
     orders = [Order(Side.BUY, 100_000.0, "quote"), Order(Side.SELL, 60.0, style="passive")]
-    live = served(source, orders, 3449).frames()
+    live = price_served_books(source, orders, 3449).frames()
     for order, frame in zip(orders, live, strict=True):
         assert_same_rows(backtest(source.path, "binance", "BTCUSDT", order, tmp_path), frame)
 
@@ -145,12 +145,14 @@ def test_any_recording(
         now += jumps.get(row, wait)
         bid += move
         ticks.append(RecordedFrame("recv", now, gateway_message(bid, bids, asks)))
-    source = RecordingSource.from_path(saved(tmp_path_factory.mktemp("any") / "made.jsonl", ticks), "gomarket-okx", BTC)
+    source = RecordingSource.from_path(
+        write_recording(tmp_path_factory.mktemp("any") / "made.jsonl", ticks), "gomarket-okx", BTC
+    )
     orders = [
         Order(side, 3.0, style=style, latency_s=latency_s, passive_s=passive_s, horizon_s=20.0)  # type: ignore[arg-type]
         for side in Side
     ]
-    live = shown(source, orders, source.books()).frames()
+    live = price_books(source, orders, source.books()).frames()
     assert live[0]["market_ns"].tolist() == [tick.market_ns for tick in ticks]
     for order, frame in zip(orders, live, strict=True):
         assert_same_rows(backtest(source.path, source.venue, source.symbol, order), frame)
@@ -171,7 +173,7 @@ def test_no_estimate_knows_what_came_after_it(market: RecordingSource, tmp_path:
     whole = backtest(market.path, market.venue, market.symbol, ORDERS[0], tmp_path)
     ticks = list(islice(simulated(BTC, seed=3, start_ns=BEGIN_NS), BOOKS))
     for count in (1, 60, 701):
-        path = saved(tmp_path / f"{count}.jsonl", ticks[:count])
+        path = write_recording(tmp_path / f"{count}.jsonl", ticks[:count])
         cut = backtest(path, market.venue, market.symbol, ORDERS[0], tmp_path)
         unseen = ["realised_slippage_bps", "realised_maker"]
         assert_same_rows(cut.drop(columns=unseen), whole[:count].drop(columns=unseen).reset_index(drop=True))
@@ -206,14 +208,14 @@ def test_a_backtest_can_be_stopped_at_any_step(market: RecordingSource, tmp_path
 
 def test_contracts_need_a_contract(tmp_path: Path) -> None:
     """On a spot market nothing is counted in contracts, and no number is made up."""
-    path = saved(tmp_path / "spot.jsonl", [RecordedFrame("recv", BEGIN_NS, okx_message(1, -1))])
+    path = write_recording(tmp_path / "spot.jsonl", [RecordedFrame("recv", BEGIN_NS, okx_message(1, -1))])
     with pytest.raises(OrderError, match="contracts of a fixed size"):
         backtest(path, "okx", "BTC-USDT", Order(Side.BUY, 1.0, "contracts"))
 
 
 def test_a_recording_without_a_book_of_the_market(tmp_path: Path) -> None:
     """No rows, and all the columns."""
-    path = saved(tmp_path / "other.jsonl", [RecordedFrame("recv", BEGIN_NS, okx_message(1, -1))])
+    path = write_recording(tmp_path / "other.jsonl", [RecordedFrame("recv", BEGIN_NS, okx_message(1, -1))])
     found = backtest(path, "okx", "ETH-USDT", Order(Side.BUY, 1.0))
     assert (len(found), tuple(found)) == (0, COLUMNS)
 

@@ -18,7 +18,7 @@ from estimation.slippage import one_sided_move_bps
 from fee_calculator import FeeTier, fee_bps
 from models import AlmgrenChrissModel
 from orderbook import OrderBook, Side
-from tests.support.synthetic_markets import STEP_NS, book, gaussian, known_now, queues
+from tests.support.synthetic_markets import STEP_NS, book, count_learned_samples, gaussian_market, queue_market
 
 FREE = FeeTier("free", maker=0.0, taker=0.0)
 BOOK = book([(99.0, 1.0), (98.0, 2.0)], [(101.0, 1.0), (103.0, 3.0)])
@@ -31,7 +31,7 @@ def once(order: Order, on: OrderBook = BOOK, contract_size: float = 1.0) -> Esti
 
 def trained(order: Order, count: int = 400) -> tuple[TradingCalculator, list[Estimate]]:
     calculator = TradingCalculator(order)
-    return calculator, [calculator.estimate(each) for each in queues(count, 3)]
+    return calculator, [calculator.estimate(each) for each in queue_market(count, 3)]
 
 
 @settings(deadline=None)
@@ -157,11 +157,11 @@ def test_buying_and_selling_mirror_each_other(style: Any, quantity: float) -> No
 def test_learning_mirrors_too() -> None:
     """A mirrored history teaches a buyer what the history teaches a seller."""
     plain, mirror = TradingCalculator(Order(Side.BUY, 3.0)), TradingCalculator(Order(Side.SELL, 3.0))
-    for each in queues(300, 4):
+    for each in queue_market(300, 4):
         about = 120_000.0
         flipped = book((each.asks - (about, 0)) * (-1, 1), (each.bids - (about, 0)) * (-1, 1), each.market_ns)
         bought, sold = plain.estimate(each), mirror.estimate(flipped)
-    assert known_now(plain) == known_now(mirror) > 0
+    assert count_learned_samples(plain) == count_learned_samples(mirror) > 0
     assert bought.slippage_bps == pytest.approx(sold.slippage_bps, rel=0.02)
     assert bought.maker_probability == pytest.approx(sold.maker_probability, rel=0.02)
 
@@ -198,7 +198,7 @@ def test_every_parameter_says_where_it_comes_from() -> None:
 def test_measured_volatility_is_that_of_the_market() -> None:
     """5 s returns of a Gaussian market measure the volatility it was made with, and TSRV agrees."""
     calculator = TradingCalculator(Order(Side.BUY, 1.0))
-    last = [calculator.estimate(each) for each in gaussian(3000, 9, sigma_bps=0.6)][-1]
+    last = [calculator.estimate(each) for each in gaussian_market(3000, 9, sigma_bps=0.6)][-1]
     made = 0.6e-4 * math.sqrt(365 * 86_400)
     assert last.parameters["volatility"].value == pytest.approx(made, rel=0.25)
     calibration = calculator._outcomes.state.calibration  # type: ignore[union-attr]
@@ -236,14 +236,14 @@ def test_orders_that_cannot_be_priced_are_refused(wrong: dict[str, Any]) -> None
 def test_rebinding_the_order_keeps_what_was_learned() -> None:
     """Another side, size or style is priced at once with the same knowledge; another latency starts anew."""
     calculator, _ = trained(Order(Side.BUY, 1.0), 200)
-    learned = known_now(calculator)
-    market = islice(queues(204, 3), 200, None)
+    learned = count_learned_samples(calculator)
+    market = islice(queue_market(204, 3), 200, None)
     calculator.order = Order(Side.SELL, 2.0, style="passive")
     assert calculator.estimate(next(market)).order is calculator.order
-    assert known_now(calculator) == learned > 0
+    assert count_learned_samples(calculator) == learned > 0
     calculator.order = replace(calculator.order, latency_s=0.5)
     calculator.estimate(next(market))
-    assert known_now(calculator) == 0
+    assert count_learned_samples(calculator) == 0
 
 
 def test_what_is_kept_between_books_is_what_would_be_worked_out_anew() -> None:
@@ -255,7 +255,7 @@ def test_what_is_kept_between_books_is_what_would_be_worked_out_anew() -> None:
     ]
     keeps, anew = TradingCalculator(orders[0]), TradingCalculator(orders[0])
     kept = 0
-    for row, each in enumerate(queues(500, 3)):
+    for row, each in enumerate(queue_market(500, 3)):
         keeps.order = anew.order = orders[row // 7 % len(orders)]
         anew._terms = None
         before = keeps._terms
@@ -263,7 +263,7 @@ def test_what_is_kept_between_books_is_what_would_be_worked_out_anew() -> None:
         assert estimate._replace(stamps=None) == anew.estimate(each)._replace(stamps=None)
         kept += keeps._terms is before
     assert 50 < kept < 450
-    assert known_now(keeps) > 0
+    assert count_learned_samples(keeps) > 0
 
 
 def test_an_estimate_is_frozen_and_can_be_replaced() -> None:
@@ -280,7 +280,7 @@ def test_outcomes_do_not_depend_on_when_they_are_read() -> None:
     read: list[list[RealisedOutcome]] = []
     for every in (1, 3, 10**9):
         calculator, outcomes = TradingCalculator(Order(Side.BUY, 3.0, style="passive")), []
-        for row, each in enumerate(queues(300, 3)):
+        for row, each in enumerate(queue_market(300, 3)):
             calculator.estimate(each)
             if row % every == 0:
                 outcomes += calculator.realised()

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.paths import PROJECT, product
+from tests.support.paths import PROJECT, product_files
 
 BARE = re.compile(r"(?<![\\/\w.-])python3?(?= +(?:-m +(?!venv)|\w+\.py))")
 """A Python named without its folder, with something to run; making the environment needs the system's own."""
 BESIDE = [path for folder in ("benchmarks", "docs", "tests") for path in sorted((PROJECT / folder).rglob("*.*"))]
-READ = [*product(), *sorted(PROJECT.glob("*.md")), *(path for path in BESIDE if path.suffix in (".md", ".py"))]
+READ = [*product_files(), *sorted(PROJECT.glob("*.md")), *(path for path in BESIDE if path.suffix in (".md", ".py"))]
 
 
 @pytest.mark.parametrize("path", READ, ids=lambda path: str(path.relative_to(PROJECT)))

@@ -18,13 +18,13 @@ from orderbook import OrderBook
 from tests.support.loopback import (
     DeltaFeed,
     Server,
-    answering,
-    census,
     eventually,
     gateway_frame,
-    leftovers,
-    saying,
-    stay,
+    make_refusal,
+    make_talk,
+    measure_resources,
+    resources_released,
+    stay_silent,
 )
 from websocket_client import FeedHub, Subscription
 
@@ -35,9 +35,9 @@ KEY = ("gomarket-okx", "BTC-USDT-SWAP")
 @pytest.fixture(autouse=True)
 def _nothing_left() -> Iterator[None]:
     """Every test leaves neither thread nor socket behind."""
-    before = census()
+    before = measure_resources()
     yield
-    eventually(leftovers(before))
+    eventually(resources_released(before))
 
 
 def gateway() -> GomarketFeed:
@@ -59,7 +59,7 @@ def test_viewers_of_one_feed_share_one_connection() -> None:
     """Three viewers, one connection and every book for each of them; another symbol has its own."""
     frames = [gateway_frame(100.0 + step) for step in range(25)]
     hub = FeedHub()
-    with Server(saying(*frames, every_s=0.01)) as server:
+    with Server(make_talk(*frames, every_s=0.01)) as server:
         seen: list[list[float]] = [[], [], [], []]
         viewers = [
             attach(hub, server.url, lambda book, of=of: of.append(book.bids.item(0)), conflate=False) for of in seen[:3]
@@ -74,7 +74,7 @@ def test_viewers_of_one_feed_share_one_connection() -> None:
             )
         )
         eventually(lambda: all(of and of[-1] == 124.0 for of in seen))
-        assert len(server.met) == 2
+        assert len(server.connection_times) == 2
         assert all(of == [125.0 - step for step in range(len(of), 0, -1)] for of in seen)
         assert {thread.name for thread in threading.enumerate()} >= {
             "feed gomarket-okx BTC-USDT-SWAP",
@@ -88,7 +88,7 @@ def test_viewers_of_one_feed_share_one_connection() -> None:
 def test_a_late_viewer_gets_the_latest_book_at_once_and_once() -> None:
     """On a silent feed the newcomer does not wait, and is called on the feed's thread like everybody."""
     hub = FeedHub()
-    with Server(saying(gateway_frame(100.0), gateway_frame(101.0))) as server:
+    with Server(make_talk(gateway_frame(100.0), gateway_frame(101.0))) as server:
         first: list[float] = []
         early = attach(hub, server.url, lambda book: first.append(book.bids.item(0)), conflate=False)
         eventually(lambda: first == [100.0, 101.0])
@@ -101,7 +101,7 @@ def test_a_late_viewer_gets_the_latest_book_at_once_and_once() -> None:
         early.unsubscribe()
         newcomer.unsubscribe()
         assert newcomer.join()
-        assert (len(first), len(late), len(server.met)) == (2, 1, 1)
+        assert (len(first), len(late), len(server.connection_times)) == (2, 1, 1)
 
 
 def test_one_viewer_s_errors_are_its_own() -> None:
@@ -111,7 +111,7 @@ def test_one_viewer_s_errors_are_its_own() -> None:
     def fail(_book: OrderBook) -> None:
         raise ValueError("not trained")
 
-    with Server(saying(*[gateway_frame(100.0)] * 20)) as server:
+    with Server(make_talk(*[gateway_frame(100.0)] * 20)) as server:
         failing = attach(hub, server.url, fail, conflate=False)
         books: list[OrderBook] = []
         fine = attach(hub, server.url, books.append)
@@ -136,10 +136,10 @@ def test_the_client_ends_with_its_last_viewer_and_then_leaves_its_source() -> No
         try:
             yield server.url
         finally:
-            eventually(lambda: server.open == 0)
+            eventually(lambda: server.n_open == 0)
             events.append("left")
 
-    with Server(saying(*[gateway_frame(100.0)] * 1000, every_s=0.01)) as server:
+    with Server(make_talk(*[gateway_frame(100.0)] * 1000, every_s=0.01)) as server:
         viewers = [hub.attach(KEY, source, gateway, lambda _book: None, **QUICK) for _ in range(3)]
         eventually(lambda: viewers[0].status.books > 3)
         viewers[0].unsubscribe()
@@ -160,7 +160,7 @@ def test_the_client_ends_with_its_last_viewer_and_then_leaves_its_source() -> No
 def test_attaching_while_the_old_client_winds_down_starts_a_fresh_one() -> None:
     """A detach and an attach in one breath: a new client, a new source, and the old one ends all the same."""
     hub = FeedHub()
-    with Server(saying(*[gateway_frame(100.0)] * 1000, every_s=0.01)) as server:
+    with Server(make_talk(*[gateway_frame(100.0)] * 1000, every_s=0.01)) as server:
         books: list[OrderBook] = []
         old = attach(hub, server.url, lambda _book: time.sleep(0.05))
         eventually(lambda: old.status.books)
@@ -168,7 +168,7 @@ def test_attaching_while_the_old_client_winds_down_starts_a_fresh_one() -> None:
         new = attach(hub, server.url, books.append)
         eventually(lambda: len(books) > 3)
         assert old.join()
-        assert len(server.met) == 2
+        assert len(server.connection_times) == 2
         assert new.status.state == "live"
         new.unsubscribe()
         assert new.join()
@@ -177,12 +177,12 @@ def test_attaching_while_the_old_client_winds_down_starts_a_fresh_one() -> None:
 def test_after_giving_up_attaching_tries_again() -> None:
     """A feed that gave up says why to its viewers; the next attach is a new client."""
     hub = FeedHub()
-    refusing = Server(stay, answering(503))
+    refusing = Server(stay_silent, make_refusal(503))
     with refusing:
         viewer = attach(hub, refusing.url, lambda _book: None, max_tries=2)
         eventually(lambda: viewer.status.state == "given up")
         assert "HTTP 503" in str(viewer.status.last_error)
-    with Server(saying(gateway_frame(100.0))) as server:
+    with Server(make_talk(gateway_frame(100.0))) as server:
         again = attach(hub, server.url, lambda _book: None)
         eventually(lambda: again.status.state == "live")
         assert viewer.status.state == "given up"
@@ -211,7 +211,7 @@ def test_a_source_that_fails_or_a_bad_address_reaches_the_caller_and_leaves_noth
     with pytest.raises(ValueError, match="must start with"):
         hub.attach(KEY, lambda: source("http://x"), gateway, lambda _book: None)
     assert left == ["http://x"]
-    with Server(saying(gateway_frame(100.0))) as server:
+    with Server(make_talk(gateway_frame(100.0))) as server:
         viewer = attach(hub, server.url, lambda _book: None)
         eventually(lambda: viewer.status.state == "live")
         viewer.unsubscribe()
@@ -223,7 +223,7 @@ def test_a_viewer_may_detach_in_its_callback() -> None:
     hub = FeedHub()
     books: list[OrderBook] = []
     viewers: list[Subscription] = []
-    with Server(saying(*[gateway_frame(100.0)] * 200, every_s=0.01)) as server:
+    with Server(make_talk(*[gateway_frame(100.0)] * 200, every_s=0.01)) as server:
 
         def on_book(book: OrderBook) -> None:
             if viewers:
@@ -247,7 +247,7 @@ def test_a_detached_viewer_gets_nothing_more_not_even_the_book_being_handed_roun
             later[0].unsubscribe()
             cut.append(book.bids.item(0))
 
-    with Server(saying(*(gateway_frame(100.0 + step) for step in range(200)), every_s=0.01)) as server:
+    with Server(make_talk(*(gateway_frame(100.0 + step) for step in range(200)), every_s=0.01)) as server:
         first = attach(hub, server.url, on_book)
         later.append(attach(hub, server.url, lambda book: bids.append(book.bids.item(0))))
         eventually(lambda: cut)
@@ -291,7 +291,7 @@ def test_a_recording_of_deltas_begins_with_a_connection_of_its_own_and_replays()
         assert viewer.status.refused == 0
         viewer.unsubscribe()
         assert viewer.join()
-        assert len(server.met) == 2
+        assert len(server.connection_times) == 2
 
 
 def test_recording_that_begins_with_the_first_connection_asks_for_no_second(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +306,7 @@ def test_recording_that_begins_with_the_first_connection_asks_for_no_second(monk
 
     monkeypatch.setattr("network.connection._open", open_late)
     told: list[str] = []
-    with Server(saying("step 1", "step 2")) as server:
+    with Server(make_talk("step 1", "step 2")) as server:
         viewer = attach(FeedHub(), server.url, lambda _book: None, DeltaFeed)
         client = viewer._shared.client
         post = client.post
@@ -339,7 +339,7 @@ def test_a_recording_of_whole_books_begins_at_once() -> None:
         viewer.record(lambda kind, _market_ns, text, _url: told.append((kind, str(text))), resync=False)
         eventually(lambda: len(told) > 3)
         assert {kind for kind, _ in told} == {"recv"}
-        assert len(server.met) == 1
+        assert len(server.connection_times) == 1
         viewer.unsubscribe()
         assert viewer.join()
 
@@ -347,8 +347,8 @@ def test_a_recording_of_whole_books_begins_at_once() -> None:
 def test_fifty_visits_leave_no_thread_and_no_socket() -> None:
     """Attach and detach, fifty times and at various moments of a client's life."""
     hub = FeedHub()
-    with Server(saying(*[gateway_frame(100.0)] * 1000, every_s=0.002)) as server:
-        before = census()
+    with Server(make_talk(*[gateway_frame(100.0)] * 1000, every_s=0.002)) as server:
+        before = measure_resources()
         viewers = []
         for visit in range(50):
             viewer = attach(hub, server.url, lambda _book: None)
@@ -358,4 +358,4 @@ def test_fifty_visits_leave_no_thread_and_no_socket() -> None:
             viewers.append(viewer)
         assert all(viewer.join() for viewer in viewers)
         assert all(viewer.status.state == "stopped" for viewer in viewers)
-        eventually(leftovers(before))
+        eventually(resources_released(before))

@@ -23,13 +23,13 @@ from tests.support.loopback import eventually
 from tests.support.synthetic_recordings import (
     BEGIN_NS,
     STEP_NS,
-    lines_to_the_end,
-    listening,
-    okx,
-    okx_ticks,
-    replay_threads,
-    same,
-    saved,
+    count_replay_threads,
+    is_same_book,
+    okx_feed,
+    okx_frames,
+    open_connection,
+    receive_until_end,
+    write_recording,
 )
 from websocket_client import WebSocketClient
 
@@ -40,8 +40,8 @@ def test_real_frames_served_to_a_plain_client(recordings: Path) -> None:
     feed = ReplayFeed(VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP"))
     with gzip.open(file, "rt") as text:
         recorded = [json.loads(line) for line in text]
-    with serve(file, speed=0) as url, listening(url) as connection:
-        lines = list(lines_to_the_end(connection))
+    with serve(file, speed=0) as url, open_connection(url) as connection:
+        lines = list(receive_until_end(connection))
     assert [json.loads(line) for line in lines] == recorded
     for line, was in zip(lines, recorded, strict=True):
         book = feed.parse(line, 5, 6)
@@ -76,7 +76,7 @@ def test_served_books_are_the_file_s(recordings: Path, name: str, venue: str, sy
             status = client.status
         finally:
             client.stop()
-    assert all(map(same, got, expected))
+    assert all(map(is_same_book, got, expected))
     assert (status.refused, status.reconnects, status.callback_errors) == (0, 0, 0)
 
 
@@ -98,7 +98,7 @@ def test_every_venue_s_feed_can_be_replayed() -> None:
 def test_a_gap_waits_for_the_next_snapshot(tmp_path: Path, recordings: Path) -> None:
     """After a real gap one line is refused as a gap, and a later snapshot in the file begins a sound book again."""
     real = list(read(recordings / "okx_BTC-USDT_20260711_seqid.jsonl.gz"))
-    feed = ReplayFeed(okx())
+    feed = ReplayFeed(okx_feed())
     outcomes = []
     for tick in [*real, *real]:
         try:
@@ -108,7 +108,7 @@ def test_a_gap_waits_for_the_next_snapshot(tmp_path: Path, recordings: Path) -> 
     assert outcomes[:3] == [False, True, True]
     assert "gap" in str(outcomes[3])
     assert outcomes[4:] == outcomes[:4]
-    assert len(list(books(saved(tmp_path / "r", real * 2), okx))) == 4
+    assert len(list(books(write_recording(tmp_path / "r", real * 2), okx_feed))) == 4
 
 
 def test_a_connect_line_begins_a_new_feed(tmp_path: Path) -> None:
@@ -123,15 +123,15 @@ def test_a_connect_line_begins_a_new_feed(tmp_path: Path) -> None:
             RecordedFrame("http", update, json.dumps(snapshot), "https://x/depth?symbol=BTCUSDT"),
         ]
 
-    path = saved(tmp_path / "r", [*connection(7), *connection(500)])
+    path = write_recording(tmp_path / "r", [*connection(7), *connection(500)])
     found = list(books(path, lambda: VENUES["binance"].make_feed("BTCUSDT")))
     assert [book.bids.tolist() for book in found] == [[[10, 7]], [[10, 500]]]
 
 
 def test_times_that_were_not_noted() -> None:
     """A line without a time has that of the line before; without any time, the venue's own clock counts."""
-    first, second, third = okx_ticks(3)
-    feed = ReplayFeed(okx())
+    first, second, third = okx_frames(3)
+    feed = ReplayFeed(okx_feed())
     found = [feed.apply(tick, 0) for tick in (first._replace(market_ns=None), second, third._replace(market_ns=None))]
     assert [book and book.market_ns for book in found] == [BEGIN_NS, second.market_ns, second.market_ns]
 
@@ -156,7 +156,7 @@ def test_rest_bodies_go_where_they_belong() -> None:
 @pytest.mark.parametrize("line", ["", "{}", "[[", '{"t":"recv","ts_ns":1e308}', "\n", b"\xff\n", b"\xff", "x\ny\n"])
 def test_a_line_that_is_none(line: str | bytes) -> None:
     """What is not in the envelope is refused as a book, and never raises anything else."""
-    feed = ReplayFeed(okx())
+    feed = ReplayFeed(okx_feed())
     try:
         assert feed.parse(line, 0) is None
         assert line[-1:] in ("\n", b"\n")
@@ -169,9 +169,9 @@ def test_pace(speed: float) -> None:
     """Lines come at the recorder's pace, times the speed; at once where its clock went back, or noted no time."""
     ticks = [RecordedFrame("recv", BEGIN_NS + at * 1_000_000, str(at)) for at in (0, 100, 150, 150, 600, 300, 700)]
     due = [at / 1000 / speed for at in (0, 100, 150, 150, 600, 600, 1000)]
-    with serve([*ticks, RecordedFrame("recv", None, "")], speed) as url, listening(url) as connection:
+    with serve([*ticks, RecordedFrame("recv", None, "")], speed) as url, open_connection(url) as connection:
         began = time.monotonic()
-        took = [time.monotonic() - began for _ in lines_to_the_end(connection)]
+        took = [time.monotonic() - began for _ in receive_until_end(connection)]
     assert took[:7] == pytest.approx(due, abs=0.09)
     assert took[7] - took[6] < 0.05
 
@@ -180,9 +180,9 @@ def test_a_long_silence_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gap of years in the recorder's clock does not hold the replay for years."""
     monkeypatch.setattr("recording.playback.LONGEST_WAIT_S", 0.2)
     ticks = [RecordedFrame("recv", at, "") for at in (0, 2**62, 2**63 - 1)]
-    with serve(ticks) as url, listening(url) as connection:
+    with serve(ticks) as url, open_connection(url) as connection:
         began = time.monotonic()
-        assert len(list(lines_to_the_end(connection))) == 3
+        assert len(list(receive_until_end(connection))) == 3
         assert 0.35 < time.monotonic() - began < 1.5
 
 
@@ -200,7 +200,7 @@ def test_as_fast_as_it_is_taken() -> None:
         time.sleep(0.3)
         return len(made) == before
 
-    with serve(endless(), speed=0) as url, listening(url) as connection:
+    with serve(endless(), speed=0) as url, open_connection(url) as connection:
         for expected in range(100):
             assert decode(connection.recv(timeout=5)).message.startswith(f"{expected} ")
         eventually(stands_still)
@@ -209,19 +209,19 @@ def test_as_fast_as_it_is_taken() -> None:
 
 def test_every_connection_gets_the_whole_recording(tmp_path: Path) -> None:
     """Two listeners of one served file, and one that comes after the end, each get every line."""
-    path = saved(tmp_path / "r", okx_ticks(50))
+    path = write_recording(tmp_path / "r", okx_frames(50))
     with serve(path, speed=0) as url:
-        with listening(url) as one, listening(url) as two:
-            assert len(list(lines_to_the_end(one))) == len(list(lines_to_the_end(two))) == 50
-        with listening(url) as three:
-            assert len(list(lines_to_the_end(three))) == 50
+        with open_connection(url) as one, open_connection(url) as two:
+            assert len(list(receive_until_end(one))) == len(list(receive_until_end(two))) == 50
+        with open_connection(url) as three:
+            assert len(list(receive_until_end(three))) == 50
 
 
 def test_an_endless_market_goes_on_for_the_newest_connection() -> None:
     """A market served from an iterator has one listener: a new connection takes over where it is."""
-    with serve(simulated("BTC-USDT-SWAP", seed=1, per_second=200)) as url, listening(url) as one:
+    with serve(simulated("BTC-USDT-SWAP", seed=1, per_second=200)) as url, open_connection(url) as one:
         first = decode(one.recv(timeout=5))
-        with listening(url) as two:
+        with open_connection(url) as two:
             later = decode(two.recv(timeout=5))
             assert later.market_ns is not None
             assert first.market_ns is not None
@@ -246,10 +246,10 @@ def test_the_simulated_market_is_live_now() -> None:
 
 def test_a_broken_recording_says_so_at_its_end(tmp_path: Path) -> None:
     """What can be played is played; then the listener's feed is told the line and the reason, once."""
-    path = saved(tmp_path / "r", okx_ticks(2))
+    path = write_recording(tmp_path / "r", okx_frames(2))
     path.write_bytes(path.read_bytes() + b"garbage\n")
-    feed = ReplayFeed(okx())
-    with serve(path, speed=0) as url, listening(url) as connection:
+    feed = ReplayFeed(okx_feed())
+    with serve(path, speed=0) as url, open_connection(url) as connection:
         assert feed.parse(connection.recv(timeout=5), 0)
         assert feed.parse(connection.recv(timeout=5), 0)
         with pytest.raises(BookError, match="line 3"):
@@ -267,17 +267,17 @@ def test_what_cannot_be_served(tmp_path: Path) -> None:
         serve(tmp_path / "page.html")
     for speed in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="speed"):
-            serve(okx_ticks(1), speed)
+            serve(okx_frames(1), speed)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         for port in (taken.getsockname()[1], 99_999):
             with pytest.raises((OSError, OverflowError)):
-                serve(okx_ticks(1), port=port).start()
-    eventually(lambda: replay_threads() == 0)
+                serve(okx_frames(1), port=port).start()
+    eventually(lambda: count_replay_threads() == 0)
 
 
 def test_a_web_page_is_refused(tmp_path: Path) -> None:
     """A browser, which says where its page is from, cannot listen."""
-    with serve(saved(tmp_path / "r", okx_ticks(1))) as url, pytest.raises(InvalidStatus, match="403"):
+    with serve(write_recording(tmp_path / "r", okx_frames(1))) as url, pytest.raises(InvalidStatus, match="403"):
         connect(url, proxy=None, origin="https://evil.example")  # type: ignore[arg-type]
 
 
@@ -285,15 +285,15 @@ def test_leaving_is_quick() -> None:
     """Leaving takes under a second though a listener reads nothing; close() in an event loop only signals."""
     endless = (RecordedFrame("recv", None, "x" * 100_000) for _ in itertools.count())
     server = serve(endless, speed=0)
-    with server as url, listening(url) as connection:
+    with server as url, open_connection(url) as connection:
         connection.recv(timeout=5)
         began = time.monotonic()
         server.__exit__(None, None, None)
         assert time.monotonic() - began < 1
-        assert replay_threads() == 0
+        assert count_replay_threads() == 0
 
     async def signalled() -> float:
-        server = serve(okx_ticks(3))
+        server = serve(okx_frames(3))
         with connect(server.start(), proxy=None):
             began = time.monotonic()
             server.close()
@@ -301,17 +301,17 @@ def test_leaving_is_quick() -> None:
             return time.monotonic() - began
 
     assert asyncio.run(signalled()) < 0.1
-    eventually(lambda: replay_threads() == 0)
+    eventually(lambda: count_replay_threads() == 0)
 
 
 def test_twenty_servers_leave_nothing(tmp_path: Path) -> None:
     """Twenty times opened, listened to and left: no thread and no open file more than before."""
-    path = saved(tmp_path / "r", okx_ticks(20))
+    path = write_recording(tmp_path / "r", okx_frames(20))
     before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     for _ in range(20):
-        with serve(path) as url, listening(url) as connection:
+        with serve(path) as url, open_connection(url) as connection:
             connection.recv(timeout=5)
-    assert replay_threads() == 0
+    assert count_replay_threads() == 0
     if before:
         assert len(os.listdir("/proc/self/fd")) <= before
 

@@ -23,7 +23,13 @@ from replay import RecordedFrame, books, main, meta, read, record
 from tests.support.loopback import eventually
 from tests.support.paths import PROJECT
 from tests.support.served_page import free_port
-from tests.support.synthetic_recordings import lines_to_the_end, listening, okx_message, okx_ticks, saved
+from tests.support.synthetic_recordings import (
+    okx_frames,
+    okx_message,
+    open_connection,
+    receive_until_end,
+    write_recording,
+)
 from websocket_client import WebSocketClient
 
 
@@ -74,7 +80,7 @@ def test_info_of_real_files(recordings: Path, capsys: pytest.CaptureFixture[str]
 
 def test_info_tells_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A torn end is named and is no failure; a broken line, a missing file and a web page are, each in a sentence."""
-    path = saved(tmp_path / "r", okx_ticks(3))
+    path = write_recording(tmp_path / "r", okx_frames(3))
     whole = path.read_bytes()
     path.write_bytes(whole[:-5])
     assert main(["info", str(path), "--venue", "okx", "--symbol", "BTC-USDT"]) == 0
@@ -324,8 +330,8 @@ def test_record_and_serve_end_cleanly(tmp_path: Path, ending: signal.Signals) ->
 
     with replay("serve", path, "--speed", "0") as playing:
         assert playing.stdout
-        with listening(playing.stdout.readline().strip()) as connection:
-            assert len(list(lines_to_the_end(connection))) == sum(1 for _ in read(path))
+        with open_connection(playing.stdout.readline().strip()) as connection:
+            assert len(list(receive_until_end(connection))) == sum(1 for _ in read(path))
             playing.send_signal(ending)
             began = time.monotonic()
             _, err = playing.communicate(timeout=10)

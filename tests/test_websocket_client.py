@@ -23,16 +23,16 @@ from orderbook import OrderBook
 from tests.support.loopback import (
     DeltaFeed,
     Server,
-    answering,
-    census,
+    encode_text_frame,
     eventually,
     gateway_frame,
-    leftovers,
+    make_refusal,
+    make_talk,
+    measure_resources,
     raw_server,
-    saying,
+    resources_released,
     shake_hands,
-    stay,
-    text_frame,
+    stay_silent,
 )
 from websocket_client import WebSocketClient
 
@@ -43,9 +43,9 @@ QUICK: dict[str, Any] = {"min_reconnect_s": 0.02, "backoff_s": 0.01, "open_s": 5
 def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every test leaves neither thread nor socket behind; servers that never say goodbye are not waited for long."""
     monkeypatch.setattr("network.connection.CLOSE_TIMEOUT_S", 0.1)
-    before = census()
+    before = measure_resources()
     yield
-    eventually(leftovers(before))
+    eventually(resources_released(before))
 
 
 class Seen:
@@ -78,7 +78,7 @@ def test_every_frame_becomes_a_book_in_order() -> None:
     """158 frames sent at once, nothing conflated: 158 books, in order, each stamped at reception."""
     began_ns, began_mono = time.time_ns(), time.perf_counter_ns()
     with (
-        Server(saying(*(gateway_frame(95000.0 + step) for step in range(158)))) as server,
+        Server(make_talk(*(gateway_frame(95000.0 + step) for step in range(158)))) as server,
         Seen(server.url, gateway, conflate=False) as seen,
     ):
         eventually(lambda: len(seen.books) == 158)
@@ -108,7 +108,7 @@ def test_bad_frames_are_refused_and_counted_and_the_next_good_one_is_shown() -> 
     ]
     foreign = gateway_frame(100.0, symbol="ETH-USDT-SWAP")
     with (
-        Server(saying(gateway_frame(100.0), *bad, foreign, gateway_frame(101.0))) as server,
+        Server(make_talk(gateway_frame(100.0), *bad, foreign, gateway_frame(101.0))) as server,
         Seen(server.url, gateway, conflate=False) as seen,
     ):
         eventually(lambda: seen.bids == [100.0, 101.0])
@@ -117,7 +117,7 @@ def test_bad_frames_are_refused_and_counted_and_the_next_good_one_is_shown() -> 
         assert status.state == "live"
         assert status.last_error is not None
         assert "timestamp" in status.last_error
-        assert len(server.met) == 1
+        assert len(server.connection_times) == 1
 
 
 def test_a_frame_of_5_mb_fits_and_one_of_30_mb_is_refused_with_a_reason() -> None:
@@ -127,7 +127,7 @@ def test_a_frame_of_5_mb_fits_and_one_of_30_mb_is_refused_with_a_reason() -> Non
         await web_socket.send(gateway_frame(100.0 + number, padding="x" * 5_000_000))
         if number == 1:
             await web_socket.send("x" * 30_000_000)
-        await stay(web_socket)
+        await stay_silent(web_socket)
 
     with Server(talk) as server, Seen(server.url, gateway) as seen:
         eventually(lambda: seen.bids == [101.0, 102.0])
@@ -140,13 +140,13 @@ def test_a_silent_connection_is_called_stale_and_then_replaced() -> None:
     """Connected but silent: "stale", then a new connection; the first frame of that is "live" again."""
     states: set[str] = set()
     with (
-        Server(saying(gateway_frame(100.0))) as server,
+        Server(make_talk(gateway_frame(100.0))) as server,
         Seen(server.url, gateway, stale_s=0.15) as seen,
     ):
         eventually(lambda: states.add(seen.client.status.state) or len(seen.books) >= 2)
         eventually(lambda: states.add(seen.client.status.state) or {"live", "stale"} <= states)
         assert "silent for" in str(seen.client.status.last_error)
-        assert server.met[1] - server.met[0] >= 0.2
+        assert server.connection_times[1] - server.connection_times[0] >= 0.2
 
 
 @pytest.mark.parametrize("flowing", [True, False])
@@ -157,10 +157,10 @@ def test_any_data_answers_a_ping(flowing: bool) -> None:
     def talk(peer: socket.socket) -> None:
         shake_hands(peer)
         met.append(time.monotonic())
-        peer.sendall(text_frame(gateway_frame(100.0)))
+        peer.sendall(encode_text_frame(gateway_frame(100.0)))
         while flowing:
             time.sleep(0.02)
-            peer.sendall(text_frame(gateway_frame(100.0)))
+            peer.sendall(encode_text_frame(gateway_frame(100.0)))
 
     with (
         raw_server(talk) as port,
@@ -179,10 +179,10 @@ def test_any_data_answers_a_ping(flowing: bool) -> None:
 def test_a_server_that_answers_pings_but_sends_nothing_is_still_silent() -> None:
     """A pong is no market data: the silence limit ends the connection."""
     with (
-        Server(saying(gateway_frame(100.0))) as server,
+        Server(make_talk(gateway_frame(100.0))) as server,
         Seen(server.url, gateway, stale_s=0.1, ping_s=0.05, pong_s=5.0) as seen,
     ):
-        eventually(lambda: len(server.met) >= 2)
+        eventually(lambda: len(server.connection_times) >= 2)
         assert "silent for" in str(seen.client.status.last_error)
 
 
@@ -194,7 +194,7 @@ def test_our_own_slowness_is_not_mistaken_for_a_silent_venue() -> None:
         time.sleep(0.03)
         bids.append(book.bids.item(0))
 
-    with Server(saying(*(gateway_frame(100.0 + step) for step in range(20)))) as server:
+    with Server(make_talk(*(gateway_frame(100.0 + step) for step in range(20)))) as server:
         client = WebSocketClient(server.url, gateway, on_book, conflate=False, stale_s=0.1, **QUICK)
         client.start()
         eventually(lambda: len(bids) >= 20)
@@ -233,8 +233,8 @@ def test_a_server_that_accepts_and_drops_is_tried_five_times_and_no_more() -> No
         eventually(lambda: seen.client.status.state == "given up")
         status = seen.client.status
         assert seen.client.join(2)
-        assert len(server.met) == 5
-        assert server.met[4] - server.met[0] >= 0.2
+        assert len(server.connection_times) == 5
+        assert server.connection_times[4] - server.connection_times[0] >= 0.2
         assert status.attempt == 5
         assert "gave up after 5 failed tries" in str(status.last_error)
         assert "closed the connection (code 1000)" in str(status.last_error)
@@ -248,20 +248,20 @@ def test_a_server_that_drops_after_every_book_is_not_hammered() -> None:
         await web_socket.send(gateway_frame(100.0 + number))
 
     with Server(talk) as server, Seen(server.url, gateway, min_reconnect_s=0.06) as seen:
-        eventually(lambda: len(server.met) >= 8)
+        eventually(lambda: len(server.connection_times) >= 8)
         assert seen.client.status.attempt == 0
         assert seen.bids[:7] == [101.0 + step for step in range(7)]
-        assert server.met[7] - server.met[0] >= 0.35
+        assert server.connection_times[7] - server.connection_times[0] >= 0.35
 
 
 def test_frames_that_are_never_a_book_count_as_a_failed_try() -> None:
     """A talkative server without a valid book is left after first_book_s, and the reason says so."""
     with (
-        Server(saying(*["nonsense"] * 400, every_s=0.02)) as server,
+        Server(make_talk(*["nonsense"] * 400, every_s=0.02)) as server,
         Seen(server.url, gateway, first_book_s=0.15, max_tries=2) as seen,
     ):
         eventually(lambda: seen.client.status.state == "given up")
-        assert len(server.met) == 2
+        assert len(server.connection_times) == 2
         assert "no valid order book within 0.15 s" in str(seen.client.status.last_error)
 
 
@@ -272,7 +272,7 @@ def test_a_broken_protocol_is_resynchronised_by_a_fresh_connection_and_a_fresh_f
         steps = ("step 11", "step 13", "step 14") if number == 1 else ("step 11", "step 12")
         for text in ("snapshot 10", *steps):
             await web_socket.send(text)
-        await stay(web_socket)
+        await stay_silent(web_socket)
 
     with Server(talk) as server, Seen(server.url, DeltaFeed, conflate=False, settled_s=0.0) as seen:
         eventually(lambda: len(seen.books) == 5)
@@ -280,14 +280,14 @@ def test_a_broken_protocol_is_resynchronised_by_a_fresh_connection_and_a_fresh_f
         assert seen.bids == [10, 11, 10, 11, 12]
         assert (status.books, status.refused, status.reconnects, status.attempt) == (5, 1, 1, 0)
         assert status.last_error == "gap: 13 after 11"
-        eventually(lambda: server.heard == ["subscribe steps"] * 2)
+        eventually(lambda: server.received == ["subscribe steps"] * 2)
 
 
 def test_a_protocol_that_breaks_after_every_snapshot_is_given_up() -> None:
     """The books in between do not start the count again: five broken connections are enough."""
-    with Server(saying("snapshot 1", "step 3")) as server, Seen(server.url, DeltaFeed) as seen:
+    with Server(make_talk("snapshot 1", "step 3")) as server, Seen(server.url, DeltaFeed) as seen:
         eventually(lambda: seen.client.status.state == "given up")
-        assert (len(server.met), len(seen.books), seen.client.status.refused) == (5, 5, 5)
+        assert (len(server.connection_times), len(seen.books), seen.client.status.refused) == (5, 5, 5)
         assert "gap: 3 after 1" in str(seen.client.status.last_error)
 
 
@@ -309,24 +309,24 @@ def test_a_protocol_that_breaks_after_every_snapshot_is_given_up() -> None:
 def test_refused_handshakes_are_told_in_words(status: int, headers: dict[str, str], words: str) -> None:
     """Each HTTP answer has its sentence, no redirect is followed, and the tries are bounded."""
     with (
-        Server(stay, answering(status, "<html>", **headers)) as server,
+        Server(stay_silent, make_refusal(status, "<html>", **headers)) as server,
         Seen(server.url, gateway, max_tries=2) as seen,
     ):
         eventually(lambda: seen.client.status.state == "given up")
         assert words in str(seen.client.status.last_error)
-        assert server.met == []
+        assert server.connection_times == []
 
 
 def test_a_venue_that_asks_to_wait_is_left_alone_for_so_long() -> None:
     """Retry-After is the least wait before the next try; a very long one ends the tries at once."""
-    with Server(stay, answering(429, Retry_After="30")) as server, Seen(server.url, gateway) as seen:
+    with Server(stay_silent, make_refusal(429, Retry_After="30")) as server, Seen(server.url, gateway) as seen:
         eventually(lambda: seen.client.status.next_try_s is not None)
         status = seen.client.status
         assert status.state == "reconnecting"
         assert status.next_try_s is not None
         assert 20 < status.next_try_s <= 30
         assert "it asks to wait 30 s" in str(status.last_error)
-    with Server(stay, answering(418, Retry_After="7200")) as server, Seen(server.url, gateway) as seen:
+    with Server(stay_silent, make_refusal(418, Retry_After="7200")) as server, Seen(server.url, gateway) as seen:
         eventually(lambda: seen.client.status.state == "given up")
         assert seen.client.status.attempt == 1
 
@@ -401,7 +401,7 @@ def test_a_slow_callback_gets_the_newest_books_and_no_delta_is_skipped(conflate:
 
     steps = 400 if conflate else 40
     texts = ["snapshot 1", *(f"step {number + 1}" for number in range(1, steps)), *["heartbeat"] * 30]
-    with Server(saying(*texts)) as server:
+    with Server(make_talk(*texts)) as server:
         client = WebSocketClient(server.url, DeltaFeed, on_book, conflate=conflate, conflate_s=0.1, **QUICK)
         client.start()
         eventually(lambda: bids and bids[-1] == steps)
@@ -424,7 +424,7 @@ def test_a_failing_callback_is_counted_and_shown_and_the_feed_goes_on() -> None:
     def on_frame(*_: object) -> None:
         raise OSError("disk full")
 
-    with Server(saying(*[gateway_frame(100.0)] * 10)) as server:
+    with Server(make_talk(*[gateway_frame(100.0)] * 10)) as server:
         client = WebSocketClient(server.url, gateway, on_book, on_frame=on_frame, conflate=False, **QUICK)
         client.start()
         eventually(lambda: client.status.callback_errors == 21)  # one connect, ten frames, ten books
@@ -436,7 +436,7 @@ def test_a_failing_callback_is_counted_and_shown_and_the_feed_goes_on() -> None:
 def test_all_that_a_recording_needs_is_passed_on_before_it_is_parsed() -> None:
     """connect, send and recv in their order, each frame as it came and before its book."""
     told: list[tuple[object, ...]] = []
-    with Server(saying("ack", "bad book", "snapshot 7")) as server:
+    with Server(make_talk("ack", "bad book", "snapshot 7")) as server:
         client = WebSocketClient(
             server.url,
             lambda: DeltaFeed(keepalive=("ping", 0.1)),
@@ -445,7 +445,7 @@ def test_all_that_a_recording_needs_is_passed_on_before_it_is_parsed() -> None:
             **QUICK,
         )
         client.start()
-        eventually(lambda: "ping" in server.heard)
+        eventually(lambda: "ping" in server.received)
         client.stop()
         assert told[:6] == [
             ("connect", True, server.url, server.url),
@@ -465,15 +465,15 @@ def test_a_keepalive_is_sent_after_quiet_seconds_only() -> None:
         for number in range(1, 26):
             await web_socket.send(f"snapshot {number}")
             await asyncio.sleep(0.02)
-        assert "ping" not in server.heard
+        assert "ping" not in server.received
         for _ in range(2):
             quiet_since = time.monotonic()
-            while server.heard.count("ping") == pings[0]:
+            while server.received.count("ping") == pings[0]:
                 await asyncio.sleep(0.005)
             pings[0] += 1
             gaps.append(time.monotonic() - quiet_since)
             await web_socket.send("pong")
-        await stay(web_socket)
+        await stay_silent(web_socket)
 
     pings, gaps = [0], list[float]()
     with (
@@ -482,7 +482,7 @@ def test_a_keepalive_is_sent_after_quiet_seconds_only() -> None:
     ):
         eventually(lambda: len(gaps) == 2)
         assert min(gaps) > 0.2
-        assert len(server.met) == 1
+        assert len(server.connection_times) == 1
         eventually(lambda: seen.client.status.ignored >= 2)
 
 
@@ -504,11 +504,11 @@ def test_a_connection_about_to_end_is_replaced_ahead_of_it_without_gap_or_double
             finally:
                 dropped.set()
         if number > 2:
-            await stay(web_socket)
+            await stay_silent(web_socket)
         await asyncio.sleep(0.2)  # a slow snapshot: meanwhile the old connection is the one that serves
         await web_socket.send("snapshot 5000")
         await web_socket.send("step 5001")
-        await stay(web_socket)
+        await stay_silent(web_socket)
 
     told: list[str | bytes] = []
     dropped = threading.Event()
@@ -522,7 +522,7 @@ def test_a_connection_about_to_end_is_replaced_ahead_of_it_without_gap_or_double
         old = seen.bids[: seen.bids.index(5000)]
         assert old == [100 + step for step in range(len(old))]
         assert len(old) > 10
-        assert server.met[1] - server.met[0] < 5
+        assert server.connection_times[1] - server.connection_times[0] < 5
         assert seen.bids[len(old) :] == [5000, 5001]
         # The recording has the second connection whole, and nothing of the first inside it.
         second = told.index(server.url, 1)
@@ -546,10 +546,10 @@ def test_a_successor_never_takes_the_books_back_in_time(catches_up: bool, monkey
             for step in range(first + 1, last):
                 await web_socket.send(f"step {step}")
                 await asyncio.sleep(0 if catches_up else 0.05)
-        await stay(web_socket)
+        await stay_silent(web_socket)
 
     with Server(talk) as server, Seen(server.url, DeltaFeed, conflate=False, settled_s=0.05) as seen:
-        eventually(lambda: server.open == 1 and seen.client.status.reconnects == 1)
+        eventually(lambda: server.n_open == 1 and seen.client.status.reconnects == 1)
         shown = [100 + step for step in range(11)]
         if catches_up:
             eventually(lambda: seen.bids == [*shown, *range(110, 115)])
@@ -575,7 +575,7 @@ def test_a_rest_snapshot_is_fetched_while_frames_are_buffered(monkeypatch: pytes
         peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n" + bodies.pop(0))
 
     told: list[tuple[object, ...]] = []
-    with raw_server(rest) as port, Server(saying("step 41", "step 42", "step 43")) as server:
+    with raw_server(rest) as port, Server(make_talk("step 41", "step 42", "step 43")) as server:
         url = f"http://127.0.0.1:{port}/depth"
         with Seen(server.url, lambda: DeltaFeed(url), on_frame=lambda *note: told.append((note[0], *note[2:]))) as seen:
             eventually(lambda: seen.client.status.ignored == 3)
@@ -605,7 +605,7 @@ def test_a_refused_rest_snapshot_is_told_in_words(reply: bytes, words: str) -> N
         peer.recv(4096)
         peer.sendall(reply)
 
-    with raw_server(rest) as port, Server(saying("step 1")) as server:
+    with raw_server(rest) as port, Server(make_talk("step 1")) as server:
         fetch_s = 0.3 if not reply else 5.0
         make_feed = lambda: DeltaFeed(f"http://127.0.0.1:{port}/depth")  # noqa: E731 - one value of two arguments
         with Seen(server.url, make_feed, fetch_s=fetch_s) as seen:
@@ -617,14 +617,14 @@ def test_a_refused_rest_snapshot_is_told_in_words(reply: bytes, words: str) -> N
 
 def test_a_snapshot_is_fetched_over_http_or_https_only() -> None:
     """A feed cannot make the client open a file."""
-    with Server(saying("step 1")) as server, Seen(server.url, lambda: DeltaFeed("file:///etc/hostname")) as seen:
+    with Server(make_talk("step 1")) as server, Seen(server.url, lambda: DeltaFeed("file:///etc/hostname")) as seen:
         eventually(lambda: seen.client.status.last_error)
         assert "over http or https only" in str(seen.client.status.last_error)
 
 
 def _half_a_frame(peer: socket.socket) -> None:
     shake_hands(peer)
-    peer.sendall(text_frame(gateway_frame(100.0))[:50])
+    peer.sendall(encode_text_frame(gateway_frame(100.0))[:50])
 
 
 @pytest.mark.parametrize("state", ["connecting", "half a frame", "backing off", "live", "fetching", "blocked"])
@@ -648,7 +648,7 @@ def test_stop_ends_everything_within_two_seconds_in_any_state(state: str) -> Non
             url = f"ws://127.0.0.1:{stack.enter_context(raw_server(talk))}"
             reached = lambda _client: arrived.is_set()  # noqa: E731
         elif state == "backing off":
-            url = stack.enter_context(Server(stay, answering(503))).url
+            url = stack.enter_context(Server(stay_silent, make_refusal(503))).url
             options = {"min_reconnect_s": 60.0}
             reached = lambda client: client.status.next_try_s  # noqa: E731
         elif state == "fetching":
@@ -660,10 +660,10 @@ def test_stop_ends_everything_within_two_seconds_in_any_state(state: str) -> Non
 
             rest_url = f"http://127.0.0.1:{stack.enter_context(raw_server(rest))}/"
             make_feed = lambda: DeltaFeed(rest_url)  # noqa: E731
-            url = stack.enter_context(Server(saying("step 1"))).url
+            url = stack.enter_context(Server(make_talk("step 1"))).url
             reached = lambda _client: asked.is_set()  # noqa: E731
         else:
-            url = stack.enter_context(Server(saying(*[gateway_frame(100.0)] * 50))).url
+            url = stack.enter_context(Server(make_talk(*[gateway_frame(100.0)] * 50))).url
             reached = lambda client: client.status.books  # noqa: E731
             if state == "blocked":
                 on_book = lambda _book: time.sleep(0.3)  # noqa: E731
@@ -712,7 +712,7 @@ def test_stop_from_the_callback_only_signals() -> None:
         books.append(book)
         client.stop()
 
-    with Server(saying(*[gateway_frame(100.0)] * 50)) as server:
+    with Server(make_talk(*[gateway_frame(100.0)] * 50)) as server:
         client = WebSocketClient(server.url, gateway, on_book, **QUICK)
         client.start()
         assert client.join(2)
@@ -729,7 +729,7 @@ def test_a_feed_that_breaks_its_promise_ends_the_client_with_the_reason(monkeypa
         def parse(self, message: str | bytes, *_: object) -> OrderBook | None:
             raise ZeroDivisionError(message)
 
-    with Server(saying("anything")) as server, Seen(server.url, Broken) as seen:
+    with Server(make_talk("anything")) as server, Seen(server.url, Broken) as seen:
         eventually(lambda: seen.client.status.state == "given up")
         assert "ZeroDivisionError('anything')" in str(seen.client.status.last_error)
         assert seen.client.join(2)
@@ -744,7 +744,7 @@ def test_every_close_code_is_told_and_followed_by_a_new_connection(code: int) ->
         await web_socket.send(gateway_frame(100.0 + number))
         if number == 1:
             await web_socket.close(code, "so be it")
-        await stay(web_socket)
+        await stay_silent(web_socket)
 
     with Server(talk) as server, Seen(server.url, gateway) as seen:
         eventually(lambda: seen.bids == [101.0, 102.0])

@@ -15,7 +15,7 @@ from orderbook import Side
 from recording.format import RecordingError
 from replay import RecordedFrame
 from tests.support.paths import PROJECT
-from tests.support.synthetic_recordings import BEGIN_NS, okx_message, okx_ticks, saved
+from tests.support.synthetic_recordings import BEGIN_NS, okx_frames, okx_message, write_recording
 
 Seen = list[tuple[int, list[list[float]], list[list[float]]]]
 
@@ -45,14 +45,14 @@ def parsed(source: RecordingSource) -> Seen:
 def test_the_books_of_the_recording_to_the_last_digit(tmp_path: Path) -> None:
     """1,500 books of 2 to 50 levels, more than are held at a time, come back as the feed made them; the second time
     nothing is parsed."""
-    source = of(saved(tmp_path / "made.jsonl", okx_ticks(1500)))
+    source = of(write_recording(tmp_path / "made.jsonl", okx_frames(1500)))
     assert seen(source) == (parsed(source), True)
     assert seen(source) == (parsed(source), False)
 
 
 def test_kept_as_plain_arrays_beside_the_recording(tmp_path: Path) -> None:
     """Arrays that numpy alone can read, without pickle, and nothing else is left in the folder."""
-    source = of(saved(tmp_path / "made.jsonl", okx_ticks(30)))
+    source = of(write_recording(tmp_path / "made.jsonl", okx_frames(30)))
     seen(source)
     (kept,) = [path for path in tmp_path.iterdir() if path != source.path]
     assert kept.name.startswith("made.jsonl.")
@@ -66,9 +66,9 @@ def test_kept_as_plain_arrays_beside_the_recording(tmp_path: Path) -> None:
 
 def test_a_changed_recording_is_parsed_again(tmp_path: Path) -> None:
     """Whether it grew, or has other content of the same length and the same time of change."""
-    source = of(saved(tmp_path / "made.jsonl", okx_ticks(30)))
+    source = of(write_recording(tmp_path / "made.jsonl", okx_frames(30)))
     seen(source)
-    saved(source.path, okx_ticks(31))
+    write_recording(source.path, okx_frames(31))
     assert seen(source) == (parsed(source), True)
     before = source.path.stat()
     text = source.path.read_bytes().replace(b'\\"101\\"', b'\\"102\\"')
@@ -81,7 +81,7 @@ def test_a_changed_recording_is_parsed_again(tmp_path: Path) -> None:
 
 def test_a_touched_or_copied_recording_is_not(tmp_path: Path) -> None:
     """Same content, another time: what was parsed is good, and is known to be good from then on."""
-    source = of(saved(tmp_path / "made.jsonl", okx_ticks(30)))
+    source = of(write_recording(tmp_path / "made.jsonl", okx_frames(30)))
     seen(source)
     os.utime(source.path, (1, 1))
     assert not seen(source)[1]
@@ -91,7 +91,7 @@ def test_a_touched_or_copied_recording_is_not(tmp_path: Path) -> None:
 
 def test_each_market_of_a_recording_has_its_own(tmp_path: Path) -> None:
     """The same file read as another symbol is parsed for itself."""
-    path = saved(tmp_path / "made.jsonl", okx_ticks(5))
+    path = write_recording(tmp_path / "made.jsonl", okx_frames(5))
     assert len(seen(of(path))[0]) == 5
     assert seen(RecordingSource.from_path(path, "okx", "ETH-USDT")) == ([], False), (
         "not one book, so nothing to tell on the way"
@@ -102,7 +102,7 @@ def test_each_market_of_a_recording_has_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("harm", ["cut", "missing", "not json", "other format", "empty header", "clock"])
 def test_a_damaged_cache_is_made_anew(tmp_path: Path, harm: str) -> None:
     """Whatever happened to its files, the books are the recording's."""
-    source = of(saved(tmp_path / "made.jsonl", okx_ticks(30)))
+    source = of(write_recording(tmp_path / "made.jsonl", okx_frames(30)))
     seen(source)
     (kept,) = tmp_path.glob("*.books")
     if harm == "cut":
@@ -122,7 +122,7 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path, harm: str) -> None:
 
 def test_where_nothing_can_be_written_it_works_without(tmp_path: Path) -> None:
     """A folder that cannot be made (a file has its name): the books come, and nothing is kept."""
-    source = of(saved(tmp_path / "made.jsonl", okx_ticks(30)))
+    source = of(write_recording(tmp_path / "made.jsonl", okx_frames(30)))
     (tmp_path / "taken").write_text("a file")
     for _ in range(2):
         assert seen(source, tmp_path / "taken" / "cache") == (parsed(source), True)
@@ -131,7 +131,7 @@ def test_where_nothing_can_be_written_it_works_without(tmp_path: Path) -> None:
 
 def test_a_recording_that_grows_meanwhile_is_not_kept(tmp_path: Path) -> None:
     """A recorder may still be writing: what was parsed is used, and parsed again next time."""
-    source = of(saved(tmp_path / "made.jsonl", okx_ticks(1500)))
+    source = of(write_recording(tmp_path / "made.jsonl", okx_frames(1500)))
     made = open_books(source)
     next(made)
     with source.path.open("ab") as file:
@@ -143,8 +143,8 @@ def test_a_recording_that_grows_meanwhile_is_not_kept(tmp_path: Path) -> None:
 
 def test_a_broken_recording_leaves_nothing(tmp_path: Path) -> None:
     """The sentence of the reader, and a clean folder."""
-    ticks = okx_ticks(3)
-    path = saved(tmp_path / "made.jsonl", ticks)
+    ticks = okx_frames(3)
+    path = write_recording(tmp_path / "made.jsonl", ticks)
     path.write_bytes(path.read_bytes() + b"not json\n{}\n")
     with pytest.raises(RecordingError, match="line 4"):
         seen(of(path))
@@ -161,7 +161,7 @@ def test_markets_that_cannot_be(tmp_path: Path) -> None:
 
 def test_two_processes_at_once(tmp_path: Path) -> None:
     """Whoever is first, both have all the books, and one cache is left."""
-    source = of(saved(tmp_path / "made.jsonl", okx_ticks(1100)))
+    source = of(write_recording(tmp_path / "made.jsonl", okx_frames(1100)))
     code = "import sys\nfrom backtesting.book_cache import *\n"
     code += "*_, books = open_books(RecordingSource.from_path(sys.argv[1], 'okx', 'BTC-USDT'))\nprint(len(books))"
     both = [
@@ -175,5 +175,5 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
 
 def test_one_book(tmp_path: Path) -> None:
     """The least there can be."""
-    source = of(saved(tmp_path / "one.jsonl", [RecordedFrame("recv", BEGIN_NS, okx_message(1, -1))]))
+    source = of(write_recording(tmp_path / "one.jsonl", [RecordedFrame("recv", BEGIN_NS, okx_message(1, -1))]))
     assert len(seen(source)[0]) == 1

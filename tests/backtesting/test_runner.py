@@ -31,7 +31,7 @@ from orderbook import Side
 from replay import RecordedFrame, Recorder, encode, simulated
 from tests.support.live_rows import assert_same_rows
 from tests.support.paths import PROJECT
-from tests.support.synthetic_recordings import BEGIN_NS, okx_ticks, saved
+from tests.support.synthetic_recordings import BEGIN_NS, okx_frames, write_recording
 
 BTC = "BTC-USDT-SWAP"
 Jobs = list[tuple[RecordingSource, list[Order]]]
@@ -44,7 +44,10 @@ def jobs(folder: Path, files: int, sizes: tuple[float, ...], books: int = 150) -
     for seed in range(files):
         ticks = list(islice(simulated(BTC, seed=seed, start_ns=BEGIN_NS), books))
         found.append(
-            (RecordingSource.from_path(saved(folder / f"market{seed}.jsonl", ticks), "simulated", BTC), orders)
+            (
+                RecordingSource.from_path(write_recording(folder / f"market{seed}.jsonl", ticks), "simulated", BTC),
+                orders,
+            )
         )
     return found
 
@@ -141,7 +144,7 @@ def wait_for_workers(address: str, count: int) -> None:
 def test_a_scheduler_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A sentence, not a traceback."""
     pytest.importorskip("distributed")
-    path = saved(tmp_path / "a.jsonl", okx_ticks(3))
+    path = write_recording(tmp_path / "a.jsonl", okx_frames(3))
     address = f"tcp://127.0.0.1:{free_port()}"
     assert command(path, "--quantity", "1", "--scheduler", address) == 2
     assert address in capsys.readouterr().err
@@ -154,7 +157,7 @@ def command(path: Path, *more: str, venue: str = "okx", symbol: str = "BTC-USDT"
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_results_in_a_file(tmp_path: Path, kind: str) -> None:
     """Every row with all its digits under the columns of the export, and what explains them; no part is left."""
-    path = saved(tmp_path / "a.jsonl", okx_ticks(120))
+    path = write_recording(tmp_path / "a.jsonl", okx_frames(120))
     out = tmp_path / f"results.{kind}"
     assert command(path, "--quantity", "2", "--side", "sell", "--latency-ms", "50", "--out", str(out)) == 0
     found = pd.read_csv(out) if kind == "csv" else pd.read_parquet(out)
@@ -267,7 +270,7 @@ def test_what_cannot_be_done_is_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
 ) -> None:
     """Exit code 2 and one line on the error output."""
-    path = saved(tmp_path / "a.jsonl", okx_ticks(3))
+    path = write_recording(tmp_path / "a.jsonl", okx_frames(3))
     assert command(path, *arguments) == 2
     said = capsys.readouterr()
     assert sentence in said.err
@@ -298,10 +301,10 @@ def test_files_that_are_no_recording(
 
 def test_a_recording_that_does_not_say_what_it_is_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It asks for the venue and the symbol; own rates and several files are taken."""
-    path = saved(tmp_path / "a.jsonl", okx_ticks(30))
+    path = write_recording(tmp_path / "a.jsonl", okx_frames(30))
     assert main([str(path), "--quantity", "1"]) == 2
     assert "give --venue and --symbol" in capsys.readouterr().err
-    other = saved(tmp_path / "b.jsonl", [RecordedFrame("recv", None, "pong"), *okx_ticks(20)])
+    other = write_recording(tmp_path / "b.jsonl", [RecordedFrame("recv", None, "pong"), *okx_frames(20)])
     market = ("--venue", "okx", "--symbol", "BTC-USDT")
     assert main([str(path), str(other), *market, "--quantity", "1", "--maker-bps", "-1", "--taker-bps", "4"]) == 0
     said = capsys.readouterr().out

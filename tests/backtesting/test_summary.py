@@ -16,7 +16,7 @@ from backtesting.summary import COMPONENTS, Summary
 from calculations import Order
 from orderbook import Side
 from replay import simulated
-from tests.support.synthetic_recordings import BEGIN_NS, saved
+from tests.support.synthetic_recordings import BEGIN_NS, write_recording
 
 BTC = "BTC-USDT-SWAP"
 
@@ -24,7 +24,7 @@ BTC = "BTC-USDT-SWAP"
 def both(tmp_path: Path, order: Order) -> tuple[Summary, pd.DataFrame]:
     """A market of which some books are too thin, an hour's end in its middle."""
     start_ns = BEGIN_NS // 3_600_000_000_000 * 3_600_000_000_000 + 3_570_000_000_000
-    path = saved(tmp_path / "market.jsonl", list(islice(simulated(BTC, seed=3, start_ns=start_ns), 600)))
+    path = write_recording(tmp_path / "market.jsonl", list(islice(simulated(BTC, seed=3, start_ns=start_ns), 600)))
     source = RecordingSource.from_path(path, "simulated", BTC)
     (summary,) = run_task(Task(source, (order,), None, tmp_path))
     return summary, backtest(path, "simulated", BTC, order, tmp_path)

@@ -19,8 +19,8 @@ from orderbook import Side
 from replay import simulated
 from tests.support.live_rows import assert_same_rows
 from tests.support.paths import PROJECT
-from tests.support.served_page import chromium, launched, served_page, type_in
-from tests.support.synthetic_recordings import BEGIN_NS, saved
+from tests.support.served_page import find_chromium, launched_browser, served_page, type_in
+from tests.support.synthetic_recordings import BEGIN_NS, write_recording
 
 pytestmark = pytest.mark.browser
 
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder with the page's settings and one recording of some minutes, which says what it is of."""
     shutil.copytree(PROJECT / ".streamlit", tmp_path / ".streamlit")
     (tmp_path / "recordings").mkdir()
-    path = saved(
+    path = write_recording(
         tmp_path / "recordings" / "minutes.jsonl", list(islice(simulated(BTC, seed=1, start_ns=BEGIN_NS), BOOKS))
     )
     about = {"t": "meta", "venue": "simulated", "symbol": BTC}
@@ -51,11 +51,11 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(folder: Path) -> Iterator[Page]:
-    chromium()
+    find_chromium()
     with (
         served_page(folder / "log", folder) as (url, _),
         sync_playwright() as playwright,
-        launched(playwright) as browser,
+        launched_browser(playwright) as browser,
     ):
         opened = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")
         opened.goto(url)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.support.served_page import chromium, served_page
+from tests.support.served_page import find_chromium, served_page
 
 pytestmark = pytest.mark.browser
 
@@ -30,7 +30,7 @@ PLACES = """() => [
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    path = chromium()
+    path = find_chromium()
     with served_page(tmp_path_factory.mktemp("page") / "log") as (address, _), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         opened = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")

@@ -17,10 +17,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request
 
-from tests.support.headless_tab import watch
-from tests.support.loopback import Server, answering, eventually, gateway_frame
+from tests.support.headless_tab import watch_tabs
+from tests.support.loopback import Server, eventually, gateway_frame, make_refusal
 from tests.support.paths import PROJECT
-from tests.support.served_page import choose, focused, launched, served_page, shown, type_in, wait_for
+from tests.support.served_page import choose, focused_name, launched_browser, read_tick, served_page, type_in, wait_for
 from ui.text.vocabulary import JOINER
 
 pytestmark = pytest.mark.browser
@@ -33,7 +33,7 @@ VIEWERS = 10
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, launched(playwright) as browser:
+    with sync_playwright() as playwright, launched_browser(playwright) as browser:
         yield browser
 
 
@@ -92,14 +92,14 @@ def test_numbers_follow_the_market_and_the_quantity(page: Page) -> None:
     same nodes all the while, and what was typed and not yet entered stays typed."""
     page.wait_for_function("document.querySelectorAll('canvas').length >= 5")
     page.evaluate("document.querySelectorAll('canvas, .st-key-inputs input').forEach(node => node.marked = true)")
-    first = float(shown(page, "ns"))
+    first = float(read_tick(page, "ns"))
     type_in(page, "Volatility, % a year", "12", enter=False)
     wait_for(page, f"Number(d.ns) > {first} + 2e9")
     expect(page.get_by_label("Volatility, % a year", exact=True)).to_have_value("12")
-    small = float(shown(page, "slippage"))
+    small = float(read_tick(page, "slippage"))
     type_in(page, "Quantity", "3000000")
     wait_for(page, "Number(d.quantity) === 3000000")
-    assert float(shown(page, "slippage")) > small
+    assert float(read_tick(page, "slippage")) > small
     expect(page.get_by_label("Quantity", exact=True)).to_have_value("3000000.00")
     unmarked = "[...document.querySelectorAll('canvas, .st-key-inputs input')].filter(node => !node.marked).length"
     assert page.evaluate(unmarked) == 0
@@ -110,7 +110,7 @@ def test_a_bad_quantity_is_answered_in_a_sentence(page: Page) -> None:
     for bad in ("0", "-5"):
         type_in(page, "Quantity", bad)
         expect(page.get_by_text("This order can't be priced")).to_be_visible()
-        now = float(shown(page, "ns"))
+        now = float(read_tick(page, "ns"))
         wait_for(page, f"Number(d.ns) > {now} && Number(d.quantity) === 100000")
 
 
@@ -184,7 +184,7 @@ def test_a_hostile_link_is_answered_with_defaults_or_a_sentence(visit: Callable[
         page.goto(f"{origin}?quantity=1e300&parts=nan&minutes=-1e-300")
         expect(page.get_by_text("This order can't be priced")).to_be_visible(timeout=30_000)
         expect(page.locator("[data-testid=stException]")).to_have_count(0)
-        assert not elsewhere.met
+        assert not elsewhere.connection_times
         assert {urlsplit(url).port for url in asked} <= {urlsplit(origin).port, None}
 
 
@@ -255,7 +255,7 @@ def test_a_paused_page_stands_still_while_the_market_goes_on(page: Page) -> None
         new MutationObserver(() => window.changed = performance.now()).observe(document.querySelector('.stMain'),
             {subtree: true, childList: true, characterData: true}); }""")
     page.wait_for_function("performance.now() - window.changed > 1500", timeout=10_000)
-    then = float(shown(page, "ns"))
+    then = float(read_tick(page, "ns"))
     type_in(page, "Quantity", "250000")
     wait_for(page, f"Number(d.quantity) === 250000 && Number(d.ns) > {then} + 1e9")
     expect(page.get_by_text("The picture stands still")).to_be_visible()
@@ -280,7 +280,7 @@ class Stage:
             await asyncio.sleep(0.05)
 
     def answer(self, connection: ServerConnection, request: Request) -> Any:
-        return answering(503, "closed", Retry_After="999")(connection, request) if self.cue == "refuse" else None
+        return make_refusal(503, "closed", Retry_After="999")(connection, request) if self.cue == "refuse" else None
 
 
 def test_every_state_of_a_connection_is_said(page: Page) -> None:
@@ -310,7 +310,7 @@ def test_every_state_of_a_connection_is_said(page: Page) -> None:
         expect(page.get_by_text("Connected:").first).to_be_visible(timeout=10_000)
         page.get_by_role("button", name="Disconnect").click()
         expect(page.get_by_text("Not connected").first).to_be_visible()
-        eventually(lambda: server.open == 0)
+        eventually(lambda: server.n_open == 0)
         page.get_by_role("button", name="Connect", exact=True).click()
         expect(page.get_by_text("Connected:").first).to_be_visible(timeout=10_000)
 
@@ -338,7 +338,7 @@ def test_it_looks_right_and_is_accessible(visit: Callable[..., Page], theme: str
     for name, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_function(f"window.innerWidth === {width}")
-        now = float(shown(page, "ns"))
+        now = float(read_tick(page, "ns"))
         wait_for(page, f"Number(d.ns) > {now} + 1e9")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         panel = page.locator(".st-key-inputs").bounding_box()
@@ -366,7 +366,7 @@ def test_the_keyboard_reaches_every_input_in_the_order_of_reading(page: Page) ->
     named = []
     while "How" not in named and len(named) < 30:
         page.keyboard.press("Tab")
-        named.append(focused(page))
+        named.append(focused_name(page))
     wanted = ["Disconnect", "Pause", "Exchange", "Symbol", "Prices from", "Buy", "Quantity", "In", "Order type", "How"]
     places = [next((place for place, name in enumerate(named) if want in name), -1) for want in wanted]
     assert -1 not in places, named
@@ -378,7 +378,7 @@ def test_an_export_is_downloaded_while_the_numbers_run(page: Page) -> None:
     page.get_by_role("radio", name="Files").click()
     page.get_by_role("button", name="Prepare the file").click()
     said = page.get_by_text("rows,").first.inner_text(timeout=15_000)
-    before = float(shown(page, "ns"))
+    before = float(read_tick(page, "ns"))
     with page.expect_download() as download:
         page.get_by_role("button", name="Download", exact=True).click()
     rows = download.value.path().read_text().count("\n") - 1
@@ -398,7 +398,7 @@ def test_ten_viewers_of_one_feed_stay_live(server: tuple[str, int]) -> None:
 
     page_ports = {urlsplit(server[0]).port}
     with ThreadPoolExecutor(1) as apart:  # Playwright has this thread's event loop
-        seen = apart.submit(asyncio.run, watch(server[0], VIEWERS, 15, all_live)).result()
+        seen = apart.submit(asyncio.run, watch_tabs(server[0], VIEWERS, 15, all_live)).result()
     assert [len(set(stamps)) >= 15 for stamps in seen] == [True] * VIEWERS
     # The market's listening socket and both ends of the one connection to it.
     assert min(counted) == max(counted) == 3

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from replay import read
 from tests.support.paths import PROJECT
-from tests.support.served_page import choose, launched, served_page, shown, wait_for
-from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, okx_ticks, saved
+from tests.support.served_page import choose, launched_browser, read_tick, served_page, wait_for
+from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, okx_frames, write_recording
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +26,7 @@ def at(index: int) -> int:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright, launched(playwright) as browser:
+    with sync_playwright() as playwright, launched_browser(playwright) as browser:
         yield browser
 
 
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("player")
     shutil.copytree(PROJECT / ".streamlit", found / ".streamlit")
     (found / "recordings").mkdir()
-    path = saved(found / "recordings" / "minute.jsonl", okx_ticks(COUNT))
+    path = write_recording(found / "recordings" / "minute.jsonl", okx_frames(COUNT))
     path.write_bytes(b'{"t":"meta","venue":"okx","symbol":"BTC-USDT"}\n' + path.read_bytes())
     return found
 
@@ -67,7 +67,7 @@ def stands_still(page: Page) -> int:
         polling=100,
         timeout=15_000,
     )
-    return int(shown(page, "ns"))
+    return int(read_tick(page, "ns"))
 
 
 def press(page: Page, name: str) -> None:
@@ -124,7 +124,7 @@ def test_an_upload_plays_and_a_broken_one_is_a_sentence(page: Page, tmp_path: Pa
     chooser.set_input_files(broken)
     expect(page.get_by_text("broken.jsonl can't be played: line 1")).to_be_visible()
     assert page.locator("img[src*='x.png']").count() == 0
-    chooser.set_input_files(saved(tmp_path / "mine.jsonl", okx_ticks(COUNT, first=5000)))
+    chooser.set_input_files(write_recording(tmp_path / "mine.jsonl", okx_frames(COUNT, first=5000)))
     choose(page, "Exchange", "OKX")
     choose(page, "Symbol", "BTC-USDT")
     wait_for(page, f"Number(d.ns) >= {at(5000)} && Number(d.ns) < {at(5000 + COUNT)}")

@@ -18,14 +18,14 @@ from orderbook import OrderBook, Side
 from tests.support.synthetic_markets import (
     SPOT,
     STEP_NS,
-    gaussian,
-    halves,
-    learned,
-    on_grid,
-    queues,
-    recorded,
+    collect_model_states,
+    gaussian_market,
+    half_and_whole_scorecards,
+    queue_market,
+    read_recorded_books,
+    resample_to_grid,
     skill,
-    worst_start,
+    worst_early_rmse_ratio,
 )
 
 SHORT = {
@@ -39,18 +39,18 @@ SHORT = {
 
 @pytest.fixture(scope="module", params=SPOT)
 def spot(request: pytest.FixtureRequest, recordings: Path) -> list[OrderBook]:
-    return on_grid(recorded(recordings, SPOT[request.param], "binance", request.param))
+    return resample_to_grid(read_recorded_books(recordings, SPOT[request.param], "binance", request.param))
 
 
 @pytest.mark.parametrize("latency_s", [0.1, 0.5, 1.0])
 def test_slippage_on_real_books(spot: list[OrderBook], latency_s: float) -> None:
     """Better than the walk over all, no worse in any half, and 95 % bands that hold 95 % at every size."""
-    known = learned(spot, latency_s)
-    half, whole = halves(known)
+    known = collect_model_states(spot, latency_s)
+    half, whole = half_and_whole_scorecards(known)
     assert skill(whole) > 0
     assert skill(half) >= -0.001
     assert skill(whole, half) >= -0.001
-    assert worst_start(known) <= 1.03
+    assert worst_early_rmse_ratio(known) <= 1.03
     assert whole.slippage.coverage is not None
     assert 0.93 <= whole.slippage.coverage <= 0.97
     for share in whole.slippage.coverage_by_size:
@@ -64,7 +64,7 @@ def test_slippage_on_real_books(spot: list[OrderBook], latency_s: float) -> None
 def test_fills_on_real_books(spot: list[OrderBook], latency_s: float, passive_s: float, least: float) -> None:
     """Chances of being crossed beat the running base rate by Brier's score, less the longer a quote travels; where the
     touch tells nothing any more, a second later, they are as good as it."""
-    fill = learned(spot, latency_s, passive_s)[-1].scorecard.fill
+    fill = collect_model_states(spot, latency_s, passive_s)[-1].scorecard.fill
     assert fill.skill is not None
     assert fill.skill > least
 
@@ -95,19 +95,19 @@ def test_bias_on_real_books(spot: list[OrderBook]) -> None:
 @pytest.mark.parametrize("name", SHORT)
 def test_no_explosion_on_short_recordings(recordings: Path, name: str) -> None:
     """However few, wide or lumpy the books, the model never errs 3 % more than the walk."""
-    assert worst_start(learned(recorded(recordings, *SHORT[name]), 0.1, 1.0)) <= 1.03
+    assert worst_early_rmse_ratio(collect_model_states(read_recorded_books(recordings, *SHORT[name]), 0.1, 1.0)) <= 1.03
 
 
 @pytest.mark.parametrize("latency_s", [0.1, 1.0])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_is_known_where_nothing_can_be(latency_s: float, seed: int) -> None:
     """On a driftless Gaussian mid the gated skill is within 0.002 of zero: the models do not see the future."""
-    assert abs(skill(learned(gaussian(3000, seed), latency_s)[-1].scorecard)) <= 0.002
+    assert abs(skill(collect_model_states(gaussian_market(3000, seed), latency_s)[-1].scorecard)) <= 0.002
 
 
 def test_a_leak_of_one_step_is_detected() -> None:
     """With features that are one step too late on purpose, the same test of the same market fails."""
-    market = list(gaussian(1500, 1))
+    market = list(gaussian_market(1500, 1))
     observer = FeatureExtractor()
     moments = [observer.extract(book) for book in market]
     outcomes = TrainingSchedule(initial_state(moments[0], 0.1, 2.0), OnlineLearner(0.1, 2.0), 0.1, 2.0)
@@ -124,15 +124,15 @@ def test_much_is_known_where_queues_tell() -> None:
     """Where thin queues give way, slippage skill exceeds 0.03 at 0.1 s and at 1 s, and the chance of being
     crossed beats the base rate."""
     for latency_s in (0.1, 1.0):
-        assert skill(learned(queues(2500, 3), latency_s)[-1].scorecard) > 0.03
-    fill = learned(queues(2500, 3))[-1].scorecard.fill
+        assert skill(collect_model_states(queue_market(2500, 3), latency_s)[-1].scorecard) > 0.03
+    fill = collect_model_states(queue_market(2500, 3))[-1].scorecard.fill
     assert fill.skill is not None
     assert fill.skill > 0.01
 
 
 def jumping() -> Iterator[OrderBook]:
     """The price jumps by 5 % up and down, every 20 s."""
-    for row, book in enumerate(gaussian(1500, 5)):
+    for row, book in enumerate(gaussian_market(1500, 5)):
         factor = 1.05 if row // 200 % 2 else 1.0
         bids, asks = (levels * (factor, 1.0) for levels in (book.bids, book.asks))
         yield OrderBook("made", "MADE", bids, asks, 0, book.market_ns, 0)
@@ -140,7 +140,7 @@ def jumping() -> Iterator[OrderBook]:
 
 def lifeless() -> Iterator[OrderBook]:
     """Nothing changes for a minute, then only the best bid's size does."""
-    for row, book in enumerate(islice(gaussian(1, 6), 1)):
+    for row, book in enumerate(islice(gaussian_market(1, 6), 1)):
         for step in range(row, 1500):
             bids = book.bids.copy()
             bids[0, 1] += step % 3 if step > 600 else 0
@@ -151,7 +151,7 @@ def lifeless() -> Iterator[OrderBook]:
 def test_odd_markets_do_not_explode_it(market: object) -> None:
     """Price jumps of 5 % and columns without any variance leave the model within 3 % of the walk."""
     assert callable(market)
-    known: list[ModelState] = learned(market())
+    known: list[ModelState] = collect_model_states(market())
     score = known[-1].scorecard.slippage
     assert score.rmse is not None
     assert score.walk_rmse is not None
@@ -163,10 +163,10 @@ def test_a_venue_restart_does_not_explode_it() -> None:
     """After a minute of silence the books come back at twice the price; errors stay those of the walk."""
     later = (
         OrderBook("made", "MADE", b.bids * (2.0, 1.0), b.asks * (2.0, 1.0), 0, b.market_ns + 200 * 10**9, 0)
-        for b in queues(800, 8)
+        for b in queue_market(800, 8)
     )
     calculator = TradingCalculator(Order(Side.SELL, 1.0))
-    for book in chain(queues(900, 7), later):
+    for book in chain(queue_market(900, 7), later):
         estimate = calculator.estimate(book)
         assert estimate.slippage_bps is not None
         assert estimate.walk_bps is not None

@@ -31,7 +31,14 @@ from orderbook import OrderBook, Side, walk
 from orderbook.batch import BookBatch, SideBatch, walk_sizes
 from tests.support.loopback import eventually
 from tests.support.paths import PROJECT
-from tests.support.synthetic_markets import START_NS, STEP_NS, book, gaussian, known_now, queues
+from tests.support.synthetic_markets import (
+    START_NS,
+    STEP_NS,
+    book,
+    count_learned_samples,
+    gaussian_market,
+    queue_market,
+)
 
 RNG = np.random.default_rng(7)
 
@@ -191,7 +198,7 @@ def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) ->
 
 def test_flow_of_the_last_second() -> None:
     """The moment's flow is the sum of the touch's increments over the last second, and its return the mid's over it."""
-    books = list(gaussian(60, 4))
+    books = list(gaussian_market(60, 4))
     observer = FeatureExtractor()
     moments = [observer.extract(each) for each in books]
     touches = [(b.bids[0, 0], b.bids[0, 1], b.asks[0, 0], b.asks[0, 1]) for b in books]
@@ -212,9 +219,9 @@ def test_a_fit_on_n_samples_takes_effect_at_sample_n_plus_50() -> None:
     """Fits are made on the first 10, 50, 100, ... decision times; each is used from 50 decision times later on."""
     calculator = TradingCalculator(Order(Side.BUY, 1.0, passive_s=0.5))
     learned = []
-    for each in queues(300, 1):
+    for each in queue_market(300, 1):
         calculator.estimate(each)
-        learned.append(known_now(calculator))
+        learned.append(count_learned_samples(calculator))
     resolved_after = 6  # books until latency and waiting time have passed: 0.6 s
     changes = [
         (row, now) for row, (before, now) in enumerate(zip([0, *learned], learned, strict=False)) if now != before
@@ -224,8 +231,8 @@ def test_a_fit_on_n_samples_takes_effect_at_sample_n_plus_50() -> None:
 
 def test_the_same_frames_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice in a row, and however long the fits take on their thread."""
-    first = [numbers(each) for each in estimates(TradingCalculator(Order(Side.BUY, 1.0)), queues(300, 2))]
-    second = [numbers(each) for each in estimates(TradingCalculator(Order(Side.BUY, 1.0)), queues(300, 2))]
+    first = [numbers(each) for each in estimates(TradingCalculator(Order(Side.BUY, 1.0)), queue_market(300, 2))]
+    second = [numbers(each) for each in estimates(TradingCalculator(Order(Side.BUY, 1.0)), queue_market(300, 2))]
     learn, delays = OnlineLearner.learn, iter([0.05, 0.0, 0.1, 0.0, 0.02, 0.0, 0.0])
 
     def slowly(self: OnlineLearner, blocks: SampleBlocks) -> list[ModelState]:
@@ -233,7 +240,7 @@ def test_the_same_frames_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) 
         return learn(self, blocks)
 
     monkeypatch.setattr(OnlineLearner, "learn", slowly)
-    third = [numbers(each) for each in estimates(TradingCalculator(Order(Side.BUY, 1.0)), queues(300, 2))]
+    third = [numbers(each) for each in estimates(TradingCalculator(Order(Side.BUY, 1.0)), queue_market(300, 2))]
     assert first == second == third
     assert first[-1][0] is not None
 
@@ -303,15 +310,15 @@ def test_over_whole_arrays_the_same_is_learned_at_the_same_books(seed: int, time
 def test_a_gap_discards_what_spans_it_and_nothing_else() -> None:
     """After more than 5 s of silence, waiting samples are forgotten, what was learned stays, and learning goes on."""
     calculator = TradingCalculator(Order(Side.BUY, 1.0))
-    market = list(queues(330, 1))
+    market = list(queue_market(330, 1))
     estimates(calculator, market[:130])
-    before = known_now(calculator)
+    before = count_learned_samples(calculator)
     calculator.realised()
     later = [replace(each, market_ns=each.market_ns + 60 * 10**9) for each in market[130:]]
     assert numbers(calculator.estimate(later[0])) is not None
-    assert known_now(calculator) == before > 0
+    assert count_learned_samples(calculator) == before > 0
     estimates(calculator, later[1:])
-    assert known_now(calculator) > before
+    assert count_learned_samples(calculator) > before
     realised = [each.market_ns for each in calculator.realised()]
     assert realised[0] == later[0].market_ns
     assert min(b - a for a, b in pairwise(realised)) == STEP_NS
@@ -321,10 +328,10 @@ def test_a_gap_discards_what_spans_it_and_nothing_else() -> None:
 def test_a_step_back_in_time_starts_anew(back_ns: int) -> None:
     """From there on the numbers are those of a calculator that never saw what came before."""
     calculator, fresh = TradingCalculator(Order(Side.BUY, 1.0)), TradingCalculator(Order(Side.BUY, 1.0))
-    old = list(queues(200, 1))
+    old = list(queue_market(200, 1))
     estimates(calculator, old)
     shift = old[-1].market_ns - back_ns - START_NS
-    again = [replace(each, market_ns=each.market_ns + shift) for each in queues(200, 5)]
+    again = [replace(each, market_ns=each.market_ns + shift) for each in queue_market(200, 5)]
     assert [numbers(each) for each in estimates(calculator, again)] == [
         numbers(each) for each in estimates(fresh, again)
     ]
@@ -333,8 +340,8 @@ def test_a_step_back_in_time_starts_anew(back_ns: int) -> None:
 def test_another_market_starts_anew() -> None:
     """Books of another symbol are priced as by a new calculator."""
     calculator, fresh = TradingCalculator(Order(Side.BUY, 1.0)), TradingCalculator(Order(Side.BUY, 1.0))
-    estimates(calculator, queues(150, 1))
-    other = replace(next(gaussian(1, 1)), symbol="OTHER", market_ns=START_NS + 20 * 10**9)
+    estimates(calculator, queue_market(150, 1))
+    other = replace(next(gaussian_market(1, 1)), symbol="OTHER", market_ns=START_NS + 20 * 10**9)
     assert numbers(calculator.estimate(other)) == numbers(fresh.estimate(other))
 
 
@@ -348,7 +355,7 @@ def test_an_error_in_a_fit_surfaces_once_and_learning_starts_anew(monkeypatch: p
             raise ArithmeticError("made to fail")
         return learn(self, blocks)
 
-    market = list(queues(400, 1))
+    market = list(queue_market(400, 1))
     raised = []
     with monkeypatch.context() as patch:
         patch.setattr(OnlineLearner, "learn", fails)
@@ -363,7 +370,7 @@ def test_an_error_in_a_fit_surfaces_once_and_learning_starts_anew(monkeypatch: p
     assert [numbers(each) for each in estimates(calculator, after)] == [
         numbers(each) for each in estimates(fresh, after)
     ]
-    assert known_now(calculator) > 0
+    assert count_learned_samples(calculator) > 0
 
 
 def test_memory_is_bounded() -> None:
@@ -371,7 +378,7 @@ def test_memory_is_bounded() -> None:
     calculator = TradingCalculator(Order(Side.BUY, 1.0, passive_s=1.0))
     held: list[weakref.ref[Any]] = []
     most = 0
-    for row, each in enumerate(queues(6000, 1)):
+    for row, each in enumerate(queue_market(6000, 1)):
         quick = replace(each, bids=each.bids.copy(), market_ns=START_NS + row * 2_000_000)
         held.append(weakref.ref(quick.bids))
         calculator.estimate(quick)
@@ -400,8 +407,8 @@ def made():
     return {str(each): len(each.signatures) for each in every if type(each).__name__ == "CPUDispatcher"}
 beforehand = made()
 from tests.estimation.test_online_learner import live
-from tests.support.synthetic_markets import queues
-live(list(queues(300, 1)), 0.1, 2.0)
+from tests.support.synthetic_markets import queue_market
+live(list(queue_market(300, 1)), 0.1, 2.0)
 print(sum(beforehand.values()) > 5 and all(made()[name] == count for name, count in beforehand.items()))
 """
     command, folder = [sys.executable, "-c", script], PROJECT
@@ -411,7 +418,7 @@ print(sum(beforehand.values()) > 5 and all(made()[name] == count for name, count
 
 def test_no_thread_is_left() -> None:
     """The learning thread ends by itself once its block is learned."""
-    estimates(TradingCalculator(Order(Side.BUY, 1.0)), queues(400, 1))
+    estimates(TradingCalculator(Order(Side.BUY, 1.0)), queue_market(400, 1))
     until = time.monotonic() + 10
     while any(each.name == "learning" for each in threading.enumerate()):
         assert time.monotonic() < until
@@ -420,7 +427,7 @@ def test_no_thread_is_left() -> None:
 
 def test_learning_on_the_feed_thread_is_cheap() -> None:
     """Handing samples over costs microseconds on the thread that prices: the fits run elsewhere."""
-    market = list(queues(1500, 1))
+    market = list(queue_market(1500, 1))
     observer = FeatureExtractor()
     moments = [observer.extract(each) for each in market]
     waiting = TrainingSchedule(initial_state(moments[0], 0.1, 2.0), OnlineLearner(0.1, 2.0), 0.1, 2.0)

@@ -17,12 +17,12 @@ from estimation.model_state import initial_state
 from estimation.online_learner import LearnedError, OnlineLearner
 from estimation.training_schedule import Sample, make_block
 from orderbook import Side
-from tests.support.synthetic_markets import known_now, queues
+from tests.support.synthetic_markets import count_learned_samples, queue_market
 
 
 def learned_state(count: int = 700) -> tuple[dict[str, Any], TradingCalculator]:
     calculator = TradingCalculator(Order(Side.BUY, 1.0))
-    for each in queues(count, 1):
+    for each in queue_market(count, 1):
         calculator.estimate(each)
     state = calculator.learned()
     assert state is not None
@@ -34,22 +34,24 @@ def test_learning_resumes_from_plain_json() -> None:
     state, calculator = learned_state()
     resumed = TradingCalculator(Order(Side.BUY, 1.0))
     resumed.resume(state)
-    later = [replace(each, market_ns=each.market_ns + 3600 * 10**9) for each in islice(queues(1000, 1), 700, None)]
+    later = [
+        replace(each, market_ns=each.market_ns + 3600 * 10**9) for each in islice(queue_market(1000, 1), 700, None)
+    ]
     first = resumed.estimate(later[0])
     assert first.slippage_source == "model"
-    assert known_now(resumed) == state["samples"] >= known_now(calculator)
+    assert count_learned_samples(resumed) == state["samples"] >= count_learned_samples(calculator)
     assert first.slippage_bps == pytest.approx(calculator.estimate(later[0]).slippage_bps, abs=0.02)
     assert first.maker_probability == pytest.approx(calculator.estimate(later[0]).maker_probability, abs=0.1)
     for each in later[1:]:
         resumed.estimate(each)
-    assert known_now(resumed) >= state["samples"] + 100
+    assert count_learned_samples(resumed) >= state["samples"] + 100
     assert TradingCalculator(Order(Side.BUY, 1.0)).learned() is None
 
 
 def test_a_resumed_learner_goes_on_as_one_that_never_stopped() -> None:
     """Given the same next block, it knows the same, to the last digit, after both have fitted anew."""
     observer = FeatureExtractor()
-    books = list(queues(330, 1))
+    books = list(queue_market(330, 1))
     moments = [observer.extract(each) for each in books]
     known = initial_state(moments[0], 0.1, 0.5)
     never = OnlineLearner(0.1, 0.5)
@@ -109,9 +111,9 @@ def test_a_damaged_state_is_refused_by_name(damage: dict[str, Any], named: str) 
 def test_a_state_of_another_market_is_refused_once() -> None:
     """The first book tells; the next ones are priced from the beginning."""
     state, _ = learned_state(200)
-    calculator, other = TradingCalculator(Order(Side.BUY, 1.0)), replace(next(queues(1, 1)), symbol="OTHER")
+    calculator, other = TradingCalculator(Order(Side.BUY, 1.0)), replace(next(queue_market(1, 1)), symbol="OTHER")
     calculator.resume(state)
     with pytest.raises(LearnedError, match="made MADE says nothing of made OTHER"):
         calculator.estimate(other)
     assert calculator.estimate(other).slippage_source == "book walk"
-    assert known_now(calculator) == 0
+    assert count_learned_samples(calculator) == 0

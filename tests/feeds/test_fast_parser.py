@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from feeds import FeedError
 from feeds.fast_parser import _read_both, read_sides
-from tests.support.reference_book import records
+from tests.support.reference_book import read_envelopes
 
 JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
@@ -177,7 +177,7 @@ def sides_within(tree: Any) -> Iterator[list[list[str]]]:
 def test_the_venues_own_texts_go_the_fast_way(recordings: Path, file: str, count: int) -> None:
     """Every side of the real recordings is read by the machine code, to the last bit as decimals say."""
     seen = 0
-    for record in records(recordings / f"{file}.jsonl.gz"):
+    for record in read_envelopes(recordings / f"{file}.jsonl.gz"):
         for side in sides_within(json.loads(record["data"])) if record["t"] in {"recv", "http"} else ():
             text = json.dumps(side, separators=(",", ":"))
             assert text in record["data"]

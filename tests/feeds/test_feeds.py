@@ -21,7 +21,7 @@ from feeds.base import decode_sides, timestamp_ns
 from numerics.arrays import Floats
 from orderbook import BookError
 from tests.support import reference_book
-from tests.support.reference_book import Change, DictionaryBook, records
+from tests.support.reference_book import Change, DictionaryBook, read_envelopes
 
 Read = Callable[[Any, str], Change | None]
 
@@ -44,19 +44,19 @@ OKX_2022 = "okx_3-instruments_20220513_crc"
 USDM = "binance-usdm_4-pairs_20210722"
 COINBASE = "coinbase_BTC-USD_ETH-USD_20260809"
 RECORDINGS = [
-    Recording("okx_BTC-USDT_20260711_seqid", "okx", "BTC-USDT", reference_book.okx, 2, 1, errors=1),
-    Recording(OKX_2022, "okx", "BTC-USDT", reference_book.okx, 98, 312),
-    Recording(OKX_2022, "okx", "BTC-USD-220527", reference_book.okx, 99, 311, inverse=100),
-    Recording(OKX_2022, "okx", "UNI-USD-SWAP", reference_book.okx, 93, 317, inverse=10),
-    Recording("binance-spot_BTCUSDT_20240808", "binance", "BTCUSDT", reference_book.binance, 3449, 12654),
-    Recording("binance-spot_ETHUSDT_20240808", "binance", "ETHUSDT", reference_book.binance, 3433, 6108),
-    Recording(USDM, "binance-usdm", "SUSHIUSDT", reference_book.binance, 253, 1283),
-    Recording(USDM, "binance-usdm", "AKROUSDT", reference_book.binance, 188, 1348),
-    Recording(USDM, "binance-usdm", "KEEPUSDT", reference_book.binance, 132, 1404),
-    Recording(USDM, "binance-usdm", "CTKUSDT", reference_book.binance, 180, 1356),
-    Recording(COINBASE, "coinbase", "BTC-USD", reference_book.coinbase, 112, 188),
-    Recording(COINBASE, "coinbase", "ETH-USD", reference_book.coinbase, 108, 192),
-    Recording("kraken_MINA-GBP_depth25_20260816", "kraken", "MINA/GBP", reference_book.kraken, 30, 62, keep=25),
+    Recording("okx_BTC-USDT_20260711_seqid", "okx", "BTC-USDT", reference_book.read_okx, 2, 1, errors=1),
+    Recording(OKX_2022, "okx", "BTC-USDT", reference_book.read_okx, 98, 312),
+    Recording(OKX_2022, "okx", "BTC-USD-220527", reference_book.read_okx, 99, 311, inverse=100),
+    Recording(OKX_2022, "okx", "UNI-USD-SWAP", reference_book.read_okx, 93, 317, inverse=10),
+    Recording("binance-spot_BTCUSDT_20240808", "binance", "BTCUSDT", reference_book.read_binance, 3449, 12654),
+    Recording("binance-spot_ETHUSDT_20240808", "binance", "ETHUSDT", reference_book.read_binance, 3433, 6108),
+    Recording(USDM, "binance-usdm", "SUSHIUSDT", reference_book.read_binance, 253, 1283),
+    Recording(USDM, "binance-usdm", "AKROUSDT", reference_book.read_binance, 188, 1348),
+    Recording(USDM, "binance-usdm", "KEEPUSDT", reference_book.read_binance, 132, 1404),
+    Recording(USDM, "binance-usdm", "CTKUSDT", reference_book.read_binance, 180, 1356),
+    Recording(COINBASE, "coinbase", "BTC-USD", reference_book.read_coinbase, 112, 188),
+    Recording(COINBASE, "coinbase", "ETH-USD", reference_book.read_coinbase, 108, 192),
+    Recording("kraken_MINA-GBP_depth25_20260816", "kraken", "MINA/GBP", reference_book.read_kraken, 30, 62, keep=25),
 ]
 """Every message is counted: what is ignored are acknowledgements, heartbeats, other channels, other symbols
 and, on Binance, changes held for the snapshot or older than it."""
@@ -64,7 +64,7 @@ and, on Binance, changes held for the snapshot or older than it."""
 
 def texts(recording: Recording, folder: Path) -> Iterator[tuple[bool, str]]:
     """Whether it is a REST body, and the text, in recorded order; bodies of other symbols are left out."""
-    for record in records(folder / f"{recording.file}.jsonl.gz"):
+    for record in read_envelopes(folder / f"{recording.file}.jsonl.gz"):
         ours = f"symbol={recording.symbol}&"
         if record["t"] == "recv" or (record["t"] == "http" and ours in record.get("url", ours)):
             yield record["t"] == "http", record["data"]

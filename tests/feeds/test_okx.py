@@ -11,7 +11,7 @@ import pytest
 from feeds import VENUES, FeedError
 from feeds.okx import Contract, Okx, checksum, contracts
 from orderbook import OrderBook
-from tests.support.reference_book import records
+from tests.support.reference_book import read_envelopes
 
 SYMBOL = "BTC-USDT"
 
@@ -145,7 +145,7 @@ def test_what_a_contract_is_worth() -> None:
 
 def test_the_real_instruments(recordings: Path) -> None:
     """The venue's own rows say what the offline table says."""
-    rows = [record["data"] for record in records(recordings / "okx_instruments_20220513.jsonl.gz")]
+    rows = [record["data"] for record in read_envelopes(recordings / "okx_instruments_20220513.jsonl.gz")]
     found = contracts('{"code":"0","msg":"","data":[' + ",".join(rows) + "]}")
     assert found == {
         "BTC-USD-SWAP": Contract(100.0, inverse=True),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from feeds import VENUES
 from orderbook import BookBuilder, BookError, OrderBook, Side, packed_sides, walk
 from orderbook.book import LARGEST
-from tests.support.reference_book import Change, DictionaryBook, records
+from tests.support.reference_book import Change, DictionaryBook, read_envelopes
 
 BIDS = [[100.0, 1.0], [99.5, 2.0], [99.0, 3.0]]
 ASKS = [[100.5, 1.5], [101.0, 2.5], [102.0, 3.5]]
@@ -90,7 +90,7 @@ def test_slippage_on_real_frames_equals_exact_decimals(recordings: Path, dollars
     """On all 158 real frames a buy costs what exact decimals say, to 1e-9 bps, and is too thin when they say so."""
     getcontext().prec = 50
     feed = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP")
-    frames = [record["data"] for record in records(recordings / "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz")]
+    frames = [record["data"] for record in read_envelopes(recordings / "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz")]
     assert len(frames) == 158
     thin = 0
     for frame in frames:

@@ -30,7 +30,7 @@ from tests.recording.test_tardis_csv import row, table
 from tests.support.loopback import eventually
 from tests.support.loopback_exchange import LoopbackExchange
 from tests.support.paths import PROJECT
-from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, okx_message, okx_ticks, saved
+from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, okx_frames, okx_message, write_recording
 from websocket_client import FeedHub
 
 COUNT = 300
@@ -47,9 +47,9 @@ def at(index: int) -> int:
 def path(tmp_path: Path) -> Path:
     """A connection, then 300 books 100 ms apart, each followed by two trades that bring none."""
     ticks = [RecordedFrame("connect", at(0), "", "wss://v.example"), RecordedFrame("send", at(0), "subscribe")]
-    for tick in okx_ticks(COUNT):
+    for tick in okx_frames(COUNT):
         ticks += [tick, tick._replace(message=TRADE), tick._replace(message=TRADE)]
-    return saved(tmp_path / "made.jsonl", ticks)
+    return write_recording(tmp_path / "made.jsonl", ticks)
 
 
 class Watched(Session):
@@ -146,9 +146,9 @@ def test_a_step_is_the_next_book(session: Watched, path: Path) -> None:
 
 def test_a_jump_to_a_frame_without_a_book_goes_on_to_one(session: Watched, tmp_path: Path) -> None:
     """Paused, a jump into a run of trades shows the first book after them."""
-    ticks = okx_ticks(5)
+    ticks = okx_frames(5)
     trades = [RecordedFrame("recv", at(5) + 1 + index, TRADE) for index in range(50)]
-    path = saved(tmp_path / "r", [*ticks, *trades, RecordedFrame("recv", at(7), okx_message(6, 5))])
+    path = write_recording(tmp_path / "r", [*ticks, *trades, RecordedFrame("recv", at(7), okx_message(6, 5))])
     session.connect(Market("okx", SYMBOL, recording=path))
     eventually(lambda: session.seen)
     session.buttons.pause()
@@ -158,7 +158,7 @@ def test_a_jump_to_a_frame_without_a_book_goes_on_to_one(session: Watched, tmp_p
 
 def test_speed_changes_on_the_way_and_skips_nothing(session: Watched, tmp_path: Path) -> None:
     """First as recorded, then faster than the page can follow: every book is shown once, in its order, to the end."""
-    session.connect(Market("okx", SYMBOL, recording=saved(tmp_path / "r", okx_ticks(60))))
+    session.connect(Market("okx", SYMBOL, recording=write_recording(tmp_path / "r", okx_frames(60))))
     eventually(lambda: session.seen)
     session.slow_s = 0.03
     session.buttons.speed = 0
@@ -193,7 +193,7 @@ def test_again_from_the_beginning_after_the_end(session: Watched, path: Path) ->
 
 def test_a_recording_without_times_begins_again_too(session: Watched, tmp_path: Path) -> None:
     """Where no line has a time, there is nowhere to jump to, but a beginning."""
-    path = saved(tmp_path / "r", [tick._replace(market_ns=None) for tick in okx_ticks(3)])
+    path = write_recording(tmp_path / "r", [tick._replace(market_ns=None) for tick in okx_frames(3)])
     session.connect(Market("okx", SYMBOL, recording=path))
     eventually(lambda: session.ended)
     session.buttons.play()
@@ -212,8 +212,8 @@ def test_a_page_that_comes_and_goes_misses_no_book(
         time.sleep(0.002)
 
     monkeypatch.setattr(Player, "read", read_slowly)
-    ticks = [tick._replace(market_ns=at(index // 4)) for index, tick in enumerate(okx_ticks(COUNT))]
-    session.connect(Market("okx", SYMBOL, recording=saved(tmp_path / "r", ticks)))
+    ticks = [tick._replace(market_ns=at(index // 4)) for index, tick in enumerate(okx_frames(COUNT))]
+    session.connect(Market("okx", SYMBOL, recording=write_recording(tmp_path / "r", ticks)))
     session.buttons.speed = 0
     while len(session.seen) < COUNT:
         seen = len(session.seen)
@@ -245,7 +245,7 @@ def test_a_page_that_comes_back_finds_its_place(session: Watched, path: Path, pl
 
 def test_other_recordings_and_disconnecting_leave_nothing_behind(session: Watched, path: Path) -> None:
     """Twenty times another recording, and then none: no thread, no socket and no open file more than before."""
-    other = saved(path.with_name("other.jsonl"), okx_ticks(50))
+    other = write_recording(path.with_name("other.jsonl"), okx_frames(50))
     process = psutil.Process()
     before = (len(process.net_connections()), process.num_fds() if os.name == "posix" else 0)
     for turn in range(20):
@@ -445,7 +445,7 @@ def test_every_frame_is_counted_as_handled() -> None:
     """A feed tells of each frame whether it brought a book, of a refused one too, and of several lines at once."""
     told: list[bool | None] = []
     feed = ReplayFeed(VENUES["okx"].make_feed(SYMBOL), told.append)
-    first, second = okx_ticks(2)
+    first, second = okx_frames(2)
     assert feed.apply(first, 0) is not None
     assert told == []
     assert feed.parse(encode(second), 0) is not None

@@ -11,7 +11,15 @@ from websockets.sync.client import ClientConnection
 from orderbook import BookError, OrderBook
 from replay import RecordedFrame, RecordingError, ReplayEngine, ReplayFeed, decode, simulated
 from tests.support.loopback import eventually
-from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, listening, okx, okx_ticks, same, saved
+from tests.support.synthetic_recordings import (
+    BEGIN_NS,
+    STEP_NS,
+    is_same_book,
+    okx_feed,
+    okx_frames,
+    open_connection,
+    write_recording,
+)
 from websocket_client import WebSocketClient
 
 COUNT = 200
@@ -33,14 +41,14 @@ def at(index: int) -> int:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A snapshot and 199 changes, 100 ms apart."""
-    return saved(tmp_path / "made.jsonl", okx_ticks(COUNT))
+    return write_recording(tmp_path / "made.jsonl", okx_frames(COUNT))
 
 
 @pytest.fixture(scope="module")
 def linear() -> dict[int, OrderBook]:
     """The book after each of those frames, by its time, when they are simply read one after another."""
-    feed = okx()
-    found = [feed.parse(tick.message, 0, tick.market_ns) for tick in okx_ticks(COUNT)]
+    feed = okx_feed()
+    found = [feed.parse(tick.message, 0, tick.market_ns) for tick in okx_frames(COUNT)]
     return {book.market_ns: book for book in found if book}
 
 
@@ -75,7 +83,7 @@ def test_it_knows_the_recording(path: Path) -> None:
 
 def test_play_pause_step(path: Path) -> None:
     """Nothing comes while paused but a sign of life; a step is one frame; playing goes on from there."""
-    with ReplayEngine(path) as engine, listening(engine.url) as connection:
+    with ReplayEngine(path) as engine, open_connection(engine.url) as connection:
         began = time.monotonic()
         assert decode(connection.recv(timeout=5)).kind == "idle"
         assert time.monotonic() - began == pytest.approx(IDLE_S, abs=0.25)
@@ -99,15 +107,15 @@ def test_play_pause_step(path: Path) -> None:
 
 def test_a_step_passes_over_what_shows_nothing(tmp_path: Path) -> None:
     """What the recorder sent, or noted of a connection, comes along with the frame after it."""
-    ticks = [RecordedFrame("connect", at(0)), RecordedFrame("send", at(0), "x"), *okx_ticks(2)]
-    with ReplayEngine(saved(tmp_path / "r", ticks)) as engine, listening(engine.url) as connection:
+    ticks = [RecordedFrame("connect", at(0)), RecordedFrame("send", at(0), "x"), *okx_frames(2)]
+    with ReplayEngine(write_recording(tmp_path / "r", ticks)) as engine, open_connection(engine.url) as connection:
         engine.step()
         assert [decode(line).kind for line in frames(connection, 0.2)] == ["connect", "send", "recv"]
 
 
 def test_speed_can_change_while_it_plays(path: Path) -> None:
     """At 1 ten frames take a second, at 50 a fiftieth, and at 0 the rest comes at once."""
-    with ReplayEngine(path, speed=1) as engine, listening(engine.url) as connection:
+    with ReplayEngine(path, speed=1) as engine, open_connection(engine.url) as connection:
         engine.play()
         assert 2 <= len(frames(connection, 0.35)) <= 5
         engine.speed = 20
@@ -124,15 +132,15 @@ def test_speed_can_change_while_it_plays(path: Path) -> None:
 def test_a_jump_shows_the_book_of_that_moment(path: Path, linear: dict[int, OrderBook], target: int) -> None:
     """Paused or not, forward or back, the first book shown is the one at that time, and it has all its levels."""
     expected = linear[min(time for time in linear if time >= target)]
-    feed = ReplayFeed(okx())
-    with ReplayEngine(path) as engine, listening(engine.url) as connection:
+    feed = ReplayFeed(okx_feed())
+    with ReplayEngine(path) as engine, open_connection(engine.url) as connection:
         engine.step()
         next_book(connection, feed)
         for start in (at(20), at(150)):
             engine.seek(start)
-            assert same(next_book(connection, feed), linear[start])
+            assert is_same_book(next_book(connection, feed), linear[start])
             engine.seek(target)
-            assert same(next_book(connection, feed), expected)
+            assert is_same_book(next_book(connection, feed), expected)
             assert frames(connection, 0.1) == []
             assert engine.position == expected.market_ns
         engine.seek(at(20))
@@ -142,25 +150,25 @@ def test_a_jump_shows_the_book_of_that_moment(path: Path, linear: dict[int, Orde
         while not (line := str(connection.recv(timeout=5))).endswith("\n"):
             feed.parse(line, 0)  # it had gone on a little
         assert feed.parse(line, 0) is None
-        assert same(next_book(connection, feed), expected)
+        assert is_same_book(next_book(connection, feed), expected)
 
 
 def test_many_jumps_leave_a_sound_book(path: Path, linear: dict[int, OrderBook]) -> None:
     """Jumps pressed faster than they can be made end at the last one, with its book."""
-    feed = ReplayFeed(okx())
-    with ReplayEngine(path) as engine, listening(engine.url) as connection:
+    feed = ReplayFeed(okx_feed())
+    with ReplayEngine(path) as engine, open_connection(engine.url) as connection:
         for index in (150, 20, 180, 3, 90, 60, 120):
             engine.seek(at(index))
         eventually(lambda: engine.position == at(120))
-        while not same(next_book(connection, feed), linear[at(120)]):
+        while not is_same_book(next_book(connection, feed), linear[at(120)]):
             pass
         assert frames(connection, 0.2) == []
 
 
 def test_past_the_end_and_back(path: Path, linear: dict[int, OrderBook]) -> None:
     """A jump past the end ends the replay, once; the connection stays, and a jump back plays on."""
-    feed = ReplayFeed(okx())
-    with ReplayEngine(path) as engine, listening(engine.url) as connection:
+    feed = ReplayFeed(okx_feed())
+    with ReplayEngine(path) as engine, open_connection(engine.url) as connection:
         engine.seek(at(COUNT + 1))
         eventually(lambda: engine.ended)
         lines = [str(connection.recv(timeout=5)) for _ in range(3)]
@@ -169,7 +177,7 @@ def test_past_the_end_and_back(path: Path, linear: dict[int, OrderBook]) -> None
         assert [decode(line).kind for line in lines[1:]] == ["end", "idle"]
         assert feed.ended
         engine.seek(at(5))
-        assert same(next_book(connection, feed), linear[at(5)])
+        assert is_same_book(next_book(connection, feed), linear[at(5)])
         assert not feed.ended
         assert not engine.ended
 
@@ -177,28 +185,28 @@ def test_past_the_end_and_back(path: Path, linear: dict[int, OrderBook]) -> None
 def test_a_new_listener_goes_on_where_the_last_one_was(path: Path, linear: dict[int, OrderBook]) -> None:
     """The next connection's feed is brought up to date without showing old books, then gets the next frame."""
     with ReplayEngine(path) as engine:
-        feed = ReplayFeed(okx())
-        with listening(engine.url) as connection:
+        feed = ReplayFeed(okx_feed())
+        with open_connection(engine.url) as connection:
             engine.seek(at(70))
-            assert same(next_book(connection, feed), linear[at(70)])
-        feed = ReplayFeed(okx())
-        with listening(engine.url) as connection:
-            assert same(next_book(connection, feed), linear[at(71)])
+            assert is_same_book(next_book(connection, feed), linear[at(70)])
+        feed = ReplayFeed(okx_feed())
+        with open_connection(engine.url) as connection:
+            assert is_same_book(next_book(connection, feed), linear[at(71)])
             engine.step()
-            assert same(next_book(connection, feed), linear[at(72)])
+            assert is_same_book(next_book(connection, feed), linear[at(72)])
 
 
 def test_a_jump_before_and_while_reconnecting(path: Path, linear: dict[int, OrderBook]) -> None:
     """A place chosen while nobody listens is where the next listener begins, with a sound book."""
     with ReplayEngine(path) as engine:
         engine.seek(at(30))
-        feed = ReplayFeed(okx())
-        with listening(engine.url) as connection:
-            assert same(next_book(connection, feed), linear[at(30)])
+        feed = ReplayFeed(okx_feed())
+        with open_connection(engine.url) as connection:
+            assert is_same_book(next_book(connection, feed), linear[at(30)])
         engine.seek(at(60))
-        feed = ReplayFeed(okx())
-        with listening(engine.url) as connection:
-            assert same(next_book(connection, feed), linear[at(60)])
+        feed = ReplayFeed(okx_feed())
+        with open_connection(engine.url) as connection:
+            assert is_same_book(next_book(connection, feed), linear[at(60)])
 
 
 def test_the_ordinary_client_stays_through_a_pause(path: Path) -> None:
@@ -206,7 +214,7 @@ def test_the_ordinary_client_stays_through_a_pause(path: Path) -> None:
     got: list[OrderBook] = []
     with ReplayEngine(path, speed=0) as engine:
         client = WebSocketClient(
-            engine.url, lambda: ReplayFeed(okx()), got.append, conflate=False, stale_s=2 * IDLE_S, first_book_s=60
+            engine.url, lambda: ReplayFeed(okx_feed()), got.append, conflate=False, stale_s=2 * IDLE_S, first_book_s=60
         )
         client.start()
         try:
@@ -244,8 +252,8 @@ def test_broken_and_torn_recordings(path: Path) -> None:
 
 def test_a_recording_without_times(tmp_path: Path) -> None:
     """It can be played and stepped; there is nowhere to jump to."""
-    ticks = [tick._replace(market_ns=None) for tick in okx_ticks(3)]
-    with ReplayEngine(saved(tmp_path / "r", ticks)) as engine, listening(engine.url) as connection:
+    ticks = [tick._replace(market_ns=None) for tick in okx_frames(3)]
+    with ReplayEngine(write_recording(tmp_path / "r", ticks)) as engine, open_connection(engine.url) as connection:
         assert engine.span is None
         with pytest.raises(ValueError, match="no times"):
             engine.seek(at(1))
@@ -259,7 +267,7 @@ def test_an_endless_market_can_be_paused() -> None:
     """The simulated market has the same buttons, but no timeline."""
     with (
         ReplayEngine(simulated("BTC-USDT-SWAP", seed=3, per_second=100)) as engine,
-        listening(engine.url) as connection,
+        open_connection(engine.url) as connection,
     ):
         engine.play()
         assert len(frames(connection, 0.3)) > 10
@@ -272,13 +280,13 @@ def test_an_endless_market_can_be_paused() -> None:
 
 def test_a_gap_on_the_way_to_a_place_is_not_told(tmp_path: Path) -> None:
     """What is only passed on the way to a place is neither shown nor counted, not even if it is refused."""
-    ticks = [*okx_ticks(5), *okx_ticks(5, first=50)[1:], *okx_ticks(20, first=60)]
-    with ReplayEngine(saved(tmp_path / "r", ticks)) as engine, listening(engine.url) as connection:
-        feed = ReplayFeed(okx())
+    ticks = [*okx_frames(5), *okx_frames(5, first=50)[1:], *okx_frames(20, first=60)]
+    with ReplayEngine(write_recording(tmp_path / "r", ticks)) as engine, open_connection(engine.url) as connection:
+        feed = ReplayFeed(okx_feed())
         engine.seek(at(70))
         book = next_book(connection, feed)
         assert (book.market_ns, book.bids[0, 1]) == (at(70), 70)
-    feed = ReplayFeed(okx())
+    feed = ReplayFeed(okx_feed())
     assert [feed.apply(tick, 0) is not None for tick in ticks[:5]] == [True] * 5
     with pytest.raises(BookError, match="gap"):
         feed.apply(ticks[5], 0)

@@ -14,7 +14,7 @@ from feeds import VENUES
 from recording.scanner import Overview, PriceCurve, RecordingScanner
 from replay import books, encode, read
 from tests.support.loopback import eventually
-from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, okx, okx_ticks, saved
+from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, okx_feed, okx_frames, write_recording
 from ui.charts.timeline import timeline_chart
 
 
@@ -78,26 +78,26 @@ def test_real_recordings(recordings: Path, name: str, venue: str, symbol: str) -
 def test_what_is_broken_or_cut_off_is_told(tmp_path: Path) -> None:
     """A bad line ends the survey with its number, an unfinished one is a note, a lost file an error; none of another
     symbol's frames is a book."""
-    path = saved(tmp_path / "r", okx_ticks(5))
+    path = write_recording(tmp_path / "r", okx_frames(5))
     whole = path.read_bytes()
     path.write_bytes(whole + b"nonsense\n" + whole)
-    overview = surveyed(RecordingScanner(path, okx))
+    overview = surveyed(RecordingScanner(path, okx_feed))
     assert (overview.books, overview.error[:8]) == (5, "line 6: ")
     path.write_bytes(whole[:-5])
-    overview = surveyed(RecordingScanner(path, okx))
+    overview = surveyed(RecordingScanner(path, okx_feed))
     assert (overview.books, overview.error) == (4, "")
     assert overview.note.startswith("cut off in line 5")
     assert surveyed(RecordingScanner(path, lambda: VENUES["okx"].make_feed("ETH-USDT"))).books == 0
-    assert "none" in surveyed(RecordingScanner(path.with_name("none"), okx)).error
-    assert "over 100 bytes" in surveyed(RecordingScanner(path, okx, max_bytes=100)).error
+    assert "none" in surveyed(RecordingScanner(path.with_name("none"), okx_feed)).error
+    assert "over 100 bytes" in surveyed(RecordingScanner(path, okx_feed, max_bytes=100)).error
 
 
 def test_a_large_recording_is_read_in_bounded_memory_and_can_be_given_up(tmp_path: Path) -> None:
     """A file of 60 MB takes a few at a time; meanwhile the share grows, and a stop ends the thread."""
     path = tmp_path / "r"
-    lines = b"".join(encode(tick) + b"\n" for tick in okx_ticks(1000))
+    lines = b"".join(encode(tick) + b"\n" for tick in okx_frames(1000))
     path.write_bytes(lines * (60_000_000 // len(lines)))
-    survey = RecordingScanner(path, okx)
+    survey = RecordingScanner(path, okx_feed)
     tracemalloc.start()
     try:
         survey.start()

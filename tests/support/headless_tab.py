@@ -1,4 +1,4 @@
-"""A browser tab without a browser: it speaks the page's protocol, keeps its timers, and reads what it is shown."""
+"""Imitate a browser tab without a browser: speak the page's protocol, keep its timers, read the numbers it shows."""
 
 from __future__ import annotations
 
@@ -14,20 +14,28 @@ from websockets.asyncio.client import ClientConnection, connect
 TICK = re.compile(rb'"ns": ?"(\d+)"')
 
 
-async def watch(address: str, viewers: int, updates: int, on_update: Callable[[list[int]], None]) -> list[list[int]]:
-    """Have so many tabs open at once until each has shown so many different ticks: the ticks that each has shown.
+async def watch_tabs(
+    address: str, viewers: int, updates: int, on_update: Callable[[list[int]], None]
+) -> list[list[int]]:
+    """Open tabs at once until each has shown enough different ticks; return the ticks that each has shown.
 
-    on_update gets how many ticks each tab has shown so far, after every one. TimeoutError after a minute.
+    Raise TimeoutError after a minute.
+
+    Args:
+        address: the page's, http.
+        viewers: how many tabs to open.
+        updates: how many different ticks each must show.
+        on_update: called after every tick with the number of ticks that each tab has shown so far.
     """
     seen: list[list[int]] = [[] for _ in range(viewers)]
     done = asyncio.Event()
 
-    def tell() -> None:
+    def report() -> None:
         on_update([len(ticks) for ticks in seen])
         if all(len(set(ticks)) >= updates for ticks in seen):
             done.set()
 
-    tabs = [asyncio.create_task(_tab(address, ticks, tell)) for ticks in seen]
+    tabs = [asyncio.create_task(_run_tab(address, ticks, report)) for ticks in seen]
     finished = asyncio.create_task(done.wait())
     try:
         async with asyncio.timeout(60):
@@ -41,33 +49,34 @@ async def watch(address: str, viewers: int, updates: int, on_update: Callable[[l
     return seen
 
 
-async def _tab(address: str, ticks: list[int], tell: Callable[[], None]) -> None:
+async def _run_tab(address: str, ticks: list[int], report: Callable[[], None]) -> None:
+    """Show the page, rerun its fragments at their intervals, and append the time of every tick shown to `ticks`."""
     timers: dict[str, tuple[float, asyncio.Task[None]]] = {}
     stream = f"{address.replace('http', 'ws', 1)}/_stcore/stream"
     async with connect(stream, subprotocols=["streamlit"], proxy=None, max_size=None, origin=address) as socket:
-        await _run(socket, "")
+        await _request_run(socket, "")
         try:
             async for data in socket:
                 message = ForwardMsg.FromString(data)
                 if message.WhichOneof("type") == "auto_rerun":
                     fragment, every_s = message.auto_rerun.fragment_id, message.auto_rerun.interval
                     if fragment not in timers:
-                        timers[fragment] = every_s, asyncio.create_task(_again(socket, fragment, every_s))
-                for found in TICK.findall(data):
-                    ticks.append(int(found))
-                    tell()
+                        timers[fragment] = every_s, asyncio.create_task(_rerun(socket, fragment, every_s))
+                for time_ns in TICK.findall(data):
+                    ticks.append(int(time_ns))
+                    report()
         finally:
             for _, timer in timers.values():
                 timer.cancel()
 
 
-async def _again(socket: ClientConnection, fragment: str, every_s: float) -> None:
+async def _rerun(socket: ClientConnection, fragment: str, every_s: float) -> None:
     while True:
         await asyncio.sleep(every_s)
-        await _run(socket, fragment)
+        await _request_run(socket, fragment)
 
 
-async def _run(socket: ClientConnection, fragment: str) -> None:
+async def _request_run(socket: ClientConnection, fragment: str) -> None:
     request = BackMsg()
     request.rerun_script.query_string = ""
     request.rerun_script.fragment_id = fragment

@@ -1,4 +1,4 @@
-"""What the live path says of a recording, as rows of the export: what a backtest must say, too."""
+"""Price a recording on the live path, as rows of the export that a backtest must equal."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from websocket_client import WebSocketClient
 TOLERANCE = 1e-9
 
 
-class Live:
-    """A calculator and a history an order, as a page has them."""
+class LivePath:
+    """A calculator and a history for each order, as a page has them."""
 
     def __init__(self, source: RecordingSource, orders: Sequence[Order]) -> None:
         self.histories = [ExportManager() for _ in orders]
@@ -29,25 +29,28 @@ class Live:
         for history in self.histories:
             history.market = (source.venue, source.symbol)
 
-    def show(self, book: OrderBook) -> None:
+    def add_book(self, book: OrderBook) -> None:
+        """Estimate all orders on the book and add the rows to the histories."""
         for calculator, history in zip(self.calculators, self.histories, strict=True):
             history.append(calculator.estimate(book))
             history.realise(calculator.realised())
 
     def frames(self) -> list[pd.DataFrame]:
+        """Return the rows of each order."""
         return [history.frame() for history in self.histories]
 
 
-def served(source: RecordingSource, orders: Sequence[Order], count: int) -> Live:
-    """Every frame served on a socket, nothing left out, to the ordinary client: `count` books."""
-    live, done = Live(source, orders), threading.Event()
-    shown = 0
+def price_served_books(source: RecordingSource, orders: Sequence[Order], count: int) -> LivePath:
+    """Serve every frame on a socket to the ordinary client, which skips none, and price all `count` books."""
+    live = LivePath(source, orders)
+    done = threading.Event()
+    n_books = 0
 
     def on_book(book: OrderBook) -> None:
-        nonlocal shown
-        live.show(book)
-        shown += 1
-        if shown == count:
+        nonlocal n_books
+        live.add_book(book)
+        n_books += 1
+        if n_books == count:
             done.set()
 
     with serve(source.path, speed=0) as url:
@@ -55,29 +58,29 @@ def served(source: RecordingSource, orders: Sequence[Order], count: int) -> Live
         client = WebSocketClient(url, lambda: ReplayFeed(make_feed(source.symbol)), on_book, conflate=False)
         client.start()
         try:
-            assert done.wait(60), f"{shown} of {count} books came"
+            assert done.wait(60), f"{n_books} of {count} books came"
             assert client.status.callback_errors == 0
         finally:
             client.stop()
     return live
 
 
-def shown(source: RecordingSource, orders: Sequence[Order], books: Iterable[OrderBook]) -> Live:
-    """The same without the socket."""
-    live = Live(source, orders)
+def price_books(source: RecordingSource, orders: Sequence[Order], books: Iterable[OrderBook]) -> LivePath:
+    """Price these books of a recording without a socket."""
+    live = LivePath(source, orders)
     for book in books:
-        live.show(book)
+        live.add_book(book)
     return live
 
 
-def assert_same_rows(found: pd.DataFrame, live: pd.DataFrame) -> None:
-    """All columns but the latency of this machine, to 1e-9; unknown where unknown."""
-    assert list(found) == list(live)
-    assert len(found) == len(live)
-    for name in found:
+def assert_same_rows(actual: pd.DataFrame, live: pd.DataFrame) -> None:
+    """Assert that all columns are equal to 1e-9, with None in the same places, except the latency of this machine."""
+    assert list(actual) == list(live)
+    assert len(actual) == len(live)
+    for name in actual:
         if name == "processing_ms":
             continue
-        ours, theirs = found[name], live[name]
+        ours, theirs = actual[name], live[name]
         if theirs.dtype.kind in "if":
             np.testing.assert_allclose(
                 ours.to_numpy(float), theirs.to_numpy(float), rtol=TOLERANCE, atol=TOLERANCE, err_msg=str(name)

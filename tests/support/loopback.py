@@ -1,4 +1,4 @@
-"""Servers on 127.0.0.1 that behave as badly as asked, and small feeds and frames to serve."""
+"""Serve feeds on 127.0.0.1 as badly as a test asks for, and make small feeds and frames to serve."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ def eventually(condition: Callable[[], Any], timeout_s: float = 10.0) -> None:
     """Wait until the condition holds; AssertionError if it never does."""
     ends = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < ends, "it never came to that"
+        assert time.monotonic() < ends, "the condition never held"
         time.sleep(0.005)
 
 
-def leftovers(before: tuple[set[int | None], int]) -> Callable[[], bool]:
-    """Whether neither thread nor socket is there that was not there `before`."""
-    threads, sockets = before
+def resources_released(before: tuple[set[int | None], int]) -> Callable[[], bool]:
+    """Return a check that no thread and no socket is left that was not there `before`."""
+    threads, n_sockets = before
 
-    def gone() -> bool:
-        now = census()
-        return now[0] <= threads and now[1] <= sockets
+    def is_released() -> bool:
+        threads_now, n_sockets_now = measure_resources()
+        return threads_now <= threads and n_sockets_now <= n_sockets
 
-    return gone
+    return is_released
 
 
-def census() -> tuple[set[int | None], int]:
-    """This process's threads and the number of its sockets."""
+def measure_resources() -> tuple[set[int | None], int]:
+    """Return the ids of this process's threads and the number of its sockets."""
     return {thread.ident for thread in threading.enumerate()}, len(psutil.Process().net_connections())
 
 
 def gateway_frame(bid: float, **changes: object) -> str:
-    """A frame of the gateway's form: three levels a side, 0.1 apart."""
+    """Make a frame in the gateway's form: three levels a side, 0.1 apart."""
     frame = {
         "timestamp": "2025-05-04T10:39:13Z",
         "exchange": "OKX",
@@ -66,9 +66,11 @@ def gateway_frame(bid: float, **changes: object) -> str:
 
 
 class DeltaFeed:
-    """A feed of numbered steps. "snapshot N" starts it, "step N" must follow N - 1; each yields a book with
-    its best bid and the venue's clock at N. With a rest_url the snapshot comes over REST, and steps before it are
-    kept."""
+    """A feed of numbered steps.
+
+    "snapshot N" starts it, and "step N" must follow N - 1. Each yields a book whose best bid and venue's clock are N.
+    With a rest_url the snapshot comes over REST, and the steps before it are kept.
+    """
 
     has_whole_books = False
 
@@ -128,7 +130,12 @@ class DeltaFeed:
 
 
 class Server:
-    """A WebSocket server in a thread; `met` has the time of every connection."""
+    """A WebSocket server in a thread.
+
+    connection_times: the time.monotonic of every connection.
+    received: all messages of all clients.
+    n_open: how many connections are open now.
+    """
 
     def __init__(
         self,
@@ -136,9 +143,9 @@ class Server:
         answer: Callable[[ServerConnection, Request], Any] | None = None,
         port: int = 0,
     ) -> None:
-        self.met: list[float] = []
-        self.heard: list[str | bytes] = []
-        self.open = 0
+        self.connection_times: list[float] = []
+        self.received: list[str | bytes] = []
+        self.n_open = 0
         self._talk = talk
         self._answer = answer
         self._ready = threading.Event()
@@ -147,28 +154,28 @@ class Server:
     async def _serve(self, port: int) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         async with serve(
-            self._met, "127.0.0.1", port, process_request=self._answer, compression=None, ping_interval=None,
-            close_timeout=0.2,
+            self._serve_connection, "127.0.0.1", port, process_request=self._answer, compression=None,
+            ping_interval=None, close_timeout=0.2,
         ) as server:  # fmt: skip
             self.port = next(iter(server.sockets)).getsockname()[1]
             self._ready.set()
             await self._end.wait()
 
-    async def _met(self, web_socket: ServerConnection) -> None:
-        self.met.append(time.monotonic())
-        self.open += 1
+    async def _serve_connection(self, web_socket: ServerConnection) -> None:
+        self.connection_times.append(time.monotonic())
+        self.n_open += 1
         listening = asyncio.create_task(self._listen(web_socket))
         try:
-            await self._talk(web_socket, len(self.met))
+            await self._talk(web_socket, len(self.connection_times))
         except ConnectionClosed:
             pass
         finally:
-            self.open -= 1
+            self.n_open -= 1
             listening.cancel()
 
     async def _listen(self, web_socket: ServerConnection) -> None:
         async for message in web_socket:
-            self.heard.append(message)
+            self.received.append(message)
 
     @property
     def url(self) -> str:
@@ -185,26 +192,26 @@ class Server:
         assert not self._thread.is_alive()
 
 
-async def stay(web_socket: ServerConnection) -> None:
-    """Say nothing more until the other side leaves."""
+async def stay_silent(web_socket: ServerConnection) -> None:
+    """Send nothing more until the other side leaves."""
     await web_socket.wait_closed()
 
 
-def saying(*texts: str | bytes, every_s: float = 0.0) -> Callable[[ServerConnection, int], Awaitable[None]]:
-    """A server's talk: these texts, and then silence."""
+def make_talk(*texts: str | bytes, every_s: float = 0.0) -> Callable[[ServerConnection, int], Awaitable[None]]:
+    """Return a server's talk: it sends these texts and then stays silent."""
 
     async def talk(web_socket: ServerConnection, _number: int) -> None:
         for text in texts:
             await web_socket.send(text)
             if every_s:
                 await asyncio.sleep(every_s)
-        await stay(web_socket)
+        await stay_silent(web_socket)
 
     return talk
 
 
-def answering(status: int, body: str = "", **headers: str) -> Callable[[ServerConnection, Request], Response]:
-    """A server that refuses the handshake by this HTTP answer."""
+def make_refusal(status: int, body: str = "", **headers: str) -> Callable[[ServerConnection, Request], Response]:
+    """Return a server's answer to the handshake: it refuses with this HTTP status, body and headers."""
 
     def answer(connection: ServerConnection, _request: Request) -> Response:
         response = connection.respond(status, body)
@@ -215,8 +222,8 @@ def answering(status: int, body: str = "", **headers: str) -> Callable[[ServerCo
     return answer
 
 
-def self_signed(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for 127.0.0.1 that nobody vouches for, and a server's context with it; skips without openssl."""
+def make_self_signed_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """Make a certificate for 127.0.0.1 without an issuer, and a server's context with it; skip without openssl."""
     program = shutil.which("openssl")
     if program is None:
         pytest.skip("openssl is not installed, and the standard library makes no certificates")
@@ -233,7 +240,7 @@ def self_signed(folder: Path) -> tuple[Path, ssl.SSLContext]:
 
 @contextmanager
 def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A TCP server in threads, for what a WebSocket library would not do. Its port."""
+    """Run a TCP server in threads, for what a WebSocket library would not do; yield its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     peers: list[socket.socket] = []
     threads: list[threading.Thread] = []
@@ -270,7 +277,7 @@ def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[int]:
 
 
 def shake_hands(peer: socket.socket) -> None:
-    """The server's half of a WebSocket handshake, on a bare socket."""
+    """Do the server's half of a WebSocket handshake on a bare socket."""
     head = b""
     while b"\r\n\r\n" not in head:
         head += peer.recv(4096)
@@ -282,8 +289,8 @@ def shake_hands(peer: socket.socket) -> None:
     )
 
 
-def frame(data: bytes, opcode: int = 1, fin: bool = True) -> bytes:
-    """One unmasked WebSocket frame."""
+def encode_frame(data: bytes, opcode: int = 1, fin: bool = True) -> bytes:
+    """Encode one unmasked WebSocket frame."""
     head = bytes([opcode | (0x80 if fin else 0)])
     if len(data) < 126:
         return head + bytes([len(data)]) + data
@@ -292,6 +299,6 @@ def frame(data: bytes, opcode: int = 1, fin: bool = True) -> bytes:
     )
 
 
-def text_frame(text: str) -> bytes:
-    """One unmasked text frame."""
-    return frame(text.encode())
+def encode_text_frame(text: str) -> bytes:
+    """Encode one unmasked text frame."""
+    return encode_frame(text.encode())

@@ -1,4 +1,4 @@
-"""A venue on 127.0.0.1: its protocol over a real WebSocket, its REST snapshot over real HTTP, its faults on command."""
+"""Run a venue on 127.0.0.1: its protocol on a real WebSocket, its snapshot on real HTTP, and faults on command."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ from tests.support.reference_book import Row
 class LoopbackExchange:
     """One venue with one symbol, served while the `with` lasts.
 
-    `market` is the truth; `change` moves it and tells every subscriber. `received` are the texts of all
-    clients, `met` has the time of every connection, `asked` counts how often the REST snapshot was
-    asked for. Set `refusal` to refuse subscriptions in these words, `rest_status` to refuse the snapshot.
+    market: the true book; `change` changes it and sends the change to every subscriber.
+    received: the texts of all clients.
+    connection_times: the time.monotonic of every connection.
+    n_snapshot_requests: how often the REST snapshot was requested.
+    refusal: set it to refuse subscriptions with these words.
+    rest_status: set it to refuse the snapshot with this HTTP status.
     """
 
     def __init__(self, venue: str, symbol: str | None = None) -> None:
         self.venue = venue
         self.market = Market(symbol or SYMBOLS[venue])
         self.received: list[str] = []
-        self.met: list[float] = []
-        self.asked = 0
+        self.connection_times: list[float] = []
+        self.n_snapshot_requests = 0
         self.refusal = ""
         self.rest_status = 200
-        self._moved = threading.Condition()
+        self._changed = threading.Condition()
         self._sessions: dict[ServerConnection, Session] = {}
         self._server: Server = serve(self._talk, "127.0.0.1", 0, compression=None)
         self._rest = ThreadingHTTPServer(("127.0.0.1", 0), self._rest_handler())
@@ -63,90 +66,91 @@ class LoopbackExchange:
         return f"ws://127.0.0.1:{self._server.socket.getsockname()[1]}"
 
     @property
-    def rest(self) -> str:
+    def rest_url(self) -> str:
         return f"http://127.0.0.1:{self._rest.server_port}"
 
     @property
-    def connections(self) -> int:
-        """How often anyone connected."""
-        return len(self.met)
+    def n_connections(self) -> int:
+        """How many connections there were, open or not."""
+        return len(self.connection_times)
 
     @property
-    def listeners(self) -> int:
+    def n_subscribers(self) -> int:
         """How many connections are subscribed now."""
         return sum(session.subscribed for session in list(self._sessions.values()))
 
     def make_feed(self, depth: int | None = None) -> Feed:
-        """The venue's own feed of this symbol; a REST snapshot would be fetched from here."""
+        """Make the venue's own feed of this symbol; it fetches a REST snapshot from this server."""
         local = {"binance": Binance, "binance-usdm": BinanceUsdm}.get(self.venue)
-        venue = local(self.rest) if local else VENUES[self.venue]
+        venue = local(self.rest_url) if local else VENUES[self.venue]
         return venue.make_feed(self.market.symbol, depth)
 
-    def change(self, bids: Sequence[Row] = (), asks: Sequence[Row] = (), spoiled: bool = False) -> None:
-        """Moves the market and tells the subscribers; spoiled: with a wrong checksum (Kraken)."""
-        with self._moved:
+    def change(self, bids: Sequence[Row] = (), asks: Sequence[Row] = (), wrong_checksum: bool = False) -> None:
+        """Change the market and send the change to the subscribers, on Kraken with a wrong checksum if asked for."""
+        with self._changed:
             self.market.apply(bids, asks)
-            self._send(lambda session: session.change(bids, asks, spoiled))
+            self._send_to_subscribers(lambda session: session.change(bids, asks, wrong_checksum))
 
     def lose(self, bids: Sequence[Row] = (), asks: Sequence[Row] = ()) -> None:
-        """Moves the market, and the message that should have told it is lost: a gap."""
-        with self._moved:
+        """Change the market without sending the change: the subscribers have a gap."""
+        with self._changed:
             self.market.apply(bids, asks)
             for session in self._sessions.values():
                 if session.subscribed:
                     session.change(bids, asks)
 
     def heartbeat(self) -> None:
-        with self._moved:
-            self._send(lambda session: session.heartbeat())
+        """Send the venue's heartbeat to the subscribers."""
+        with self._changed:
+            self._send_to_subscribers(lambda session: session.heartbeat())
 
     def say(self, text: str) -> None:
-        """Sends any text to the subscribers."""
-        with self._moved:
-            self._send(lambda _: text)
+        """Send any text to the subscribers."""
+        with self._changed:
+            self._send_to_subscribers(lambda _: text)
 
     def announce_close(self) -> None:
-        """Sends the venue's notice that it will close; ValueError where the venue has none."""
-        with self._moved:
+        """Send the venue's notice that it will close. Raise ValueError if the venue has none."""
+        with self._changed:
             if any(session.notice() is None for session in self._sessions.values()):
                 raise ValueError(f"{self.venue} announces no close")
-            self._send(lambda session: session.notice())
+            self._send_to_subscribers(lambda session: session.notice())
 
     def ping(self) -> None:
-        """Sends a WebSocket ping to every connection and waits for the pongs."""
-        with self._moved:
+        """Send a WebSocket ping to every connection and wait for the pongs."""
+        with self._changed:
             pongs = [connection.ping() for connection in self._sessions]
         for pong in pongs:
             if not pong.wait(5):
                 raise TimeoutError("no pong within 5 s")
 
     def close(self, code: int = 1001, reason: str = "going away") -> None:
-        """Closes every connection as the protocol wants it."""
-        for connection in self._held():
+        """Close every connection with the closing handshake of the protocol."""
+        for connection in self._open_connections():
             connection.close(code, reason)
 
     def drop(self) -> None:
-        """Cuts every connection without a word."""
-        for connection in self._held():
+        """Cut every connection without a closing handshake."""
+        for connection in self._open_connections():
             connection.close_socket()
 
     def wait_for(self, condition: Callable[[], Any], timeout: float = 5.0) -> None:
-        """Returns once the condition holds; it is looked at after everything that happens here. TimeoutError else."""
-        with self._moved:
-            if not self._moved.wait_for(condition, timeout):
-                raise TimeoutError(f"{self.venue}: not so within {timeout} s")
+        """Wait until the condition holds; it is checked after every event here. Raise TimeoutError if it never does."""
+        with self._changed:
+            if not self._changed.wait_for(condition, timeout):
+                raise TimeoutError(f"{self.venue}: the condition did not hold within {timeout} s")
 
-    def _held(self) -> list[ServerConnection]:
-        with self._moved:
+    def _open_connections(self) -> list[ServerConnection]:
+        with self._changed:
             return list(self._sessions)
 
-    def _send(self, write: Callable[[Session], str | None]) -> None:
+    def _send_to_subscribers(self, write: Callable[[Session], str | None]) -> None:
         for connection, session in list(self._sessions.items()):
             text = write(session) if session.subscribed else None
             if text is not None:
-                self._tell(connection, [text])
+                self._send_texts(connection, [text])
 
-    def _tell(self, connection: ServerConnection, texts: list[str]) -> None:
+    def _send_texts(self, connection: ServerConnection, texts: list[str]) -> None:
         try:
             for text in texts:
                 connection.send(text)
@@ -155,37 +159,37 @@ class LoopbackExchange:
 
     def _talk(self, connection: ServerConnection) -> None:
         session = SESSIONS[self.venue](self.market)
-        with self._moved:
-            self.met.append(time.monotonic())
+        with self._changed:
+            self.connection_times.append(time.monotonic())
             session.refusal = self.refusal
             self._sessions[connection] = session
-            self._tell(connection, session.greet())
-            self._moved.notify_all()
+            self._send_texts(connection, session.greet())
+            self._changed.notify_all()
         try:
             for text in connection:
-                with self._moved:
+                with self._changed:
                     self.received.append(str(text))
-                    self._tell(connection, session.answer(str(text)))
-                    self._moved.notify_all()
+                    self._send_texts(connection, session.answer(str(text)))
+                    self._changed.notify_all()
         except ConnectionClosed:
             pass
         finally:
-            with self._moved:
+            with self._changed:
                 self._sessions.pop(connection, None)
-                self._moved.notify_all()
+                self._changed.notify_all()
 
     def _rest_handler(self) -> type[BaseHTTPRequestHandler]:
         exchange = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                with exchange._moved:
-                    exchange.asked += 1
+                with exchange._changed:
+                    exchange.n_snapshot_requests += 1
                     status = exchange.rest_status
                     body = (
                         binance_body(exchange.market) if status == 200 else '{"code":-1003,"msg":"Too many requests"}'
                     )
-                    exchange._moved.notify_all()
+                    exchange._changed.notify_all()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
@@ -193,6 +197,6 @@ class LoopbackExchange:
                 self.wfile.write(body.encode())
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Tests read no access log."""
+                """Write no access log: tests read none."""
 
         return Handler

@@ -1,4 +1,4 @@
-"""What each venue would say: its protocol over a market of our own, one session a connection, pure."""
+"""Speak each venue's protocol about a market of our own: pure, one session for each connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from tests.support.reference_book import Change, DictionaryBook, Row, kraken_checksum
 
 START_MS = 1_763_800_000_000
-"""The market's clock begins here and goes on by 100 ms a change."""
+"""The market's clock begins here and advances by 100 ms for each update id."""
 
 
 HISTORY_DEPTH = 10
@@ -19,15 +19,15 @@ Levels = list[tuple[float, float]]
 
 
 class Market:
-    """The true book of one symbol, prices and sizes as the venue writes them, and its count of changes.
+    """The true book of one symbol, with prices and sizes as the venue writes them, and its update ids.
 
-    `history` has its best ten levels after every change.
+    history: the best ten levels after every change.
     """
 
     def __init__(self, symbol: str, levels: int = 60) -> None:
         self.symbol = symbol
-        self.updates = 1000
-        self.previous = 0
+        self.update_id = 1000
+        self.previous_update_id = 0
         self.book = DictionaryBook(Decimal)
         bids = [(f"{100 - level * 0.5:.1f}", f"{1 + level}.50000000") for level in range(levels)]
         asks = [(f"{100.5 + level * 0.5:.1f}", f"{2 + level}.25000000") for level in range(levels)]
@@ -35,30 +35,36 @@ class Market:
         self.history = [self.top(HISTORY_DEPTH)]
 
     def apply(self, bids: Sequence[Row], asks: Sequence[Row]) -> None:
-        self.previous, self.updates = self.updates, self.updates + 3
+        """Change the book and advance the update id."""
+        self.previous_update_id = self.update_id
+        self.update_id += 3
         self.book.apply(Change(False, list(bids), list(asks)))
         self.history.append(self.top(HISTORY_DEPTH))
 
     def top(self, count: int) -> tuple[Levels, Levels]:
-        """The best `count` levels of bids and asks as numbers."""
+        """Return the best `count` levels of bids and asks as numbers."""
         bids, asks = self.book.top(count)
         return [(float(p), float(q)) for p, q in bids], [(float(p), float(q)) for p, q in asks]
 
     @property
-    def ms(self) -> int:
-        return START_MS + self.updates * 100
+    def time_ms(self) -> int:
+        """The market's clock, ms since epoch."""
+        return START_MS + self.update_id * 100
 
     @property
-    def iso(self) -> str:
-        return f"2025-11-22T08:{self.updates // 600 % 60:02}:{self.updates // 10 % 60:02}.{self.updates % 10}00000Z"
+    def iso_time(self) -> str:
+        """The market's clock in ISO 8601; tenths of a second are all its digits."""
+        seconds, tenths = divmod(self.update_id, 10)
+        return f"2025-11-22T08:{seconds // 60 % 60:02}:{seconds % 60:02}.{tenths}00000Z"
 
 
-def pairs(rows: Sequence[Row]) -> list[list[str]]:
+def format_rows(rows: Sequence[Row]) -> list[list[str]]:
+    """Write prices and sizes without an exponent, as venues do."""
     return [[f"{Decimal(price):f}", f"{Decimal(size):f}"] for price, size in rows]
 
 
 class Session:
-    """One connection as its venue keeps it. `refusal` holds the words a subscription is refused with."""
+    """One connection at its venue. `refusal` has the words with which the venue refuses a subscription, or is empty."""
 
     refusal = ""
     subscribed = False
@@ -67,22 +73,23 @@ class Session:
         self.market = market
 
     def greet(self) -> list[str]:
-        """What is said on connect."""
+        """Return the texts that the venue sends on connect."""
         return []
 
     def answer(self, text: str) -> list[str]:
-        """What is said to a client's text."""
+        """Return the texts that the venue sends in answer to a client's text."""
         raise NotImplementedError
 
-    def change(self, bids: Sequence[Row], asks: Sequence[Row], spoiled: bool = False) -> str:
-        """A change the market has just made; spoiled: with a wrong checksum, where the venue sends one."""
+    def change(self, bids: Sequence[Row], asks: Sequence[Row], wrong_checksum: bool = False) -> str:
+        """Return the text of the market's last change, with a wrong checksum if asked for and the venue sends one."""
         raise NotImplementedError
 
     def heartbeat(self) -> str | None:
+        """Return the text of a heartbeat, or None if the venue sends none."""
         return None
 
     def notice(self) -> str | None:
-        """The venue's word that it will close the connection."""
+        """Return the venue's notice that it will close the connection, or None if it sends none."""
         return None
 
 
@@ -92,11 +99,11 @@ class GatewaySession(Session):
     def greet(self) -> list[str]:
         return [self.change((), ())]
 
-    def change(self, bids: Sequence[Row], asks: Sequence[Row], spoiled: bool = False) -> str:  # noqa: ARG002
+    def change(self, bids: Sequence[Row], asks: Sequence[Row], wrong_checksum: bool = False) -> str:  # noqa: ARG002
         best_bids, best_asks = self.market.book.top(50)
-        stamp = self.market.iso[:19] + "Z"
+        stamp = self.market.iso_time[:19] + "Z"
         frame = {"timestamp": stamp, "exchange": "OKX", "symbol": self.market.symbol}
-        return compact(frame | {"asks": pairs(best_asks), "bids": pairs(best_bids)})
+        return to_json(frame | {"asks": format_rows(best_asks), "bids": format_rows(best_bids)})
 
 
 class OkxSession(Session):
@@ -105,51 +112,54 @@ class OkxSession(Session):
             return ["pong"]
         request = json.loads(text)
         if self.refusal:
-            return [compact({"event": "error", "code": "60018", "msg": self.refusal, "connId": "a4d3ae55"})]
+            return [to_json({"event": "error", "code": "60018", "msg": self.refusal, "connId": "a4d3ae55"})]
         self.subscribed = True
         (arg,) = request["args"]
         bids, asks = self.market.book.top(400)
         ack = {"event": "subscribe", "arg": arg, "connId": "a4d3ae55"}
-        return [compact(ack), self._books("snapshot", bids, asks, -1)]
+        return [to_json(ack), self._books("snapshot", bids, asks, -1)]
 
-    def change(self, bids: Sequence[Row], asks: Sequence[Row], spoiled: bool = False) -> str:  # noqa: ARG002
-        return self._books("update", bids, asks, self.market.previous)
+    def change(self, bids: Sequence[Row], asks: Sequence[Row], wrong_checksum: bool = False) -> str:  # noqa: ARG002
+        return self._books("update", bids, asks, self.market.previous_update_id)
 
     def heartbeat(self) -> str | None:
-        return self._books("update", (), (), self.market.updates)
+        return self._books("update", (), (), self.market.update_id)
 
     def notice(self) -> str | None:
         words = "The connection will soon be closed for a service upgrade. Please reconnect."
-        return compact({"event": "notice", "code": "64008", "msg": words, "connId": "a4d3ae55"})
+        return to_json({"event": "notice", "code": "64008", "msg": words, "connId": "a4d3ae55"})
 
     def _books(self, action: str, bids: Sequence[Row], asks: Sequence[Row], previous: int) -> str:
-        sides = {"asks": [[*row, "0", "1"] for row in pairs(asks)], "bids": [[*row, "0", "1"] for row in pairs(bids)]}
-        count = {"ts": str(self.market.ms), "checksum": 0, "seqId": self.market.updates, "prevSeqId": previous}
+        sides = {
+            "asks": [[*row, "0", "1"] for row in format_rows(asks)],
+            "bids": [[*row, "0", "1"] for row in format_rows(bids)],
+        }
+        count = {"ts": str(self.market.time_ms), "checksum": 0, "seqId": self.market.update_id, "prevSeqId": previous}
         arg = {"channel": "books", "instId": self.market.symbol}
-        return compact({"arg": arg, "action": action, "data": [sides | count]})
+        return to_json({"arg": arg, "action": action, "data": [sides | count]})
 
 
 class BinanceSession(Session):
-    """The stream is named in the address, so there is nothing to subscribe to."""
+    """A session of Binance: the address names the stream, so there is nothing to subscribe to."""
 
     subscribed = True
     futures = False
 
     def answer(self, text: str) -> list[str]:
-        return [compact({"error": {"code": 2, "msg": f"Invalid request: {text[:20]}"}, "id": 1})]
+        return [to_json({"error": {"code": 2, "msg": f"Invalid request: {text[:20]}"}, "id": 1})]
 
-    def change(self, bids: Sequence[Row], asks: Sequence[Row], spoiled: bool = False) -> str:  # noqa: ARG002
-        event: dict[str, Any] = {"e": "depthUpdate", "E": self.market.ms, "s": self.market.symbol}
+    def change(self, bids: Sequence[Row], asks: Sequence[Row], wrong_checksum: bool = False) -> str:  # noqa: ARG002
+        event: dict[str, Any] = {"e": "depthUpdate", "E": self.market.time_ms, "s": self.market.symbol}
         if self.futures:
             # Futures count all symbols together, so a change's first number is not the last one's plus one.
-            event |= {"T": self.market.ms - 1, "U": self.market.previous + 2, "u": self.market.updates}
-            event |= {"pu": self.market.previous}
+            event |= {"T": self.market.time_ms - 1, "U": self.market.previous_update_id + 2, "u": self.market.update_id}
+            event |= {"pu": self.market.previous_update_id}
         else:
-            event |= {"U": self.market.previous + 1, "u": self.market.updates}
-        return compact(event | {"b": pairs(bids), "a": pairs(asks)})
+            event |= {"U": self.market.previous_update_id + 1, "u": self.market.update_id}
+        return to_json(event | {"b": format_rows(bids), "a": format_rows(asks)})
 
     def notice(self) -> str | None:
-        return compact({"e": "serverShutdown", "E": self.market.ms})
+        return to_json({"e": "serverShutdown", "E": self.market.time_ms})
 
 
 class BinanceUsdmSession(BinanceSession):
@@ -157,9 +167,9 @@ class BinanceUsdmSession(BinanceSession):
 
 
 def binance_body(market: Market) -> str:
-    """The REST snapshot."""
+    """Return the body of the REST snapshot."""
     bids, asks = market.book.top(1000)
-    return compact({"lastUpdateId": market.updates, "bids": pairs(bids), "asks": pairs(asks)})
+    return to_json({"lastUpdateId": market.update_id, "bids": format_rows(bids), "asks": format_rows(asks)})
 
 
 class CoinbaseSession(Session):
@@ -170,37 +180,40 @@ class CoinbaseSession(Session):
     def answer(self, text: str) -> list[str]:
         request = json.loads(text)
         if self.refusal:
-            return [compact({"type": "error", "message": self.refusal})]
-        said = []
+            return [to_json({"type": "error", "message": self.refusal})]
+        texts = []
         if request["channel"] == "level2":
             self.subscribed = True
             bids, asks = self.market.book.top(100_000)
-            said.append(self._l2("snapshot", bids, asks))
-        said.append(self._message("subscriptions", [{"subscriptions": {request["channel"]: [self.market.symbol]}}]))
-        return said
+            texts.append(self._l2("snapshot", bids, asks))
+        texts.append(self._message("subscriptions", [{"subscriptions": {request["channel"]: [self.market.symbol]}}]))
+        return texts
 
-    def change(self, bids: Sequence[Row], asks: Sequence[Row], spoiled: bool = False) -> str:  # noqa: ARG002
+    def change(self, bids: Sequence[Row], asks: Sequence[Row], wrong_checksum: bool = False) -> str:  # noqa: ARG002
         return self._l2("update", bids, asks)
 
     def heartbeat(self) -> str | None:
-        return self._message("heartbeats", [{"current_time": self.market.iso, "heartbeat_counter": 41691}])
+        return self._message("heartbeats", [{"current_time": self.market.iso_time, "heartbeat_counter": 41691}])
 
     def _l2(self, kind: str, bids: Sequence[Row], asks: Sequence[Row]) -> str:
         updates = [
             {"side": side, "event_time": "1970-01-01T00:00:00Z", "price_level": price, "new_quantity": size}
             for side, rows in (("bid", bids), ("offer", asks))
-            for price, size in pairs(rows)
+            for price, size in format_rows(rows)
         ]
         return self._message("l2_data", [{"type": kind, "product_id": self.market.symbol, "updates": updates}])
 
     def _message(self, channel: str, events: list[Any]) -> str:
         self.sequence += 1
-        frame = {"channel": channel, "timestamp": self.market.iso, "sequence_num": self.sequence}
-        return compact(frame | {"events": events})
+        frame = {"channel": channel, "timestamp": self.market.iso_time, "sequence_num": self.sequence}
+        return to_json(frame | {"events": events})
 
 
 class KrakenSession(Session):
-    """Keeps what the client holds: levels that come into its depth are sent, those that fall out are not deleted."""
+    """A session of Kraken: it sends levels that enter the client's depth, and deletes none that leave it.
+
+    client: the levels of the client's book, bids and asks.
+    """
 
     depth = 10
 
@@ -210,27 +223,27 @@ class KrakenSession(Session):
     def answer(self, text: str) -> list[str]:
         request = json.loads(text)
         if request["method"] == "ping":
-            return [compact({"method": "pong", "time_in": self.market.iso, "time_out": self.market.iso})]
+            return [to_json({"method": "pong", "time_in": self.market.iso_time, "time_out": self.market.iso_time})]
         (symbol,) = request["params"]["symbol"]
         if self.refusal:
             refused = {"error": self.refusal, "method": "subscribe", "success": False, "symbol": symbol}
-            return [compact(refused)]
+            return [to_json(refused)]
         self.subscribed = True
         self.depth = request["params"]["depth"]
         result = {"channel": "book", "depth": self.depth, "snapshot": True, "symbol": symbol}
         self.client = self._window()
         return [
-            compact({"method": "subscribe", "result": result, "success": True}),
+            to_json({"method": "subscribe", "result": result, "success": True}),
             self._book("snapshot", list(self.client[0].items()), list(self.client[1].items()), False),
         ]
 
-    def change(self, bids: Sequence[Row], asks: Sequence[Row], spoiled: bool = False) -> str:  # noqa: ARG002
+    def change(self, bids: Sequence[Row], asks: Sequence[Row], wrong_checksum: bool = False) -> str:  # noqa: ARG002
         before, self.client = self.client, self._window()
         sent = []
         for old, new, market in zip(before, self.client, (self.market.book.bids, self.market.book.asks), strict=True):
             gone = [(price, Decimal("0.00000000")) for price in old if price not in market]
             sent.append(gone + [(price, size) for price, size in new.items() if old.get(price) != size])
-        return self._book("update", sent[0], sent[1], spoiled)
+        return self._book("update", sent[0], sent[1], wrong_checksum)
 
     def heartbeat(self) -> str | None:
         return '{"channel":"heartbeat"}'
@@ -239,16 +252,19 @@ class KrakenSession(Session):
         bids, asks = self.market.book.top(self.depth)
         return dict(bids), dict(asks)
 
-    def _book(self, kind: str, bids: Sequence[Row], asks: Sequence[Row], spoiled: bool) -> str:
-        sides = [",".join(f'{{"price":{price},"qty":{size}}}' for price, size in pairs(rows)) for rows in (bids, asks)]
-        checksum = kraken_checksum(self.market.book) ^ spoiled
+    def _book(self, kind: str, bids: Sequence[Row], asks: Sequence[Row], wrong_checksum: bool) -> str:
+        sides = [
+            ",".join(f'{{"price":{price},"qty":{size}}}' for price, size in format_rows(rows)) for rows in (bids, asks)
+        ]
+        checksum = kraken_checksum(self.market.book) ^ wrong_checksum
         return (
             f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"{self.market.symbol}","bids":[{sides[0]}],'
-            f'"asks":[{sides[1]}],"checksum":{checksum},"timestamp":"{self.market.iso}"}}]}}'
+            f'"asks":[{sides[1]}],"checksum":{checksum},"timestamp":"{self.market.iso_time}"}}]}}'
         )
 
 
-def compact(frame: Any) -> str:
+def to_json(frame: Any) -> str:
+    """Encode a frame as JSON without spaces."""
     return json.dumps(frame, separators=(",", ":"))
 
 

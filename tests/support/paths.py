@@ -1,4 +1,4 @@
-"""Where the project and its files lie, and the real recordings beside it: the only file that counts folders upwards."""
+"""Find the project, its files and the real recordings beside it: the only file that counts folders upwards."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ RECORDINGS = PROJECT.parent / "shared" / "recordings"
 NOT_PRODUCT = {"tests", "benchmarks", "examples", "docs"}
 
 
-def product() -> list[Path]:
-    """Every Python file of the product, root modules first."""
+def product_files() -> list[Path]:
+    """Return every Python file of the product, root modules first."""
     rooms = [
-        each
-        for each in PROJECT.iterdir()
-        if each.is_dir() and not each.name.startswith(".") and each.name not in NOT_PRODUCT and any(each.glob("*.py"))
+        path
+        for path in PROJECT.iterdir()
+        if path.is_dir() and not path.name.startswith(".") and path.name not in NOT_PRODUCT and any(path.glob("*.py"))
     ]
     return sorted(PROJECT.glob("*.py")) + sorted(path for room in rooms for path in room.rglob("*.py"))

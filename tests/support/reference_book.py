@@ -1,4 +1,4 @@
-"""The oracle of every feed: json.loads, a plain dictionary a side, sorted anew for every book."""
+"""Rebuild books as an oracle for every feed: json.loads, a plain dictionary for each side, sorted for every book."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Number = Callable[[Any], Any]
 
 
 class Change(NamedTuple):
-    """What one message does to one symbol's book: (price, size) as the venue wrote them."""
+    """The changes of one message to one symbol's book: (price, size) as the venue wrote them."""
 
     snapshot: bool
     bids: list[Row]
@@ -24,14 +24,16 @@ class Change(NamedTuple):
 
 
 class DictionaryBook:
-    """Sizes by price; `keep` cuts each side to so many levels after every message."""
+    """A book of sizes by price; `keep` cuts each side to so many levels after every message, None to none."""
 
     def __init__(self, number: Number = Decimal, keep: int | None = None) -> None:
-        self.number, self.keep = number, keep
+        self.number = number
+        self.keep = keep
         self.bids: dict[Any, Any] = {}
         self.asks: dict[Any, Any] = {}
 
     def apply(self, change: Change) -> None:
+        """Apply the changes of one message; a size of 0 deletes."""
         if change.snapshot:
             self.bids, self.asks = {}, {}
         for side, rows in ((self.bids, change.bids), (self.asks, change.asks)):
@@ -46,12 +48,13 @@ class DictionaryBook:
             self.bids, self.asks = dict(bids), dict(asks)
 
     def top(self, count: int) -> tuple[list[Row], list[Row]]:
-        """The best `count` (price, size) of bids and asks, best first."""
+        """Return the best `count` (price, size) of bids and asks, best first."""
         bids, asks = sorted(self.bids, reverse=True)[:count], sorted(self.asks)[:count]
         return [(price, self.bids[price]) for price in bids], [(price, self.asks[price]) for price in asks]
 
 
-def okx(frame: Any, symbol: str) -> Change | None:
+def read_okx(frame: Any, symbol: str) -> Change | None:
+    """Read the changes of one symbol from a frame of OKX; None if it has none."""
     if frame.get("arg") != {"channel": "books", "instId": symbol} or "data" not in frame:
         return None
     (data,) = frame["data"]
@@ -60,7 +63,7 @@ def okx(frame: Any, symbol: str) -> Change | None:
 
 
 def okx_checksum(book: DictionaryBook) -> int:
-    """The legacy checksum; Decimals keep the digits, trailing zeros included."""
+    """Compute OKX's legacy checksum; Decimals keep the digits, trailing zeros included."""
     bids, asks = ([f"{price:f}:{size:f}" for price, size in rows] for rows in book.top(25))
     texts = []
     for level in range(25):
@@ -69,7 +72,8 @@ def okx_checksum(book: DictionaryBook) -> int:
     return crc if crc < 2**31 else crc - 2**32
 
 
-def binance(frame: Any, symbol: str) -> Change | None:
+def read_binance(frame: Any, symbol: str) -> Change | None:
+    """Read the changes of one symbol from a frame of Binance; None if it has none."""
     event = frame.get("data", frame)
     if event.get("e") != "depthUpdate" or event["s"] != symbol:
         return None
@@ -77,15 +81,16 @@ def binance(frame: Any, symbol: str) -> Change | None:
 
 
 def binance_splice(body: Any, held: list[Any], symbol: str) -> Iterator[Change]:
-    """A REST snapshot, then the held frames of this symbol that are newer than it."""
+    """Yield a REST snapshot, then the changes of this symbol in the held frames that are newer than it."""
     yield Change(True, body["bids"], body["asks"])
     for frame in held:
-        change = binance(frame, symbol)
+        change = read_binance(frame, symbol)
         if change is not None and frame.get("data", frame)["u"] > body["lastUpdateId"]:
             yield change
 
 
-def coinbase(frame: Any, symbol: str) -> Change | None:
+def read_coinbase(frame: Any, symbol: str) -> Change | None:
+    """Read the changes of one symbol from a frame of Coinbase; None if it has none."""
     if frame["channel"] != "l2_data":
         return None
     (event,) = frame["events"]
@@ -97,7 +102,8 @@ def coinbase(frame: Any, symbol: str) -> Change | None:
     return Change(event["type"] == "snapshot", sides["bid"], sides["offer"])
 
 
-def kraken(frame: Any, symbol: str) -> Change | None:
+def read_kraken(frame: Any, symbol: str) -> Change | None:
+    """Read the changes of one symbol from a frame of Kraken; None if it has none."""
     if frame.get("channel") != "book":
         return None
     (data,) = frame["data"]
@@ -108,11 +114,12 @@ def kraken(frame: Any, symbol: str) -> Change | None:
 
 
 def kraken_checksum(book: DictionaryBook) -> int:
+    """Compute Kraken's checksum of the best ten levels."""
     bids, asks = book.top(10)
     return zlib.crc32("".join(f"{n:f}".replace(".", "").lstrip("0") for row in asks + bids for n in row).encode())
 
 
-def records(path: Path) -> Iterator[dict[str, Any]]:
-    """The envelopes of one recording."""
+def read_envelopes(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the envelopes of one recording."""
     with gzip.open(path, "rt") as lines:
         yield from map(json.loads, lines)

@@ -1,4 +1,4 @@
-"""The page as a user starts it: a real Streamlit server on a free port, and a real browser looking at it."""
+"""Start the page as a user does: a real Streamlit server on a free port, and a real browser that shows it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OURS = re.compile(rf'File "{re.escape(str(PROJECT))}/(?!\.venv/)')
 
 
 def free_port() -> int:
-    """A port nobody listens on right now."""
+    """Return a port on which no program listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def served_page(log: Path, folder: Path = PROJECT) -> Iterator[tuple[str, int]]:
-    """README's command on a free port: the page's address and the server's process number."""
+    """Run README's command on a free port; yield the page's address and the server's process number."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(PROJECT / "app.py"), "--server.port", str(port)]
     with log.open("wb") as output:
@@ -55,7 +55,7 @@ def served_page(log: Path, folder: Path = PROJECT) -> Iterator[tuple[str, int]]:
             server.wait()
             raise
     text = log.read_text()
-    # Streamlit's own server may trip over a tab that vanished; what passes through our code is our fault.
+    # Streamlit's own server may fail on a tab that vanished; a traceback through our code is our fault.
     assert not OURS.search(text), text
 
 
@@ -67,11 +67,11 @@ def _healthy(address: str) -> bool:
         return False
 
 
-def chromium() -> str:
-    """The browser's path; skips with what to do where there is none, fails where one is required."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if found:
-        return found
+def find_chromium() -> str:
+    """Return the browser's path. Where there is none, skip with advice, or fail if one is required."""
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if path:
+        return path
     reason = "no Chromium found: apt-get install chromium, or set CHROMIUM to its path"
     if os.environ.get("REQUIRE_BROWSER"):
         pytest.fail(reason)
@@ -79,23 +79,23 @@ def chromium() -> str:
 
 
 @contextlib.contextmanager
-def launched(playwright: Playwright) -> Iterator[Browser]:
-    """Chromium without a window; skips where there is none."""
+def launched_browser(playwright: Playwright) -> Iterator[Browser]:
+    """Run Chromium without a window; skip where there is none."""
     browser = playwright.chromium.launch(
-        executable_path=chromium(),
+        executable_path=find_chromium(),
         args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
     )
     yield browser
     browser.close()
 
 
-def shown(page: Page, name: str) -> str:
-    """What the tick on screen says of itself: ns, quantity, slippage or net."""
+def read_tick(page: Page, name: str) -> str:
+    """Read a value of the tick on screen: ns, quantity, slippage or net; empty if it has none."""
     return page.locator("#tick").get_attribute(f"data-{name}") or ""
 
 
 def wait_for(page: Page, condition: str, timeout_s: float = 15) -> None:
-    """Wait until a condition on the shown tick's data, `d`, holds."""
+    """Wait until a JavaScript condition on `d`, the data of the shown tick, holds."""
     page.wait_for_function(
         f"() => {{ const tick = document.querySelector('#tick'); if (!tick) return false; "
         f"const d = tick.dataset; return {condition}; }}",
@@ -113,15 +113,15 @@ def choose(page: Page, label: str, option: str) -> None:
 
 
 def type_in(page: Page, label: str, text: str, enter: bool = True) -> None:
-    """Fill in a field, as a user does."""
+    """Fill in a field as a user does, with Enter or without."""
     field = page.get_by_label(label, exact=True)
     field.fill(text)
     if enter:
         field.press("Enter")
 
 
-def focused(page: Page) -> str:
-    """The name of what has the focus, as a screen reader says it; empty where it has none."""
+def focused_name(page: Page) -> str:
+    """Return the name of the focused element as a screen reader says it; empty if it has none."""
     name: str = page.evaluate(
         """() => { const node = document.activeElement;
         const labelled = [...(node.labels || [])].map(label => label.textContent).join(' ');

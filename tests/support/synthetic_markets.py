@@ -1,4 +1,4 @@
-"""Markets made for the models: what they can know of each is known beforehand."""
+"""Make markets for the models of which we know how much can be predicted."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ def book(
     asks: Sequence[tuple[float, float]] | Floats,
     market_ns: int = START_NS,
 ) -> OrderBook:
+    """Make a book of these levels, whose clocks both say market_ns."""
     return OrderBook("made", "MADE", np.array(bids, float), np.array(asks, float), market_ns, market_ns, 0)
 
 
-def on_grid(seen: Sequence[OrderBook]) -> list[OrderBook]:
-    """The last book in each 100 ms, with market_ns on the grid."""
+def resample_to_grid(seen: Sequence[OrderBook]) -> list[OrderBook]:
+    """Return the last book in each 100 ms, with market_ns on the grid."""
     grid, row = [], 0
     for market_ns in range((seen[0].market_ns // STEP_NS + 1) * STEP_NS, seen[-1].market_ns + STEP_NS, STEP_NS):
         while row + 1 < len(seen) and seen[row + 1].market_ns <= market_ns:
@@ -47,12 +48,16 @@ def on_grid(seen: Sequence[OrderBook]) -> list[OrderBook]:
     return grid
 
 
-def recorded(recordings: Path, file: str, venue: str, symbol: str) -> list[OrderBook]:
+def read_recorded_books(recordings: Path, file: str, venue: str, symbol: str) -> list[OrderBook]:
+    """Read all books of a recording."""
     return list(books(recordings / file, lambda: VENUES[venue].make_feed(symbol)))
 
 
-def gaussian(count: int, seed: int, sigma_bps: float = 0.6, levels: int = 20) -> Iterator[OrderBook]:
-    """A driftless Gaussian mid under a constant spread, and sizes that say nothing of it: nothing can be known."""
+def gaussian_market(count: int, seed: int, sigma_bps: float = 0.6, levels: int = 20) -> Iterator[OrderBook]:
+    """Yield books in which nothing can be predicted.
+
+    The mid is Gaussian without drift, the spread is constant, and the sizes do not depend on the mid.
+    """
     rng = np.random.default_rng(seed)
     mids = 60_000 * np.exp(np.cumsum(rng.normal(0, sigma_bps * 1e-4 * math.sqrt(0.1), count)))
     away = 0.05 + 0.5 * np.arange(levels)
@@ -64,9 +69,11 @@ def gaussian(count: int, seed: int, sigma_bps: float = 0.6, levels: int = 20) ->
         yield book(*sides, START_NS + row * STEP_NS)
 
 
-def queues(count: int, seed: int, levels: int = 20) -> Iterator[OrderBook]:
-    """One tick of spread; a pressure that lasts some seconds thins one queue, and takes the price there: much can
-    be known."""
+def queue_market(count: int, seed: int, levels: int = 20) -> Iterator[OrderBook]:
+    """Yield books in which much can be predicted.
+
+    The spread is one tick. A pressure that lasts some seconds thins the queue on one side and moves the price there.
+    """
     rng = np.random.default_rng(seed)
     bid, pressure = 600_000, 0.0
     deep = 4 * np.exp(rng.normal(0, 0.5, (2, levels - 1)))
@@ -82,53 +89,61 @@ def queues(count: int, seed: int, levels: int = 20) -> Iterator[OrderBook]:
         yield book(*sides, START_NS + row * STEP_NS)
 
 
-def learned(market: Iterable[OrderBook], latency_s: float = 0.1, passive_s: float = 2.0) -> list[ModelState]:
-    """All that was ever known while these books were shown, in order."""
-    observer, known = FeatureExtractor(), []
-    outcomes: TrainingSchedule | None = None
+def collect_model_states(
+    market: Iterable[OrderBook], latency_s: float = 0.1, passive_s: float = 2.0
+) -> list[ModelState]:
+    """Return every model state while learning from these books, in order."""
+    extractor = FeatureExtractor()
+    states: list[ModelState] = []
+    schedule: TrainingSchedule | None = None
     for seen in market:
-        moment = observer.extract(seen)
-        if outcomes is None:
-            outcomes = TrainingSchedule(
-                initial_state(moment, latency_s, passive_s), OnlineLearner(latency_s, passive_s), latency_s, passive_s
+        features = extractor.extract(seen)
+        if schedule is None:
+            schedule = TrainingSchedule(
+                initial_state(features, latency_s, passive_s), OnlineLearner(latency_s, passive_s), latency_s, passive_s
             )
-        outcomes.add(seen, moment)
-        if not known or known[-1] is not outcomes.state:
-            known.append(outcomes.state)
-    return known
+        schedule.add(seen, features)
+        if not states or states[-1] is not schedule.state:
+            states.append(schedule.state)
+    return states
 
 
 def skill(later: Scorecard, earlier: Scorecard | None = None) -> float:
-    """1 - squared error / squared error of the walk, between two scorecards of a session."""
+    """Return 1 - squared error / squared error of the walk, between two scorecards of a session.
+
+    earlier: the scorecard at the begin of the span; None for the begin of the session.
+    """
     errors = []
-    for each in ("rmse", "walk_rmse"):
+    for name in ("rmse", "walk_rmse"):
         total = 0.0
         for card, sign in ((later, 1), (earlier, -1)):
             if card is not None and card.slippage.rows:
-                total += sign * card.slippage.rows * getattr(card.slippage, each) ** 2
+                total += sign * card.slippage.rows * getattr(card.slippage, name) ** 2
         errors.append(total)
     return 1 - errors[0] / errors[1]
 
 
-def halves(known: Sequence[ModelState]) -> tuple[Scorecard, Scorecard]:
-    """The scorecards of the first half of the samples, and of all."""
-    middle = next(each for each in known if each.samples >= known[-1].samples / 2)
-    return middle.scorecard, known[-1].scorecard
+def half_and_whole_scorecards(states: Sequence[ModelState]) -> tuple[Scorecard, Scorecard]:
+    """Return the scorecards of the first half of the samples, and of all."""
+    middle = next(state for state in states if state.samples >= states[-1].samples / 2)
+    return middle.scorecard, states[-1].scorecard
 
 
-def worst_start(known: Sequence[ModelState]) -> float:
-    """The largest ratio of the model's cumulative RMSE to the walk's, from the 10th to the 1,000th decision time;
-    1 where none was scored yet."""
+def worst_early_rmse_ratio(states: Sequence[ModelState]) -> float:
+    """Return the largest ratio of the model's cumulative RMSE to the walk's, from decision time 10 to 1,000.
+
+    Return 1 if none was scored yet.
+    """
     ratios = []
-    for each in known:
-        score = each.scorecard.slippage
+    for state in states:
+        score = state.scorecard.slippage
         if 10 <= score.samples <= 1000 and score.rmse is not None and score.walk_rmse:
             ratios.append(score.rmse / score.walk_rmse)
     return max(ratios, default=1.0)
 
 
-def known_now(calculator: TradingCalculator) -> int:
-    """How many decision times the calculator has learned from."""
+def count_learned_samples(calculator: TradingCalculator) -> int:
+    """Return the number of decision times from which the calculator has learned."""
     scorecard = calculator.scorecard()
     assert scorecard is not None
     return scorecard.samples

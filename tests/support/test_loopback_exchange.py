@@ -50,7 +50,7 @@ def listening(exchange: LoopbackExchange, depth: int | None = None) -> Iterator[
     with connect(exchange.url, proxy=None, compression=None) as socket:
         for text in feed.subscribe():
             socket.send(text)
-        exchange.wait_for(lambda: exchange.listeners or exchange.refusal)
+        exchange.wait_for(lambda: exchange.n_subscribers or exchange.refusal)
         yield Listener(feed, socket)
 
 
@@ -91,9 +91,9 @@ def test_a_lost_message_breaks_the_feed(venue: str) -> None:
 
 
 def test_a_wrong_checksum_breaks_the_feed() -> None:
-    """A spoiled checksum on a change that is otherwise right is a FeedError."""
+    """A wrong_checksum checksum on a change that is otherwise right is a FeedError."""
     with LoopbackExchange("kraken") as exchange, listening(exchange) as listener:
-        exchange.change(bids=[("99.3", "1")], spoiled=True)
+        exchange.change(bids=[("99.3", "1")], wrong_checksum=True)
         with pytest.raises(FeedError, match="checksum"):
             listener.hear_on()
 
@@ -158,10 +158,10 @@ def test_both_ends_of_a_connection(how: str, code: int) -> None:
                 listener.hear_on()
             ending.join(5)
             assert (closed.value.rcvd.code if closed.value.rcvd else 1006) == code
-            exchange.wait_for(lambda: exchange.listeners == 0)
+            exchange.wait_for(lambda: exchange.n_subscribers == 0)
         with listening(exchange) as again:
             assert_same(again.hear_book(), exchange)
-        assert exchange.connections == 2
+        assert exchange.n_connections == 2
 
 
 def test_the_snapshot_can_be_refused() -> None:
@@ -170,15 +170,15 @@ def test_the_snapshot_can_be_refused() -> None:
         exchange.rest_status = 429
         exchange.change(bids=[("99.3", "1")])
         assert listener.feed.parse(listener.socket.recv(timeout=5), 1) is None
-        assert listener.feed.snapshot_url == f"{exchange.rest}/api/v3/depth?symbol=BTCUSDT&limit=5000"
+        assert listener.feed.snapshot_url == f"{exchange.rest_url}/api/v3/depth?symbol=BTCUSDT&limit=5000"
         with pytest.raises(urllib.error.HTTPError, match="429") as refused:
             urllib.request.urlopen(listener.feed.snapshot_url, timeout=5)  # noqa: S310 - loopback
         with refused.value, pytest.raises(FeedError, match="-1003 Too many requests"):
             listener.feed.apply_snapshot(refused.value.read(), 1)
-        assert exchange.asked == 1
+        assert exchange.n_snapshot_requests == 1
 
 
 def test_nothing_is_told_in_time() -> None:
     """Waiting for what does not come ends with an error, not with the test run."""
     with LoopbackExchange("okx") as exchange, pytest.raises(TimeoutError):
-        exchange.wait_for(lambda: exchange.connections, timeout=0.01)
+        exchange.wait_for(lambda: exchange.n_connections, timeout=0.01)

@@ -22,17 +22,23 @@ from feeds.gomarket import GomarketFeed
 from network.connection import Connection
 from network.status import Status
 from orderbook import BookError, OrderBook, Side
-from tests.support.loopback import census, eventually, leftovers, raw_server, self_signed
+from tests.support.loopback import (
+    eventually,
+    make_self_signed_certificate,
+    measure_resources,
+    raw_server,
+    resources_released,
+)
 from tests.support.loopback_hostile import (
     BOOK,
     ENDINGS,
-    GREETINGS,
+    FAILED_HANDSHAKES,
     IGNORED,
     LAST_BID,
     MESSAGES,
     NO_TLS,
     HostileServer,
-    plan,
+    plan_visits,
 )
 from websocket_client import WebSocketClient
 
@@ -102,13 +108,13 @@ def held() -> list[Any]:
 
 def survive(seed: int, frames: int, tls: ssl.SSLContext | None = None) -> None:
     """Sends the client through a plan, and holds what it met against it."""
-    visits = plan(seed, frames, tls is not None)
-    said = [said for visit in visits for said in visit.said]
+    visits = plan_visits(seed, frames, tls is not None)
+    said = [said for visit in visits for said in visit.messages]
     books = [message.bid for message in said if message.outcome == BOOK]
-    assert {visit.kind for visit in visits} == {*ENDINGS, *GREETINGS, "stays"} - {NO_TLS if tls is None else ""}
+    assert {visit.kind for visit in visits} == {*ENDINGS, *FAILED_HANDSHAKES, "stays"} - {NO_TLS if tls is None else ""}
     assert {message.kind for message in said} == {*MESSAGES, "good"}
     assert len(said) >= frames
-    before, others = census(), {id(each) for each in held()}
+    before, others = measure_resources(), {id(each) for each in held()}
     survivor = Survivor()
     server = HostileServer(visits, lambda: len(survivor.outcomes), tls)
     with server.serving() as url:
@@ -118,9 +124,9 @@ def survive(seed: int, frames: int, tls: ssl.SSLContext | None = None) -> None:
 
     # Every try but the last ended for the reason it had.
     ended = zip(visits, survivor.reasons[1:], strict=False)
-    assert [(visit.kind, reason) for visit, reason in ended if not re.search(visit.words, reason)] == []
-    assert len(survivor.reasons) == server.met == len(visits)
-    assert status.reconnects == sum(bool(visit.said) for visit in visits) - 1
+    assert [(visit.kind, reason) for visit, reason in ended if not re.search(visit.reason_pattern, reason)] == []
+    assert len(survivor.reasons) == server.n_connections == len(visits)
+    assert status.reconnects == sum(bool(visit.messages) for visit in visits) - 1
 
     # Every message counted once, for what it was.
     became = list(zip((message.kind for message in said), survivor.outcomes, strict=True))
@@ -137,7 +143,7 @@ def survive(seed: int, frames: int, tls: ssl.SSLContext | None = None) -> None:
 
     # Nothing of all the connections before is left at the last one, and nothing at all after it.
     assert sorted(tasks) == TASKS
-    eventually(leftovers(before))
+    eventually(resources_released(before))
     assert [each for each in held() if id(each) not in others] == []
 
 
@@ -147,7 +153,7 @@ def test_every_fault_is_survived_counted_and_told(scheme: str, tmp_path: Path, m
     lost connection is told in its words, every good book is shown within 2 s, and nothing is left over."""
     tls = None
     if scheme == "wss":
-        certificate, tls = self_signed(tmp_path)
+        certificate, tls = make_self_signed_certificate(tmp_path)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     survive(seed=8, frames=1500 if tls is None else 300, tls=tls)
 

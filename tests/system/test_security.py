@@ -21,15 +21,15 @@ from network.status import Status
 from tests.support.loopback import (
     DeltaFeed,
     Server,
+    encode_text_frame,
     eventually,
     gateway_frame,
+    make_self_signed_certificate,
+    make_talk,
     raw_server,
-    saying,
-    self_signed,
     shake_hands,
-    text_frame,
 )
-from tests.support.paths import PROJECT, product
+from tests.support.paths import PROJECT, product_files
 from websocket_client import WebSocketClient
 
 QUICK: dict[str, Any] = {"min_reconnect_s": 0.02, "backoff_s": 0.01, "max_tries": 1}
@@ -81,7 +81,7 @@ def trapdoors(source: str) -> Iterator[str]:
                 yield name
 
 
-@pytest.mark.parametrize("path", product(), ids=lambda path: str(path.relative_to(PROJECT)))
+@pytest.mark.parametrize("path", product_files(), ids=lambda path: str(path.relative_to(PROJECT)))
 def test_no_module_of_ours_has_a_trapdoor(path: Path) -> None:
     """No pickle, no eval, no shell, no certificate left unchecked."""
     assert list(trapdoors(path.read_text())) == []
@@ -149,7 +149,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
 ) -> None:
     """The self-signed server is refused in words before anything is said to it; vouched for, it serves."""
-    certificate, context = self_signed(tmp_path)
+    certificate, context = make_self_signed_certificate(tmp_path)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     heard: list[bytes] = []
@@ -158,7 +158,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
         with suppress(OSError), context.wrap_socket(peer, server_side=True) as spoken:
             shake_hands(spoken)
             heard.append(b"a handshake")
-            spoken.sendall(text_frame(gateway_frame(100.0)))
+            spoken.sendall(encode_text_frame(gateway_frame(100.0)))
             spoken.recv(1)
 
     with raw_server(talk) as port:
@@ -172,7 +172,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
 
 def test_a_certificate_for_another_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A certificate that is trusted, but not for the name in the address, proves nothing."""
-    certificate, context = self_signed(tmp_path)
+    certificate, context = make_self_signed_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
     def talk(peer: socket.socket) -> None:
@@ -189,7 +189,7 @@ def test_a_snapshot_s_certificate_is_checked_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
 ) -> None:
     """REST over https from a self-signed server is refused in words; vouched for, it is taken."""
-    certificate, context = self_signed(tmp_path)
+    certificate, context = make_self_signed_certificate(tmp_path)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
@@ -201,7 +201,7 @@ def test_a_snapshot_s_certificate_is_checked_too(
             eventually(lambda: clients[0].status.ignored)  # a snapshot is of the steps that came before it
             spoken.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n1")
 
-    with raw_server(talk) as port, Server(saying("step 1")) as server:
+    with raw_server(talk) as port, Server(make_talk("step 1")) as server:
         url = f"https://127.0.0.1:{port}/depth"
         clients.append(WebSocketClient(server.url, lambda: DeltaFeed(url), lambda _book: None, **QUICK))
         status = ended(clients[0])

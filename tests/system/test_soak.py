@@ -22,7 +22,7 @@ from orderbook import OrderBook, Side
 from replay import RecordedFrame, Recorder, ReplayEngine, ReplayFeed, decode, read, simulated
 from sessions.market import Market
 from sessions.session import Session
-from tests.support.loopback import census, eventually, leftovers
+from tests.support.loopback import eventually, measure_resources, resources_released
 from websocket_client import FeedHub
 
 SYMBOL = "BTC-USDT-SWAP"
@@ -114,7 +114,7 @@ def test_a_long_market_loses_nothing_and_grows_nothing(seconds: int, tmp_path: P
     half; and when it ends nothing is left. (`-m slow`: ten minutes of it.)"""
     fast_parser.warm_up()
     warm_up()
-    before = census()
+    before = measure_resources()
     meant = Counter(outcome for outcome, _ in market(seconds))
     sent = sum(meant.values())
     recorder = Recorder("simulated", SYMBOL)
@@ -168,4 +168,4 @@ def test_a_long_market_loses_nothing_and_grows_nothing(seconds: int, tmp_path: P
     assert max(each.books for each in samples) < MOST_BOOKS
     assert last.objects - warm.objects < GROWTH_OBJECTS
     assert last.rss_bytes - warm.rss_bytes < GROWTH_BYTES
-    eventually(leftovers(before))
+    eventually(resources_released(before))

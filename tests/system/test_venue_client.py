@@ -12,7 +12,7 @@ import pytest
 
 from feeds import VENUES, Feed
 from orderbook import OrderBook
-from tests.support.loopback import census, eventually, leftovers
+from tests.support.loopback import eventually, measure_resources, resources_released
 from tests.support.loopback_exchange import LoopbackExchange
 from tests.support.loopback_venues import HISTORY_DEPTH, SYMBOLS, Levels
 from tests.support.reference_book import Row
@@ -30,9 +30,9 @@ NONSENSE = ["{", "", "null", '{"data":[', '{"channel":"book","type":"update","da
 @pytest.fixture(autouse=True)
 def _nothing_left() -> Iterator[None]:
     """Every test leaves neither thread nor socket behind."""
-    before = census()
+    before = measure_resources()
     yield
-    eventually(leftovers(before))
+    eventually(resources_released(before))
 
 
 class Watched:
@@ -74,7 +74,7 @@ class Watched:
         """Returns once the client shows the market's own book; the market moves on meanwhile, as markets do."""
 
         def moved_and_shown() -> bool:
-            if self.exchange.listeners:
+            if self.exchange.n_subscribers:
                 self.move()
                 with contextlib.suppress(AssertionError):
                     eventually(self.in_step, 0.1)
@@ -128,7 +128,7 @@ def test_the_client_shows_the_exchange_s_own_book(venue: str) -> None:
         status = watched.client.status
         assert len(watched.books) == first + 100 + (100 if venue == "okx" else 0)  # OKX's own sign of life is a book
         assert (status.state, status.refused, status.reconnects, status.last_error) == ("live", 0, 0, None)
-        assert watched.exchange.connections == 1
+        assert watched.exchange.n_connections == 1
 
 
 def lose(watched: Watched) -> None:
@@ -158,7 +158,7 @@ def test_a_fault_is_told_and_the_book_built_anew(venue: str, fault: str) -> None
     with Watched(venue) as watched:
         watched.come_in_step()
         act(watched)
-        eventually(lambda: watched.exchange.connections == 2)
+        eventually(lambda: watched.exchange.n_connections == 2)
         watched.come_in_step()
         status = watched.client.status
         assert words in str(status.last_error)
@@ -169,7 +169,7 @@ def test_a_fault_is_told_and_the_book_built_anew(venue: str, fault: str) -> None
         subscribed = watched.exchange.make_feed(HISTORY_DEPTH).subscribe() * 2
         eventually(lambda: len(watched.exchange.received) == len(subscribed))  # a book can come after the first text
         assert watched.exchange.received == subscribed
-        assert watched.exchange.asked == (2 if venue in SPLICED else 0)
+        assert watched.exchange.n_snapshot_requests == (2 if venue in SPLICED else 0)
 
 
 def test_a_wrong_checksum_is_never_shown() -> None:
@@ -177,8 +177,8 @@ def test_a_wrong_checksum_is_never_shown() -> None:
     with Watched("kraken") as watched:
         watched.come_in_step()
         shown = len(watched.books)
-        watched.move(spoiled=True)
-        eventually(lambda: watched.exchange.connections == 2)
+        watched.move(wrong_checksum=True)
+        eventually(lambda: watched.exchange.n_connections == 2)
         assert "checksum" in str(watched.client.status.last_error)
         assert len(watched.books) in (shown, shown + 1)  # the second connection's snapshot
         watched.come_in_step()
@@ -194,7 +194,7 @@ def test_an_announced_close_is_followed_by_a_new_connection_ahead_of_it(venue: s
 
         def handed_over() -> bool:
             watched.move()
-            return watched.exchange.connections == 2 and watched.exchange.listeners == 1
+            return watched.exchange.n_connections == 2 and watched.exchange.n_subscribers == 1
 
         eventually(handed_over)
         watched.come_in_step()
@@ -212,9 +212,9 @@ def test_a_refused_snapshot_is_told_and_tried_again(venue: str, status: int) -> 
     with watched:
 
         def refused_twice() -> bool:
-            if watched.exchange.listeners:
+            if watched.exchange.n_subscribers:
                 watched.move()
-            return watched.exchange.asked >= 2
+            return watched.exchange.n_snapshot_requests >= 2
 
         eventually(refused_twice)
         assert f"{words} (HTTP {status})" in str(watched.client.status.last_error).replace(" came from here", "")
@@ -233,7 +233,7 @@ def test_a_refused_subscription_is_told_in_the_venue_s_words_and_given_up(venue:
         assert "gave up after 3 failed tries" in str(watched.client.status.last_error)
         assert "refused: " in str(watched.client.status.last_error)
         assert "there is no such instrument" in str(watched.client.status.last_error)
-        assert (watched.exchange.connections, watched.books) == (3, [])
+        assert (watched.exchange.n_connections, watched.books) == (3, [])
 
 
 @pytest.mark.parametrize(("venue", "server_s"), [("okx", 30), ("kraken", 60)])
@@ -254,7 +254,7 @@ def test_a_quiet_market_is_kept_alive_by_the_venue_s_own_text(venue: str, server
         before = watched.client.status.ignored
         watched.exchange.wait_for(lambda: watched.exchange.received.count(text) >= 6)
         eventually(lambda: watched.client.status.ignored >= before + 6)
-        assert watched.exchange.connections == 1
+        assert watched.exchange.n_connections == 1
         watched.come_in_step()
 
 
@@ -267,7 +267,7 @@ def test_a_quiet_coinbase_lives_on_its_heartbeats() -> None:
         while time.monotonic() < ends:
             watched.exchange.heartbeat()
             time.sleep(0.02)
-        assert (watched.exchange.connections, watched.client.status.state) == (1, "live")
+        assert (watched.exchange.n_connections, watched.client.status.state) == (1, "live")
 
 
 @pytest.mark.parametrize("venue", OWN)
@@ -283,7 +283,7 @@ def test_tries_keep_the_distance_that_was_asked_for(venue: str) -> None:
     """However often and soon a venue cuts the connection, two tries are never closer than min_reconnect_s."""
     with Watched(venue, min_reconnect_s=0.15) as watched:
         for cuts in range(1, 4):
-            watched.exchange.wait_for(lambda cuts=cuts: watched.exchange.connections == cuts)
+            watched.exchange.wait_for(lambda cuts=cuts: watched.exchange.n_connections == cuts)
             watched.exchange.drop()
         watched.come_in_step()
         assert len(watched.tries) == 4
@@ -306,7 +306,7 @@ def test_a_day_of_bad_luck(venue: str) -> None:
     faults = [act for _, act in FAULTS.values()]
     faults += [lambda watched, text=text: watched.exchange.say(text) for text in NONSENSE]
     if venue == "kraken":
-        faults.append(lambda watched: watched.move(spoiled=True))
+        faults.append(lambda watched: watched.move(wrong_checksum=True))
     if venue == "okx" or venue in SPLICED:
         faults.append(lambda watched: watched.exchange.announce_close())
     with Watched(venue) as watched:
@@ -336,7 +336,7 @@ def test_all_venues_live_at_once_in_one_hub() -> None:
             )
             for exchange in exchanges
         ]
-        eventually(lambda: all(exchange.listeners for exchange in exchanges))
+        eventually(lambda: all(exchange.n_subscribers for exchange in exchanges))
         rng = Random(5)  # noqa: S311 - the same course every time
 
         def all_in_step() -> bool:
@@ -355,9 +355,9 @@ def test_all_venues_live_at_once_in_one_hub() -> None:
 
         eventually(all_in_step)
         exchanges[0].drop()
-        eventually(lambda: exchanges[0].connections == 2)
+        eventually(lambda: exchanges[0].n_connections == 2)
         eventually(all_in_step)
-        assert [exchange.connections for exchange in exchanges] == [2, 1, 1, 1, 1]
+        assert [exchange.n_connections for exchange in exchanges] == [2, 1, 1, 1, 1]
         for viewer in viewers:
             viewer.unsubscribe()
         assert all(viewer.join(10) for viewer in viewers)

@@ -32,7 +32,7 @@ from sessions import backtest_job
 from sessions.backtest_job import BacktestJob, BacktestJobs
 from tests.recording.test_recording import HOSTILE
 from tests.support.live_rows import assert_same_rows
-from tests.support.synthetic_recordings import BEGIN_NS, okx_ticks, saved
+from tests.support.synthetic_recordings import BEGIN_NS, okx_frames, write_recording
 from tests.test_app import APP, metrics, run_until, said, sentences
 
 BTC = "BTC-USDT-SWAP"
@@ -54,7 +54,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A recording that takes a while."""
-    path = saved(tmp_path_factory.mktemp("long") / "long.jsonl", okx_ticks(LONG))
+    path = write_recording(tmp_path_factory.mktemp("long") / "long.jsonl", okx_frames(LONG))
     return b'{"t":"meta","venue":"okx","symbol":"BTC-USDT"}\n' + path.read_bytes()
 
 
@@ -68,7 +68,7 @@ def ended() -> None:
 
 def made(name: str = "market.jsonl", books: int = 400) -> Path:
     """A recording of the simulated market that says so."""
-    path = saved(RECORDINGS / name, list(islice(simulated(BTC, seed=7, start_ns=BEGIN_NS), books)))
+    path = write_recording(RECORDINGS / name, list(islice(simulated(BTC, seed=7, start_ns=BEGIN_NS), books)))
     about = {"t": "meta", "venue": "simulated", "symbol": BTC}
     path.write_bytes(json.dumps(about).encode() + b"\n" + path.read_bytes())
     return path
@@ -295,7 +295,7 @@ def test_an_upload_is_worked_out_in_its_private_place(app: AppTest) -> None:
 def test_a_bomb_is_a_sentence(tmp_path: Path) -> None:
     """What unpacks to more than it may is told, and given up."""
     path = tmp_path / "bomb.jsonl.gz"
-    path.write_bytes(gzip.compress(b"".join(encode(tick) + b"\n" for tick in okx_ticks(3000))))
+    path.write_bytes(gzip.compress(b"".join(encode(tick) + b"\n" for tick in okx_frames(3000))))
     run = BacktestJob(RecordingSource.from_path(path, "okx", "BTC-USDT", 300_000), [Order(Side.BUY, 1.0)], "bomb")
     assert run.join(10)
     assert run.state == "failed"

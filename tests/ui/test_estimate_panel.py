@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from calculations import Order, TradingCalculator
 from orderbook import Side
 from sessions.session import Shown
-from tests.support.loopback import Server, gateway_frame, saying
+from tests.support.loopback import Server, gateway_frame, make_talk
 from tests.support.synthetic_markets import book
 from tests.test_app import app, metrics, run_until, view
 from ui.detail_tabs import VIEWS
@@ -99,7 +99,7 @@ def test_every_view_is_drawn_alone(app: AppTest) -> None:
 def test_old_numbers_are_marked_with_their_age(app: AppTest) -> None:
     """A feed that fell silent: its numbers are greyed by their mark, the badge counts the seconds, and a new size is
     priced on the last book."""
-    with Server(saying(gateway_frame(95_000.0))) as server:
+    with Server(make_talk(gateway_frame(95_000.0))) as server:
         app.session_state["venue"] = "gomarket-okx"
         app.session_state["source"] = "address"
         app.session_state["address"] = server.url

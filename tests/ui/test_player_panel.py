@@ -21,7 +21,7 @@ from sessions.session import Session
 from tests.recording.test_recording import HOSTILE
 from tests.recording.test_tardis_csv import row, table
 from tests.support.served_page import free_port
-from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, okx_ticks, saved
+from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, okx_frames, write_recording
 from tests.test_app import APP, metrics, run_until, said, sentences
 from ui import data_source
 
@@ -59,7 +59,7 @@ def shows(app: AppTest, words: str) -> Callable[[], bool]:
 
 
 def made(name: str, count: int = 200) -> Path:
-    return saved(RECORDINGS / name, okx_ticks(count))
+    return write_recording(RECORDINGS / name, okx_frames(count))
 
 
 def clock(market_ns: int) -> datetime:
@@ -136,7 +136,7 @@ def test_a_csv_plays(app: AppTest) -> None:
 
 def test_an_upload_plays_from_a_private_place_that_goes_with_it(app: AppTest) -> None:
     """What is uploaded is played like a file of the folder; its copy is readable by nobody else, and then gone."""
-    content = gzip.compress(b"".join(encode(tick) + b"\n" for tick in okx_ticks(50)))
+    content = gzip.compress(b"".join(encode(tick) + b"\n" for tick in okx_frames(50)))
     app.run()
     app.file_uploader(key=UPLOAD).upload("../../my own.jsonl.gz", content, "application/gzip").run()
     run_until(app, lambda: "Net cost" in metrics(app))
@@ -159,7 +159,7 @@ BOMB = gzip.compress(encode(RecordedFrame("recv", 1, "x" * 100_000)) + b"\n") * 
 FAR = {
     "a bomb": (BOMB, "unpacks to over 100,000,000 bytes"),
     "zeros": (gzip.compress(b"\0" * 2**20) * 100, "longer than"),
-    "late nonsense": (b"".join(encode(tick) + b"\n" for tick in okx_ticks(50)) + b"<html>\n", "line 51"),
+    "late nonsense": (b"".join(encode(tick) + b"\n" for tick in okx_frames(50)) + b"<html>\n", "line 51"),
     "no books": (
         b"".join(encode(RecordedFrame("recv", n, "[" * 100_000)) + b"\n" for n in range(9)),
         "There is no order book",

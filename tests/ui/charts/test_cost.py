@@ -14,7 +14,7 @@ from calculations import Estimate, Order, TradingCalculator
 from fee_calculator import FeeTier
 from orderbook import OrderBook, Side
 from sessions.cost_history import CostHistory, HistoryPoint
-from tests.support.synthetic_markets import book, queues
+from tests.support.synthetic_markets import book, queue_market
 from ui.charts.base import StickyAxes, round_short
 from ui.charts.cost import broken_lines, cost_stack, curve_axis, curve_chart, curve_orders, trail_chart, visible_quote
 
@@ -109,7 +109,7 @@ def test_what_if_teaches_nothing() -> None:
     asked, left_alone = TradingCalculator(order), TradingCalculator(order)
     others = [replace(order, quantity=each, style=style) for each in (0.1, 40.0) for style in ("passive", "schedule")]
     assert asked.what_if(others) == []
-    for each in queues(90, 5):
+    for each in queue_market(90, 5):
         said, alone = asked.estimate(each), left_alone.estimate(each)
         assert replace(said, stamps=alone.stamps) == alone
         (again, *_) = asked.what_if([order, *others])

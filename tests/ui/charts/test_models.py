@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from calculations import Estimate, Order, TradingCalculator
 from orderbook import Side
-from tests.support.synthetic_markets import book, queues
+from tests.support.synthetic_markets import book, queue_market
 from ui.charts.base import StickyAxes
 from ui.charts.models import (
     AT_ONCE,
@@ -41,7 +41,7 @@ def once(**order: Any) -> Estimate:
 @pytest.fixture(scope="module")
 def trained() -> TradingCalculator:
     calculator = TradingCalculator(Order(Side.BUY, 3.0))
-    for each in queues(500, 3):
+    for each in queue_market(500, 3):
         calculator.estimate(each)
     return calculator
 

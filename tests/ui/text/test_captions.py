@@ -11,7 +11,7 @@ import pytest
 from calculations import Estimate, Order, Style, TradingCalculator, filled_or_not_bps
 from fee_calculator import FeeTier
 from orderbook import Side
-from tests.support.synthetic_markets import book, queues
+from tests.support.synthetic_markets import book, queue_market
 from ui.text.captions import (
     impact_caption,
     maker_caption,
@@ -28,7 +28,7 @@ BOOK = book([(99.9, 5.0), (99.0, 20.0)], [(100.1, 5.0), (101.0, 30.0)])
 def test_the_captions_follow_the_model_from_nothing_to_use() -> None:
     """Book by book: warming up counts to ten, the trial to sixty, then samples and a score stand there."""
     calculator, seen = TradingCalculator(Order(Side.BUY, 3.0)), []
-    for each in queues(500, 3):
+    for each in queue_market(500, 3):
         estimate = calculator.estimate(each)
         card = calculator.scorecard()
         assert card is not None
@@ -50,7 +50,7 @@ def test_the_band_is_the_slippages_moved_by_what_is_sure() -> None:
     assert net_band(first) is None
     assert net_caption(first, first, 0, 0) == ("95 % band not known yet", "Model warming up (0 of 10)")
     calculator = TradingCalculator(Order(Side.BUY, 3.0))
-    for each in queues(500, 3):
+    for each in queue_market(500, 3):
         last = calculator.estimate(each)
     band = net_band(last)
     assert band is not None
@@ -73,7 +73,7 @@ def styled(calculator: TradingCalculator, style: Style) -> tuple[Estimate, Estim
 def test_caption_claims_no_percentage_for_styles_whose_band_was_not_measured(side: Side, style: Style) -> None:
     """Beside a waiting order stand its two ends, beside a schedule its risk, and beside neither a percentage."""
     calculator = TradingCalculator(Order(side, 3.0, tier=FeeTier("any", 0.0002, 0.0005)))
-    for each in queues(500, 3):
+    for each in queue_market(500, 3):
         calculator.estimate(each)
     estimate, at_once = styled(calculator, style)
     assert estimate.slippage_low_bps is not None
@@ -148,7 +148,7 @@ def test_fill_model_that_is_no_better_is_not_used_and_the_page_says_so() -> None
     seen: dict[str, int] = {}
     for seed in range(8):
         calculator = TradingCalculator(Order(Side.BUY, 0.5))
-        for each in queues(400, seed):
+        for each in queue_market(400, seed):
             estimate = calculator.estimate(each)
             card, known = calculator.scorecard(), calculator._seen[2]  # type: ignore[index] # what was known at it
             assert card is not None
