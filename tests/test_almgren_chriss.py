@@ -1,4 +1,4 @@
-"""AlmgrenChrissModel against definition sums, exact rationals, a linear solve, a minimiser and published numbers."""
+"""Check AlmgrenChrissModel against definition sums, exact rationals, a linear solve, a minimiser and the paper."""
 
 from __future__ import annotations
 
@@ -102,8 +102,10 @@ def solved_holdings(case: Case, drift: float = 0.0) -> Floats:
         (ETH, 0.002168360642, [218.1579827], (55.96293595, 1517302.837, 2082.07467)),
     ],
 )
-def test_published_vectors(case: Case, kappa: float, holdings: list[float], costs: tuple[float, ...]) -> None:
-    """Urgency, holdings, E, V and value at risk of the paper's example and of two crypto orders, to six digits."""
+def test_model_equals_published_numbers(
+    case: Case, kappa: float, holdings: list[float], costs: tuple[float, ...]
+) -> None:
+    """Urgency, holdings, E, V and value at risk of the paper's example and of two crypto orders agree to six digits."""
     assert case.model.kappa(case.horizon, case.steps) == pytest.approx(kappa, **six_digits)
     assert case.model.trajectory(*case.args)[1 : 1 + len(holdings)] == pytest.approx(holdings, **six_digits)
     assert case.model.expected_cost(*case.args) == pytest.approx(costs[0], **six_digits)
@@ -112,8 +114,8 @@ def test_published_vectors(case: Case, kappa: float, holdings: list[float], cost
         assert case.model.costs(*case.args).value_at_risk(0.95) == pytest.approx(at_risk, **six_digits)
 
 
-def test_paper_example_in_full() -> None:
-    """The half-life, the spread of the cost and both splits are the printed ones; the BTC order's split as well."""
+def test_paper_example_equals_all_its_printed_numbers() -> None:
+    """The half-life, the cost's deviation and both splits are the printed ones, and so is the BTC order's split."""
     costs = PAPER.model.costs(*PAPER.args)
     assert PAPER.model.half_life(5, 5) == pytest.approx(1.647239771, **six_digits)
     assert math.sqrt(costs.variance) == pytest.approx(603430.6688, **six_digits)
@@ -137,8 +139,8 @@ def test_one_step_is_immediate_execution(risk_aversion: float) -> None:
     assert case.model.trajectory(*case.args).tolist() == [10, 0]
 
 
-def test_published_frontier() -> None:
-    """The frontier has the published (E, V) at six risk aversions, in the order asked."""
+def test_frontier_equals_published_points() -> None:
+    """The frontier has the published (E, V) at six risk aversions, in the order of the argument."""
     points = [
         (1e-7, 670057.460, 9.24718606e11),
         (2e-7, 688153.634, 8.02414465e11),
@@ -152,12 +154,12 @@ def test_published_frontier() -> None:
     assert PAPER.model.frontier(*PAPER.args, []).shape == (0, 3)
 
 
-def test_late_holdings_of_a_hurried_order() -> None:
+def test_late_holdings_of_urgent_order_keep_their_digits() -> None:
     """Holdings far below a rounding error of the order keep their own digits."""
     assert PAPER.at(risk_aversion=1).model.trajectory(*PAPER.args)[2] == pytest.approx(6.925e-6, rel=1e-4)
 
 
-def test_twap_closed_form() -> None:
+def test_schedule_without_risk_aversion_is_even() -> None:
     """Without risk aversion the pace is exactly even, and E and V are the textbook ones."""
     case = BTC.at(risk_aversion=0)
     x, t, n = case.args
@@ -168,8 +170,8 @@ def test_twap_closed_form() -> None:
     assert case.model.half_life(t, n) == math.inf
 
 
-def test_risk_seeking_is_a_sine() -> None:
-    """A negative risk aversion holds on for longer: the paper's trajectory C, and it has no kappa."""
+def test_schedule_that_seeks_risk_follows_a_sine() -> None:
+    """A negative risk aversion holds on for longer: the paper's trajectory C, which has no kappa."""
     case = PAPER.at(risk_aversion=-2e-7)
     holdings = case.model.trajectory(*case.args)
     assert holdings[1:-1] == pytest.approx([910056.4369, 750948.5846, 534768.6399, 277946.2785], **six_digits)
@@ -179,7 +181,7 @@ def test_risk_seeking_is_a_sine() -> None:
             ask(5, 5)
 
 
-def test_published_least_value_at_risk() -> None:
+def test_least_value_at_risk_equals_published_numbers() -> None:
     """The best schedule at 95 % is the published one, and its risk aversion is z / (2 sqrt(V))."""
     best = PAPER.model.least_at_risk(*PAPER.args, 0.95)
     costs = best.costs(*PAPER.args)
@@ -192,8 +194,8 @@ def test_published_least_value_at_risk() -> None:
 
 @pytest.mark.parametrize("case", [PAPER, BTC, ETH])
 @pytest.mark.parametrize("probability", [0.51, 0.75, 0.95, 0.999])
-def test_least_value_at_risk_by_search(case: Case, probability: float) -> None:
-    """No risk aversion on a wide range has less value at risk than the one found."""
+def test_least_value_at_risk_is_not_beaten_by_search(case: Case, probability: float) -> None:
+    """No risk aversion on a wide range has less value at risk than the one the model returns."""
     best = case.model.least_at_risk(*case.args, probability)
 
     def at_risk(log_risk_aversion: float) -> float:
@@ -211,8 +213,11 @@ def test_least_value_at_risk_by_search(case: Case, probability: float) -> None:
         assert best.trajectory(*case.args)[1] == pytest.approx(0, abs=1e-15 * case.quantity)
 
 
-def test_value_at_risk_corners() -> None:
-    """Without risk, or at half a chance, an even pace is best; beyond the slope limit, 5 sd here, all at once."""
+def test_least_value_at_risk_at_extreme_probabilities() -> None:
+    """Without risk, or at a probability of one half, an even pace is best.
+
+    Beyond the slope limit, 5 standard deviations here, the whole order in the first step is best.
+    """
     assert PAPER.model.least_at_risk(*PAPER.args, 0.5) == PAPER.at(risk_aversion=0).model
     assert PAPER.at(sigma=0).model.least_at_risk(*PAPER.args, 0.95) == PAPER.at(sigma=0, risk_aversion=0).model
     assert PAPER.model.least_at_risk(1e6, 5, 1, 0.95) == PAPER.at(risk_aversion=0).model
@@ -226,8 +231,8 @@ def test_value_at_risk_corners() -> None:
             PAPER.model.least_at_risk(*PAPER.args, probability)
 
 
-def test_published_drift() -> None:
-    """A price that rises by 0.02 a day is waited for: the published holdings, E, V and gain."""
+def test_schedule_with_drift_equals_published_numbers() -> None:
+    """If the price rises by 0.02 a day, the schedule waits: the published holdings, E, V and gain."""
     drifted = PAPER.model.with_drift(*PAPER.args, drift=0.02)
     assert drifted.holdings[1:-1] == pytest.approx([546342.2873, 296084.1174, 154127.3858, 66528.5345], **six_digits)
     assert (drifted.expected, drifted.variance) == pytest.approx((880367.1052, 3.739391392e11), **six_digits)
@@ -242,8 +247,8 @@ def test_published_drift() -> None:
 
 @pytest.mark.parametrize("risk_aversion", [0.0, 1e-315, 1e-25, 1e-9, 1e-6, 1.0])
 @pytest.mark.parametrize("drift", [-0.3, 0.0, 0.02])
-def test_drift_solves_the_first_order_conditions(risk_aversion: float, drift: float) -> None:
-    """With drift too, holdings solve the linear system and E and V are the defining sums, at lambda 0 as well."""
+def test_schedule_with_drift_solves_first_order_conditions(risk_aversion: float, drift: float) -> None:
+    """With drift too, holdings solve the linear system, and E and V are the defining sums, at lambda 0 as well."""
     case = PAPER.at(risk_aversion=risk_aversion)
     drifted = case.model.with_drift(*case.args, drift)
     assert drifted.holdings == pytest.approx(solved_holdings(case, drift), rel=1e-11, abs=1e-8)
@@ -267,8 +272,8 @@ def exact_unit_path(w: Fraction, steps: int) -> list[Fraction]:
 @example(exponent=-3, mantissa=1.6, steps=13, seeks_risk=False)
 @example(exponent=-1, mantissa=3.8, steps=5, seeks_risk=True)
 @settings(deadline=None, max_examples=200)
-def test_closed_forms_equal_exact_sums(exponent: float, mantissa: float, steps: int, seeks_risk: bool) -> None:
-    """E and V keep 13 digits, holdings 12, from lambda 1e-323 to 1e300, against rational arithmetic."""
+def test_closed_forms_equal_exact_rational_sums(exponent: float, mantissa: float, steps: int, seeks_risk: bool) -> None:
+    """E and V keep 13 digits and holdings 12, from lambda 1e-323 to 1e300, against rational arithmetic."""
     w = mantissa * 10.0**exponent
     if seeks_risk:
         w = -min(w, (2 * math.sin(math.pi / 2 / steps)) ** 2 * 0.97)
@@ -305,8 +310,8 @@ def test_closed_forms_equal_definition_sums(steps: int, kappa_t: float) -> None:
 
 @pytest.mark.parametrize("risk_aversion", [-2e-7, 0.0, 1e-7, 1e-6, 1e-5])
 @pytest.mark.parametrize("steps", [2, 3, 6])
-def test_no_schedule_does_better(risk_aversion: float, steps: int) -> None:
-    """A minimiser that knows only the definitions of E and V ends where the closed form is."""
+def test_minimiser_finds_no_better_schedule(risk_aversion: float, steps: int) -> None:
+    """A minimiser that knows only the definitions of E and V ends at the closed form."""
     case = PAPER._replace(steps=steps).at(risk_aversion=risk_aversion)
 
     def objective(inner: Floats) -> float:
@@ -320,8 +325,8 @@ def test_no_schedule_does_better(risk_aversion: float, steps: int) -> None:
     assert (costs.expected + risk_aversion * costs.variance) / case.quantity == pytest.approx(found.fun, rel=1e-11)
 
 
-def test_converges_to_continuous_trading() -> None:
-    """With ever more steps kappa, E and V become those of trading without pause, at first order in tau."""
+def test_many_steps_converge_to_continuous_trading() -> None:
+    """With ever more steps kappa, E and V approach those of trading without pause, at first order in tau."""
     model, x, t = PAPER.model, PAPER.quantity, PAPER.horizon
     kappa = model.sigma * math.sqrt(model.risk_aversion / model.eta)
     z = kappa * t
@@ -354,7 +359,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 @given(cases(), positive)
 @settings(deadline=None)
-def test_shape_of_every_schedule(case: Case, other_quantity: float) -> None:
+def test_every_schedule_falls_to_zero_with_shape_independent_of_size(case: Case, other_quantity: float) -> None:
     """Holdings fall from X to 0 and never rise, trades sum to X, and the shape does not depend on X."""
     holdings, trades = case.model.trajectory(*case.args), case.model.trades(*case.args)
     assert holdings.shape == (case.steps + 1,)
@@ -369,8 +374,8 @@ def test_shape_of_every_schedule(case: Case, other_quantity: float) -> None:
 
 @given(cases(), st.floats(0, 1e6))
 @settings(deadline=None)
-def test_permanent_cost_does_not_depend_on_the_path(case: Case, risk_aversion: float) -> None:
-    """However hurried and in however many steps, the permanent part is gamma X^2 / 2, and the parts sum to E."""
+def test_permanent_cost_does_not_depend_on_path(case: Case, risk_aversion: float) -> None:
+    """At any urgency and number of steps, the permanent part is gamma X^2 / 2, and the parts sum to E."""
     other = case.at(risk_aversion=risk_aversion)._replace(steps=case.steps + 3)
     assert case.model.permanent_cost(*case.args) == other.model.permanent_cost(*other.args)
     costs = other.model.costs(*other.args)
@@ -401,7 +406,7 @@ def test_frontier_slope_is_minus_risk_aversion(exponent: float, steps: int) -> N
 
 @given(cases())
 @settings(deadline=None)
-def test_no_nan_and_no_overflow(case: Case) -> None:
+def test_costs_are_finite_at_absurd_urgency(case: Case) -> None:
     """Every number of every schedule is finite and not negative, also at absurd urgency."""
     for factor in (1.0, 1e30, 1e200):
         hurried = case.at(risk_aversion=case.model.risk_aversion * factor)
@@ -417,8 +422,8 @@ def test_no_nan_and_no_overflow(case: Case) -> None:
         ("eta", 0.0),
     ],
 )
-def test_nonsense_parameters_are_refused(name: str, value: float) -> None:
-    """A parameter that is not finite, or negative where it cannot be, is refused by name and value."""
+def test_impossible_parameter_is_refused_by_name(name: str, value: float) -> None:
+    """A parameter that is not finite, or negative where it must not be, is refused by name and value."""
     with pytest.raises(ModelError, match=f"{name} .*{value}"):
         BTC.at(**{name: value})
 
@@ -434,15 +439,15 @@ def test_nonsense_parameters_are_refused(name: str, value: float) -> None:
         *(("steps", (10, 3600, bad)) for bad in (0, -2, 2.5, math.nan, math.inf)),
     ],
 )
-def test_nonsense_arguments_are_refused(method: str, name: str, args: tuple[float, float, float]) -> None:
+def test_impossible_argument_is_refused_by_name(method: str, name: str, args: tuple[float, float, float]) -> None:
     """A quantity or horizon that is not positive and finite, or steps that are not whole, are refused by value."""
     value = args[("quantity", "horizon", "steps").index(name)]
     with pytest.raises(ModelError, match=f"{name} must be .*: {value}"):
         getattr(BTC.model, method)(*args)
 
 
-def test_steps_too_long_for_the_permanent_impact_are_refused() -> None:
-    """Where eta~ = eta - gamma tau / 2 is zero or less no schedule is best, and the message says with what."""
+def test_steps_too_long_for_permanent_impact_are_refused() -> None:
+    """Where eta~ = eta - gamma tau / 2 is zero or less no schedule is best, and the message has the numbers."""
     model = replace(BTC.model, eta=9.0)  # gamma tau / 2 = 9 at 60 s
     for horizon in (3600, 7200):
         with pytest.raises(ModelError, match=r"eta 9\.0, gamma 0\.3, tau"):
@@ -450,8 +455,8 @@ def test_steps_too_long_for_the_permanent_impact_are_refused() -> None:
     assert model.costs(10, 3599, 60).expected > 0
 
 
-def test_impossible_urgency_and_size_are_refused() -> None:
-    """Risk sought beyond the last stable sine, and numbers beyond the largest float, are refused, not answered."""
+def test_unstable_urgency_and_overflow_are_refused() -> None:
+    """A search for risk beyond the last stable sine, and costs beyond the largest float, raise an error."""
     edge = 2.375e-6 * (2 * math.sin(math.pi / 10)) ** 2 / 0.95**2  # where kappa T of the sine reaches pi
     assert PAPER.at(risk_aversion=-edge * 0.999).model.trajectory(*PAPER.args).min() == 0
     with pytest.raises(ModelError, match="seeks so much risk"):

@@ -1,4 +1,4 @@
-"""The floors of the house: a file imports from its own room and from lower floors only."""
+"""Check the floors of the house: a file imports from its own room and from lower floors only."""
 
 from __future__ import annotations
 
@@ -71,15 +71,15 @@ def streamlit_users() -> set[str]:
 
 
 @files
-def test_imports_from_its_own_room_or_below(module: str) -> None:
-    """Every room has its floor; what stands beside it or above is out of reach."""
+def test_module_imports_only_its_own_room_and_lower_floors(module: str) -> None:
+    """Every room has its floor; other rooms on the same floor and on higher ones are out of reach."""
     room = room_of(module)
     assert room in FLOOR, f"{room} has no floor: say where it stands"
     wrong = {name for name in ours(module) if room_of(name) != room and FLOOR[room_of(name)] >= FLOOR[room]}
     assert not wrong, f"{module} imports {sorted(wrong)}"
 
 
-def test_no_import_runs_in_a_circle() -> None:
+def test_imports_have_no_cycle() -> None:
     """Each file can be read after those it imports."""
     done: set[str] = set()
 
@@ -94,8 +94,8 @@ def test_no_import_runs_in_a_circle() -> None:
         visit(module, ())
 
 
-def test_the_longest_way_down_crosses_few_rooms() -> None:
-    """From app.py to the ground through eight rooms at most, and every floor has only rooms that exist."""
+def test_longest_import_chain_crosses_at_most_eight_rooms() -> None:
+    """From app.py to the lowest floor there are at most eight rooms, and the floors list the rooms that exist."""
     assert {room_of(module) for module in FILES} == set(FLOOR)
     below = {room: {room_of(n) for m in FILES if room_of(m) == room for n in ours(m)} - {room} for room in FLOOR}
 
@@ -106,14 +106,14 @@ def test_the_longest_way_down_crosses_few_rooms() -> None:
     assert longest("app") <= len(FLOORS)
 
 
-def test_only_the_page_imports_streamlit() -> None:
-    """Everything else, pictures and texts included, can be used and tested without a page."""
+def test_only_app_and_ui_import_streamlit() -> None:
+    """Everything else, charts and texts included, can be used and tested without a page."""
     users = streamlit_users()
     assert {room_of(module) for module in users} == DRAWS
     assert not {module for module in users if module.startswith(PLAIN_UI)}
 
 
-def test_few_modules_at_the_root_and_none_too_long() -> None:
+def test_root_has_nine_modules_and_no_file_exceeds_400_lines() -> None:
     """The root holds nine modules, and no file of the product has more than four hundred lines."""
     assert (
         len(list(PROJECT.glob("*.py")))
@@ -125,16 +125,16 @@ def test_few_modules_at_the_root_and_none_too_long() -> None:
 
 
 @files
-def test_nothing_happens_at_import(module: str) -> None:
-    """A module's top level only defines: no call stands there as a statement of its own."""
+def test_module_calls_nothing_at_import(module: str) -> None:
+    """A module's top level only defines: no call is a statement of its own there."""
     for node in tree_of(module).body:
         bare_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
         assert not bare_call, f"{module}:{node.lineno} calls something at import"
 
 
 @files
-def test_machine_code_is_made_of_its_own_file_alone(module: str) -> None:
-    """Nothing that a compiled function names comes from another file of ours: numba would not see it change."""
+def test_jit_function_uses_names_of_its_own_file_only(module: str) -> None:
+    """A compiled function names nothing from another file of ours: numba would not see it change."""
     ways = {"jit", "jit_holding_gil"}
     tree = tree_of(module)
     others = {
@@ -149,6 +149,6 @@ def test_machine_code_is_made_of_its_own_file_alone(module: str) -> None:
             assert not named & others, f"{module}: {node.name} uses {sorted(named & others)} of another file"
 
 
-def test_rooms_hide_no_module_of_the_standard_library() -> None:
-    """But for profiling, whose name is given: Python 3.15 has a package of that name."""
+def test_room_names_hide_no_standard_library_module() -> None:
+    """The exception is profiling, whose name is given: Python 3.15 has a package of that name."""
     assert not (set(FLOOR) - {"profiling"}) & sys.stdlib_module_names

@@ -1,4 +1,4 @@
-"""The benchmarks' commands, as far as they can be tried in a moment."""
+"""Check the benchmarks' commands as far as a quick test can."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.support.paths import PROJECT
 
 
 @pytest.mark.parametrize("name", ["feeds", "fills", "models"])
-def test_a_benchmark_without_its_recordings_says_so(name: str, tmp_path: Path) -> None:
-    """Whoever has no recordings beside the project reads one sentence and no traceback."""
+def test_benchmark_without_recordings_ends_with_one_sentence(name: str, tmp_path: Path) -> None:
+    """Without recordings beside the project the command prints one sentence and no traceback."""
     command = [sys.executable, "-m", f"benchmarks.{name}", tmp_path / "none"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2

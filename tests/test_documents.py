@@ -1,4 +1,4 @@
-"""What is written for readers: every command in it can be pasted."""
+"""Check that every command in the documents can be pasted."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ READ = [*product_files(), *sorted(PROJECT.glob("*.md")), *(path for path in BESI
 
 
 @pytest.mark.parametrize("path", READ, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_commands_name_the_python_of_the_project(path: Path) -> None:
-    """A bare `python` is not there, or lacks what the project needs: README's environment has its own."""
+def test_documented_command_names_the_python_of_the_project(path: Path) -> None:
+    """A bare `python` is missing on some systems, or lacks the packages: README's environment has its own."""
     assert BARE.findall(path.read_text()) == []
 
 
@@ -33,12 +33,12 @@ def test_commands_name_the_python_of_the_project(path: Path) -> None:
         ("axe-playwright-python in", False),
     ],
 )
-def test_a_bare_python_is_told_from_one_in_a_folder(line: str, is_bare: bool) -> None:
-    """The pattern finds what it should, and nothing else."""
+def test_pattern_finds_bare_python_only(line: str, is_bare: bool) -> None:
+    """The pattern finds a bare Python, and no Python in a folder."""
     assert bool(BARE.search(line)) == is_bare
 
 
-def test_readme_says_which_address_to_open() -> None:
+def test_readme_names_the_address_to_open() -> None:
     """The server opens no browser by itself; the address is the one of the settings, on Streamlit's own port."""
     server = tomllib.loads((PROJECT / ".streamlit" / "config.toml").read_text())["server"]
     assert server["headless"] is True

@@ -1,4 +1,4 @@
-"""The learned estimators against scikit-learn's own pipelines, and where such pipelines explode."""
+"""Check the learned estimators against scikit-learn's own pipelines, and where such pipelines explode."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def rows(count: int, noise: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     return x, x @ TRUTH + noise * RNG.normal(size=count)
 
 
-def test_untrained_slippage_is_the_walk() -> None:
+def test_slippage_model_before_fit_predicts_zero() -> None:
     """Before any fit the residual over the walk is zero."""
     assert SlippageModel().predict(np.ones((3, 8))).tolist() == [0, 0, 0]
     assert SlippageModel().predict_one([1.0] * 8) == 0
 
 
 @pytest.mark.parametrize("count", [60, 1000])
-def test_slippage_is_ridge_behind_a_standard_scaler(count: int) -> None:
-    """Inside its guards the fit is scikit-learn's scaler and ridge of 50 rows, shrunk by n / (n + 100)."""
+def test_slippage_model_equals_scaled_ridge_of_scikit_learn(count: int) -> None:
+    """Within its limits the fit is scikit-learn's scaler and ridge of 50 rows, shrunk by n / (n + 100)."""
     x, y = rows(count)
     oracle = make_pipeline(StandardScaler(), Ridge(alpha=50.0)).fit(x, y)
     model = SlippageModel().fit(x, y)
@@ -43,16 +43,16 @@ def test_slippage_is_ridge_behind_a_standard_scaler(count: int) -> None:
     assert model.predict(x)[calm] == pytest.approx(wanted[calm], abs=1e-9)
 
 
-def test_slippage_does_not_depend_on_units() -> None:
-    """Scaling a column changes nothing: standardisation takes it out again."""
+def test_slippage_model_does_not_depend_on_units() -> None:
+    """Scaling a column changes nothing, because columns are standardised."""
     x, y = rows(200)
     plain, scaled = SlippageModel().fit(x, y), SlippageModel().fit(x * (1e3, 1, 1e-3, 7), y)
     assert scaled.predict(x * (1e3, 1, 1e-3, 7)) == pytest.approx(plain.predict(x), abs=1e-4)
 
 
 @pytest.mark.parametrize("count", [10, 30, 100])
-def test_near_constant_columns_do_not_explode(count: int) -> None:
-    """Ten rows with a nearly constant column ruin a bare regression; this one stays within three root mean squares."""
+def test_slippage_model_stays_bounded_with_nearly_constant_columns(count: int) -> None:
+    """Predictions stay within three root mean squares, where ten such rows ruin a bare regression."""
     x, y = rows(count)
     x[:, 1] = 5 + 1e-9 * RNG.normal(size=count)
     x[:, 2] = 3.0
@@ -63,7 +63,7 @@ def test_near_constant_columns_do_not_explode(count: int) -> None:
     assert np.abs(model.predict(x) - model.predict(x + np.array([0, 0.01, 0, 0]))).max() < limit / 10
 
 
-def test_slippage_of_one_row_and_of_identical_rows() -> None:
+def test_slippage_model_of_identical_rows_predicts_shrunk_mean() -> None:
     """One row, or the same row many times, predicts a shrunk mean and nothing infinite."""
     for count in (1, 50):
         x, y = np.tile([[1.0, 2.0, 3.0, 4.0]], (count, 1)), np.full(count, 0.7)
@@ -72,8 +72,8 @@ def test_slippage_of_one_row_and_of_identical_rows() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=4, max_size=4))
-def test_one_row_is_predicted_as_many_are(row: list[float]) -> None:
-    """The fast way for one row is the way for all of them."""
+def test_predict_one_equals_predict_of_many(row: list[float]) -> None:
+    """The fast way for one row gives the numbers of the way for many."""
     x, y = np.linspace(-3, 5, 80).reshape(20, 4) ** 2, np.linspace(-1, 4, 20)
     slippage = SlippageModel().fit(x, y)
     assert slippage.predict_one(row) == pytest.approx(slippage.predict(np.array([row])).item(), abs=1e-9)
@@ -83,8 +83,8 @@ def test_one_row_is_predicted_as_many_are(row: list[float]) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0.1, 1.0), st.integers(1, 5))
-def test_sums_forget_as_weights_do(decay: float, blocks: int) -> None:
-    """Decayed sums are the sums of rows weighed by how long ago they came."""
+def test_decayed_sums_equal_sums_of_weighted_rows(decay: float, blocks: int) -> None:
+    """Decayed sums are the sums of rows weighted by their age."""
     moments, kept_x, kept_y, weights = RegressionSums(4), [], [], np.zeros(0)
     for _ in range(blocks):
         x, y = rows(7)
@@ -96,15 +96,15 @@ def test_sums_forget_as_weights_do(decay: float, blocks: int) -> None:
     assert moments.sums == pytest.approx((design * weights[:, None]).T @ design)
 
 
-def test_fill_without_rows_is_its_prior() -> None:
-    """Before any fit the chance is the prior's logit; without a prior, a coin."""
+def test_maker_model_before_fit_is_its_prior() -> None:
+    """Before any fit the chance is the prior's logit; without a prior it is 0.5."""
     prior = Prior((1.0, -0.5), (2.0, 0.0), (0.5, 1.0), -1.0)
     chance = 1 / (1 + math.exp(-(-1.0 + 1.0 * 1 - 0.5 * 2)))
     assert MakerTakerModel(prior).predict_one([2.5, 2.0]) == pytest.approx(chance)
     assert MakerTakerModel().predict_proba(np.ones((2, 3))).tolist() == [[0.5, 0.5]] * 2
 
 
-def test_fill_finds_the_logit_it_was_drawn_from() -> None:
+def test_maker_model_with_many_rows_equals_scikit_learn() -> None:
     """Many rows outweigh the prior: the fit is scikit-learn's logistic regression, mixed by n / (n + 100)."""
     x = RNG.normal(size=(4000, 2))
     y = (RNG.random(4000) < 1 / (1 + np.exp(-(0.3 + x @ (1.0, -0.5))))).astype(float)
@@ -115,8 +115,8 @@ def test_fill_finds_the_logit_it_was_drawn_from() -> None:
     assert model.samples == 4000
 
 
-def test_fill_counts_overlapping_windows_once() -> None:
-    """Ints of weight 1/10 move the prior as a tenth of the rows would."""
+def test_maker_model_counts_overlapping_windows_once() -> None:
+    """Rows of weight 1/10 move the prior as a tenth of the rows would."""
     x = np.repeat(RNG.normal(size=(60, 2)), 10, axis=0)
     y = np.repeat((RNG.random(60) < 0.3).astype(float), 10)
     prior = Prior((0.5, 0.5), (0.0, 0.0), (1.0, 1.0), 0.0)
@@ -125,8 +125,8 @@ def test_fill_counts_overlapping_windows_once() -> None:
     assert repeated.predict_proba(x) == pytest.approx(once.predict_proba(x), abs=1e-3)
 
 
-def test_a_few_rows_move_the_intercept_and_little_else() -> None:
-    """Ten windows leave the prior's weights nearly as they are, and move its rate towards what was seen."""
+def test_maker_model_with_few_rows_moves_mainly_its_intercept() -> None:
+    """Ten windows leave the prior's weights nearly as they are, and move its rate towards the observed one."""
     prior = Prior((1.0,), (0.0,), (1.0,), 0.0)
     x = np.linspace(-2, 2, 10)[:, None]
     never = MakerTakerModel(prior).fit(x, np.zeros(10))
@@ -136,16 +136,16 @@ def test_a_few_rows_move_the_intercept_and_little_else() -> None:
     assert slope == pytest.approx(1.0, rel=0.01)
 
 
-def test_fill_survives_outcomes_that_are_all_alike() -> None:
-    """Never crossed, or always: a chance strictly between 0 and 1 all the same."""
+def test_maker_model_survives_equal_outcomes() -> None:
+    """Where quotes were never or always crossed, the chance is still strictly between 0 and 1."""
     x = RNG.normal(size=(200, 3))
     for outcome in (0.0, 1.0):
         chances = MakerTakerModel().fit(x, np.full(200, outcome)).predict_proba(x)
         assert ((chances > 0) & (chances < 1)).all()
 
 
-def test_spreads_are_no_smaller_than_a_twentieth_of_the_mean() -> None:
-    """A column that stays as it is has a spread, so that nothing is divided by nothing."""
+def test_standard_deviation_is_at_least_a_twentieth_of_the_mean() -> None:
+    """A constant column has a standard deviation above zero, so that nothing is divided by zero."""
     assert standard_deviation(np.array([0.0, 2.0, -4.0, 0.0]), np.array([4.0, 0.0, -1e-20, 0.0])) == pytest.approx(
         [2, 0.1, 0.2, 1e-9]
     )

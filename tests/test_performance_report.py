@@ -1,4 +1,4 @@
-"""The performance report against the profiler it was made from."""
+"""Check the performance report against the profiler it is made from."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from export_manager import performance_report
 from profiling import SystemProfiler
 
 
-def test_the_performance_report_is_the_profilers() -> None:
-    """One row a stage with the profiler's own figures; nothing where nothing was measured."""
+def test_performance_report_has_the_profilers_figures() -> None:
+    """The report has one row for each stage with the profiler's own figures, and none where nothing was measured."""
     profiler = SystemProfiler()
     for at in range(7):
         profiler.record(Stamps(0, 1_000_000, 2_000_000, 3_000_000, 4_000_000 + at * 500_000))
@@ -32,7 +32,7 @@ def test_the_performance_report_is_the_profilers() -> None:
     assert read["mean_ms"].isna().tolist() == [False] * 5 + [True] * 2
 
 
-def test_the_performance_report_can_tell_of_the_system(tmp_path: Path) -> None:
+def test_performance_report_with_system_has_memory_cpu_and_threads(tmp_path: Path) -> None:
     """Memory, CPU and threads stand beside each stage if they are asked for."""
     profiler = SystemProfiler()
     release = threading.Event()

@@ -1,4 +1,4 @@
-"""The profiler's figures against numpy and psutil, from several threads at once."""
+"""Check the profiler's figures against numpy and psutil, from several threads at once."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def ticks() -> st.SearchStrategy[list[Stamps]]:
     return st.lists(tick, min_size=1, max_size=2 * LAST + 5)
 
 
-def test_names_the_latencies_of_the_specification() -> None:
+def test_latencies_have_names_of_the_specification() -> None:
     """Processing time, UI update time and end to end are there by name, after the four parts of a tick."""
     profiler = SystemProfiler()
     assert tuple(profiler.latencies()) == STAGES
     assert STAGES == ("parse", "features", "models", "fees", "processing time", "UI update time", "end to end")
 
 
-def test_nothing_recorded_is_nothing_known() -> None:
+def test_latency_without_measurement_has_no_figures() -> None:
     """A stage without a measurement has a count of zero and no figures."""
     assert set(SystemProfiler().latencies().values()) == {Latency(0, None, None, None, None, None)}
 
@@ -53,8 +53,8 @@ def test_nothing_recorded_is_nothing_known() -> None:
 @settings(max_examples=40, deadline=None)
 @given(ticks())
 @example([Stamps(at, 2 * at, 4 * at, 8 * at, 16 * at) for at in range(250)])
-def test_stages_agree_with_numpy(recorded: list[Stamps]) -> None:
-    """Every stage is what numpy makes of the last 100 differences; the count is of all."""
+def test_stage_statistics_equal_numpy_of_last_hundred(recorded: list[Stamps]) -> None:
+    """Every statistic is numpy's of the last 100 differences; the count is of all."""
     profiler = SystemProfiler()
     for stamps in recorded:
         profiler.record(stamps)
@@ -69,13 +69,13 @@ def test_stages_agree_with_numpy(recorded: list[Stamps]) -> None:
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=50).map(sorted), st.floats(0, 1))
-def test_percentile_is_numpys(ordered: list[float], share: float) -> None:
-    """Any share of any values."""
+def test_percentile_equals_numpy(ordered: list[float], share: float) -> None:
+    """The percentile is numpy's quantile for any share of any values."""
     assert percentile(ordered, share) == pytest.approx(np.quantile(ordered, share), rel=1e-9, abs=1e-6)
 
 
-def test_an_estimate_counts_once_from_end_to_end() -> None:
-    """Drawing a page again without news counts as an update, and not as a slow estimate."""
+def test_estimate_shown_again_counts_once_end_to_end() -> None:
+    """A page drawn again without a new estimate counts as an update, and not as a slow estimate."""
     profiler = SystemProfiler()
     received = time.perf_counter_ns() - 50_000_000
     for update_ms in (4.0, 5.0, 6.0):
@@ -94,16 +94,16 @@ def test_an_estimate_counts_once_from_end_to_end() -> None:
 
 
 @pytest.mark.parametrize("update_ms", [-0.001, float("nan"), float("inf")])
-def test_an_impossible_duration_is_refused(update_ms: float) -> None:
-    """It is named, and nothing is counted."""
+def test_impossible_duration_is_refused_and_not_counted(update_ms: float) -> None:
+    """The error names the duration, and nothing is counted."""
     profiler = SystemProfiler()
     with pytest.raises(ValueError, match="cannot take"):
         profiler.shown(0, update_ms)
     assert profiler.latencies()["UI update time"].count == 0
 
 
-def test_recording_costs_the_feed_next_to_nothing() -> None:
-    """At best under 5 µs a tick, on a slow and busy machine too."""
+def test_record_takes_under_five_microseconds() -> None:
+    """The best of many rounds is under 5 µs a tick, on a slow and busy machine too."""
     profiler = SystemProfiler()
     stamps = Stamps(0, 1, 2, 3, 4)
     best = float("inf")
@@ -115,7 +115,7 @@ def test_recording_costs_the_feed_next_to_nothing() -> None:
     assert best < 5e-6
 
 
-def test_threads_may_record_and_read_together() -> None:
+def test_threads_record_and_read_at_once_without_loss() -> None:
     """Nothing is lost or torn while four threads record and one reads."""
     profiler = SystemProfiler()
     done = threading.Event()
@@ -145,7 +145,7 @@ def test_threads_may_record_and_read_together() -> None:
     assert torn == []
 
 
-def test_memory_is_what_psutil_says() -> None:
+def test_memory_equals_psutil() -> None:
     """Resident, virtual and available memory are this process's and this machine's."""
     profiler = SystemProfiler()
     system = profiler.system()
@@ -155,7 +155,7 @@ def test_memory_is_what_psutil_says() -> None:
     assert system.available_bytes == pytest.approx(psutil.virtual_memory().available, rel=0.5)
 
 
-def test_threads_have_their_name_and_daemon_flag() -> None:
+def test_running_thread_is_listed_with_name_and_daemon_flag() -> None:
     """A thread is listed while it runs; the profiler adds none of its own."""
     before = threading.active_count()
     profiler = SystemProfiler()
@@ -171,7 +171,7 @@ def test_threads_have_their_name_and_daemon_flag() -> None:
 
 
 def test_cpu_is_measured_once_a_second_without_waiting() -> None:
-    """Asking costs no wait; the CPU is unknown for a second, then that of the second before; samples are shared."""
+    """A call does not wait. The CPU is None for a second, then that of the second before; calls share a measurement."""
     profiler = SystemProfiler()
     start = time.monotonic()
     first = profiler.system()

@@ -1,4 +1,4 @@
-"""What the project asks of its dependencies: each has a lowest version and a version that is too new."""
+"""Check the dependencies: each has a lowest version and an upper bound."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def numbers(text: str) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_dependency_is_bounded_on_both_sides_and_the_installed_one_lies_between(line: str) -> None:
-    """A line without an upper bound would let a release of next year break a fresh setup."""
+def test_installed_version_lies_between_both_bounds_of_requirement(line: str) -> None:
+    """Each line has two bounds: without the upper one a release of next year could break a fresh setup."""
     bounds = re.fullmatch(r"([a-z-]+)>=([\d.]+),<([\d.]+)", line)
     assert bounds is not None
     name, lowest, too_new = bounds.groups()

@@ -1,4 +1,4 @@
-"""The last of a series, and what they say in order, against numpy's own on the whole series."""
+"""Check rolling and sorted windows, and the statistics of them, against numpy's own on the whole series."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from numerics.windows import RollingWindow, SortedRollingWindow, mean_filled_sha
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=30), st.integers(1, 25))
-def test_the_last_are_kept_in_their_order(lengths: list[int], most: int) -> None:
-    """However many come at a time, none or more than are kept: the last ones, and nothing else; those that are
-    kept in order, too, are in order, equal ones among them."""
+def test_windows_equal_numpy_on_the_whole_series(lengths: list[int], most: int) -> None:
+    """The windows hold the last values of a series, however many come at a time: none, or more than are kept.
+
+    A sorted window has the same values in order, equal ones included.
+    """
     recent, table, row = SortedRollingWindow(most, 2), np.zeros((2, 0)), RollingWindow(most)
     ordered_row, rng = SortedRollingWindow(most), np.random.default_rng(most)
     for length in lengths:
@@ -31,8 +33,8 @@ def test_the_last_are_kept_in_their_order(lengths: list[int], most: int) -> None
 
 @settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(40, 300), st.floats(0.9, 1.0))
-def test_ends_are_quantiles(seed: int, count: int, level: float) -> None:
-    """As numpy's linear interpolation has them, ties included."""
+def test_symmetric_quantiles_equal_numpy(seed: int, count: int, level: float) -> None:
+    """The quantiles are those of numpy's linear interpolation, ties included."""
     values = np.random.default_rng(seed).normal(size=count).round(1)
     assert symmetric_quantiles(np.sort(values), level) == pytest.approx(
         np.quantile(values, (1 - level, level)), abs=1e-9
@@ -41,8 +43,8 @@ def test_ends_are_quantiles(seed: int, count: int, level: float) -> None:
 
 @settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 300))
-def test_the_share_of_every_size_that_was_on_offer(seed: int, count: int) -> None:
-    """The average of min(1, offered / size), by its definition, for amounts that equal a size and for none at all."""
+def test_mean_filled_shares_equal_their_definition(seed: int, count: int) -> None:
+    """The shares are the average of min(1, offered / size), also for amounts that equal a size and for 0."""
     rng = np.random.default_rng(seed)
     sizes = np.geomspace(0.01, 1000, 21)
     offered = np.where(rng.random(count) < 0.2, rng.choice([0.0, *sizes], count), rng.lognormal(0, 3, count))
@@ -50,9 +52,11 @@ def test_the_share_of_every_size_that_was_on_offer(seed: int, count: int) -> Non
     assert mean_filled_shares(offered, sizes) == pytest.approx(wanted)
 
 
-def test_what_is_no_number_is_held_and_harms_nothing() -> None:
-    """Nothing is written beyond what is kept, however many such values come and are never found again: the last
-    ones are kept as they came, and so are those of a series beside it, in order."""
+def test_sorted_window_survives_nan_and_infinity() -> None:
+    """NaN and infinity write nothing beyond the window, however many come and are never found again.
+
+    The window keeps the last values as they came, and the series beside them stays sorted.
+    """
     rng, recent, table = np.random.default_rng(5), SortedRollingWindow(40, 2), np.zeros((2, 0))
     for length in rng.integers(0, 60, 400):
         added = rng.normal(size=(2, length)).round(1)

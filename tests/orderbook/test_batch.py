@@ -1,4 +1,4 @@
-"""Many books walked at once are each walked as orderbook.walk walks one."""
+"""Check that many books walked at once are each walked as orderbook.walk walks one."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ EVEN = st.integers(1, 70).flatmap(lambda n: st.lists(st.lists(st.floats(0.1, 9),
 
 @settings(max_examples=50, deadline=None)  # the first example may compile
 @given(SIDES | EVEN, st.data())
-def test_walks_as_one_book_is_walked(sides: list[list[float]], data: st.DataObject) -> None:
-    """Any books of any depths, alike or not, any sizes, exact sums of levels among them: to the last digit."""
+def test_walk_batch_equals_walk_of_each_book(sides: list[list[float]], data: st.DataObject) -> None:
+    """The fills are equal to the last digit, for books of any depths and any sizes, exact sums of levels included."""
     levels = [asks(sizes) for sizes in sides]
     quantity = []
     for sizes in sides:
@@ -33,7 +33,7 @@ def test_walks_as_one_book_is_walked(sides: list[list[float]], data: st.DataObje
         assert tuple(column[row].item() for column in fills) == walk_one(side, size)
 
 
-def test_a_sum_that_is_reached_by_rounding_ends_the_walk() -> None:
+def test_walk_ends_at_level_whose_last_digits_are_lost() -> None:
     """A level whose last digits are lost in the sum completes the order, in one book as in many."""
     side = asks([1.0, 1.0, 1.0, 194302.0, 1e6, 1e6, 1e6, 999999.000075, 1.0])
     size = sum(side[:8, 1].tolist())
@@ -42,8 +42,8 @@ def test_a_sum_that_is_reached_by_rounding_ends_the_walk() -> None:
     assert walk_batch(SideBatch.from_sides([side, side[:8]]), np.array([size, size])).levels.tolist() == [8, 8]
 
 
-def test_walks_chosen_books_again_and_again() -> None:
-    """Ints may repeat, and come in any order."""
+def test_walk_batch_of_taken_rows_follows_their_order() -> None:
+    """Rows may repeat and may come in any order."""
     levels = [asks([1.0] * depth) for depth in (3, 40, 12)]
     fills = walk_batch(SideBatch.from_sides(levels).take(np.array([1, 0, 1, 2])), np.array([35.0, 35.0, 1.0, 12.0]))
     assert fills.levels.tolist() == [35, 3, 1, 12]

@@ -1,4 +1,4 @@
-"""The book as a value, the walk through it, and the builder, each against exact or brute-force arithmetic."""
+"""Check the book as a value, the walk through it, and the builder against exact or brute-force arithmetic."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def exact_walk(rows: list[list[float]], quantity: float) -> tuple[Fraction, Frac
 @settings(deadline=None)
 @given(ladder=ladders, quantity=st.floats(1e-8, 1e8), side=st.sampled_from(Side))
 def test_walk_equals_exact_fractions(ladder: list[tuple[float, float]], quantity: float, side: Side) -> None:
-    """Whatever the ladder and the size, the fill is the one exact arithmetic finds."""
+    """For any ladder and size the fill equals the one of exact arithmetic."""
     rows = sorted((list(row) for row in ladder), reverse=side is Side.SELL)
     fill = walk(np.array(rows), quantity)
     filled, vwap, worst, _, left = exact_walk(rows, quantity)
@@ -73,21 +73,21 @@ def test_walk_equals_exact_fractions(ladder: list[tuple[float, float]], quantity
         (10.0, (7.5, (1.5 * 100.5 + 2.5 * 101 + 3.5 * 102) / 7.5, 102.0, 3, 2.5)),
     ],
 )
-def test_walk_at_the_edges_of_levels(quantity: float, expected: tuple[float, ...]) -> None:
-    """A level taken whole does not open the next one, and what no level holds stays unfilled."""
+def test_walk_at_level_boundary_does_not_open_next_level(quantity: float, expected: tuple[float, ...]) -> None:
+    """A level taken whole does not open the next one, and the size beyond all levels stays unfilled."""
     assert walk(np.array(ASKS), quantity) == pytest.approx(expected, rel=1e-15)
 
 
 @pytest.mark.parametrize("quantity", [0.0, -1.0, math.inf, math.nan])
-def test_walk_refuses_what_is_no_quantity(quantity: float) -> None:
-    """Nothing, less than nothing and no number are refused by name."""
+def test_walk_refuses_impossible_quantity(quantity: float) -> None:
+    """Zero, a negative quantity, NaN and infinity are refused by name."""
     with pytest.raises(ValueError, match="quantity must be positive and finite"):
         walk(np.array(ASKS), quantity)
 
 
 @pytest.mark.parametrize("dollars", [10_000, 100_000, 1_000_000, 5_000_000])
 def test_slippage_on_real_frames_equals_exact_decimals(recordings: Path, dollars: int) -> None:
-    """On all 158 real frames a buy costs what exact decimals say, to 1e-9 bps, and is too thin when they say so."""
+    """On all 158 real frames the cost of a buy equals exact decimals to 1e-9 bps, and the same books are too thin."""
     getcontext().prec = 50
     feed = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP")
     frames = [record["data"] for record in read_envelopes(recordings / "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz")]
@@ -112,7 +112,7 @@ def test_slippage_on_real_frames_equals_exact_decimals(recordings: Path, dollars
     assert dollars < 5_000_000 or thin == 157
 
 
-def test_prices_of_a_book() -> None:
+def test_book_prices_come_from_best_levels() -> None:
     """Mid, spread and microprice are those of the best levels."""
     one = book()
     assert one.mid == 100.25
@@ -143,7 +143,7 @@ def test_prices_of_a_book() -> None:
         ([[101.0, 1.0]], ASKS, "crossed: bid 101.0 >= ask 100.5"),
     ],
 )
-def test_a_book_that_cannot_be_true_is_refused(bids: Any, asks: Any, words: str) -> None:
+def test_impossible_book_is_refused_with_side_level_and_value(bids: Any, asks: Any, words: str) -> None:
     """Each refusal names the side, the level and the value."""
     with pytest.raises(BookError, match=words):
         book(bids, asks)
@@ -154,8 +154,10 @@ def test_a_book_that_cannot_be_true_is_refused(bids: Any, asks: Any, words: str)
     bids=st.lists(st.tuples(st.floats(), st.floats()), max_size=4),
     asks=st.lists(st.tuples(st.floats(), st.floats()), max_size=4),
 )
-def test_only_true_books_are_made(bids: list[tuple[float, float]], asks: list[tuple[float, float]]) -> None:
-    """A book exists exactly when a plain reading of the rules allows it."""
+def test_book_is_accepted_exactly_when_rules_allow_it(
+    bids: list[tuple[float, float]], asks: list[tuple[float, float]]
+) -> None:
+    """The constructor accepts a book exactly when a plain reading of the rules does."""
     rows = bids + asks
     allowed = (
         bool(bids and asks)
@@ -172,7 +174,7 @@ def test_only_true_books_are_made(bids: list[tuple[float, float]], asks: list[tu
         assert allowed
 
 
-def test_a_book_is_read_only_and_its_own() -> None:
+def test_book_is_read_only_and_independent_of_its_source() -> None:
     """Neither the book's arrays nor the array it was made of can change it."""
     source = np.array(BIDS)
     one = OrderBook("okx", "BTC-USDT", source, np.array(ASKS), 1, 2, 3)
@@ -193,14 +195,16 @@ grid = st.lists(st.tuples(st.integers(1, 260), st.sampled_from([0, 0, 1, 2.5])),
     keep=st.sampled_from([None, 1, 10, 70]),
     room=st.sampled_from([1, 7, 40, packed_sides.SPARE_LEVELS]),
 )
-def test_a_builder_equals_dictionaries(
+def test_builder_equals_dictionaries(
     messages: list[tuple[bool, list[tuple[int, float]], list[tuple[int, float]]]],
     publish: int,
     keep: int | None,
     room: int,
 ) -> None:
-    """Snapshots, changes, repeats and unknown deletes in any order leave what plain dictionaries hold,
-    and what was published before stays as it was, wherever the arrays get full or too many changes come at once."""
+    """Snapshots, changes, repeats and unknown deletes in any order leave what plain dictionaries hold.
+
+    Levels published before stay as they were, also where the arrays get full or too many changes come at once.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packed_sides, "SPARE_LEVELS", room)
         assert_equals_dictionaries(messages, publish, keep)
@@ -228,8 +232,8 @@ def assert_equals_dictionaries(
         assert [tuple(row) for row in side.tolist()] == expected
 
 
-def test_a_book_of_tens_of_thousands_equals_dictionaries() -> None:
-    """A deep snapshot, then changes all over it, at the best, in bulk and one by one, until little is left."""
+def test_builder_of_deep_book_equals_dictionaries() -> None:
+    """The test changes a deep snapshot all over, at the best level, in bulk and one by one, until little is left."""
     rng = np.random.default_rng(7)
 
     def some(count: int, deletes: float, deepest: int) -> list[tuple[float, float]]:
@@ -245,8 +249,8 @@ def test_a_book_of_tens_of_thousands_equals_dictionaries() -> None:
     assert_equals_dictionaries(messages, 400, 1000)
 
 
-def test_a_side_is_published_anew_only_when_its_best_levels_change() -> None:
-    """A change beyond what is published leaves the published array as it is; a change within it makes another."""
+def test_builder_publishes_new_array_only_when_published_levels_change() -> None:
+    """A change beyond the published levels keeps the published array; a change within them makes another."""
     builder = BookBuilder(publish=2)
     builder.load(rows((99.0, 1.0), (98.0, 1.0), (97.0, 1.0)), rows((101.0, 1.0), (102.0, 1.0), (103.0, 1.0)))
     bids, asks = builder.bids, builder.asks
@@ -259,8 +263,8 @@ def test_a_side_is_published_anew_only_when_its_best_levels_change() -> None:
     assert asks.tolist() == [[101.0, 1.0], [102.0, 1.0]]
 
 
-def test_taking_away_the_best_levels_uncovers_the_others() -> None:
-    """One by one every level there is becomes the best, in order."""
+def test_deleting_best_levels_uncovers_the_next() -> None:
+    """One after the other, every level becomes the best, in order."""
     builder = BookBuilder(publish=2)
     builder.load(rows(*((price, 1.0) for price in range(1, 2001))), rows((3000.0, 1.0)))
     for best in range(2000, 1, -1):
@@ -273,8 +277,8 @@ def test_taking_away_the_best_levels_uncovers_the_others() -> None:
     "change", [(math.nan, 1.0), (math.inf, 1.0), (0.0, 1.0), (-1.0, 1.0), (1.0, math.nan), (1.0, math.inf), (1.0, -1.0)]
 )
 @pytest.mark.parametrize("loaded", [0, 500, 2000])
-def test_a_builder_refuses_what_is_no_level(change: tuple[float, float], loaded: int) -> None:
-    """No number that could not stand in a book gets into one, by a change alone or among many."""
+def test_builder_refuses_impossible_level(change: tuple[float, float], loaded: int) -> None:
+    """No number that is impossible in a book gets into one, neither by a change alone nor by one among many."""
     good = [(1000.0 + row, 1.0) for row in range(loaded)]
     price, size = change
     for bids, asks in (((change,), ()), ((), (change,)), ((*good, change), good), (good, (change, *good))):
@@ -286,8 +290,8 @@ def test_a_builder_refuses_what_is_no_level(change: tuple[float, float], loaded:
 
 @pytest.mark.parametrize("size", [-1.0, math.nan, math.inf, LARGEST])
 @pytest.mark.parametrize("price", [1000.0, 1499.0], ids=["near the best price", "far from it"])
-def test_a_builder_refuses_a_size_that_is_none_for_a_level_it_holds(price: float, size: float) -> None:
-    """A level that is there is not changed to a size no level can have."""
+def test_builder_refuses_impossible_size_of_held_level(price: float, size: float) -> None:
+    """A held level is not changed to an impossible size."""
     builder = BookBuilder(publish=1)
     builder.load(rows(), rows(*((1000.0 + row, 1.0) for row in range(500))))
     with pytest.raises(BookError, match=re.escape(f"change to size {size} at price {price}")):
@@ -296,8 +300,8 @@ def test_a_builder_refuses_a_size_that_is_none_for_a_level_it_holds(price: float
 
 @pytest.mark.parametrize("price", [math.inf, -math.inf, math.nan, 0.0, -1.0])
 @pytest.mark.parametrize("loaded", [1, 500])
-def test_a_delete_of_no_level_is_nothing(price: float, loaded: int) -> None:
-    """A delete at a price no level can have changes neither what is held nor what is taken later."""
+def test_delete_at_impossible_price_changes_nothing(price: float, loaded: int) -> None:
+    """A delete at an impossible price changes neither the levels held nor the effect of later changes."""
     builder = BookBuilder(publish=1)
     builder.load(
         rows(*((1000.0 - row, 1.0) for row in range(loaded))), rows(*((2000.0 + row, 1.0) for row in range(loaded)))
@@ -308,7 +312,7 @@ def test_a_delete_of_no_level_is_nothing(price: float, loaded: int) -> None:
     assert (builder.bids.tolist(), builder.asks.tolist()) == ([[1001.0, 3.0]], [[1999.0, 4.0]])
 
 
-def test_a_built_book_is_checked_where_building_does_not() -> None:
+def test_built_book_refuses_empty_and_crossed_sides() -> None:
     """Empty and crossed sides are refused in the same words as in any other book."""
     builder = BookBuilder()
     builder.load(rows(), rows((101.0, 1.0)))
@@ -324,15 +328,15 @@ def test_a_built_book_is_checked_where_building_does_not() -> None:
 
 
 @pytest.mark.parametrize(("publish", "keep"), [(0, None), (-1, None), (1, 0)])
-def test_a_builder_needs_a_level(publish: int, keep: int | None) -> None:
-    """A depth below one is a mistake of the caller's."""
+def test_builder_refuses_depth_below_one(publish: int, keep: int | None) -> None:
+    """A depth below one is an error of the caller."""
     with pytest.raises(ValueError, match="a book needs a level"):
         BookBuilder(publish, keep)
 
 
 @pytest.mark.parametrize("wrong", [LARGEST, 1e308])
-def test_numbers_too_large_to_be_squared_are_refused(wrong: float) -> None:
-    """A price or a size that no market has, and that would overflow what is learned, is no book and no change."""
+def test_book_and_builder_refuse_numbers_too_large_to_square(wrong: float) -> None:
+    """A price or size that no market has, and whose square would overflow in the learning, is refused."""
     good = np.array([[99.0, 1.0]])
     with pytest.raises(BookError, match="below 1e\\+30"):
         OrderBook("x", "y", good, np.array([[wrong, 1.0]]), 1, 1, 1)

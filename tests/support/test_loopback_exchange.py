@@ -1,4 +1,4 @@
-"""The loopback venues, heard by a plain websockets client and read by the venues' own feeds."""
+"""Check the loopback venues with a plain websockets client and the venues' own feeds."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def assert_same(book: OrderBook, exchange: LoopbackExchange) -> None:
 
 
 @pytest.mark.parametrize("venue", SESSIONS)
-def test_a_venue_is_followed_to_the_last_level(venue: str) -> None:
+def test_feed_follows_venue_to_the_last_level(venue: str) -> None:
     """Snapshot, changes, deletes and heartbeats over real sockets leave the feed with the market's own book."""
     with LoopbackExchange(venue) as exchange, listening(exchange, depth=10) as listener:
         if venue.startswith("binance"):
@@ -78,8 +78,8 @@ def test_a_venue_is_followed_to_the_last_level(venue: str) -> None:
 
 
 @pytest.mark.parametrize("venue", ["okx", "binance", "binance-usdm", "coinbase", "kraken"])
-def test_a_lost_message_breaks_the_feed(venue: str) -> None:
-    """The change after a lost one is a FeedError: by its number, and on Kraken, which has none, by its checksum."""
+def test_lost_message_breaks_the_feed(venue: str) -> None:
+    """The change after a lost one is a FeedError: by its number, or by its checksum on Kraken, which has no numbers."""
     with LoopbackExchange(venue) as exchange, listening(exchange) as listener:
         exchange.change(bids=[("99.3", "1")])
         listener.hear_book()
@@ -90,8 +90,8 @@ def test_a_lost_message_breaks_the_feed(venue: str) -> None:
         assert listener.feed.snapshot_url is None
 
 
-def test_a_wrong_checksum_breaks_the_feed() -> None:
-    """A wrong_checksum checksum on a change that is otherwise right is a FeedError."""
+def test_wrong_checksum_breaks_the_feed() -> None:
+    """A wrong checksum on a change that is otherwise right is a FeedError."""
     with LoopbackExchange("kraken") as exchange, listening(exchange) as listener:
         exchange.change(bids=[("99.3", "1")], wrong_checksum=True)
         with pytest.raises(FeedError, match="checksum"):
@@ -99,8 +99,8 @@ def test_a_wrong_checksum_breaks_the_feed() -> None:
 
 
 @pytest.mark.parametrize("venue", ["okx", "coinbase", "kraken"])
-def test_a_refused_subscription_is_told_in_the_venue_s_words(venue: str) -> None:
-    """Why a venue refuses stands in the FeedError."""
+def test_refused_subscription_has_the_venues_words(venue: str) -> None:
+    """The FeedError has the venue's reason."""
     with LoopbackExchange(venue) as exchange:
         exchange.refusal = "no such instrument as that one"
         with listening(exchange) as listener, pytest.raises(FeedError, match="no such instrument as that one"):
@@ -108,7 +108,7 @@ def test_a_refused_subscription_is_told_in_the_venue_s_words(venue: str) -> None
 
 
 @pytest.mark.parametrize("venue", ["okx", "binance", "binance-usdm"])
-def test_an_announced_close_is_seen_ahead(venue: str) -> None:
+def test_feed_sees_announced_close(venue: str) -> None:
     """The notice turns `closing` on; the connection and the feed go on."""
     with LoopbackExchange(venue) as exchange, listening(exchange) as listener:
         exchange.change(bids=[("99.3", "1")])
@@ -121,15 +121,15 @@ def test_an_announced_close_is_seen_ahead(venue: str) -> None:
         assert_same(listener.hear_book(), exchange)
 
 
-def test_a_venue_without_a_notice_announces_nothing() -> None:
-    """Asking for what the venue does not have is a mistake of the test's."""
+def test_close_notice_of_venue_without_one_is_refused() -> None:
+    """A request for a notice that the venue does not have is an error of the test."""
     with LoopbackExchange("kraken") as exchange, listening(exchange), pytest.raises(ValueError, match="no close"):
         exchange.announce_close()
 
 
 @pytest.mark.parametrize(("venue", "pong"), [("okx", "pong"), ("kraken", '"method":"pong"')])
-def test_a_keepalive_is_answered_and_ignored(venue: str, pong: str) -> None:
-    """The text a feed wants sent in quiet times is answered by its venue, and the answer is no book."""
+def test_keepalive_is_answered_and_the_answer_ignored(venue: str, pong: str) -> None:
+    """The venue answers the text that a feed sends in quiet times, and the answer is no book."""
     with LoopbackExchange(venue) as exchange, listening(exchange) as listener:
         listener.hear_book()
         assert listener.feed.keepalive is not None
@@ -140,15 +140,15 @@ def test_a_keepalive_is_answered_and_ignored(venue: str, pong: str) -> None:
         exchange.wait_for(lambda: listener.feed.keepalive and exchange.received[-1] == listener.feed.keepalive[0])
 
 
-def test_websocket_pings_are_answered() -> None:
+def test_exchange_ping_returns_after_all_pongs() -> None:
     """The exchange's ping returns once every client has answered it."""
     with LoopbackExchange("binance") as exchange, listening(exchange):
         exchange.ping()
 
 
 @pytest.mark.parametrize(("how", "code"), [("close", 1001), ("drop", 1006)])
-def test_both_ends_of_a_connection(how: str, code: int) -> None:
-    """A close has its code, a drop has none, and either is counted as one listener less."""
+def test_closed_and_dropped_connection_end_and_are_counted(how: str, code: int) -> None:
+    """A close has its code, a drop has none, and either leaves one subscriber less."""
     with LoopbackExchange("okx") as exchange:
         with listening(exchange) as listener:
             end: Callable[[], None] = getattr(exchange, how)
@@ -164,7 +164,7 @@ def test_both_ends_of_a_connection(how: str, code: int) -> None:
         assert exchange.n_connections == 2
 
 
-def test_the_snapshot_can_be_refused() -> None:
+def test_refused_snapshot_is_http_status_with_the_venues_words() -> None:
     """A rate limit is an HTTP status with the venue's words, and the feed reads them as a refusal."""
     with LoopbackExchange("binance") as exchange, listening(exchange) as listener:
         exchange.rest_status = 429
@@ -178,7 +178,7 @@ def test_the_snapshot_can_be_refused() -> None:
         assert exchange.n_snapshot_requests == 1
 
 
-def test_nothing_is_told_in_time() -> None:
-    """Waiting for what does not come ends with an error, not with the test run."""
+def test_wait_for_condition_that_never_holds_times_out() -> None:
+    """A wait for a condition that never holds ends with an error, not with the test run."""
     with LoopbackExchange("okx") as exchange, pytest.raises(TimeoutError):
         exchange.wait_for(lambda: exchange.n_connections, timeout=0.01)

@@ -1,4 +1,4 @@
-"""The client against a server that does, at random, everything a venue should never do."""
+"""Run the client against a server that does, at random, everything a venue should never do."""
 
 from __future__ import annotations
 
@@ -148,9 +148,14 @@ def survive(seed: int, frames: int, tls: ssl.SSLContext | None = None) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["ws", pytest.param("wss", marks=pytest.mark.slow)])
-def test_every_fault_is_survived_counted_and_told(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All faults of messages, connections and handshakes, shuffled: each message is counted for what it is, each
-    lost connection is told in its words, every good book is shown within 2 s, and nothing is left over."""
+def test_client_survives_counts_and_reports_every_fault(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client meets all faults of messages, connections and handshakes in a random order.
+
+    Each message is counted by its outcome, the reason of each lost connection is in the status, every good book is
+    shown within 2 s, and nothing is left over.
+    """
     tls = None
     if scheme == "wss":
         certificate, tls = make_self_signed_certificate(tmp_path)
@@ -159,15 +164,15 @@ def test_every_fault_is_survived_counted_and_told(scheme: str, tmp_path: Path, m
 
 
 @pytest.mark.slow
-def test_ten_thousand_frames_of_it_leave_no_memory_behind() -> None:
-    """The same at length; a second round in the same process takes no more memory than the first has left."""
+def test_ten_thousand_hostile_frames_leave_no_memory_behind() -> None:
+    """A second long round in the same process takes no more memory than the first has left."""
     survive(seed=1, frames=10_000)
     left = psutil.Process().memory_info().rss
     survive(seed=2, frames=10_000)
     assert psutil.Process().memory_info().rss < left + 50 * 2**20
 
 
-def test_a_handshake_that_drips_for_ever_is_given_up() -> None:
+def test_client_gives_up_endless_dripping_handshake() -> None:
     """Bytes that come one by one do not keep a try alive: it ends when its time is over."""
 
     def drip(peer: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""Real frames from socket to estimate, against an oracle that knows only JSON and exact decimals."""
+"""Check real frames from socket to estimate, against an oracle that knows only JSON and exact decimals."""
 
 from __future__ import annotations
 
@@ -44,9 +44,12 @@ def frames(recordings: Path) -> list[str]:
         return [json.loads(line)["data"] for line in lines]
 
 
-def test_158_frames_give_158_estimates_exact_to_the_last_digit(recordings: Path, frames: list[str]) -> None:
-    """Served on a socket to the ordinary client and calculators: every frame is a book, none is
-    refused, and the walk of four sizes equals the exact one to 1e-9 bps, too thin frames included."""
+def test_estimates_on_158_real_frames_equal_exact_decimals(recordings: Path, frames: list[str]) -> None:
+    """The frames are served on a socket to the ordinary client and calculators.
+
+    Every frame is a book, none is refused, and the walk of four sizes equals the exact one to 1e-9 bps, frames that are
+    too thin included.
+    """
     path = recordings / f"gomarket-okx_{SYMBOL}_20250515.jsonl.gz"
     calculators = [TradingCalculator(Order(Side.BUY, float(dollars), "quote"), 0.01) for dollars in SIZES]
     estimates: list[list[Estimate]] = []

@@ -1,4 +1,4 @@
-"""What SECURITY.md promises: settings, sources without trapdoors, certificates checked, addresses refused."""
+"""Check the promises of SECURITY.md: settings, sources without trapdoors, checked certificates, refused addresses."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ from websocket_client import WebSocketClient
 QUICK: dict[str, Any] = {"min_reconnect_s": 0.02, "backoff_s": 0.01, "max_tries": 1}
 
 
-def test_the_page_is_for_this_machine_alone() -> None:
-    """Bound to loopback, cross-site requests refused, nothing reported home, uploads bounded, errors kept short."""
+def test_page_settings_serve_this_machine_only() -> None:
+    """The server is bound to loopback and refuses cross-site requests.
+
+    It reports nothing home, bounds uploads and shows errors without details.
+    """
     settings = tomllib.loads((PROJECT / ".streamlit" / "config.toml").read_text())
     server = settings["server"]
     assert server["address"] == "127.0.0.1"
@@ -48,7 +51,7 @@ def test_the_page_is_for_this_machine_alone() -> None:
     assert settings["client"]["showErrorDetails"] in ("type", "none")
 
 
-def test_what_comes_in_is_bounded() -> None:
+def test_incoming_data_is_bounded() -> None:
     """No message, no queue and no REST body can take the machine's memory."""
     assert MAX_MESSAGE <= MAX_WAITING <= 2**26
     assert MAX_BODY <= 2**26
@@ -82,8 +85,8 @@ def trapdoors(source: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", product_files(), ids=lambda path: str(path.relative_to(PROJECT)))
-def test_no_module_of_ours_has_a_trapdoor(path: Path) -> None:
-    """No pickle, no eval, no shell, no certificate left unchecked."""
+def test_module_has_no_trapdoor(path: Path) -> None:
+    """No module has a pickle, an eval, a shell, or a certificate left unchecked."""
     assert list(trapdoors(path.read_text())) == []
 
 
@@ -106,8 +109,8 @@ def test_no_module_of_ours_has_a_trapdoor(path: Path) -> None:
         "st.markdown(text, unsafe_allow_html=True)",
     ],
 )
-def test_the_search_finds_what_it_looks_for(source: str) -> None:
-    """Each trapdoor in one line; and what only looks like one is left alone."""
+def test_trapdoor_search_finds_each_trapdoor(source: str) -> None:
+    """The search finds each trapdoor in one line, and ignores what only looks like one."""
     assert list(trapdoors(source))
     assert list(trapdoors('re.compile("x"); context.check_hostname = True; model.evaluate(x)')) == []
 
@@ -117,16 +120,16 @@ def test_the_search_finds_what_it_looks_for(source: str) -> None:
     ["http://host/", "https://host/", "file:///etc/passwd", "javascript:alert(1)", "WS//host", "//host", "host:80", " ws://host",
      "ws://host/\nHost: evil", "ws://", "wss:///path", "ws://user@host/", "wss://user:secret@host/"],
 )  # fmt: skip
-def test_a_typed_address_is_ws_or_wss_and_carries_no_password(url: str) -> None:
-    """ValueError in a sentence that never repeats a password."""
+def test_address_of_other_scheme_or_with_password_is_refused(url: str) -> None:
+    """ValueError explains it in a sentence that never repeats a password."""
     with pytest.raises(ValueError, match="address") as refused:
         checked_url(url)
     assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("url", ["ws://127.0.0.1:8765", "wss://ws.okx.com/ws/v5/public", "ws://[::1]:1/x?y=z"])
-def test_an_ordinary_address_is_taken(url: str) -> None:
-    """As it is."""
+def test_ordinary_address_is_accepted_unchanged(url: str) -> None:
+    """The address stays as it was typed."""
     assert checked_url(url) == url
 
 
@@ -145,10 +148,10 @@ def gateway() -> GomarketFeed:
 
 
 @pytest.mark.parametrize("trusted", [False, True])
-def test_a_certificate_that_nobody_vouches_for_is_refused(
+def test_self_signed_certificate_is_refused_unless_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
 ) -> None:
-    """The self-signed server is refused in words before anything is said to it; vouched for, it serves."""
+    """A self-signed server is refused with a reason and gets no handshake; once trusted, it serves."""
     certificate, context = make_self_signed_certificate(tmp_path)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -170,7 +173,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
         assert heard == []
 
 
-def test_a_certificate_for_another_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificate_for_another_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A certificate that is trusted, but not for the name in the address, proves nothing."""
     certificate, context = make_self_signed_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -185,10 +188,10 @@ def test_a_certificate_for_another_name_is_refused(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("trusted", [False, True])
-def test_a_snapshot_s_certificate_is_checked_too(
+def test_certificate_of_rest_snapshot_is_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
 ) -> None:
-    """REST over https from a self-signed server is refused in words; vouched for, it is taken."""
+    """REST from a self-signed server is refused with a reason; once the certificate is trusted, it is used."""
     certificate, context = make_self_signed_certificate(tmp_path)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -227,11 +230,13 @@ UNREADABLE_PROXIES = (
 
 
 @pytest.mark.parametrize("proxy", UNREADABLE_PROXIES)
-def test_proxy_setting_that_cannot_be_read_is_refused_without_being_repeated(
+def test_unreadable_proxy_setting_is_refused_without_being_repeated(
     monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
-    """A slip in HTTPS_PROXY ends in a sentence on how to write it, for socket and snapshot alike; its password is
-    in no status and in no chained error."""
+    """An error in HTTPS_PROXY ends in a sentence on how to write it, for socket and snapshot alike.
+
+    Its password is in no status and in no chained error.
+    """
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     monkeypatch.delenv("NO_PROXY", raising=False)
     status = ended(WebSocketClient("wss://exchange.invalid/ws", gateway, lambda _book: None, **QUICK))
@@ -242,8 +247,11 @@ def test_proxy_setting_that_cannot_be_read_is_refused_without_being_repeated(
         assert "secret" not in told
 
 
-def test_snapshot_never_goes_around_a_proxy_that_only_sockets_can_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    """REST asks through the proxy or not at all: behind a SOCKS proxy it says so instead of going out directly."""
+def test_snapshot_never_bypasses_socks_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """REST uses the proxy or fails: behind a SOCKS proxy, which only sockets can use, it says so.
+
+    It does not go out directly.
+    """
     monkeypatch.setenv("SOCKS_PROXY", "socks5h://user:secret@127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
     with pytest.raises(NetworkError, match=r"exchange.invalid can't be asked for a snapshot") as refused:

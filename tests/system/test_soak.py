@@ -1,4 +1,4 @@
-"""A long market at ten times its speed, from client to history and recorder: nothing is lost and nothing grows."""
+"""Run a long market at ten times its speed, from client to history and recorder: nothing is lost and nothing grows."""
 
 from __future__ import annotations
 
@@ -108,10 +108,12 @@ def market(seconds: int) -> Iterator[tuple[str, RecordedFrame]]:
 
 
 @pytest.mark.parametrize("seconds", [80, pytest.param(6000, marks=pytest.mark.slow)])
-def test_a_long_market_loses_nothing_and_grows_nothing(seconds: int, tmp_path: Path) -> None:
-    """Every frame sent is a book, refused or ignored, as its maker meant it; every book handed on is a row of
-    the history; the recording is what was sent; memory, objects and threads stay as they were after the first
-    half; and when it ends nothing is left. (`-m slow`: ten minutes of it.)"""
+def test_long_market_loses_nothing_and_leaks_nothing(seconds: int, tmp_path: Path) -> None:
+    """Every frame sent is a book, refused or ignored, as intended, and every book is a row of the history.
+
+    The recording equals what was sent. Memory, objects and threads stay as they were after the first half, and when the
+    market ends nothing is left. (`-m slow`: ten minutes of it.)
+    """
     fast_parser.warm_up()
     warm_up()
     before = measure_resources()

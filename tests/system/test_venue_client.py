@@ -1,4 +1,4 @@
-"""Every venue's feed behind the ordinary client: its book is the exchange's own, whatever happens on the way."""
+"""Run every venue's feed behind the ordinary client: its book is the exchange's own, whatever happens on the way."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ def assert_true(books: list[OrderBook], history: list[tuple[Levels, Levels]]) ->
 
 
 @pytest.mark.parametrize("venue", OWN)
-def test_the_client_shows_the_exchange_s_own_book(venue: str) -> None:
-    """Snapshot and a hundred changes with heartbeats between: every change is one book, and the market's own."""
+def test_client_shows_the_exchanges_own_book(venue: str) -> None:
+    """With a snapshot, a hundred changes and heartbeats between, every change is one book, and the market's own."""
     with Watched(venue) as watched:
         watched.come_in_step()
         first = len(watched.books)
@@ -150,8 +150,8 @@ FAULTS: dict[str, tuple[str, Callable[[Watched], None]]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("venue", OWN)
-def test_a_fault_is_told_and_the_book_built_anew(venue: str, fault: str) -> None:
-    """One fresh feed, one fresh connection and subscription, the reason in words, and no wrong book between."""
+def test_client_reports_fault_and_rebuilds_book(venue: str, fault: str) -> None:
+    """The client makes one new feed, connection and subscription, names the reason, and shows no wrong book between."""
     words, act = FAULTS[fault]
     if (venue, fault) == ("kraken", "a lost message"):
         words = "checksum "
@@ -172,8 +172,8 @@ def test_a_fault_is_told_and_the_book_built_anew(venue: str, fault: str) -> None
         assert watched.exchange.n_snapshot_requests == (2 if venue in SPLICED else 0)
 
 
-def test_a_wrong_checksum_is_never_shown() -> None:
-    """Kraken's only guard: a change whose checksum fails is no book, and the book is built anew."""
+def test_change_with_wrong_checksum_is_never_shown() -> None:
+    """Kraken has no other guard: a change whose checksum fails is no book, and the book is built again."""
     with Watched("kraken") as watched:
         watched.come_in_step()
         shown = len(watched.books)
@@ -186,8 +186,8 @@ def test_a_wrong_checksum_is_never_shown() -> None:
 
 
 @pytest.mark.parametrize("venue", ["okx", *SPLICED])
-def test_an_announced_close_is_followed_by_a_new_connection_ahead_of_it(venue: str) -> None:
-    """The old connection serves until the new one has its book, then it is hung up; nothing is refused."""
+def test_client_reconnects_before_announced_close(venue: str) -> None:
+    """The old connection serves until the new one has its book, then the client closes it; nothing is refused."""
     with Watched(venue) as watched:
         watched.come_in_step()
         watched.exchange.announce_close()
@@ -204,8 +204,8 @@ def test_an_announced_close_is_followed_by_a_new_connection_ahead_of_it(venue: s
 
 @pytest.mark.parametrize("status", [403, 418, 429, 451])
 @pytest.mark.parametrize("venue", SPLICED)
-def test_a_refused_snapshot_is_told_and_tried_again(venue: str, status: int) -> None:
-    """What REST refuses is told in words, no book is shown meanwhile, and once it answers the book is there."""
+def test_client_reports_and_retries_refused_snapshot(venue: str, status: int) -> None:
+    """The status names the reason, no book is shown meanwhile, and once REST answers the book is there."""
     words = "too many requests" if status in (418, 429) else "refuses this address or region"
     watched = Watched(venue)
     watched.exchange.rest_status = status
@@ -224,8 +224,8 @@ def test_a_refused_snapshot_is_told_and_tried_again(venue: str, status: int) -> 
 
 
 @pytest.mark.parametrize("venue", SUBSCRIBED)
-def test_a_refused_subscription_is_told_in_the_venue_s_words_and_given_up(venue: str) -> None:
-    """A symbol that the venue does not have ends in its own words, after as many tries as allowed."""
+def test_client_gives_up_refused_subscription_with_the_venues_words(venue: str) -> None:
+    """For a symbol that the venue does not have, the status has the venue's words after as many tries as allowed."""
     watched = Watched(venue, max_tries=3)
     watched.exchange.refusal = "there is no such instrument"
     with watched:
@@ -237,8 +237,8 @@ def test_a_refused_subscription_is_told_in_the_venue_s_words_and_given_up(venue:
 
 
 @pytest.mark.parametrize(("venue", "server_s"), [("okx", 30), ("kraken", 60)])
-def test_a_quiet_market_is_kept_alive_by_the_venue_s_own_text(venue: str, server_s: float) -> None:
-    """In quiet times the venue's text is sent, earlier than the venue would close; its answer keeps the connection."""
+def test_client_keeps_quiet_market_alive_with_the_venues_own_text(venue: str, server_s: float) -> None:
+    """The client sends the venue's text before the venue would close; the answer keeps the connection."""
     keepalive = VENUES[venue].make_feed(SYMBOLS[venue]).keepalive
     assert keepalive is not None
     text, quiet_s = keepalive
@@ -258,8 +258,8 @@ def test_a_quiet_market_is_kept_alive_by_the_venue_s_own_text(venue: str, server
         watched.come_in_step()
 
 
-def test_a_quiet_coinbase_lives_on_its_heartbeats() -> None:
-    """They are subscribed to and ignored as books; with nothing else the connection is neither stale nor lost."""
+def test_heartbeats_keep_quiet_coinbase_alive() -> None:
+    """Heartbeats are subscribed to and are no books; with nothing else the connection is neither stale nor lost."""
     with Watched("coinbase", stale_s=0.5) as watched:
         watched.come_in_step()
         watched.exchange.wait_for(lambda: '"channel":"heartbeats"' in watched.exchange.received[-1])
@@ -271,15 +271,15 @@ def test_a_quiet_coinbase_lives_on_its_heartbeats() -> None:
 
 
 @pytest.mark.parametrize("venue", OWN)
-def test_a_venue_s_pings_are_answered(venue: str) -> None:
-    """WebSocket pings, by which Binance asks whether anyone is there, get their pong."""
+def test_client_answers_the_venues_pings(venue: str) -> None:
+    """WebSocket pings, by which Binance checks that the client is there, get their pong."""
     with Watched(venue) as watched:
         watched.come_in_step()
         watched.exchange.ping()
 
 
 @pytest.mark.parametrize("venue", OWN)
-def test_tries_keep_the_distance_that_was_asked_for(venue: str) -> None:
+def test_tries_are_at_least_min_reconnect_apart(venue: str) -> None:
     """However often and soon a venue cuts the connection, two tries are never closer than min_reconnect_s."""
     with Watched(venue, min_reconnect_s=0.15) as watched:
         for cuts in range(1, 4):
@@ -294,14 +294,14 @@ def test_tries_keep_the_distance_that_was_asked_for(venue: str) -> None:
     ("venue", "tries", "within_s"),
     [("okx", 3, 1), ("binance", 300, 300), ("binance-usdm", 300, 300), ("coinbase", 8, 1), ("kraken", 150, 600)],
 )
-def test_the_distance_of_tries_is_within_the_venue_s_limit(venue: str, tries: int, within_s: float) -> None:
+def test_endless_tries_stay_within_the_venues_limit(venue: str, tries: int, within_s: float) -> None:
     """A client that tries as soon as it may, for ever, stays under what the venue allows one address."""
     assert within_s / VENUES[venue].min_reconnect_s <= tries
 
 
 @pytest.mark.parametrize("venue", OWN)
-def test_a_day_of_bad_luck(venue: str) -> None:
-    """Every fault there is, in random order: after each one the client shows the market's own book again."""
+def test_client_recovers_from_all_faults_in_random_order(venue: str) -> None:
+    """After each fault the client shows the market's own book again."""
     rng = Random(venue)  # noqa: S311 - the same course every time
     faults = [act for _, act in FAULTS.values()]
     faults += [lambda watched, text=text: watched.exchange.say(text) for text in NONSENSE]
@@ -319,8 +319,8 @@ def test_a_day_of_bad_luck(venue: str) -> None:
         assert status.callback_error is None
 
 
-def test_all_venues_live_at_once_in_one_hub() -> None:
-    """One connection each; a venue that is cut leaves the others alone, and each shows its own market's book."""
+def test_hub_keeps_all_venues_live_at_once() -> None:
+    """Each venue has one connection, shows its own market's book, and is not disturbed when another is cut."""
     hub = FeedHub()
     with contextlib.ExitStack() as stack:
         exchanges = [stack.enter_context(LoopbackExchange(venue)) for venue in OWN]
