@@ -1,5 +1,4 @@
-"""What an order would have cost at every moment of a recording: the live calculation over whole files, and its command
-line."""
+"""Run the live calculation over whole recordings: what an order would have cost on every book; and the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ import pyarrow as pa
 
 from backtesting.book_cache import CacheError, RecordingSource
 from backtesting.engine import Step, run_steps
-from backtesting.runner import rows, run
+from backtesting.runner import run, to_export_table
 from backtesting.summary import Summary
 from estimation.order import Order, Style, Unit
 from exporting.rows import COLUMNS
@@ -29,9 +28,9 @@ from fees.schedules import FeeError, FeeSchedule, FeeTier
 from orderbook import Side
 from recording.replay_feed import meta
 
-__all__ = ["arguments_of", "backtest", "main"]
+__all__ = ["backtest", "format_arguments", "main"]
 
-_SHOWN = {
+_PRINTED_COMPONENTS = {
     "slippage": "slippage_bps",
     "fees": "fee_bps",
     "market impact": "impact_bps",
@@ -45,48 +44,59 @@ _SHOWN = {
 def backtest(
     path: str | PathLike[str], venue: str, symbol: str, order: Order, cache: str | PathLike[str] | None = None
 ) -> pd.DataFrame:
-    """What the order would have cost on every book of the recording: a row a book, columns of the export.
+    """Price the order on every book of the recording; return one row a book, with the columns of the export.
 
-    The numbers that the live calculation gives on the same frames, what became of each estimate included.
-    processing_ms is unknown. cache: a folder to keep the parsed books in; None is beside the recording.
-    Raises OSError, RecordingError, CacheError, OrderError, ModelError.
+    The numbers are those that the live calculation gives on the same frames, the realised costs included.
+    processing_ms is unknown. Raises OSError, RecordingError, CacheError, OrderError, ModelError.
+
+    Args:
+        path: the recording, or a Tardis book_snapshot CSV.
+        venue: a key of feeds.VENUES.
+        symbol: as the venue writes it.
+        order: the order.
+        cache: a folder to keep the parsed books in; None is beside the recording.
     """
     source = RecordingSource.from_path(path, venue, symbol)
-    with closing(run_steps(source, [order], None if cache is None else Path(cache))) as made:
-        tables = [rows(source, order, step.priced) for step in made if step.priced is not None]
+    with closing(run_steps(source, [order], None if cache is None else Path(cache))) as steps:
+        tables = [to_export_table(source, order, step.block) for step in steps if step.block is not None]
     if not tables:
         return pd.DataFrame(columns=list(COLUMNS))
     return pa.concat_tables(tables).to_pandas()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; 0, or 2 after a sentence about what went wrong."""
-    options = _parser().parse_args(arguments)
-    shown = sys.stderr.isatty()
-    bare = False
+    """Run the command line; None reads the process's own arguments.
+
+    Return the exit code: 0; 2 after a sentence about what went wrong, or if a recording has no book of the market; 130
+    after Ctrl-C.
+    """
+    options = _make_parser().parse_args(arguments)
+    is_terminal = sys.stderr.isatty()
+    has_empty = False
     try:
-        sources = [_source(path, options.venue, options.symbol) for path in dict.fromkeys(options.files)]
+        sources = [_choose_source(path, options.venue, options.symbol) for path in dict.fromkeys(options.files)]
         for summary in run(
-            [(source, _orders(options, source)) for source in sources],
+            [(source, _make_orders(options, source)) for source in sources],
             out=options.out,
             cache=options.cache,
             workers=options.workers,
             scheduler=options.scheduler,
-            report=_show if shown else None,
+            on_step=_show_progress if is_terminal else None,
         ):
-            print("\r\x1b[K" if shown else "", end="", file=sys.stderr, flush=True)
-            bare = bare or not summary.books
-            print(_words(summary), file=sys.stdout if summary.books else sys.stderr)
+            # Erase the line that shows the progress.
+            print("\r\x1b[K" if is_terminal else "", end="", file=sys.stderr, flush=True)
+            has_empty = has_empty or not summary.books
+            print(_format_summary(summary), file=sys.stdout if summary.books else sys.stderr)
     except (BrokenExecutor, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    return 2 if bare else 0
+    return 2 if has_empty else 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="backtest.py", description="What an order would have cost at every moment of recordings."
     )
@@ -102,12 +112,14 @@ def _parser() -> argparse.ArgumentParser:
     order = parser.add_argument_group("the order")
     order.add_argument("--side", choices=("buy", "sell"), default="buy")
     size = order.add_mutually_exclusive_group(required=True)
-    size.add_argument("--quantity", dest="sizes", type=_one, metavar="Q")
-    size.add_argument("--sizes", type=_numbers, metavar="Q,Q,...", help="many quantities, each an order of its own")
+    size.add_argument("--quantity", dest="sizes", type=_parse_number, metavar="Q")
+    size.add_argument(
+        "--sizes", type=_parse_numbers, metavar="Q,Q,...", help="many quantities, each an order of its own"
+    )
     order.add_argument("--unit", choices=get_args(Unit))
     order.add_argument("--style", choices=get_args(Style))
     order.add_argument(
-        "--latency-ms", dest="latency_s", type=_milliseconds, metavar="MS", help="until the order is at the venue"
+        "--latency-ms", dest="latency_s", type=_parse_milliseconds, metavar="MS", help="until the order is at the venue"
     )
     order.add_argument("--passive-s", type=float, help="how long a quote waits")
     order.add_argument("--horizon-s", type=float, help="how long a schedule takes")
@@ -123,19 +135,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def arguments_of(source: RecordingSource, orders: Sequence[Order]) -> list[str]:
-    """Return the arguments with which the command line works out these orders, which differ in size alone."""
+def format_arguments(source: RecordingSource, orders: Sequence[Order]) -> list[str]:
+    """Return the arguments with which the command line prices these orders, which differ in size alone."""
     order = orders[0]
-    made = ["--venue", source.venue, "--symbol", source.symbol, "--side", order.side.name.lower()]
-    made += ["--sizes", ",".join(repr(each.quantity) for each in orders)]
+    arguments = ["--venue", source.venue, "--symbol", source.symbol, "--side", order.side.name.lower()]
+    arguments += ["--sizes", ",".join(repr(sized.quantity) for sized in orders)]
     for name in ("unit", "style", "passive_s", "horizon_s", "steps", "risk_aversion", "volatility", "daily_volume"):
         if (value := getattr(order, name)) is not None:
-            made += [f"--{name.replace('_', '-')}", str(value)]
-    made += ["--latency-ms", repr(order.latency_s * 1e3)]
-    return made + _tier_arguments(order.tier, source)
+            arguments += [f"--{name.replace('_', '-')}", str(value)]
+    arguments += ["--latency-ms", repr(order.latency_s * 1e3)]
+    return arguments + _format_tier(order.tier, source)
 
 
-def _tier_arguments(tier: FeeTier, source: RecordingSource) -> list[str]:
+def _format_tier(tier: FeeTier, source: RecordingSource) -> list[str]:
     """Return the arguments that name this tier, or its rates if it is not in the venue's schedules."""
     for edition in ("current", "specification"):
         with suppress(FeeError):  # not every venue has both
@@ -150,36 +162,42 @@ def _schedule(source: RecordingSource, edition: str) -> FeeSchedule:
     return schedule(venue.fees, venue.product(source.symbol), edition)
 
 
-def _one(text: str) -> list[float]:
+def _parse_number(text: str) -> list[float]:
     return [float(text)]
 
 
-def _numbers(text: str) -> list[float]:
+def _parse_numbers(text: str) -> list[float]:
     return [float(number) for number in text.split(",")]
 
 
-def _milliseconds(text: str) -> float:
-    """In seconds."""
+def _parse_milliseconds(text: str) -> float:
+    """Return the time in seconds."""
     return float(text) / 1e3
 
 
-def _source(path: Path, venue: str | None, symbol: str | None) -> RecordingSource:
-    """The market given, or what the recording says of itself."""
-    about = {} if venue and symbol else meta(path)
-    venue, symbol = venue or str(about.get("venue") or ""), symbol or str(about.get("symbol") or "")
+def _choose_source(path: Path, venue: str | None, symbol: str | None) -> RecordingSource:
+    """Return the recording with this market; None takes that part from the recording's meta line.
+
+    Raises CacheError if neither names the market.
+    """
+    metadata = {} if venue and symbol else meta(path)
+    venue = venue or str(metadata.get("venue") or "")
+    symbol = symbol or str(metadata.get("symbol") or "")
     if not (venue and symbol):
         raise CacheError(f"{path.name} does not say what it is of; give --venue and --symbol")
     return RecordingSource.from_path(path, venue, symbol)
 
 
-def _orders(options: argparse.Namespace, source: RecordingSource) -> list[Order]:
+def _make_orders(options: argparse.Namespace, source: RecordingSource) -> list[Order]:
+    """Return one order for each size; options that were not given keep the order's defaults."""
     names = {field.name for field in fields(Order)} & vars(options).keys()
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    given |= {"side": Side[options.side.upper()], "tier": _tier(options, source)}
-    return [Order(**given, quantity=quantity) for quantity in options.sizes]
+    values = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    values |= {"side": Side[options.side.upper()], "tier": _choose_tier(options, source)}
+    return [Order(**values, quantity=quantity) for quantity in options.sizes]
 
 
-def _tier(options: argparse.Namespace, source: RecordingSource) -> FeeTier:
+def _choose_tier(options: argparse.Namespace, source: RecordingSource) -> FeeTier:
+    """Return the user's own rates, or the named tier, or the venue's first. Raises FeeError."""
     if options.maker_bps is not None or options.taker_bps is not None:
         if options.maker_bps is None or options.taker_bps is None:
             raise FeeError("own fees need both --maker-bps and --taker-bps")
@@ -193,44 +211,44 @@ def _tier(options: argparse.Namespace, source: RecordingSource) -> FeeTier:
     raise FeeError(f"there is no fee tier {options.fee_tier!r}; there are {', '.join(tier.name for tier in tiers)}")
 
 
-def _show(source: RecordingSource, step: Step) -> None:
-    """A line on the terminal that says how far a backtest is."""
+def _show_progress(source: RecordingSource, step: Step) -> None:
+    """Replace the line on the terminal that shows how far the backtest is."""
     if step.total is None:
         line = f"reading, {step.done:,} books"
     else:
-        part = step.done / step.total
-        line = f"[{'=' * round(30 * part):30}] {part:4.0%} of {step.total:,} books"
+        share = step.done / step.total
+        line = f"[{'=' * round(30 * share):30}] {share:4.0%} of {step.total:,} books"
     print(f"\r\x1b[K{source.path.name}: {line}", end="", file=sys.stderr, flush=True)
 
 
-def _words(summary: Summary) -> str:
-    """A summary as a table to read."""
+def _format_summary(summary: Summary) -> str:
+    """Return the summary as lines of text; one sentence if it is of no book."""
+    if not summary.books:
+        return f"{summary.recording}: there is no book of {summary.venue} {summary.symbol} in it"
     order = summary.order
     head = f"{summary.recording}: {order.side.name.lower()} {order.quantity:g} {order.unit}, {order.style}"
     lines = [f"{head}, on {summary.venue} {summary.symbol}, {summary.books:,} books"]
-    if not summary.books:
-        return f"{summary.recording}: there is no book of {summary.venue} {summary.symbol} in it"
     lines.append(f"{'bps of the mid':20}{'mean':>10}{'P50':>10}{'P95':>10}{'P99':>10}")
-    for name, column in _SHOWN.items():
-        spread = summary.components[column]
-        numbers = "".join(f"{number:10.4f}" for number in spread[1:]) if spread else f"{'no number':>10}"
+    for name, column in _PRINTED_COMPONENTS.items():
+        distribution = summary.components[column]
+        numbers = "".join(f"{number:10.4f}" for number in distribution[1:]) if distribution else f"{'no number':>10}"
         lines.append(f"{name:20}{numbers}")
     if summary.cheapest is not None and summary.dearest is not None:
-        for word, book in (("cheapest", summary.cheapest), ("dearest", summary.dearest)):
-            lines.append(f"{word}: {book.net_cost_bps:.4f} bps at {_utc(book.market_ns)}")
+        for label, extreme in (("cheapest", summary.cheapest), ("dearest", summary.dearest)):
+            lines.append(f"{label}: {extreme.net_cost_bps:.4f} bps at {_format_utc(extreme.market_ns)}")
     thin = f"too thin: {summary.thin:,} of {summary.books:,} books ({summary.thin / summary.books:.1%})"
     lines.append(f"{thin}, {summary.unpriced:,} of them by too much for a number")
-    score = summary.scorecard
-    if score is not None:
-        lines.append(f"slippage model: {score.verdict}")
-        if score.slippage.coverage is not None:
-            lines.append(f"  of what followed, {score.slippage.coverage:.1%} was inside the 95 % band")
-        if score.fill.skill is not None:
-            lines.append(f"fill model: {100 * score.fill.skill:.1f} % less squared error than the usual rate")
+    scorecard = summary.scorecard
+    if scorecard is not None:
+        lines.append(f"slippage model: {scorecard.verdict}")
+        if scorecard.slippage.coverage is not None:
+            lines.append(f"  of what followed, {scorecard.slippage.coverage:.1%} was inside the 95 % band")
+        if scorecard.fill.skill is not None:
+            lines.append(f"fill model: {100 * scorecard.fill.skill:.1f} % less squared error than the usual rate")
     return "\n".join(lines) + "\n"
 
 
-def _utc(market_ns: int) -> str:
+def _format_utc(market_ns: int) -> str:
     return f"{datetime.fromtimestamp(market_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
 
 

@@ -1,4 +1,4 @@
-"""What an order would have cost at every book of a recording, block by block, in memory that does not grow."""
+"""Price orders on every book of a recording, block by block, in memory that does not grow."""
 
 from __future__ import annotations
 
@@ -26,25 +26,34 @@ from orderbook.batch import BookBatch, SideBatch
 BLOCK_ROWS = 4096
 """Books priced together: few enough for their numbers to stay in the processor's cache."""
 
+_CLOCK_ROWS = 2**16
+"""Times compared at once in the search for a clock that steps back: few enough to bound its memory."""
+
 
 class Step(NamedTuple):
-    """How far a backtest is: books read, of a total nobody knows (None), or priced; and the estimates just made."""
+    """The progress of a backtest after one step of work.
+
+    stage: whether books are parsed ("reading") or priced. done: books read or priced so far. total: books of the
+    recording; None while they are read, because it is not known yet. block: the estimates that this step made;
+    None while books are read.
+    """
 
     stage: Literal["reading", "pricing"]
     done: int
     total: int | None
-    priced: PricedBlock | None
+    block: PricedBlock | None
 
 
 class PricedBlock(NamedTuple):
-    """One order's estimates on consecutive books, and what became of them.
+    """The estimates of one order on n consecutive books, with their outcomes.
 
-    order: which of the orders. first: which book of the recording is the first. columns: as export_rows keeps
-    them, (n,) each. scorecard: of what was known at the last of them.
+    order_index: the order's place among the orders of the backtest. first_book: the place of the first book in the
+    recording. columns: (n,) each, under the names of exporting.rows.to_table. scorecard: of the model state at the
+    last book.
     """
 
-    order: int
-    first: int
+    order_index: int
+    first_book: int
     columns: Columns
     scorecard: Scorecard
 
@@ -52,10 +61,11 @@ class PricedBlock(NamedTuple):
 def run_steps(
     source: RecordingSource, orders: Sequence[Order], cache: Path | None = None, on_read: OnRead = lambda _bytes: None
 ) -> Generator[Step, None, None]:
-    """A backtest of the orders, as `price_blocks` makes it, to be iterated on any thread and closed at any time.
+    """Run a backtest of the orders and yield its progress and its blocks, as `price_blocks` makes them.
 
-    cache: the folder where the parsed books are kept; None is beside the recording. Raises OSError,
-    RecordingError, OrderError, ModelError, and what on_read raises.
+    The generator may be iterated on any thread and closed at any time. cache: the folder where the parsed books are
+    kept; None is beside the recording. Raises OSError, RecordingError, OrderError, ModelError, and what on_read
+    raises.
     """
     with closing(open_books(source, cache, on_read)) as opened:
         for books in opened:
@@ -63,17 +73,18 @@ def run_steps(
                 yield Step("reading", books, None, None)
                 continue
             for block in price_blocks(books, orders, source.contract_size):
-                yield Step("pricing", block.first + len(block.columns["mid"]), len(books), block)
+                yield Step("pricing", block.first_book + len(block.columns["mid"]), len(books), block)
 
 
 def price_blocks(
-    books: BookArrays, orders: Sequence[Order], contract_size: float | None, known: ModelState | None = None
+    books: BookArrays, orders: Sequence[Order], contract_size: float | None, fixed_state: ModelState | None = None
 ) -> Iterator[PricedBlock]:
-    """Every order priced on every book, block by block, the orders taking turns.
+    """Price every order on every book; yield each block of books once for each order, in the orders' sequence.
 
-    The numbers of TradingCalculator.estimate and realised on the same books, learning included. The orders
-    must share latency_s and passive_s, by which what is learned differs; their sizes may not. known: what is known
-    throughout, and nothing is learned; None is the rule. Raises OrderError, ModelError.
+    The numbers are those of TradingCalculator.estimate and realised on the same books, learning included. The orders
+    must share latency_s and passive_s, because what the models learn depends on both; their sizes may differ.
+    contract_size: base units a contract; None where nothing is counted in contracts of a fixed size. fixed_state:
+    the model state to use on every book, without any learning; None means to learn. Raises OrderError, ModelError.
     """
     if len({(order.latency_s, order.passive_s) for order in orders}) != 1:
         raise OrderError("orders priced together must share their latency and their waiting time")
@@ -81,130 +92,159 @@ def price_blocks(
         raise OrderError("nothing is counted in contracts of a fixed size here; give the size in base or quote units")
     start = 0
     while start < len(books):
-        stop = _steps_back(books.clock, start)
-        yield from _Segment(books, start, stop, orders[0], known).priced(orders, contract_size or 1.0)
+        stop = _find_step_back(books.clock, start)
+        yield from _Segment(books, start, stop, orders[0], fixed_state).price_blocks(orders, contract_size or 1.0)
         start = stop
 
 
-def _steps_back(clock: Ints, start: int) -> int:
-    """The first book after `start` that is earlier than the one before it."""
-    for first in range(start, len(clock), 2**16):
-        back = np.diff(clock[first : first + 2**16 + 1, 0]) < 0
-        if back.any():
-            return first + 1 + int(back.argmax())
+def _find_step_back(clock: Ints, start: int) -> int:
+    """Return the first row after `start` whose market_ns is below that of the row before; len(clock) if none is."""
+    for first in range(start, len(clock), _CLOCK_ROWS):
+        # One row more than a chunk, so that no pair of neighbours falls between two chunks.
+        is_back = np.diff(clock[first : first + _CLOCK_ROWS + 1, 0]) < 0
+        if is_back.any():
+            return first + 1 + int(is_back.argmax())
     return len(clock)
 
 
 class _MappedWindow:
-    """Books first to last (excluded) of a recording, mapped while they are needed."""
+    """Books `first` to `stop` (excluded) of a recording, mapped into memory while they are needed."""
 
-    def __init__(self, books: BookArrays, first: int, last: int) -> None:
+    def __init__(self, books: BookArrays, first: int, stop: int) -> None:
         self.first = first
-        sides = [books.side(side, first, last) for side in (Side.BUY, Side.SELL)]
+        sides = [books.read_side(side, first, stop) for side in (Side.BUY, Side.SELL)]
         self.sides = sides
-        self.market_ns = np.array(books.clock[first:last, 0])
+        self.market_ns = np.array(books.clock[first:stop, 0])
         touch = np.stack([side.best_levels() for side in sides])
-        # Nothing here refers back to the window: it is unmapped the moment that it is let go.
+        # Nothing here refers back to the window, so it is unmapped as soon as its last user drops it.
         self.books = BookBatch(self.market_ns, touch, lambda side, rows: sides[side].take(rows))
 
     def side(self, side: Side) -> SideBatch:
+        """Return the side that an aggressor of this side takes from: the asks for a buyer."""
         return self.sides[0 if side is Side.BUY else 1]
 
 
 class _Segment:
-    """Books start to stop of a recording, among which time does not step back: learned from as one."""
+    """Consecutive books of a recording among which time never steps back; the models learn from them as one.
 
-    def __init__(self, books: BookArrays, start: int, stop: int, like: Order, known: ModelState | None) -> None:
-        self._books, self._start, self._stop, self._like = books, start, stop, like
-        self._observer = BatchFeatureExtractor()
-        self._learner = OnlineLearner(like.latency_s, like.passive_s)
+    Model state number k is the state after the first k fits took effect.
+    """
+
+    def __init__(self, books: BookArrays, start: int, stop: int, order: Order, fixed_state: ModelState | None) -> None:
+        """Plan the fits of the segment.
+
+        Args:
+            books: all books of the recording.
+            start: the first book of the segment.
+            stop: the first book after it.
+            order: any order that is to be priced; all share its latency_s and passive_s.
+            fixed_state: the model state of every book, without any fit; None means to learn.
+        """
+        self._books, self._start, self._stop = books, start, stop
+        self._latency_s, self._passive_s = order.latency_s, order.passive_s
+        self._extractor = BatchFeatureExtractor()
+        self._learner = OnlineLearner(order.latency_s, order.passive_s)
         market_ns = np.array(books.clock[start:stop, 0])
-        self._turns: list[PlannedFit] = (
-            [] if known is not None else plan_fits(market_ns, like.latency_s, like.passive_s)
+        self._fits: list[PlannedFit] = (
+            [] if fixed_state is not None else plan_fits(market_ns, order.latency_s, order.passive_s)
         )
-        used = [turn.from_row for turn in self._turns if turn.from_row is not None]
-        self._from_rows = np.array(used, dtype=np.int64) + start
-        self._samples = np.concatenate([turn.samples for turn in self._turns] or [self._from_rows]) + start
-        # By how many fits were in use before it; those that no waiting sample was priced by are forgotten.
-        self._knowledge: dict[int, ModelState] = {} if known is None else {0: known}
-        self._learned = 0
-        self._waiting: list[Any] = []  # the samples' moments, of blocks of books
+        effect_rows = [fit.from_row for fit in self._fits if fit.from_row is not None]
+        no_rows = np.zeros(0, dtype=np.int64)
+        # Planned fits count rows from the start of the segment; these two count them from that of the recording.
+        self._effect_rows = np.array(effect_rows, dtype=np.int64) + start
+        self._sample_rows = np.concatenate([fit.samples for fit in self._fits] or [no_rows]) + start
+        self._states: dict[int, ModelState] = {} if fixed_state is None else {0: fixed_state}
+        self._n_fitted = 0
+        self._pending: list[list[Any]] = []  # the columns of the samples that wait for their fit, a list a block
 
-    def priced(self, orders: Sequence[Order], contract_size: float) -> Iterator[PricedBlock]:
+    def price_blocks(self, orders: Sequence[Order], contract_size: float) -> Iterator[PricedBlock]:
+        """Price the orders, each block of books once for each order. contract_size: base units a contract."""
         for first in range(self._start, self._stop, BLOCK_ROWS):
-            last = min(first + BLOCK_ROWS, self._stop)
-            window = _MappedWindow(self._books, min(first, self._needed()), self._outlook(last))
+            stop = min(first + BLOCK_ROWS, self._stop)
+            window = _MappedWindow(self._books, min(first, self._first_needed()), self._find_outcomes_end(stop))
             offset = first - window.first
-            rows = slice(offset, last - window.first)
+            rows = slice(offset, stop - window.first)
             market_ns = window.market_ns[rows]
-            breaks = np.flatnonzero(np.diff(window.market_ns) > GAP_NS) + 1
-            fresh = np.isin(np.arange(rows.start, rows.stop), breaks)
+            gap_rows = np.flatnonzero(np.diff(window.market_ns) > GAP_NS) + 1
+            is_after_gap = np.isin(np.arange(rows.start, rows.stop), gap_rows)
+            # A window that begins with the block does not hold the book before it.
             if first > self._start and offset == 0:
-                fresh[0] = market_ns[0] - self._books.clock[first - 1, 0] > GAP_NS
+                is_after_gap[0] = market_ns[0] - self._books.clock[first - 1, 0] > GAP_NS
             asks, bids = window.sides
-            moment = self._observer.extract(market_ns, fresh, bids.take(rows), asks.take(rows))
-            self._learn(first, last, moment, window)
-            known = Known(self._known_at(np.arange(first, last)))
-            scorecard = self._knowledge[int(np.searchsorted(self._from_rows, last - 1, side="right"))].scorecard
-            ends = np.append(breaks, len(window.market_ns))[
-                np.searchsorted(breaks, np.arange(rows.start, rows.stop), side="right")
-            ]
-            exchange_ns = np.array(self._books.clock[first:last, 1])
-            for number, order in enumerate(orders):
+            book_state = self._extractor.extract(market_ns, is_after_gap, bids.take(rows), asks.take(rows))
+            # Learning comes first, because fits may take effect within this block.
+            self._learn(first, stop, book_state, window)
+            states = Known(self._states_of(np.arange(first, stop)))
+            scorecard = self._states[int(self._state_numbers(np.array(stop - 1)))].scorecard
+            # The outcome of an order shows only on books before the next gap, or before the end of the window.
+            next_gap = np.searchsorted(gap_rows, np.arange(rows.start, rows.stop), side="right")
+            outcome_ends = np.append(gap_rows, len(window.market_ns))[next_gap]
+            exchange_ns = np.array(self._books.clock[first:stop, 1])
+            for index, order in enumerate(orders):
                 side = window.side(order.side)
-                columns = price(order, contract_size, market_ns, exchange_ns, moment, known, side.take(rows))
-                slippage, maker = realised(order, columns["quantity_base"], window.books, side, offset, ends)
+                columns = price(order, contract_size, market_ns, exchange_ns, book_state, states, side.take(rows))
+                slippage, maker = realised(order, columns["quantity_base"], window.books, side, offset, outcome_ends)
                 columns |= {"realised_slippage_bps": slippage, "realised_maker": maker}
-                yield PricedBlock(number, first, columns, scorecard)
+                yield PricedBlock(index, first, columns, scorecard)
 
-    def _outlook(self, last: int) -> int:
-        """As far as the books before `last` must be followed to see what becomes of them."""
-        clock = self._books.clock[:, 0]
-        until = clock[last - 1] + round(self._like.latency_s * 1e9) + round(self._like.passive_s * 1e9)
-        for first in range(last, self._stop, BLOCK_ROWS):
-            later = clock[first : min(first + BLOCK_ROWS, self._stop)] > until
-            if later.any():
-                return first + int(later.argmax()) + 1
+    def _find_outcomes_end(self, stop: int) -> int:
+        """Return the end of the books that show the outcome of every order decided on before book `stop`."""
+        market_ns = self._books.clock[:, 0]
+        until_ns = market_ns[stop - 1] + round(self._latency_s * 1e9) + round(self._passive_s * 1e9)
+        for first in range(stop, self._stop, BLOCK_ROWS):
+            is_later = market_ns[first : min(first + BLOCK_ROWS, self._stop)] > until_ns
+            if is_later.any():
+                return first + int(is_later.argmax()) + 1
         return self._stop
 
-    def _needed(self) -> int:
-        """The first book that the next fit learns from."""
-        if self._learned == len(self._turns):
+    def _first_needed(self) -> int:
+        """Return the first book that the next fit learns from; the end of the segment if no fit is left."""
+        if self._n_fitted == len(self._fits):
             return self._stop
-        return int(self._turns[self._learned].books[0]) + self._start
+        return int(self._fits[self._n_fitted].books[0]) + self._start
 
-    def _learn(self, first: int, last: int, moment: Any, window: _MappedWindow) -> None:
-        """Learn what these books allow to be learned."""
-        if not self._knowledge:
-            like = self._like
-            self._knowledge[0] = initial_state(
-                BookState(*(column[0].item() for column in moment)), like.latency_s, like.passive_s
-            )
-        begin, end = np.searchsorted(self._samples, (first, last))
-        chosen = self._samples[begin:end] - first
-        self._waiting.append([column[chosen] for column in moment])
-        ready = self._learned
-        while ready < len(self._turns) and self._turns[ready].books[-1] + self._start < last:
-            ready += 1
-        if ready == self._learned:
+    def _learn(self, first: int, stop: int, book_state: Any, window: _MappedWindow) -> None:
+        """Make every fit whose outcomes are shown before book `stop`.
+
+        Args:
+            first: the first book of the block.
+            stop: the first book after it.
+            book_state: a BookState of columns (stop - first,), of the block.
+            window: the block's books, with all that the fits learn from.
+        """
+        if not self._states:
+            first_state = BookState(*(column[0].item() for column in book_state))
+            self._states[0] = initial_state(first_state, self._latency_s, self._passive_s)
+        sample_begin, sample_end = np.searchsorted(self._sample_rows, (first, stop))
+        samples_of_block = self._sample_rows[sample_begin:sample_end] - first
+        self._pending.append([column[samples_of_block] for column in book_state])
+        n_ready = self._n_fitted
+        while n_ready < len(self._fits) and self._fits[n_ready].books[-1] + self._start < stop:
+            n_ready += 1
+        if n_ready == self._n_fitted:
             return
-        waiting = [np.concatenate(columns) for columns in zip(*self._waiting, strict=True)]
-        samples, starts, shown = merge_fits(self._turns[self._learned : ready])
-        now: list[Any] = [column[: len(samples)] for column in waiting]
-        numbers = np.searchsorted(self._from_rows, samples + self._start, side="right")
-        known = [self._knowledge[number] for number in range(int(numbers[0]), self._learned + 1)]
-        seen = window.books.take(shown + self._start - window.first)
-        learned = self._learner.learn(SampleBlocks(BookState(*now), starts, known, numbers - numbers[0], seen))
-        self._knowledge.update(enumerate(learned, self._learned + 1))
-        self._waiting = [[column[len(samples) :] for column in waiting]]
-        self._learned = ready
-        oldest = int(np.searchsorted(self._from_rows, min(first, self._needed()), side="right"))
-        for number in [number for number in self._knowledge if number < oldest]:
-            del self._knowledge[number]
+        samples, starts, outcome_books = merge_fits(self._fits[self._n_fitted : n_ready])
+        # The oldest pending samples are those of the fits that are ready; the others wait for a later block.
+        pending = [np.concatenate(columns) for columns in zip(*self._pending, strict=True)]
+        sampled: list[Any] = [column[: len(samples)] for column in pending]
+        self._pending = [[column[len(samples) :] for column in pending]]
+        numbers = self._state_numbers(samples + self._start)
+        oldest = int(numbers[0])
+        states = [self._states[number] for number in range(oldest, self._n_fitted + 1)]
+        books = window.books.take(outcome_books + self._start - window.first)
+        learned = self._learner.learn(SampleBlocks(BookState(*sampled), starts, states, numbers - oldest, books))
+        self._states.update(enumerate(learned, self._n_fitted + 1))
+        self._n_fitted = n_ready
+        # A state is dropped once neither this block nor a sample that waits for its fit was priced by it.
+        oldest_used = int(self._state_numbers(np.array(min(first, self._first_needed()))))
+        for number in [number for number in self._states if number < oldest_used]:
+            del self._states[number]
 
-    def _known_at(self, rows: Ints) -> list[tuple[ModelState, int]]:
-        """What is known at these books, each piece of knowledge with how many of them in a row."""
-        numbers, counts = np.unique(np.searchsorted(self._from_rows, rows, side="right"), return_counts=True)
-        return [
-            (self._knowledge[number], count) for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
-        ]
+    def _state_numbers(self, rows: Ints) -> Ints:
+        """Return the number of the model state in effect at each of these books of the recording."""
+        return np.searchsorted(self._effect_rows, rows, side="right")
+
+    def _states_of(self, rows: Ints) -> list[tuple[ModelState, int]]:
+        """Return the model states in effect at these consecutive books, each with its number of books."""
+        numbers, counts = np.unique(self._state_numbers(rows), return_counts=True)
+        return [(self._states[number], count) for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)]

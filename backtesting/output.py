@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,35 +17,38 @@ from backtesting.summary import Summary
 from exporting.rows import COLUMNS, UNITS
 from exporting.table import Format, Table
 
-_ROWS_WRITTEN = 16_384
+_BATCH_ROWS = 16_384
+"""Rows read from a part and written on at a time, which bounds the memory."""
 
 
 class OutputError(ValueError):
     """A file that results cannot be written to; the message says why."""
 
 
-class _Part:
-    """One unit's rows as a Parquet file, under its name only once it is whole."""
+class PartWriter:
+    """Writes the rows of one order on one recording to a Parquet file, which gets its name once it is whole."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
         self._writer: pq.ParquetWriter | None = None
 
-    def __enter__(self) -> _Part:
+    def __enter__(self) -> Self:
         return self
 
     @property
     def size(self) -> int:
-        """Bytes on the disk so far."""
+        """The bytes on the disk so far."""
         return self._unfinished.stat().st_size if self._writer is not None else 0
 
-    def write(self, some: pa.Table) -> None:
+    def write(self, rows: pa.Table) -> None:
+        """Append the rows; the first ones decide the columns and their types."""
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._unfinished, some.schema)
-        self._writer.write_table(some)
+            self._writer = pq.ParquetWriter(self._unfinished, rows.schema)
+        self._writer.write_table(rows)
 
-    def done(self) -> None:
+    def finish(self) -> None:
+        """Close the file and give it its name; without any rows there is no file."""
         if self._writer is None:
             return
         self._writer.close()
@@ -57,60 +60,45 @@ class _Part:
             self._unfinished.unlink(missing_ok=True)
 
 
-class Output:
-    """The file of results, put together from the units' parts in a folder beside it."""
+class OutputFile:
+    """The file of results, assembled from one part for each backtest; the parts lie in a folder beside it."""
 
     def __init__(self, path: Path, folder: Path) -> None:
-        self._path, self._folder = path, folder
+        self._path = path
+        self._folder = folder
         self._parts: list[Path] = []
 
-    def part(self) -> Path:
+    def add_part(self) -> Path:
+        """Return the path where the next backtest is to write its rows."""
         self._parts.append(self._folder / f"{len(self._parts)}.parquet")
         return self._parts[-1]
 
-    def assemble(self, summaries: Sequence[Summary], several: bool) -> None:
-        """Write the rows of every part, in order, and what explains them; then give the file its name."""
-        about, made = explain(summaries), self._folder / "all"
+    def assemble(self, summaries: Sequence[Summary], name_recordings: bool) -> None:
+        """Write the rows of every part, in order, and their description; then give the file its name.
+
+        summaries: one a part. name_recordings: whether a column says which recording each row is of.
+        """
+        about = describe_backtests(summaries)
+        draft = self._folder / "all"
         fmt: Format = "csv" if self._path.suffix == ".csv" else "parquet"
-        write(fmt, made, tables(self._parts, summaries, about, several))
+        write_tables(fmt, draft, read_parts(self._parts, summaries, about, name_recordings))
         if fmt == "csv":
             (self._folder / "meta").write_bytes(Table(pa.table({}), about).about_json())
             (self._folder / "meta").replace(self._path.with_name(f"{self._path.stem}.meta.json"))
-        made.replace(self._path)
+        draft.replace(self._path)
 
 
-def explain(summaries: Sequence[Summary]) -> dict[str, Any]:
-    """What a reader of the rows needs a year later."""
+def describe_backtests(summaries: Sequence[Summary]) -> dict[str, Any]:
+    """Return all that a reader of the rows needs a year later to understand them."""
     return {
         "kind": "backtest results",
         "recordings": list(dict.fromkeys(summary.recording for summary in summaries)),
-        "backtests": [_about(summary) for summary in summaries],
+        "backtests": [_describe_backtest(summary) for summary in summaries],
         "units": UNITS,
     }
 
 
-def tables(
-    parts: Sequence[Path], summaries: Sequence[Summary], about: Mapping[str, Any], several: bool = False
-) -> Iterator[Table]:
-    """The rows of every part, in order and in bounded memory; several: each names its recording."""
-    for part, summary in zip(parts, summaries, strict=True):
-        if not part.exists():  # not one book
-            continue
-        with pq.ParquetFile(part) as file:
-            for batch in file.iter_batches(_ROWS_WRITTEN):
-                table = pa.Table.from_batches([batch])
-                if several:
-                    names = pa.array([summary.recording] * len(table), pa.large_string())
-                    table = table.append_column("recording", names)
-                yield Table(table, about)
-
-
-def write(fmt: Format, path: Path, tables: Iterator[Table]) -> None:
-    """A new file of all these rows."""
-    {"csv": _write_csv, "json": _write_json, "parquet": _write_parquet}[fmt](path, tables)
-
-
-def _about(summary: Summary) -> dict[str, Any]:
+def _describe_backtest(summary: Summary) -> dict[str, Any]:
     scorecard = summary.scorecard
     return {
         "recording": summary.recording,
@@ -120,6 +108,31 @@ def _about(summary: Summary) -> dict[str, Any]:
         "order": asdict(summary.order) | {"side": summary.order.side.name.lower()},
         "models": None if scorecard is None else asdict(scorecard) | {"verdict": scorecard.verdict},
     }
+
+
+def read_parts(
+    parts: Sequence[Path], summaries: Sequence[Summary], about: Mapping[str, Any], name_recordings: bool = False
+) -> Iterator[Table]:
+    """Yield the rows of every part, in order and in bounded memory.
+
+    summaries: one a part. about: the description that goes with every table. name_recordings: whether a column says
+    which recording each row is of.
+    """
+    for part, summary in zip(parts, summaries, strict=True):
+        if not part.exists():  # the recording has no book of the market
+            continue
+        with pq.ParquetFile(part) as file:
+            for batch in file.iter_batches(_BATCH_ROWS):
+                rows = pa.Table.from_batches([batch])
+                if name_recordings:
+                    names = pa.array([summary.recording] * len(rows), pa.large_string())
+                    rows = rows.append_column("recording", names)
+                yield Table(rows, about)
+
+
+def write_tables(fmt: Format, path: Path, tables: Iterator[Table]) -> None:
+    """Write a new file of the rows of all tables, which share their columns."""
+    {"csv": _write_csv, "json": _write_json, "parquet": _write_parquet}[fmt](path, tables)
 
 
 def _write_parquet(path: Path, tables: Iterator[Table]) -> None:
@@ -139,6 +152,7 @@ def _write_csv(path: Path, tables: Iterator[Table]) -> None:
     with path.open("xb") as file:
         for table in tables:
             text = table.csv()
+            # Only the first table keeps its header line.
             file.write(text if not file.tell() else text[text.index(b"\n") + 1 :])
 
 
@@ -146,13 +160,17 @@ def _write_json(path: Path, tables: Iterator[Table]) -> None:
     with path.open("xb") as file:
         file.write(b"[")
         for table in tables:
-            inside = table.json()[1:-2]
-            file.write(inside if file.tell() == 1 else b"," + inside)
+            objects = table.json()[1:-2]  # without the brackets around them and the line's end
+            file.write(objects if file.tell() == 1 else b"," + objects)
         file.write(b"]\n")
 
 
 @contextmanager
-def open_output(path: Path | None) -> Iterator[Output | None]:
+def open_output(path: Path | None) -> Iterator[OutputFile | None]:
+    """Prepare a new file of results and delete its parts at the end; None for the path gives None.
+
+    Raises OutputError for another kind of file than .csv or .parquet, or if the file exists.
+    """
     if path is None:
         yield None
         return
@@ -163,6 +181,6 @@ def open_output(path: Path | None) -> Iterator[Output | None]:
     folder = path.absolute().with_name(f".{path.name}.{secrets.token_hex(4)}")
     folder.mkdir()
     try:
-        yield Output(path, folder)
+        yield OutputFile(path, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,25 +13,27 @@ import pyarrow as pa
 
 from backtesting.book_cache import OnRead, RecordingSource, open_books
 from backtesting.engine import PricedBlock, Step, run_steps
-from backtesting.output import OutputError, _Part, open_output
+from backtesting.output import OutputError, PartWriter, open_output
 from backtesting.summary import Summary, SummaryBuilder
 from estimation.order import Order
 from exporting.rows import Context, to_table
 
-Report = Callable[[RecordingSource, Step], None]
+OnStep = Callable[[RecordingSource, Step], None]
+"""Called after each step with the recording that it is of."""
 
 
 class Task(NamedTuple):
-    """What one worker does in one go: a recording, the orders, and where their rows go; None keeps none.
+    """The work that one process does at a time: some orders on one recording.
 
-    most_bytes: where the rows take more, none are kept.
+    parts: the files for the rows, one an order; None keeps no rows. cache: the folder where the parsed books are
+    kept; None is beside the recording. max_bytes: if the rows take more than this, none are kept; None is no limit.
     """
 
     source: RecordingSource
     orders: tuple[Order, ...]
     parts: tuple[Path, ...] | None
     cache: Path | None
-    most_bytes: int | None = None
+    max_bytes: int | None = None
 
 
 def run(
@@ -41,102 +43,116 @@ def run(
     cache: Path | None = None,
     workers: int = 1,
     scheduler: str | None = None,
-    report: Report | None = None,
+    on_step: OnStep | None = None,
 ) -> Iterator[Summary]:
-    """The summary of every order on its recording, by recording and then by order, each as it is ready.
+    """Run a backtest of every order on its recording; yield the summaries, each as soon as it is ready.
 
-    workers: processes of this machine; scheduler: the address of a Dask cluster, whose workers must see the same
-    folders, instead. Either is given one recording with one order at a time. out: a new .csv or .parquet file, there
-    once the iterator is exhausted; its columns are those of the export, and `recording` where there are several.
-    cache: as backtesting.engine.run_steps has it. report is told of every step that this process itself makes.
-    Raises OSError, OutputError and what `run_steps` raises.
+    They come by recording and then by order. Raises OSError, OutputError and what backtesting.engine.run_steps
+    raises.
+
+    Args:
+        jobs: recordings, each with its orders.
+        out: a new .csv or .parquet file for the rows, complete once the iterator is exhausted. Its columns are those
+            of the export, and `recording` where there are several.
+        cache: the folder where the parsed books are kept; None is beside each recording.
+        workers: processes of this machine. Several are given one recording with one order at a time.
+        scheduler: the address of a Dask cluster to use instead, whose workers must see the same folders. It is given
+            one recording with one order at a time.
+        on_step: called after every step that this process itself makes.
     """
-    alone = workers == 1 and scheduler is None
+    is_local = workers == 1 and scheduler is None
     with open_output(out) as output:
-        units = []
+        tasks = []
         for source, orders in jobs:
-            for some in (tuple(orders),) if alone else [(order,) for order in orders]:
-                parts = None if output is None else tuple(output.part() for _ in some)
-                units.append(Task(source, some, parts, cache))
+            for task_orders in (tuple(orders),) if is_local else [(order,) for order in orders]:
+                parts = None if output is None else tuple(output.add_part() for _ in task_orders)
+                tasks.append(Task(source, task_orders, parts, cache))
         summaries = []
-        made = (run_task(unit, report) for unit in units) if alone else _run_distributed(units, workers, scheduler)
-        for unit in made:
-            summaries += unit
-            yield from unit
+        results = (
+            (run_task(task, on_step) for task in tasks) if is_local else _run_distributed(tasks, workers, scheduler)
+        )
+        for task_summaries in results:
+            summaries += task_summaries
+            yield from task_summaries
         if output is not None:
-            output.assemble(summaries, len(jobs) > 1)
+            output.assemble(summaries, name_recordings=len(jobs) > 1)
 
 
-def run_task(unit: Task, report: Report | None = None) -> list[Summary]:
-    """Do it, and give a summary for each order; their rows are written to the parts, whole or not at all."""
-    with closing(iter_task(unit)) as made:
+def run_task(task: Task, on_step: OnStep | None = None) -> list[Summary]:
+    """Run the task and return a summary for each order; their rows are written to the parts, whole or not at all."""
+    with closing(iter_task(task)) as steps:
         while True:
             try:
-                step = next(made)
+                step = next(steps)
             except StopIteration as end:
-                found: list[Summary] = end.value
-                return found
-            if report is not None:
-                report(unit.source, step)
+                summaries: list[Summary] = end.value
+                return summaries
+            if on_step is not None:
+                on_step(task.source, step)
 
 
-def iter_task(unit: Task, on_read: OnRead = lambda _bytes: None) -> Generator[Step, None, list[Summary]]:
-    """The same step by step, as backtesting.engine.run_steps has them; closed early, it leaves nothing behind."""
-    source = unit.source
+def iter_task(task: Task, on_read: OnRead = lambda _bytes: None) -> Generator[Step, None, list[Summary]]:
+    """Run the task step by step, as backtesting.engine.run_steps does, and return its summaries at the end.
+
+    A generator that is closed early leaves no file behind.
+    """
+    source = task.source
     with ExitStack() as stack:
-        tallies = [
-            stack.enter_context(SummaryBuilder(source.path.name, source.venue, source.symbol, o)) for o in unit.orders
+        builders = [
+            stack.enter_context(SummaryBuilder(source.path.name, source.venue, source.symbol, order))
+            for order in task.orders
         ]
-        kept = stack.enter_context(ExitStack())
-        writers = [kept.enter_context(_Part(part)) for part in unit.parts or ()]
-        for step in stack.enter_context(closing(run_steps(source, unit.orders, unit.cache, on_read))):
+        part_stack = stack.enter_context(ExitStack())
+        writers = [part_stack.enter_context(PartWriter(part)) for part in task.parts or ()]
+        for step in stack.enter_context(closing(run_steps(source, task.orders, task.cache, on_read))):
             yield step
-            block = step.priced
+            block = step.block
             if block is None:
                 continue
-            tallies[block.order].add(block.columns, block.scorecard)
+            builders[block.order_index].add(block.columns, block.scorecard)
             if writers:
-                writers[block.order].write(rows(source, unit.orders[block.order], block))
-                if unit.most_bytes is not None and sum(writer.size for writer in writers) > unit.most_bytes:
+                writers[block.order_index].write(to_export_table(source, task.orders[block.order_index], block))
+                if task.max_bytes is not None and sum(writer.size for writer in writers) > task.max_bytes:
+                    # Too many rows: delete those written so far, and go on with the summaries alone.
                     writers.clear()
-                    kept.close()
+                    part_stack.close()
         for writer in writers:
-            writer.done()
-        return [tally.summary() for tally in tallies]
+            writer.finish()
+        return [builder.summary() for builder in builders]
 
 
-def rows(source: RecordingSource, order: Order, block: PricedBlock) -> pa.Table:
-    """A block's estimates as rows of the export."""
-    count = len(block.columns["market_ns"])
-    more = {"context": np.zeros(count, dtype=np.int64), "processing_ns": np.full(count, np.nan)}
-    return to_table(block.columns | more, [Context(source.venue, source.symbol, order)])
+def to_export_table(source: RecordingSource, order: Order, block: PricedBlock) -> pa.Table:
+    """Return the block's estimates as rows of the export; processing_ms is unknown."""
+    n_rows = len(block.columns["market_ns"])
+    constant_columns = {"context": np.zeros(n_rows, dtype=np.int64), "processing_ns": np.full(n_rows, np.nan)}
+    return to_table(block.columns | constant_columns, [Context(source.venue, source.symbol, order)])
 
 
-def _run_distributed(units: Sequence[Task], workers: int, scheduler: str | None) -> Iterator[list[Summary]]:
-    """Every unit done by another process; a cluster does those of a lost worker again."""
-    with _backend(scheduler):
-        several = joblib.Parallel(
+def _run_distributed(tasks: Sequence[Task], workers: int, scheduler: str | None) -> Iterator[list[Summary]]:
+    """Run every task in another process; a cluster repeats the tasks of a lost worker."""
+    with _parallel_backend(scheduler):
+        parallel = joblib.Parallel(
             n_jobs=workers if scheduler is None else -1, batch_size=1, pre_dispatch="all", return_as="generator"
         )
-        # A recording that several units need is parsed once, before them.
-        caches = {unit.source: unit.cache for unit in units}
-        if len(caches) < len(units):
-            for _ in several(joblib.delayed(parse)(source, cache) for source, cache in caches.items()):
+        # A recording that several tasks need is parsed once, before them.
+        caches = {task.source: task.cache for task in tasks}
+        if len(caches) < len(tasks):
+            for _ in parallel(joblib.delayed(parse_recording)(source, cache) for source, cache in caches.items()):
                 pass
-        yield from several(joblib.delayed(run_task)(unit) for unit in units)
+        yield from parallel(joblib.delayed(run_task)(task) for task in tasks)
 
 
-def parse(source: RecordingSource, cache: Path | None) -> None:
-    """Have the recording parsed, and the books kept if there is room for them."""
+def parse_recording(source: RecordingSource, cache: Path | None) -> None:
+    """Parse the recording and keep its books in the cache, if they can be written there."""
     for _ in open_books(source, cache):
         pass
 
 
 @contextmanager
-def _backend(scheduler: str | None) -> Iterator[None]:
+def _parallel_backend(scheduler: str | None) -> Iterator[None]:
+    """Let joblib use the cluster at this address; None leaves it to processes of this machine."""
     if scheduler is None:
-        with nullcontext():
-            yield
+        yield
         return
     try:
         from distributed import Client  # noqa: PLC0415 - of requirements-cluster.txt, and only needed here

@@ -1,8 +1,9 @@
-"""What a backtest says in a few numbers: how much each part of the cost was, when it was least, how it was spread."""
+"""Summarise a backtest: each component of the cost, when it was lowest and highest, and its distribution."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -18,14 +19,15 @@ COMPONENTS = (
     "impact_temporary_bps", "walk_bps", "realised_slippage_bps",
 )  # fmt: skip
 BUCKETS = 500
-BINS = 50
+"""The most stretches of equal length that the cost over time is divided into."""
+HISTOGRAM_BINS = 50
 HOURS = 24
 _HOUR_NS = 3_600_000_000_000
-_KEPT = np.dtype([("market_ns", np.int64), *((name, np.float64) for name in COMPONENTS)])
+_ROW = np.dtype([("market_ns", np.int64), *((name, np.float64) for name in COMPONENTS)])
 
 
 class Distribution(NamedTuple):
-    """One part of the cost over all books that have a number for it, bps."""
+    """One component of the cost over all books that have a number for it, bps."""
 
     books: int
     mean: float
@@ -35,24 +37,26 @@ class Distribution(NamedTuple):
 
     @classmethod
     def from_values(cls, values: Floats) -> Self | None:
-        """NaN does not count; None if nothing else is there."""
-        known = values[~np.isnan(values)]
-        if not len(known):
+        """Describe the values, (n,); NaN is left out, and nothing but NaN gives None."""
+        numbers = values[~np.isnan(values)]
+        if not len(numbers):
             return None
-        quantiles = np.quantile(known, (0.5, 0.95, 0.99), overwrite_input=True).tolist()
-        return cls(len(known), float(known.mean()), *quantiles)
+        quantiles = np.quantile(numbers, (0.5, 0.95, 0.99), overwrite_input=True).tolist()
+        return cls(len(numbers), float(numbers.mean()), *quantiles)
 
 
 class Extreme(NamedTuple):
-    """A book on which the net cost was least or most."""
+    """A book on which the net cost was lowest or highest."""
 
     market_ns: int
     net_cost_bps: float
 
 
 class OverTime(NamedTuple):
-    """The least and the most net cost in up to BUCKETS stretches of equal length, each from its market_ns on;
-    stretches without a number are left out."""
+    """The lowest and the highest net cost in each of up to BUCKETS stretches of equal length.
+
+    market_ns: where each stretch begins. Stretches without a number are left out.
+    """
 
     market_ns: Ints
     low_bps: Floats
@@ -60,14 +64,17 @@ class OverTime(NamedTuple):
 
 
 class Histogram(NamedTuple):
-    """How many books had a net cost between each two edges, bps; all that is beyond the ends is in the end bins."""
+    """The number of books whose net cost lies between each two edges; the end bins also count all beyond them.
+
+    edges_bps: (n + 1,). books: (n,).
+    """
 
     edges_bps: Floats
     books: Ints
 
 
 class Hour(NamedTuple):
-    """One hour of the day in UTC: the mean net cost and the books behind it."""
+    """One hour of the day in UTC: the mean net cost and the number of books behind it."""
 
     hour: int
     net_cost_bps: float
@@ -76,10 +83,12 @@ class Hour(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Summary:
-    """One order on all books of one recording.
+    """The results of one order on all books of one recording.
 
-    thin: books that do not hold the whole order, and unpriced: those of them where nobody can say what it costs.
-    components: by the names of COMPONENTS, None where no book has a number. by_hour: the hours that occur.
+    books: how many there are. first_ns, last_ns: the earliest and the latest market_ns. thin: how many books do not
+    hold the whole order. unpriced: how many of these hold too little even for an extrapolated cost. components: by the
+    names of COMPONENTS, None where no book has a number. cheapest, dearest: None where no book has a net cost.
+    by_hour: only the hours that occur. scorecard: of the model state at the last book.
     """
 
     recording: str
@@ -101,13 +110,16 @@ class Summary:
 
 
 class SummaryBuilder:
-    """Gathers the blocks of one backtest in a temporary file; `summary` may be asked at any time, from its thread."""
+    """Collects the blocks of one backtest in a temporary file, which its exit as a context manager deletes.
+
+    `summary` may be called at any time, on the thread that adds the blocks.
+    """
 
     def __init__(self, recording: str, venue: str, symbol: str, order: Order) -> None:
-        self._of = (recording, venue, symbol, order)
-        self._books = 0
+        self._subject = (recording, venue, symbol, order)
+        self._n_books = 0
         self._scorecard: Scorecard | None = None
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the tally
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
 
     def __enter__(self) -> Self:
         return self
@@ -116,67 +128,78 @@ class SummaryBuilder:
         self._file.close()
 
     def add(self, columns: Columns, scorecard: Scorecard) -> None:
-        """Count in the next block."""
-        rows = np.empty(len(columns["market_ns"]), _KEPT)
-        for name in _KEPT.names or ():
+        """Add the next block."""
+        rows = np.empty(len(columns["market_ns"]), _ROW)
+        for name in _ROW.names or ():
             rows[name] = columns[name]
         self._file.write(rows.data)
-        self._books += len(rows)
+        self._n_books += len(rows)
         self._scorecard = scorecard
 
     def summary(self) -> Summary:
-        """What was added so far."""
+        """Summarise all blocks added so far."""
         self._file.flush()
-        rows: Any = np.memmap(self._file, _KEPT, "r") if self._books else np.zeros(0, _KEPT)
-        clock, net = np.array(rows["market_ns"]), np.array(rows["net_cost_bps"])
-        priced = np.flatnonzero(~np.isnan(net))
-        first, last = (int(clock.min()), int(clock.max())) if len(clock) else (0, 0)
+        rows: Any = np.memmap(self._file, _ROW, "r") if self._n_books else np.zeros(0, _ROW)
+        market_ns = np.array(rows["market_ns"])
+        net_bps = np.array(rows["net_cost_bps"])
+        priced = np.flatnonzero(~np.isnan(net_bps))
+        first_ns, last_ns = (int(market_ns.min()), int(market_ns.max())) if len(market_ns) else (0, 0)
         return Summary(
-            *self._of,
-            books=len(clock),
-            first_ns=first,
-            last_ns=last,
+            *self._subject,
+            books=len(market_ns),
+            first_ns=first_ns,
+            last_ns=last_ns,
             thin=int(np.isnan(rows["walk_bps"]).sum()),
-            unpriced=len(net) - len(priced),
+            unpriced=len(net_bps) - len(priced),
             components={name: Distribution.from_values(np.array(rows[name])) for name in COMPONENTS},
-            cheapest=_extreme(clock, net, priced, np.argmin),
-            dearest=_extreme(clock, net, priced, np.argmax),
-            over_time=_over_time(clock[priced], net[priced], first, last),
-            histogram=_histogram(net[priced]),
-            by_hour=_by_hour(clock[priced], net[priced]),
+            cheapest=_find_extreme(market_ns, net_bps, priced, np.argmin),
+            dearest=_find_extreme(market_ns, net_bps, priced, np.argmax),
+            over_time=_measure_over_time(market_ns[priced], net_bps[priced], first_ns, last_ns),
+            histogram=_count_bins(net_bps[priced]),
+            by_hour=_average_by_hour(market_ns[priced], net_bps[priced]),
             scorecard=self._scorecard,
         )
 
 
-def _extreme(clock: Ints, net: Floats, priced: Ints, best: Any) -> Extreme | None:
+def _find_extreme(
+    market_ns: Ints, net_bps: Floats, priced: Ints, find_place: Callable[[Floats], Any]
+) -> Extreme | None:
+    """Return the first of the priced rows whose net cost is the extreme one; None if no row is priced."""
     if not len(priced):
         return None
-    row = priced[best(net[priced])]
-    return Extreme(int(clock[row]), float(net[row]))
+    row = priced[find_place(net_bps[priced])]
+    return Extreme(int(market_ns[row]), float(net_bps[row]))
 
 
-def _over_time(clock: Ints, net: Floats, first: int, last: int) -> OverTime:
-    length = (last - first) // BUCKETS + 1
-    bucket = (clock - first) // length
-    low, high = np.full(BUCKETS, np.inf), np.full(BUCKETS, -np.inf)
-    np.minimum.at(low, bucket, net)
-    np.maximum.at(high, bucket, net)
-    some = np.flatnonzero(low <= high)
-    return OverTime(first + some * length, low[some], high[some])
+def _measure_over_time(market_ns: Ints, net_bps: Floats, first_ns: int, last_ns: int) -> OverTime:
+    """Find the lowest and the highest net cost (n,) of each stretch of the time from first_ns to last_ns."""
+    # One more than the quotient, so that last_ns is still in the last bucket.
+    length_ns = (last_ns - first_ns) // BUCKETS + 1
+    bucket = (market_ns - first_ns) // length_ns
+    low = np.full(BUCKETS, np.inf)
+    high = np.full(BUCKETS, -np.inf)
+    np.minimum.at(low, bucket, net_bps)
+    np.maximum.at(high, bucket, net_bps)
+    # A bucket without a number still has its infinities.
+    occupied = np.flatnonzero(low <= high)
+    return OverTime(first_ns + occupied * length_ns, low[occupied], high[occupied])
 
 
-def _histogram(net: Floats) -> Histogram:
-    """Between the 0.5th and the 99.5th percentile, for a few wild books would hide all others."""
-    if not len(net):
+def _count_bins(net_bps: Floats) -> Histogram:
+    """Count the books in bins from the 0.5th to the 99.5th percentile; a few wild books would hide all others."""
+    if not len(net_bps):
         return Histogram(np.zeros(0), np.zeros(0, dtype=np.int64))
-    low, high = np.quantile(net, (0.005, 0.995)).tolist()
-    counts, edges = np.histogram(np.clip(net, low, high), BINS, (low, high))
+    low, high = np.quantile(net_bps, (0.005, 0.995)).tolist()
+    counts, edges = np.histogram(np.clip(net_bps, low, high), HISTOGRAM_BINS, (low, high))
     return Histogram(edges, counts.astype(np.int64))
 
 
-def _by_hour(clock: Ints, net: Floats) -> tuple[Hour, ...]:
-    hour = clock // _HOUR_NS % HOURS
-    books, total = np.bincount(hour, minlength=HOURS), np.bincount(hour, net, HOURS)
+def _average_by_hour(market_ns: Ints, net_bps: Floats) -> tuple[Hour, ...]:
+    """Return the mean net cost of every hour of the day that occurs."""
+    hour_of_day = market_ns // _HOUR_NS % HOURS
+    n_books = np.bincount(hour_of_day, minlength=HOURS)
+    total_bps = np.bincount(hour_of_day, net_bps, HOURS)
     return tuple(
-        Hour(each, float(total[each] / books[each]), int(books[each])) for each in np.flatnonzero(books).tolist()
+        Hour(hour, float(total_bps[hour] / n_books[hour]), int(n_books[hour]))
+        for hour in np.flatnonzero(n_books).tolist()
     )

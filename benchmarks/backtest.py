@@ -68,7 +68,7 @@ def from_cache(source: RecordingSource, folder: Path, known: ModelState | None) 
 
 def looped(source: RecordingSource) -> tuple[float, ModelState]:
     """Seconds a book, and what was known at the end."""
-    calculator, books = TradingCalculator(ORDER, source.contract_size or 1.0), list(islice(source.books(), LOOP))
+    calculator, books = TradingCalculator(ORDER, source.contract_size or 1.0), list(islice(source.read_books(), LOOP))
     took = clocked(lambda: deque(map(calculator.estimate, books), maxlen=0))
     outcomes = calculator._outcomes
     assert isinstance(outcomes, TrainingSchedule)

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from backtesting.book_cache import RecordingSource
 from backtesting.engine import Step
-from backtesting.output import explain, tables, write
+from backtesting.output import describe_backtests, read_parts, write_tables
 from backtesting.runner import Task, iter_task
 from backtesting.summary import Summary
 from estimation.order import Order
@@ -92,7 +92,7 @@ class BacktestJob:
 
     def about_json(self) -> bytes:
         """What explains the rows."""
-        return Table(pa.table({}), explain(self.summaries)).about_json()
+        return Table(pa.table({}), describe_backtests(self.summaries)).about_json()
 
     @property
     def kept(self) -> bool:
@@ -103,7 +103,7 @@ class BacktestJob:
         """The rows of every order, one order after the other, as a file; None if it is larger than MOST_BYTES."""
         path = self._folder / f"rows.{fmt}"
         try:
-            write(fmt, path, self._bounded(path))
+            write_tables(fmt, path, self._bounded(path))
             return path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
         except _TooLargeError:
             return None
@@ -112,12 +112,12 @@ class BacktestJob:
 
     def preview(self) -> pd.DataFrame:
         """The last rows of all; there must be some."""
-        last = deque(tables(self._parts[-1:], self.summaries[-1:], {}), maxlen=2)
+        last = deque(read_parts(self._parts[-1:], self.summaries[-1:], {}), maxlen=2)
         rows = pa.concat_tables(table.rows for table in last)
         return rows.slice(max(0, len(rows) - PREVIEW)).to_pandas()
 
     def _bounded(self, path: Path) -> Iterator[Table]:
-        for table in tables(self._parts, self.summaries, explain(self.summaries)):
+        for table in read_parts(self._parts, self.summaries, describe_backtests(self.summaries)):
             if path.exists() and path.stat().st_size > MOST_BYTES:
                 raise _TooLargeError
             yield table

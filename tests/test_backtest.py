@@ -1,4 +1,4 @@
-"""A backtest says, book for book, what the live path says of the same frames."""
+"""Check that a backtest gives, book for book, the numbers of the live path on the same frames."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.live_rows import assert_same_rows, price_books, price_served_
 from tests.support.synthetic_recordings import BEGIN_NS, okx_message, write_recording
 
 BTC = "BTC-USDT-SWAP"
-BOOKS = 600
+N_BOOKS = 600
 ORDERS = (
     Order(Side.BUY, 100_000.0, "quote"),
     Order(Side.SELL, 3.0, latency_s=0.5),
@@ -33,25 +33,25 @@ ORDERS = (
     Order(Side.BUY, 25.0),
     Order(Side.SELL, 500.0),
 )
-"""Every style, side and unit; the last are too large for the visible book, and for any number."""
+"""Every style, side and unit. The last two are too large: one for the visible book, one for any number."""
 
 
 @pytest.fixture(scope="module")
 def market(tmp_path_factory: pytest.TempPathFactory) -> RecordingSource:
-    """80 seconds of the simulated market."""
+    """Record 80 seconds of the simulated market."""
     path = tmp_path_factory.mktemp("simulated") / "market.jsonl"
-    write_recording(path, list(islice(simulated(BTC, seed=3, start_ns=BEGIN_NS), BOOKS)))
+    write_recording(path, list(islice(simulated(BTC, seed=3, start_ns=BEGIN_NS), N_BOOKS)))
     return RecordingSource.from_path(path, "simulated", BTC)
 
 
-def test_a_simulated_market_as_it_was_served(market: RecordingSource, tmp_path: Path) -> None:
-    """Every book through socket, client and calculators: every column is the same to 1e-9, in every style, and the
+def test_backtest_equals_the_served_simulated_market(market: RecordingSource, tmp_path: Path) -> None:
+    """Every book goes through socket, client and calculators. Every column is the same to 1e-9, in every style, and the
     models have learned the same at the same book."""
-    live = price_served_books(market, ORDERS, BOOKS)
+    live = price_served_books(market, ORDERS, N_BOOKS)
     for order, frame in zip(ORDERS, live.frames(), strict=True):
         assert_same_rows(backtest(market.path, market.venue, market.symbol, order, tmp_path), frame)
     frames = live.frames()
-    assert (frames[0]["slippage_source"] == "model").sum() > 200, "the models had a say"
+    assert (frames[0]["slippage_source"] == "model").sum() > 200, "the slippage model is in use"
     assert (frames[7]["slippage_source"] == "too thin").any()
     assert frames[6]["slippage_source"].isin(["extrapolated"]).any()
     assert frames[2]["realised_maker"].between(0, 1).sum() > 500
@@ -67,22 +67,22 @@ def test_a_simulated_market_as_it_was_served(market: RecordingSource, tmp_path: 
         ("kraken_MINA-GBP_depth25_20260816.jsonl.gz", "kraken", "MINA/GBP", 2000.0, 30),
     ],
 )
-def test_real_recordings(
+def test_backtest_equals_the_calculator_on_real_recordings(
     recordings: Path, tmp_path: Path, file: str, venue: str, symbol: str, size: float, books: int | None
 ) -> None:
-    """Whole books, changes, a gap in the sequence, books of uneven depth, a market that is silent for seconds: as the
-    calculator that is shown the same books."""
+    """The calculator is shown the same books: whole ones, changes, a gap in the sequence, books of uneven depth, a
+    market that is silent for seconds."""
     source = RecordingSource.from_path(recordings / file, venue, symbol)
     orders = (Order(Side.BUY, size), Order(Side.SELL, size, style="passive"), Order(Side.BUY, size, style="schedule"))
-    live = price_books(source, orders, source.books()).frames()
+    live = price_books(source, orders, source.read_books()).frames()
     assert books in (None, len(live[0]))
     for order, frame in zip(orders, live, strict=True):
         assert_same_rows(backtest(source.path, venue, symbol, order, tmp_path), frame)
 
 
 @pytest.mark.slow
-def test_six_minutes_of_binance_as_they_were_served(recordings: Path, tmp_path: Path) -> None:
-    """3,449 books of 400 levels, past the thousandth sample, where the fits are further apart."""
+def test_backtest_equals_six_served_minutes_of_binance(recordings: Path, tmp_path: Path) -> None:
+    """3,449 books of 400 levels reach past the thousandth sample, where the fits are further apart."""
     source = RecordingSource.from_path(recordings / "binance-spot_BTCUSDT_20240808.jsonl.gz", "binance", "BTCUSDT")
     orders = [Order(Side.BUY, 100_000.0, "quote"), Order(Side.SELL, 60.0, style="passive")]
     live = price_served_books(source, orders, 3449).frames()
@@ -95,13 +95,16 @@ def _level(price: float, size: float) -> str:
 
 
 def gateway_message(bid_ticks: int, bids: list[int], asks: list[int]) -> str:
-    """A whole book: sizes from the touch on, a tick of spread."""
+    """Write a whole book: sizes from the best price on, one price step between bid and ask."""
     sides = (
         ",".join(_level(round((bid_ticks + offset + sign * row) / 10, 1), size) for row, size in enumerate(sizes))
         for sign, offset, sizes in ((1, 1, asks), (-1, 0, bids))
     )
-    asked, bid = sides
-    return f'{{"timestamp":"2025-05-04T10:39:13Z","exchange":"SIM","symbol":"{BTC}","asks":[{asked}],"bids":[{bid}]}}'
+    ask_rows, bid_rows = sides
+    return (
+        f'{{"timestamp":"2025-05-04T10:39:13Z","exchange":"SIM","symbol":"{BTC}",'
+        f'"asks":[{ask_rows}],"bids":[{bid_rows}]}}'
+    )
 
 
 SIZES = st.lists(st.integers(1, 400), min_size=1, max_size=14)
@@ -115,7 +118,7 @@ UNSTEADY = [
     (3_000_000, 2, [8, 1, 30, 2, 2, 2, 2, 2, 2, 2, 2, 9], [4, 60]),
     (0, -1, [1, 1, 1, 1], [6, 6, 6]),
 ]
-"""Books that come by fits and starts, one in four at the same moment as the one before."""
+"""Books at uneven intervals, one in four at the same time as the one before."""
 
 
 @settings(max_examples=5, deadline=None)
@@ -129,7 +132,7 @@ UNSTEADY = [
 @example(UNSTEADY, [(90, 5_000_000_001), (150, 5_000_000_000), (200, -1), (260, 7_000_000_000)], 0.1, 0.5, "passive")
 @example(UNSTEADY, [(40, -3_000_000_000), (160, 7_000_000_000), (162, 7_000_000_000)], 1e-10, 2.0, "now")
 @example(UNSTEADY, [(299, 9_000_000_000)], 0.0, 0.5, "schedule")
-def test_any_recording(
+def test_backtest_equals_the_calculator_on_generated_recordings(
     tmp_path_factory: pytest.TempPathFactory,
     books: list[tuple[int, int, list[int], list[int]]],
     breaks: list[tuple[int, int]],
@@ -137,109 +140,110 @@ def test_any_recording(
     passive_s: float,
     style: str,
 ) -> None:
-    """Uneven depths, books at the same moment, silences, a clock that steps back, an order that meets nothing: still
-    row for row the same, however many blocks it takes."""
-    ticks, now, bid, jumps = [], BEGIN_NS, 1_000_000, dict(breaks)
+    """Depths are uneven, books come at the same time, the market is silent, the clock steps back, an order meets no
+    other: every row is still the same, however many blocks it takes."""
+    frames: list[RecordedFrame] = []
+    market_ns = BEGIN_NS
+    bid_ticks = 1_000_000
+    jumps = dict(breaks)
     for row in range(300):
         wait, move, bids, asks = books[row % len(books)]
-        now += jumps.get(row, wait)
-        bid += move
-        ticks.append(RecordedFrame("recv", now, gateway_message(bid, bids, asks)))
+        market_ns += jumps.get(row, wait)
+        bid_ticks += move
+        frames.append(RecordedFrame("recv", market_ns, gateway_message(bid_ticks, bids, asks)))
     source = RecordingSource.from_path(
-        write_recording(tmp_path_factory.mktemp("any") / "made.jsonl", ticks), "gomarket-okx", BTC
+        write_recording(tmp_path_factory.mktemp("any") / "made.jsonl", frames), "gomarket-okx", BTC
     )
     orders = [
         Order(side, 3.0, style=style, latency_s=latency_s, passive_s=passive_s, horizon_s=20.0)  # type: ignore[arg-type]
         for side in Side
     ]
-    live = price_books(source, orders, source.books()).frames()
-    assert live[0]["market_ns"].tolist() == [tick.market_ns for tick in ticks]
-    for order, frame in zip(orders, live, strict=True):
-        assert_same_rows(backtest(source.path, source.venue, source.symbol, order), frame)
+    live = price_books(source, orders, source.read_books()).frames()
+    assert live[0]["market_ns"].tolist() == [frame.market_ns for frame in frames]
+    for order, expected in zip(orders, live, strict=True):
+        assert_same_rows(backtest(source.path, source.venue, source.symbol, order), expected)
 
 
-def test_blocks_of_any_length_say_the_same(
-    market: RecordingSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where a block ends changes nothing: not a moment, not a fit, not an outcome."""
+def test_block_length_changes_no_row(market: RecordingSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a block ends changes nothing: no book state, no fit, no outcome."""
     whole = backtest(market.path, market.venue, market.symbol, ORDERS[2], tmp_path)
     for rows in (7, 256):
         monkeypatch.setattr("backtesting.engine.BLOCK_ROWS", rows)
         assert_same_rows(backtest(market.path, market.venue, market.symbol, ORDERS[2], tmp_path), whole)
 
 
-def test_no_estimate_knows_what_came_after_it(market: RecordingSource, tmp_path: Path) -> None:
-    """A recording cut off anywhere gives the same up to there; only outcomes not seen are missing."""
+def test_estimates_use_no_later_book(market: RecordingSource, tmp_path: Path) -> None:
+    """A recording cut off anywhere gives the same rows up to there; only outcomes that are not seen are missing."""
     whole = backtest(market.path, market.venue, market.symbol, ORDERS[0], tmp_path)
-    ticks = list(islice(simulated(BTC, seed=3, start_ns=BEGIN_NS), BOOKS))
+    frames = list(islice(simulated(BTC, seed=3, start_ns=BEGIN_NS), N_BOOKS))
     for count in (1, 60, 701):
-        path = write_recording(tmp_path / f"{count}.jsonl", ticks[:count])
-        cut = backtest(path, market.venue, market.symbol, ORDERS[0], tmp_path)
+        path = write_recording(tmp_path / f"{count}.jsonl", frames[:count])
+        shortened = backtest(path, market.venue, market.symbol, ORDERS[0], tmp_path)
         unseen = ["realised_slippage_bps", "realised_maker"]
-        assert_same_rows(cut.drop(columns=unseen), whole[:count].drop(columns=unseen).reset_index(drop=True))
-        assert cut["realised_maker"].isna().sum() == min(count, 22), "more than 2.1 s before the last book"
+        assert_same_rows(shortened.drop(columns=unseen), whole[:count].drop(columns=unseen).reset_index(drop=True))
+        assert shortened["realised_maker"].isna().sum() == min(count, 22), "more than 2.1 s before the last book"
 
 
-def test_many_sizes_at_once_are_each_priced_as_alone(market: RecordingSource, tmp_path: Path) -> None:
+def test_orders_priced_together_get_the_numbers_of_each_alone(market: RecordingSource, tmp_path: Path) -> None:
     """Orders that share their latency are priced together, block by block, and learn nothing from each other."""
     orders = [Order(Side.BUY, size) for size in (0.1, 1.0, 25.0)]
-    found: dict[int, list[float]] = {0: [], 1: [], 2: []}
+    net_costs: dict[int, list[float]] = {0: [], 1: [], 2: []}
     for step in run_steps(market, orders, tmp_path):
-        if step.priced is not None:
-            found[step.priced.order] += step.priced.columns["net_cost_bps"].tolist()
+        if step.block is not None:
+            net_costs[step.block.order_index] += step.block.columns["net_cost_bps"].tolist()
             assert step.done <= (step.total or 0)
     for number, order in enumerate(orders):
         alone = backtest(market.path, market.venue, market.symbol, order, tmp_path)
-        np.testing.assert_array_equal(found[number], alone["net_cost_bps"])
+        np.testing.assert_array_equal(net_costs[number], alone["net_cost_bps"])
     with pytest.raises(OrderError, match="share their latency"):
         list(run_steps(market, [ORDERS[0], ORDERS[1]], tmp_path))
 
 
-def test_a_backtest_can_be_stopped_at_any_step(market: RecordingSource, tmp_path: Path) -> None:
+def test_backtest_stopped_at_any_step_leaves_no_draft(market: RecordingSource, tmp_path: Path) -> None:
     """Closing the iterator while books are read or priced leaves no half-made file."""
     for stage in ("reading", "pricing"):
-        made = run_steps(market, ORDERS[:1], tmp_path / stage)
-        while next(made).stage != stage:
+        steps = run_steps(market, ORDERS[:1], tmp_path / stage)
+        while next(steps).stage != stage:
             pass
-        made.close()
+        steps.close()
     assert list((tmp_path / "reading").iterdir()) == []
     assert len(list((tmp_path / "pricing").iterdir())) == 1
 
 
-def test_contracts_need_a_contract(tmp_path: Path) -> None:
-    """On a spot market nothing is counted in contracts, and no number is made up."""
+def test_backtest_refuses_contracts_on_a_spot_market(tmp_path: Path) -> None:
+    """On a spot market nothing is counted in contracts, and no size is guessed."""
     path = write_recording(tmp_path / "spot.jsonl", [RecordedFrame("recv", BEGIN_NS, okx_message(1, -1))])
     with pytest.raises(OrderError, match="contracts of a fixed size"):
         backtest(path, "okx", "BTC-USDT", Order(Side.BUY, 1.0, "contracts"))
 
 
-def test_a_recording_without_a_book_of_the_market(tmp_path: Path) -> None:
-    """No rows, and all the columns."""
+def test_recording_without_a_book_gives_no_row_and_all_columns(tmp_path: Path) -> None:
+    """The frame has no row, and all the columns."""
     path = write_recording(tmp_path / "other.jsonl", [RecordedFrame("recv", BEGIN_NS, okx_message(1, -1))])
-    found = backtest(path, "okx", "ETH-USDT", Order(Side.BUY, 1.0))
-    assert (len(found), tuple(found)) == (0, COLUMNS)
+    rows = backtest(path, "okx", "ETH-USDT", Order(Side.BUY, 1.0))
+    assert (len(rows), tuple(rows)) == (0, COLUMNS)
 
 
-def test_memory_does_not_grow_with_the_recording(
+def test_mapped_books_and_held_states_do_not_grow_with_the_recording(
     market: RecordingSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At no time more is mapped than a block, what its fits learn from, and what shows its outcomes."""
+    """At no time are more books mapped than a block, those its fits learn from, and those that show its outcomes."""
     monkeypatch.setattr("backtesting.engine.BLOCK_ROWS", 64)
     spans = []
-    side = BookArrays.side
+    read_side = BookArrays.read_side
 
-    @functools.wraps(side)
-    def noted(self: BookArrays, of: Side, first: int, last: int) -> object:
-        spans.append(last - first)
-        return side(self, of, first, last)
+    @functools.wraps(read_side)
+    def record_span(self: BookArrays, side: Side, first: int, stop: int) -> object:
+        spans.append(stop - first)
+        return read_side(self, side, first, stop)
 
-    monkeypatch.setattr(BookArrays, "side", noted)
-    kept = 0
+    monkeypatch.setattr(BookArrays, "read_side", record_span)
+    most_states = 0
     for books in open_books(market, tmp_path):
         if isinstance(books, BookArrays):
-            stretch = _Segment(books, 0, len(books), ORDERS[0], None)
-            for _ in stretch.priced(ORDERS[:1], 0.01):
-                kept = max(kept, len(stretch._knowledge))
-    assert len(spans) == 2 * -(-BOOKS // 64)
+            segment = _Segment(books, 0, len(books), ORDERS[0], None)
+            for _ in segment.price_blocks(ORDERS[:1], 0.01):
+                most_states = max(most_states, len(segment._states))
+    assert len(spans) == 2 * -(-N_BOOKS // 64)
     assert max(spans) <= 64 + 50 + 2 * 23
-    assert kept <= 6
+    assert most_states <= 6

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.paths import PROJECT, product
+from tests.support.paths import PROJECT, product_files
 from tests.test_architecture import FLOORS
 
 README = (PROJECT / "README.md").read_text()
@@ -101,7 +101,7 @@ def test_coverage_leaves_out_compiled_functions_alone() -> None:
     compilers = {function.name for function in functions(PROJECT / "numerics" / "jit.py")}
     used = {
         ast.unparse(decorator)
-        for path in product()
+        for path in product_files()
         for function in functions(path)
         for decorator in function.decorator_list
     }
@@ -158,5 +158,5 @@ def test_architecture_has_every_floor_and_thread() -> None:
         row = next(line for line in text.splitlines() if line.startswith(f"| {number} |"))
         named = {name.removesuffix(".py").removesuffix("/") for name in re.findall(r"`([\w.]+/?)`", row)}
         assert rooms <= named
-    starters = [path for path in product() if re.search(r"\bthreading\.Thread\(", path.read_text())]
+    starters = [path for path in product_files() if re.search(r"\bthreading\.Thread\(", path.read_text())]
     assert [path for path in starters if f"`{path.relative_to(PROJECT).as_posix()}`" not in text] == []

@@ -6,7 +6,7 @@ from typing import get_args
 
 import streamlit as st
 
-from backtest import arguments_of
+from backtest import format_arguments
 from exporting.files import ExportError, safe_stem
 from exporting.table import Format
 from feeds import VENUES
@@ -129,4 +129,6 @@ def too_large(what: str, run: BacktestJob) -> None:
     )
     file = run.source.path if run.source.max_bytes is None else run.name  # an upload's own path ends with the tab
     rows = ["--out", "rows.parquet"]
-    st.code(command("backtest.py", [str(file), *arguments_of(run.source, run.orders), *rows]), "bash", wrap_lines=True)
+    st.code(
+        command("backtest.py", [str(file), *format_arguments(run.source, run.orders), *rows]), "bash", wrap_lines=True
+    )

@@ -1,4 +1,4 @@
-"""Many backtests on processes of this machine and on a real cluster, and the command line, as a user runs it."""
+"""Test many backtests on processes of this machine and on a real cluster, and the command line as a user runs it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from backtest import _orders, _parser, _source, arguments_of, backtest, main
+from backtest import _choose_source, _make_orders, _make_parser, backtest, format_arguments, main
 from backtesting.book_cache import RecordingSource
 from backtesting.output import OutputError
 from backtesting.runner import run
@@ -37,23 +37,23 @@ BTC = "BTC-USDT-SWAP"
 Jobs = list[tuple[RecordingSource, list[Order]]]
 
 
-def jobs(folder: Path, files: int, sizes: tuple[float, ...], books: int = 150) -> Jobs:
-    """Recordings of different markets, the same orders on each."""
+def make_jobs(folder: Path, n_files: int, sizes: tuple[float, ...], n_books: int = 150) -> Jobs:
+    """Record different markets, with the same orders on each."""
     orders = [Order(Side.BUY, size) for size in sizes]
-    found: Jobs = []
-    for seed in range(files):
-        ticks = list(islice(simulated(BTC, seed=seed, start_ns=BEGIN_NS), books))
-        found.append(
+    jobs: Jobs = []
+    for seed in range(n_files):
+        ticks = list(islice(simulated(BTC, seed=seed, start_ns=BEGIN_NS), n_books))
+        jobs.append(
             (
                 RecordingSource.from_path(write_recording(folder / f"market{seed}.jsonl", ticks), "simulated", BTC),
                 orders,
             )
         )
-    return found
+    return jobs
 
 
-def plain(summary: Summary) -> Any:
-    """Everything in it, comparable."""
+def to_plain(summary: Summary) -> Any:
+    """Return all that the summary holds as values that can be compared."""
     return json.loads(
         json.dumps(
             asdict(summary), default=lambda value: value.tolist() if isinstance(value, np.ndarray) else str(value)
@@ -61,12 +61,12 @@ def plain(summary: Summary) -> Any:
     )
 
 
-def test_two_processes_say_what_one_says(tmp_path: Path) -> None:
-    """Summaries and rows in the order of the files and sizes, the same to the last digit."""
-    work = jobs(tmp_path, 2, (0.5, 5.0, 400.0))
+def test_two_processes_give_the_results_of_one(tmp_path: Path) -> None:
+    """Summaries and rows come in the order of the files and sizes, the same to the last digit."""
+    work = make_jobs(tmp_path, 2, (0.5, 5.0, 400.0))
     alone = list(run(work, out=tmp_path / "alone.parquet"))
     shared = list(run(work, out=tmp_path / "shared.parquet", workers=2))
-    assert [plain(summary) for summary in shared] == [plain(summary) for summary in alone]
+    assert [to_plain(summary) for summary in shared] == [to_plain(summary) for summary in alone]
     one, two = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("alone", "shared"))
     assert len(one) == 2 * 3 * 150
     pd.testing.assert_frame_equal(one, two)
@@ -85,7 +85,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def started(*arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+def started_process(*arguments: object) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "ignore"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -97,11 +97,11 @@ def started(*arguments: object) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.mark.filterwarnings("ignore")  # of the cluster's own connections, one of whose workers is killed
-def test_a_cluster_loses_a_worker_and_no_result(tmp_path: Path) -> None:
-    """A real scheduler and two real worker processes, one killed once results come in: every unit's result arrives,
-    once, in order, and is that of the local run."""
+def test_cluster_that_loses_a_worker_loses_no_result(tmp_path: Path) -> None:
+    """Of two real worker processes on a real scheduler, one is killed once results come in. The result of every task
+    arrives once, in order, and is that of the local run."""
     pytest.importorskip("distributed")
-    work = jobs(tmp_path, 2, (0.5, 1.0, 5.0, 20.0), books=400)
+    work = make_jobs(tmp_path, 2, (0.5, 1.0, 5.0, 20.0), n_books=400)
     alone = list(run(work, out=tmp_path / "alone.parquet"))
     address = f"tcp://127.0.0.1:{free_port()}"
     port = address.rpartition(":")[2]
@@ -110,19 +110,19 @@ def test_a_cluster_loses_a_worker_and_no_result(tmp_path: Path) -> None:
         f"--local-directory={tmp_path / 'dask'}", "--death-timeout=30",
     )  # fmt: skip
     with (
-        started("distributed.cli.dask_scheduler", "--host=127.0.0.1", f"--port={port}", "--no-dashboard"),
-        started(*worker) as doomed,
-        started(*worker),
+        started_process("distributed.cli.dask_scheduler", "--host=127.0.0.1", f"--port={port}", "--no-dashboard"),
+        started_process(*worker) as doomed,
+        started_process(*worker),
     ):
         wait_for_workers(address, 2)
-        found = []
-        with closing(run(work, out=tmp_path / "cluster.parquet", scheduler=address)) as made:  # type: ignore[type-var]
-            for summary in made:
-                found.append(summary)
-                if len(found) == 1:
+        summaries = []
+        with closing(run(work, out=tmp_path / "cluster.parquet", scheduler=address)) as results:  # type: ignore[type-var]
+            for summary in results:
+                summaries.append(summary)
+                if len(summaries) == 1:
                     doomed.kill()
                     doomed.wait(10)
-    assert [plain(summary) for summary in found] == [plain(summary) for summary in alone]
+    assert [to_plain(summary) for summary in summaries] == [to_plain(summary) for summary in alone]
     one, two = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("alone", "cluster"))
     assert len(one) == 2 * 4 * 400
     pd.testing.assert_frame_equal(one, two)
@@ -141,33 +141,33 @@ def wait_for_workers(address: str, count: int) -> None:
             assert time.monotonic() < ends, "no scheduler came up"
 
 
-def test_a_scheduler_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A sentence, not a traceback."""
+def test_missing_scheduler_is_named_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The user reads a sentence with the address, not a traceback."""
     pytest.importorskip("distributed")
     path = write_recording(tmp_path / "a.jsonl", okx_frames(3))
     address = f"tcp://127.0.0.1:{free_port()}"
-    assert command(path, "--quantity", "1", "--scheduler", address) == 2
+    assert run_command(path, "--quantity", "1", "--scheduler", address) == 2
     assert address in capsys.readouterr().err
 
 
-def command(path: Path, *more: str, venue: str = "okx", symbol: str = "BTC-USDT") -> int:
+def run_command(path: Path, *more: str, venue: str = "okx", symbol: str = "BTC-USDT") -> int:
     return main([str(path), "--venue", venue, "--symbol", symbol, *more])
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_results_in_a_file(tmp_path: Path, kind: str) -> None:
-    """Every row with all its digits under the columns of the export, and what explains them; no part is left."""
+def test_output_file_holds_every_row_and_its_description(tmp_path: Path, kind: str) -> None:
+    """Every row stands with all its digits under the columns of the export, with its description; no part is left."""
     path = write_recording(tmp_path / "a.jsonl", okx_frames(120))
     out = tmp_path / f"results.{kind}"
-    assert command(path, "--quantity", "2", "--side", "sell", "--latency-ms", "50", "--out", str(out)) == 0
-    found = pd.read_csv(out) if kind == "csv" else pd.read_parquet(out)
-    assert tuple(found) == COLUMNS
-    tier = found["maker_rate"][0], found["taker_rate"][0]
+    assert run_command(path, "--quantity", "2", "--side", "sell", "--latency-ms", "50", "--out", str(out)) == 0
+    written = pd.read_csv(out) if kind == "csv" else pd.read_parquet(out)
+    assert tuple(written) == COLUMNS
+    tier = written["maker_rate"][0], written["taker_rate"][0]
     assert tier == (0.0008, 0.001), "the venue's own spot fees"
     order = Order(Side.SELL, 2.0, latency_s=0.05)
     rows = backtest(path, "okx", "BTC-USDT", order)
     fees = {name for name in COLUMNS if "fee" in name or "net_cost" in name or "rate" in name}
-    assert_same_rows(found.drop(columns=fees), rows.drop(columns=fees))
+    assert_same_rows(written.drop(columns=fees), rows.drop(columns=fees))
     if kind == "csv":
         about = json.loads((tmp_path / "results.meta.json").read_bytes())
     else:
@@ -178,9 +178,9 @@ def test_results_in_a_file(tmp_path: Path, kind: str) -> None:
     assert hidden == []
 
 
-def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
-    """Nor is one of another kind written, nor anything left where the work fails."""
-    work = jobs(tmp_path, 1, (1.0,))
+def test_output_refuses_existing_file_and_unknown_kind(tmp_path: Path) -> None:
+    """Nor is a file of another kind written, and nothing is left behind where the work fails."""
+    work = make_jobs(tmp_path, 1, (1.0,))
     taken = tmp_path / "taken.csv"
     taken.write_text("mine")
     for out, why in ((taken, "there already"), (tmp_path / "results.xlsx", "a .csv or a .parquet")):
@@ -193,8 +193,8 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["market0.jsonl", "taken.csv"]
 
 
-def test_as_a_user_runs_it(tmp_path: Path) -> None:
-    """A recording of our own says what it is of; a summary for each size is printed, and no bar into a pipe."""
+def test_command_prints_a_summary_for_each_size(tmp_path: Path) -> None:
+    """A recording of our own names its market. A summary for each size is printed, and no progress bar into a pipe."""
     path = tmp_path / "mine.jsonl.gz"
     recorder = Recorder("simulated", BTC)
     recorder.start(path)
@@ -241,13 +241,13 @@ def test_as_a_user_runs_it(tmp_path: Path) -> None:
         ),
     ],
 )  # fmt: skip
-def test_arguments_of_orders_are_read_back_as_these_orders(order: Order) -> None:
-    """What the page names as arguments gives the same market and orders; a tier of no schedule keeps its rates."""
+def test_formatted_arguments_are_parsed_back_as_the_same_orders(order: Order) -> None:
+    """The arguments that the page shows give the same market and orders; a tier of no schedule keeps its rates."""
     orders = [order, replace(order, quantity=order.quantity / 7)]
     source = RecordingSource.from_path("made.jsonl", "okx", "BTC-USDT-SWAP")
-    options = _parser().parse_args(["made.jsonl", *arguments_of(source, orders)])
-    assert _source(options.files[0], options.venue, options.symbol) == source
-    for read, meant in zip(_orders(options, source), orders, strict=True):
+    options = _make_parser().parse_args(["made.jsonl", *format_arguments(source, orders)])
+    assert _choose_source(options.files[0], options.venue, options.symbol) == source
+    for read, meant in zip(_make_orders(options, source), orders, strict=True):
         rates = (meant.tier.maker, meant.tier.taker)
         assert (read.tier.maker, read.tier.taker) == pytest.approx(rates, rel=1e-14)
         assert read.latency_s == pytest.approx(meant.latency_s, rel=1e-14)
@@ -266,16 +266,16 @@ def test_arguments_of_orders_are_read_back_as_these_orders(order: Order) -> None
         (["--quantity", "1", "--out", "results.txt"], "a .csv or a .parquet"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence(
+def test_impossible_arguments_end_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
 ) -> None:
-    """Exit code 2 and one line on the error output."""
+    """The exit code is 2, and the error output has one line."""
     path = write_recording(tmp_path / "a.jsonl", okx_frames(3))
-    assert command(path, *arguments) == 2
-    said = capsys.readouterr()
-    assert sentence in said.err
-    assert said.err.count("\n") == 1
-    assert said.out == ""
+    assert run_command(path, *arguments) == 2
+    printed = capsys.readouterr()
+    assert sentence in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
 
 
 @pytest.mark.parametrize(
@@ -288,44 +288,44 @@ def test_what_cannot_be_done_is_a_sentence(
         (b'{"t":"recv","ts_ns":1,"data":"{}"}\n', "there is no book of okx BTC-USDT"),
     ],
 )
-def test_files_that_are_no_recording(
+def test_command_names_a_file_that_is_no_recording(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, sentence: str
 ) -> None:
-    """A missing, empty, broken or foreign file is named, whatever is in it."""
+    """A missing, empty, broken or foreign file ends in a sentence, whatever it holds."""
     path = tmp_path / "bad.jsonl"
     if content is not None:
         path.write_bytes(content)
-    assert command(path, "--quantity", "1") == 2
+    assert run_command(path, "--quantity", "1") == 2
     assert sentence in capsys.readouterr().err
 
 
-def test_a_recording_that_does_not_say_what_it_is_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It asks for the venue and the symbol; own rates and several files are taken."""
+def test_recording_without_a_market_needs_venue_and_symbol(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command asks for the venue and the symbol; it takes own rates and several files."""
     path = write_recording(tmp_path / "a.jsonl", okx_frames(30))
     assert main([str(path), "--quantity", "1"]) == 2
     assert "give --venue and --symbol" in capsys.readouterr().err
     other = write_recording(tmp_path / "b.jsonl", [RecordedFrame("recv", None, "pong"), *okx_frames(20)])
     market = ("--venue", "okx", "--symbol", "BTC-USDT")
     assert main([str(path), str(other), *market, "--quantity", "1", "--maker-bps", "-1", "--taker-bps", "4"]) == 0
-    said = capsys.readouterr().out
-    assert "a.jsonl: buy 1 base" in said
-    assert "b.jsonl: buy 1 base" in said
-    assert said.count("fees                    4.") == 2
+    printed = capsys.readouterr().out
+    assert "a.jsonl: buy 1 base" in printed
+    assert "b.jsonl: buy 1 base" in printed
+    assert printed.count("fees                    4.") == 2
 
 
-def test_tardis_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Somebody else's CSV is a recording like any other, and says what it is of."""
+def test_command_reads_a_tardis_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A foreign CSV is a recording like any other, and names its own market."""
     header = "exchange,symbol,timestamp,local_timestamp," + ",".join(
         f"asks[{row}].price,asks[{row}].amount,bids[{row}].price,bids[{row}].amount" for row in range(2)
     )
     lines = [
-        f"binance,BTCUSDT,{now},{now},100.1,5,100,4,100.2,3,99.9,2"
-        for now in range(BEGIN_NS // 1000, BEGIN_NS // 1000 + 3_000_000, 100_000)
+        f"binance,BTCUSDT,{time_us},{time_us},100.1,5,100,4,100.2,3,99.9,2"
+        for time_us in range(BEGIN_NS // 1000, BEGIN_NS // 1000 + 3_000_000, 100_000)
     ]
     path = tmp_path / "book_snapshot_5.csv"
     path.write_text("\n".join([header, *lines]) + "\n")
     assert main([str(path), "--quantity", "6"]) == 0
-    said = capsys.readouterr().out
-    assert "on binance BTCUSDT, 30 books" in said
+    printed = capsys.readouterr().out
+    assert "on binance BTCUSDT, 30 books" in printed
     walked = (5 * 100.1 + 1 * 100.2) / 6
-    assert f"{(walked / 100.05 - 1) * 1e4:10.4f}" in said
+    assert f"{(walked / 100.05 - 1) * 1e4:10.4f}" in printed

@@ -1,4 +1,4 @@
-"""The summary of a backtest, against pandas on the very rows it is of."""
+"""Compare the summary of a backtest with pandas on the same rows."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.support.synthetic_recordings import BEGIN_NS, write_recording
 BTC = "BTC-USDT-SWAP"
 
 
-def both(tmp_path: Path, order: Order) -> tuple[Summary, pd.DataFrame]:
-    """A market of which some books are too thin, an hour's end in its middle."""
+def summary_and_rows(tmp_path: Path, order: Order) -> tuple[Summary, pd.DataFrame]:
+    """Backtest a market with some books that are too thin, and with the end of an hour in its middle."""
     start_ns = BEGIN_NS // 3_600_000_000_000 * 3_600_000_000_000 + 3_570_000_000_000
     path = write_recording(tmp_path / "market.jsonl", list(islice(simulated(BTC, seed=3, start_ns=start_ns), 600)))
     source = RecordingSource.from_path(path, "simulated", BTC)
@@ -31,15 +31,17 @@ def both(tmp_path: Path, order: Order) -> tuple[Summary, pd.DataFrame]:
 
 
 @pytest.mark.parametrize("order", [Order(Side.BUY, 14.0), Order(Side.SELL, 2.0, style="passive")])
-def test_every_number_is_that_of_the_rows(tmp_path: Path, order: Order) -> None:
-    """Means, quantiles, extremes, hours, thin books: to the last digits, by another library."""
-    summary, rows = both(tmp_path, order)
+def test_summary_numbers_are_those_of_the_rows(tmp_path: Path, order: Order) -> None:
+    """Another library gives the same means, quantiles, extremes, hours and thin books, to the last digits."""
+    summary, rows = summary_and_rows(tmp_path, order)
     for name in COMPONENTS:
-        spread, column = summary.components[name], rows[name].dropna()
-        assert spread is not None
-        assert spread.books == len(column)
-        assert spread.mean == pytest.approx(column.mean(), rel=1e-9, abs=1e-12)
-        assert list(spread[2:]) == pytest.approx(column.quantile([0.5, 0.95, 0.99]).tolist(), rel=1e-12, abs=1e-12)
+        distribution, column = summary.components[name], rows[name].dropna()
+        assert distribution is not None
+        assert distribution.books == len(column)
+        assert distribution.mean == pytest.approx(column.mean(), rel=1e-9, abs=1e-12)
+        assert list(distribution[2:]) == pytest.approx(
+            column.quantile([0.5, 0.95, 0.99]).tolist(), rel=1e-12, abs=1e-12
+        )
     assert (summary.books, summary.thin) == (600, rows["walk_bps"].isna().sum())
     assert summary.unpriced == rows["net_cost_bps"].isna().sum()
     assert (summary.first_ns, summary.last_ns) == (rows["market_ns"].min(), rows["market_ns"].max())
@@ -55,9 +57,9 @@ def test_every_number_is_that_of_the_rows(tmp_path: Path, order: Order) -> None:
         assert hour.books == hours.count()[hour.hour]
 
 
-def test_the_pictures_hide_no_extreme(tmp_path: Path) -> None:
-    """Cost over time keeps the least and the most of each stretch; the histogram counts every book once."""
-    summary, rows = both(tmp_path, Order(Side.BUY, 14.0))
+def test_chart_data_keep_every_extreme(tmp_path: Path) -> None:
+    """The cost over time keeps the lowest and the highest of each stretch; the histogram counts every book once."""
+    summary, rows = summary_and_rows(tmp_path, Order(Side.BUY, 14.0))
     over_time, net = summary.over_time, rows["net_cost_bps"]
     assert len(over_time.market_ns) <= 500
     assert (np.diff(over_time.market_ns) > 0).all()
@@ -71,9 +73,9 @@ def test_the_pictures_hide_no_extreme(tmp_path: Path) -> None:
     assert histogram.books[10:20].sum() == inside
 
 
-def test_an_order_nobody_can_price(tmp_path: Path) -> None:
-    """No number is made up where every book is far too thin; fees are known all the same."""
-    summary, _ = both(tmp_path, Order(Side.BUY, 1e6))
+def test_summary_of_an_unpriceable_order_has_fees_alone(tmp_path: Path) -> None:
+    """Where every book is far too thin, no net cost is invented; the fees are known all the same."""
+    summary, _ = summary_and_rows(tmp_path, Order(Side.BUY, 1e6))
     assert summary.components["net_cost_bps"] is None
     assert summary.components["fee_bps"] is not None
     assert (summary.cheapest, summary.dearest, summary.by_hour) == (None, None, ())

@@ -34,8 +34,8 @@ from tests.support import loopback_venues
 from tests.support.loopback import eventually
 from tests.support.loopback_exchange import LoopbackExchange
 from tests.support.loopback_venues import IMITATIONS, binance_body
-from tests.support.paths import PROJECT, product
-from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, saved
+from tests.support.paths import PROJECT, product_files
+from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, write_recording
 from tests.test_app import app
 from ui.text.captions import offers_table
 from ui.text.formatting import plain
@@ -88,7 +88,7 @@ def names_in(source: str) -> list[tuple[int, str]]:
 
 def test_no_other_file_names_a_venue() -> None:
     """Whoever needs to know something of a venue asks the venue; a name in another file would be a second table."""
-    files = {path.relative_to(PROJECT).as_posix(): path for path in product()}
+    files = {path.relative_to(PROJECT).as_posix(): path for path in product_files()}
     named = [
         f"{file}:{line} names {name!r}"
         for file, path in files.items()
@@ -124,8 +124,8 @@ def test_page_offers_venue_with_its_symbols_and_its_fees(app: AppTest, name: str
     assert not app.exception
     assert app.selectbox(key="venue").options == [each.title for each in VENUES.values()]
     assert app.selectbox(key="symbol").options == list(venue.symbols)
-    product = venue.product(venue.symbols[0])
-    fees = schedule(venue.fees, product, editions(venue.fees, product)[0])
+    product_files = venue.product(venue.symbols[0])
+    fees = schedule(venue.fees, product_files, editions(venue.fees, product_files)[0])
     assert app.selectbox(key="tier").options == [tier.name for tier in fees.tiers]
 
 
@@ -219,7 +219,7 @@ def test_recorded_order_is_priced_at_venue(tmp_path: Path, venue: str) -> None:
         texts.append(session.change([("99.0", f"{1 + number}.00000000")], []))
     ticks = [Tick("recv", BEGIN_NS + place * STEP_NS, text) for place, text in enumerate(texts)]
     ticks.append(Tick("http", ticks[-1].market_ns, binance_body(session.market)))  # only who waits for it takes it
-    frame = backtest(saved(tmp_path / "made.jsonl", ticks), venue, symbol, Order(Side.BUY, 1.0))
+    frame = backtest(write_recording(tmp_path / "made.jsonl", ticks), venue, symbol, Order(Side.BUY, 1.0))
     assert len(frame) > 0
     assert set(frame["venue"]) == {venue}
     assert frame["net_cost_bps"].notna().all()

@@ -127,7 +127,7 @@ def test_what_is_shown_is_what_is_downloaded_and_what_the_backtest_says(
 ) -> None:
     """The order of the left panel on every book: the table is pandas' over the downloaded rows, these are the rows of
     backtest(), and what explains them names recording, market, order, fees and software."""
-    monkeypatch.setattr(output, "_ROWS_WRITTEN", 130)  # so that files are put together from several pieces
+    monkeypatch.setattr(output, "_BATCH_ROWS", 130)  # so that files are put together from several pieces
     path = made()
     app.session_state["quantity"] = 2_000_000.0
     run_until(app, lambda: "Net cost" in metrics(app))
