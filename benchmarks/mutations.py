@@ -231,7 +231,7 @@ MUTATIONS = [
     ),
     Mutation(
         "formulas in a CSV are neutralised",
-        *("exporting/table.py", "_changed(column, neutralise) if", "column if"),
+        *("exporting/table.py", "_map_texts(column, neutralise_formulas) if", "column if"),
         "tests/exporting/test_table.py",
     ),
     Mutation(

@@ -1,1 +1,1 @@
-"""Ints, tables and safe files of the exports."""
+"""Turn estimates into rows and tables, and write them safely to files."""

@@ -1,4 +1,4 @@
-"""A file name somebody typed, checked, and bytes put under it whole or not at all."""
+"""Check a file name that a user typed, and write files whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-MAX_STEM = 100
+MAX_STEM_CHARACTERS = 100
 _STEM = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _-]*[A-Za-z0-9_-])?")
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])", re.IGNORECASE)
 
@@ -19,8 +19,10 @@ class ExportError(ValueError):
 
 
 def safe_stem(name: str, extension: str) -> str:
-    """The name without its extension. Raises ExportError unless it is a plain base name: ASCII letters,
-    digits, spaces, - and _, beginning with a letter or a digit, no Windows device, and no other extension.
+    """Check the name and return it without its extension.
+
+    Raises ExportError unless it is a plain base name: ASCII letters, digits, spaces, - and _, beginning with a letter
+    or a digit, at most MAX_STEM_CHARACTERS long, no Windows device, and no other extension.
 
     >>> safe_stem("BTC 100k.CSV", "csv"), safe_stem("BTC 100k", "csv")
     ('BTC 100k', 'BTC 100k')
@@ -31,8 +33,8 @@ def safe_stem(name: str, extension: str) -> str:
     """
     shown = repr(name if len(name) <= 60 else name[:60] + "...")
     stem = name[: -len(extension) - 1] if name.lower().endswith("." + extension) else name
-    if len(stem) > MAX_STEM:
-        raise ExportError(f"the file name {shown} has {len(name)} characters; {MAX_STEM} are enough")
+    if len(stem) > MAX_STEM_CHARACTERS:
+        raise ExportError(f"the file name {shown} has {len(name)} characters; {MAX_STEM_CHARACTERS} are enough")
     if not _STEM.fullmatch(stem):
         raise ExportError(
             f"the file name {shown} may hold only letters a to z, digits, spaces, - and _, "
@@ -44,37 +46,38 @@ def safe_stem(name: str, extension: str) -> str:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes], overwrite: bool) -> None:
-    """Writes all files into the folder, made if missing, or none of them; a reader never sees half a file.
+    """Write all files into the folder, or none of them; a reader never sees half a file.
 
-    A link in a file's place is never followed: it is refused, or replaced where `overwrite` says so.
-    Raises ExportError if the folder is a link, or a file is there already and may not be
-    overwritten; OSError if the disk refuses.
+    The folder is made if it is missing. A link in the place of a file is never followed: it is refused, or replaced
+    if `overwrite` is True. files: the content of each file by its name. Raises ExportError if the folder is a link,
+    or if a file exists and may not be overwritten; OSError if the disk refuses.
     """
     if folder.is_symlink():
         raise ExportError(f"the folder {folder} is a link; give the folder itself: {folder.resolve()}")
     folder.mkdir(parents=True, exist_ok=True)
-    written: dict[Path, Path] = {}
+    targets: dict[Path, Path] = {}  # by the draft that will take each one's place
     reserved: list[Path] = []
     try:
         for name, content in files.items():
             target = folder / name
             if not overwrite:
-                _create(target, b"")
+                # An empty file reserves the name, so that of two writers only one gets it.
+                _create_file(target, b"")
                 reserved.append(target)
-            part = folder / f".{secrets.token_hex(8)}.part"
-            written[part] = target
-            _create(part, content)
-        for part, target in written.items():
-            part.replace(target)
+            draft = folder / f".{secrets.token_hex(8)}.part"
+            targets[draft] = target
+            _create_file(draft, content)
+        for draft, target in targets.items():
+            draft.replace(target)
     except BaseException:
-        for path in (*written, *reserved):
+        for path in (*targets, *reserved):
             with suppress(FileNotFoundError):
                 path.unlink()
         raise
 
 
-def _create(path: Path, content: bytes) -> None:
-    """A new file on the disk, or ExportError where anything has its name."""
+def _create_file(path: Path, content: bytes) -> None:
+    """Create a new file and wait until it is on the disk. Raises ExportError if anything has its name."""
     try:
         with path.open("xb") as file:
             file.write(content)

@@ -1,4 +1,4 @@
-"""The history against the estimates themselves: every column, what is kept, what is dropped, what explains it."""
+"""Compare the history with the estimates: every column, the rows kept and dropped, and the description of a file."""
 
 from __future__ import annotations
 
@@ -61,20 +61,20 @@ def calculator() -> TradingCalculator:
 
 @pytest.fixture(scope="module")
 def estimates(calculator: TradingCalculator) -> list[Estimate]:
-    """Three hundred books of the simulated market, the order changing every ten."""
+    """Estimate on three hundred books of the simulated market; the order changes every ten."""
     feed = VENUES[PAIR[0]].make_feed(PAIR[1])
-    found = []
-    for at, (_, message) in enumerate(islice(market_simulator.frames(seed=7), 300)):
+    estimates = []
+    for row, (_, message) in enumerate(islice(market_simulator.frames(seed=7), 300)):
         book = feed.parse(message, time.perf_counter_ns())
         assert book is not None
-        order = ORDERS[at // 10 % len(ORDERS)]
+        order = ORDERS[row // 10 % len(ORDERS)]
         # Another latency or waiting time would begin the learning anew.
         calculator.order = replace(order, passive_s=5.0)
-        found.append(calculator.estimate(book))
-    return found
+        estimates.append(calculator.estimate(book))
+    return estimates
 
 
-def filled(estimates: list[Estimate], limit: int = 100_000) -> ExportManager:
+def make_history(estimates: list[Estimate], limit: int = 100_000) -> ExportManager:
     manager = ExportManager(limit)
     manager.market = PAIR
     for estimate in estimates:
@@ -83,7 +83,7 @@ def filled(estimates: list[Estimate], limit: int = 100_000) -> ExportManager:
 
 
 def expected_row(estimate: Estimate) -> dict[str, object]:
-    """What the columns say, taken from the estimate by name, and from exact decimals where it is derived."""
+    """Take the columns from the estimate by name; compute those that are derived in exact decimals."""
     order, fill = estimate.order, estimate.fill
     row: dict[str, object] = {name: getattr(estimate, name) for name in COLUMNS if hasattr(estimate, name)}
     row |= {name: getattr(order, name) for name in ("style", "latency_s", "passive_s", "horizon_s", "steps")}
@@ -114,12 +114,12 @@ def expected_row(estimate: Estimate) -> dict[str, object]:
     return row
 
 
-def known(value: object) -> object:
+def nan_to_none(value: object) -> object:
     return None if value is None or value != value else value  # noqa: PLR0124 - NaN alone differs from itself
 
 
-def test_every_column_is_what_was_calculated(estimates: list[Estimate]) -> None:
-    """Each is the estimate's own figure, or derived from it to the last digits; no column is left over."""
+def test_columns_hold_the_calculated_values(estimates: list[Estimate]) -> None:
+    """Each column is the estimate's own figure, or derived from it to the last digits; no column is left over."""
     sources = set()
     for estimate in estimates:
         row = to_row(estimate, *PAIR)
@@ -134,7 +134,7 @@ def test_every_column_is_what_was_calculated(estimates: list[Estimate]) -> None:
 
 
 def test_every_field_of_an_estimate_is_exported(estimates: list[Estimate]) -> None:
-    """Nothing that was calculated is missing; what is grouped in the estimate has columns of its own."""
+    """No calculated value is missing; values that are grouped in the estimate have columns of their own."""
     grouped = {"order", "features", "fill", "parameters", "stamps"}
     names = {field.name for field in fields(Estimate)} - grouped
     assert {name.removesuffix("_base") for name in COLUMNS} >= names
@@ -142,25 +142,25 @@ def test_every_field_of_an_estimate_is_exported(estimates: list[Estimate]) -> No
     assert len(set(COLUMNS)) == len(COLUMNS)
 
 
-def test_the_quote_amounts_add_up_as_the_bps_do(estimates: list[Estimate]) -> None:
-    """slippage + fee + impact = net in money, too."""
-    frame = filled(estimates).frame().dropna(subset="net_cost_quote")
+def test_quote_amounts_add_up_to_the_net_cost(estimates: list[Estimate]) -> None:
+    """slippage + fee + impact = net cost, in money as in basis points."""
+    frame = make_history(estimates).frame().dropna(subset="net_cost_quote")
     assert len(frame) > 100
-    parts = frame["slippage_quote"] + frame["fee_quote"] + frame["impact_quote"]
-    assert parts.to_numpy() == pytest.approx(frame["net_cost_quote"].to_numpy(), rel=1e-12)
+    total = frame["slippage_quote"] + frame["fee_quote"] + frame["impact_quote"]
+    assert total.to_numpy() == pytest.approx(frame["net_cost_quote"].to_numpy(), rel=1e-12)
 
 
-def test_the_frame_is_the_rows(estimates: list[Estimate]) -> None:
-    """One by one or all together, an estimate gives the same row, whatever the order was at its time."""
-    frame = filled(estimates).frame()
+def test_frame_equals_the_single_rows(estimates: list[Estimate]) -> None:
+    """An estimate gives the same row alone as among others, whatever the order was at its time."""
+    frame = make_history(estimates).frame()
     assert tuple(frame.columns) == COLUMNS
     for estimate, row in zip(estimates, frame.to_dict("records"), strict=True):
-        assert {name: known(value) for name, value in row.items()} == to_row(estimate, *PAIR)
+        assert {name: nan_to_none(value) for name, value in row.items()} == to_row(estimate, *PAIR)
     assert {str(frame[name].dtype) for name in ("market_ns", "exchange_ns", "levels", "steps")} == {"int64"}
 
 
-def test_unknown_is_none_and_nowhere_a_number(estimates: list[Estimate]) -> None:
-    """An order far beyond the book has no slippage and no net cost; what can be said of it is said."""
+def test_unknown_values_are_none(estimates: list[Estimate]) -> None:
+    """An order far beyond the book has no slippage and no net cost, but its fee and its unfilled size are known."""
     thin = next(to_row(estimate) for estimate in estimates if estimate.slippage_source == "too thin")
     unknown = {name for name, value in thin.items() if value is None}
     for name in ("walk_bps", "slippage_bps", "slippage_low_bps", "net_cost_bps", "net_cost_quote", "net_cost_pct"):
@@ -170,20 +170,20 @@ def test_unknown_is_none_and_nowhere_a_number(estimates: list[Estimate]) -> None
     assert {"venue", "symbol", "realised_slippage_bps", "realised_maker"} <= unknown
 
 
-def test_a_row_knows_its_market(estimates: list[Estimate]) -> None:
-    """A history that goes on over another market says of each row which it was."""
+def test_rows_keep_their_own_market(estimates: list[Estimate]) -> None:
+    """A history that goes on over another market names the market in each row."""
     manager = ExportManager()
     manager.append(estimates[0])
     for market in (PAIR, ("okx", "BTC-USDT"), ("kraken", "BTC/USD"), PAIR):
         manager.market = market
         manager.append(estimates[0])
     frame = manager.frame()
-    assert [known(venue) for venue in frame["venue"]] == [None, "simulated", "okx", "kraken", "simulated"]
-    assert [known(symbol) for symbol in frame["symbol"]][1:3] == ["BTC-USDT-SWAP", "BTC-USDT"]
+    assert [nan_to_none(venue) for venue in frame["venue"]] == [None, "simulated", "okx", "kraken", "simulated"]
+    assert [nan_to_none(symbol) for symbol in frame["symbol"]][1:3] == ["BTC-USDT-SWAP", "BTC-USDT"]
 
 
-def test_what_became_of_an_estimate_joins_its_row(estimates: list[Estimate]) -> None:
-    """By its market time, each estimate once, also where times are equal or an outcome was lost in a gap."""
+def test_outcomes_are_written_to_their_rows(estimates: list[Estimate]) -> None:
+    """Each outcome joins one estimate of its market time, also where times are equal or a gap lost an outcome."""
     times = [10, 20, 20, 30, 40, 50]
     manager = ExportManager(5)
     outcomes = [RealisedOutcome(ns, None, ns / 8, 0.5, 1.0) for ns in (10, 20, 20)]
@@ -194,18 +194,18 @@ def test_what_became_of_an_estimate_joins_its_row(estimates: list[Estimate]) -> 
     manager.realise(outcomes[2:])
     frame = manager.frame()
     assert frame["market_ns"].tolist() == times[1:]
-    assert [known(value) for value in frame["realised_slippage_bps"]] == [2.5, 2.5, None, None, None]
-    assert [known(value) for value in frame["realised_maker"]] == [1.0, 1.0, None, 0.25, None]
+    assert [nan_to_none(value) for value in frame["realised_slippage_bps"]] == [2.5, 2.5, None, None, None]
+    assert [nan_to_none(value) for value in frame["realised_maker"]] == [1.0, 1.0, None, 0.25, None]
 
 
-def test_outcomes_after_a_step_back_in_time_find_their_rows(estimates: list[Estimate]) -> None:
-    """A replay that begins again fills in the new rows and leaves the old ones alone; so does a new limit."""
+def test_outcomes_find_their_rows_after_a_step_back_in_time(estimates: list[Estimate]) -> None:
+    """A replay that begins again fills in the new rows and leaves the old ones alone, also after a new limit."""
     manager = ExportManager(10)
     for ns in (100, 200, 300, 50, 100):
         manager.append(replace(estimates[0], market_ns=ns))
     manager.resize(4)
     manager.realise([RealisedOutcome(50, None, 1.5, 0.5, 0.0), RealisedOutcome(100, None, 2.5, 0.5, 1.0)])
-    assert [known(value) for value in manager.frame()["realised_slippage_bps"]] == [None, None, 1.5, 2.5]
+    assert [nan_to_none(value) for value in manager.frame()["realised_slippage_bps"]] == [None, None, 1.5, 2.5]
     for ns in (110, 120, 130):
         manager.append(replace(estimates[0], market_ns=ns))
     manager.resize(2)
@@ -213,8 +213,8 @@ def test_outcomes_after_a_step_back_in_time_find_their_rows(estimates: list[Esti
     assert manager.frame()["realised_slippage_bps"].tolist() == [15.0, 16.25]
 
 
-def test_the_calculators_outcomes_join_the_rows() -> None:
-    """Appended and realised book by book, every outcome that the calculator knows stands in its row."""
+def test_outcomes_of_the_calculator_stand_in_their_rows() -> None:
+    """Estimates and outcomes come book by book, and every outcome of the calculator stands in its row."""
     calculator, manager = TradingCalculator(Order(Side.BUY, 1.0, passive_s=1.0)), ExportManager()
     feed = VENUES[PAIR[0]].make_feed(PAIR[1])
     outcomes = {}
@@ -222,19 +222,23 @@ def test_the_calculators_outcomes_join_the_rows() -> None:
         book = feed.parse(message, time.perf_counter_ns())
         assert book is not None
         manager.append(calculator.estimate(book))
-        known_now = calculator.realised()
-        manager.realise(known_now)
-        outcomes |= {outcome.market_ns: outcome for outcome in known_now}
+        new_outcomes = calculator.realised()
+        manager.realise(new_outcomes)
+        outcomes |= {outcome.market_ns: outcome for outcome in new_outcomes}
     assert len(outcomes) > 50
     frame = manager.frame().set_index("market_ns")
-    assert frame["realised_maker"].dropna().to_dict() == {ns: it.realised_maker for ns, it in outcomes.items()}
+    assert frame["realised_maker"].dropna().to_dict() == {
+        ns: outcome.realised_maker for ns, outcome in outcomes.items()
+    }
     assert frame["realised_slippage_bps"].dropna().to_dict() == {
-        ns: it.realised_slippage_bps for ns, it in outcomes.items() if it.realised_slippage_bps is not None
+        ns: outcome.realised_slippage_bps
+        for ns, outcome in outcomes.items()
+        if outcome.realised_slippage_bps is not None
     }
 
 
-def test_an_empty_history_has_its_columns() -> None:
-    """Exports of it are valid and have no rows."""
+def test_empty_history_exports_its_columns() -> None:
+    """Its exports are valid and have no rows."""
     manager = ExportManager()
     assert manager.latest is None
     assert tuple(manager.frame().columns) == COLUMNS
@@ -248,10 +252,14 @@ def test_an_empty_history_has_its_columns() -> None:
     st.integers(1, 12),
     st.lists(st.one_of(st.none(), st.tuples(st.just("append"), st.integers(1, 15)), st.integers(1, 20)), max_size=8),
 )
-def test_the_newest_are_kept(estimates: list[Estimate], limit: int, steps: list[tuple[str, int] | int | None]) -> None:
-    """Appending, resizing and reading in any order agree with a plain deque, with what was dropped and since when."""
+def test_history_keeps_the_newest_estimates(
+    estimates: list[Estimate], limit: int, steps: list[tuple[str, int] | int | None]
+) -> None:
+    """Appending, resizing and reading in any order agree with a plain deque, as do the dropped rows and their start."""
     manager, oracle = ExportManager(limit), deque[int](maxlen=limit)
-    dropped, since, at = 0, None, 0
+    dropped = 0
+    since: int | None = None
+    n_appended = 0
     for step in steps:
         if isinstance(step, int):
             manager.resize(step)
@@ -260,33 +268,34 @@ def test_the_newest_are_kept(estimates: list[Estimate], limit: int, steps: list[
             dropped += lost
             oracle = deque(oracle, maxlen=step)
         for _ in range(step[1] if isinstance(step, tuple) else 0):
-            estimate = estimates[at]
-            at += 1
+            estimate = estimates[n_appended]
+            n_appended += 1
             manager.append(estimate)
             if len(oracle) == oracle.maxlen:
-                dropped, since = dropped + 1, estimate.market_ns if since is None else since
+                dropped += 1
+                since = estimate.market_ns if since is None else since
             oracle.append(estimate.market_ns)
         assert manager.frame()["market_ns"].tolist() == list(oracle)
         assert manager.frame(3)["market_ns"].tolist() == list(oracle)[-3:]
         assert (len(manager), manager.limit) == (len(oracle), oracle.maxlen)
         assert (manager.dropped, manager.dropping_since_ns) == (dropped, since)
-        assert manager.latest is (estimates[at - 1] if at else None)
+        assert manager.latest is (estimates[n_appended - 1] if n_appended else None)
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-def test_a_history_of_nothing_is_refused(limit: int, estimates: list[Estimate]) -> None:
-    """At the start and later; a refused limit changes nothing."""
+def test_limit_below_one_is_refused(limit: int, estimates: list[Estimate]) -> None:
+    """It is refused at the start and later, and changes nothing."""
     with pytest.raises(ValueError, match=f"at least: {limit}"):
         ExportManager(limit)
-    manager = filled(estimates, 5)
+    manager = make_history(estimates, 5)
     with pytest.raises(ValueError, match=f"at least: {limit}"):
         manager.resize(limit)
     assert (len(manager), manager.limit) == (5, 5)
     assert manager.frame()["market_ns"].tolist() == [estimate.market_ns for estimate in estimates[-5:]]
 
 
-def test_a_long_history_is_light(estimates: list[Estimate]) -> None:
-    """It gives the garbage collector nothing to look through, and takes less than 400 bytes an estimate."""
+def test_long_history_takes_little_memory(estimates: list[Estimate]) -> None:
+    """It gives the garbage collector no objects to search, and takes less than 400 bytes an estimate."""
     manager = ExportManager(10_000)
     manager.append(estimates[0])
     gc.collect()
@@ -300,18 +309,20 @@ def test_a_long_history_is_light(estimates: list[Estimate]) -> None:
 
 @pytest.fixture
 def eager_threads() -> Iterator[None]:
-    """Python changes threads as often as it can."""
-    usual = sys.getswitchinterval()
+    """Make Python switch threads as often as it can."""
+    interval_s = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
-    sys.setswitchinterval(usual)
+    sys.setswitchinterval(interval_s)
 
 
 @pytest.mark.usefixtures("eager_threads")
-def test_reading_while_the_feed_writes(estimates: list[Estimate]) -> None:
-    """A frame taken at any moment is a run of whole estimates in their order; resizing loses count of none."""
-    manager, around, stop = ExportManager(5), 1_000, threading.Event()
-    numbered = [replace(estimates[at % 300], market_ns=at, mid=at + 1.0) for at in range(around)]
+def test_frames_are_consistent_while_the_feed_appends(estimates: list[Estimate]) -> None:
+    """A frame taken at any time holds whole consecutive estimates in their order; resizing miscounts none."""
+    manager = ExportManager(5)
+    n_estimates = 1_000
+    stop = threading.Event()
+    numbered = [replace(estimates[number % 300], market_ns=number, mid=number + 1.0) for number in range(n_estimates)]
     appended = 0
 
     def write() -> None:
@@ -325,24 +336,24 @@ def test_reading_while_the_feed_writes(estimates: list[Estimate]) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     frames = []
-    for at in range(300):
-        manager.resize(4 + at % 3)
-        if at % 5 == 0:
+    for attempt in range(300):
+        manager.resize(4 + attempt % 3)
+        if attempt % 5 == 0:
             frames.append(manager.frame())
     stop.set()
     writer.join()
     for frame in frames:
         first = frame["market_ns"].iloc[0] if len(frame) else 0
-        assert frame["market_ns"].tolist() == [(first + at) % around for at in range(len(frame))]
+        assert frame["market_ns"].tolist() == [(first + row) % n_estimates for row in range(len(frame))]
         assert (frame["mid"] == frame["market_ns"] + 1.0).all()
     assert manager.dropped + len(manager) == appended > 0
 
 
-def test_the_three_formats_hold_the_same_rows(estimates: list[Estimate]) -> None:
-    """CSV through pandas, JSON and Parquet: the frame again, exactly; the text of a formula neutralised in CSV."""
-    manager = filled(estimates)
+def test_three_formats_hold_the_same_rows(estimates: list[Estimate]) -> None:
+    """CSV through pandas, JSON and Parquet give the frame again, exactly; CSV alone neutralises a formula."""
+    manager = make_history(estimates)
     frame = manager.frame()
-    rows = [{name: known(value) for name, value in row.items()} for row in frame.to_dict("records")]
+    rows = [{name: nan_to_none(value) for name, value in row.items()} for row in frame.to_dict("records")]
     assert json.loads(manager.json(), parse_constant=pytest.fail) == rows
     pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(manager.parquet())), frame, check_exact=True)
     in_csv = frame.assign(fee_tier=frame["fee_tier"].replace(DESK.name, "'" + DESK.name))
@@ -351,15 +362,17 @@ def test_the_three_formats_hold_the_same_rows(estimates: list[Estimate]) -> None
     pd.testing.assert_frame_equal(read, in_csv, check_exact=True)
 
 
-def test_the_same_history_gives_the_same_bytes(estimates: list[Estimate]) -> None:
-    """An export depends on the history alone: two taken at different times are equal."""
-    manager, again = filled(estimates), filled(estimates)
+def test_equal_histories_give_equal_bytes(estimates: list[Estimate]) -> None:
+    """An export depends on the history alone: two made at different times are equal."""
+    manager, again = make_history(estimates), make_history(estimates)
     assert (manager.csv(), manager.json(), manager.parquet()) == (again.csv(), again.json(), again.parquet())
 
 
-def test_a_file_explains_itself(tmp_path: Path, estimates: list[Estimate], calculator: TradingCalculator) -> None:
-    """Venue, symbol, order, model scores, fee schedule, version, units, and what is missing stand beside the rows."""
-    manager = filled(estimates, 200)
+def test_saved_history_describes_itself(
+    tmp_path: Path, estimates: list[Estimate], calculator: TradingCalculator
+) -> None:
+    """Beside the rows stand venue, symbol, order, model scores, fee schedule, version, units and missing rows."""
+    manager = make_history(estimates, 200)
     manager.schedule = schedule("okx", "swap", "current")
     manager.scorecard = calculator.scorecard
     path = manager.save(tmp_path, "run", "csv")

