@@ -99,17 +99,17 @@ MUTATIONS = [
     ),
     Mutation(
         "a level of one or three numbers is no level",
-        *("feeds/fast_parser.py", "if _byte(text, at) != _CLOSE or not (price", "if not (price"),
+        *("feeds/fast_parser.py", "if _byte(text, at) != _CLOSE_BRACKET:", "if False:"),
         "tests/feeds/test_fast_parser_frames.py",
     ),
     Mutation(
         "a number of more digits than a double holds is read exactly",
-        *("feeds/fast_parser.py", "digits + scale > _MOST_DIGITS or number > _LARGEST_EXACT", "digits > _MOST_DIGITS"),
+        *("feeds/fast_parser.py", "digits + scale > _MAX_DIGITS or number > _LARGEST_EXACT", "digits > _MAX_DIGITS"),
         "tests/feeds/test_fast_parser_frames.py",
     ),
     Mutation(
         "of a member that a frame has twice, the last counts",
-        *("feeds/fast_parser.py", "known == 4 and ", ""),
+        *("feeds/fast_parser.py", "n_members == 4 and ", ""),
         "tests/feeds/test_fast_parser_frames.py",
     ),
     Mutation(

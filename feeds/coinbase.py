@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from feeds.base import DeltaFeed, FeedError, SpotVenue, TardisName, decode, timestamp_ns
-from feeds.fast_parser import packed
+from feeds.fast_parser import to_levels
 from orderbook import BookBuilder, Levels
 
 
@@ -86,7 +86,7 @@ def _sides(updates: list[_Update]) -> tuple[Levels, Levels]:
     for update in updates:
         side = bids if update.side == "bid" else offers
         side += (update.price, update.size)
-    return packed(bids), packed(offers)
+    return to_levels(bids), to_levels(offers)
 
 
 class Coinbase(SpotVenue):

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import msgspec
 
 from feeds.base import DeltaFeed, FeedError, SpotVenue, TardisName, decode, timestamp_ns
-from feeds.fast_parser import packed
+from feeds.fast_parser import to_levels
 from orderbook import BookBuilder, Levels
 
 DEPTHS = (10, 25, 100, 500, 1000)
@@ -148,7 +148,7 @@ def _rows(levels: list[_TextLevel], written: dict[float, bytes]) -> Levels:
             raise FeedError(f"a level of {price_text[:40]!r}, {qty_text[:40]!r}") from None
         numbers += (price, qty)
         written[price] = digits(price_text, qty_text)
-    return packed(numbers)
+    return to_levels(numbers)
 
 
 class Kraken(SpotVenue):

@@ -1,4 +1,4 @@
-"""Frames read by machine code: the same doubles and the same refusals as the typed way, on whatever bytes."""
+"""Check that compiled code and the typed decoder read any frame as the same doubles, or both refuse it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TIME = "2025-05-04T10:39:13Z"
 HEAD = f'"timestamp":"{TIME}","exchange":"OKX","symbol":"{SYMBOL}"'
 ASKS, BIDS = '[["95445.5","9.06"],["95448","2.05"]]', '[["95445.4","1104.23"],["95445.3","0.02"]]'
 LAST, FIRST = f"{{{HEAD},%s}}", f"{{%s,{HEAD}}}"
-"""Where the sides stand in the gateway's frames."""
+"""The two places where the sides stand in the gateway's frames."""
 
 digits = st.text("0123456789", min_size=1, max_size=15)
 whole = digits.map(lambda text: text.lstrip("0") or "0")
@@ -32,7 +32,7 @@ whole = digits.map(lambda text: text.lstrip("0") or "0")
 
 @st.composite
 def numbers(draw: st.DrawFn) -> str:
-    """A positive number of up to 15 digits, written as a venue does."""
+    """Draw a positive number of up to 15 digits, written as a venue does."""
     before = draw(whole)
     after = draw(st.text("0123456789", max_size=15 - len(before)))
     text = before + ("." + after if after else "")
@@ -48,7 +48,7 @@ SIDES = sides(ASKS, BIDS)
 
 @st.composite
 def books(draw: st.DrawFn) -> str:
-    """Both sides of a book: different prices, sorted, some below and some above."""
+    """Draw both sides of a book: distinct prices, sorted, some below and some above."""
     prices = draw(st.lists(numbers(), min_size=2, max_size=12, unique_by=float))
     prices.sort(key=float)
     best = draw(st.integers(1, len(prices) - 1))
@@ -58,8 +58,8 @@ def books(draw: st.DrawFn) -> str:
 
 @settings(deadline=None, max_examples=300)
 @given(text=books(), size_unit=st.sampled_from([1.0, 0.01, 0.1, 0.001]), form=st.sampled_from([LAST, FIRST]))
-def test_every_number_is_the_double_next_to_its_decimals(text: str, size_unit: float, form: str) -> None:
-    """The exact fraction that is written, rounded once, is what is read; a size is then multiplied by its unit."""
+def test_numbers_are_the_doubles_nearest_to_their_decimals(text: str, size_unit: float, form: str) -> None:
+    """The number read is the exact fraction written, rounded once; a size is then multiplied by its unit."""
     levels, asks, time_ns = read_frame((form % text).encode(), SYMBOL.encode(), size_unit)
     written = [float(Fraction(number)) for number in re.findall(r'"([0-9.]+)"', text)]
     assert levels.ravel().tolist() == (np.array(written).reshape(-1, 2) * [1.0, size_unit]).ravel().tolist()
@@ -94,8 +94,8 @@ zones = st.sampled_from(["Z", "+00:00", "", "+02:00", "-00:00", "z", "+00:000"])
 @example(time="2025-05x04T10:39:13", fraction="", zone="Z")
 @example(time="2025-05-04T10x39:13", fraction="", zone="Z")
 @example(time="2025-05-04T10:39x13", fraction="", zone="Z")
-def test_a_time_is_the_one_the_calendar_has(time: str, fraction: str, zone: str) -> None:
-    """Every second from 1971 to 2261 in UTC, to the nanosecond; no other is read here, nor one that is none."""
+def test_time_is_that_of_the_calendar_or_left_to_the_typed_decoder(time: str, fraction: str, zone: str) -> None:
+    """Every time from 1971 to 2261 in UTC is read to the nanosecond; other and impossible times are not read here."""
     written = time + fraction + zone
     frame = (LAST % SIDES).replace(TIME, written)
     levels, asks, time_ns = read_frame(frame.encode(), SYMBOL.encode(), 1.0)
@@ -103,14 +103,16 @@ def test_a_time_is_the_one_the_calendar_has(time: str, fraction: str, zone: str)
         assert time_ns == timestamp_ns(written)
     else:
         assert (len(levels), asks, time_ns) == (0, 0, 0)
-        usual = re.fullmatch(r"(19[7-9]|2[01]|22[0-5])[0-9]+-[0-9-]+T[0-9:]+([.][0-9]{1,9})?(Z|[+]00:00)", written)
-        if usual and not written.startswith("1970"):
+        has_known_form = re.fullmatch(
+            r"(19[7-9]|2[01]|22[0-5])[0-9]+-[0-9-]+T[0-9:]+([.][0-9]{1,9})?(Z|[+]00:00)", written
+        )
+        if has_known_form and not written.startswith("1970"):
             with pytest.raises(BookError):
                 timestamp_ns(written)
 
 
-def outcome(frame: str | bytes, depth: int | None = None) -> tuple[object, ...] | str:
-    """All of the book that a frame makes, or that it is refused."""
+def parse_outcome(frame: str | bytes, depth: int | None = None) -> tuple[object, ...] | str:
+    """Return all that the frame's book holds, or the words for a frame without a book."""
     try:
         book = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP", depth).parse(frame, 1, 2)
     except BookError:
@@ -132,11 +134,12 @@ slips = st.lists(
 )
 
 
-def slipped(frame: str, slips: list[tuple[int, int, str]]) -> str:
+def apply_slips(frame: str, slips: list[tuple[int, int, str]]) -> str:
+    """Replace a few characters, reverse them, or repeat them."""
     for place, cut, put in slips:
         at = place % len(frame)
-        part = frame[at : at + cut + 1]
-        new = {"swap": part[::-1], "twice": part * 2}.get(put, put)
+        piece = frame[at : at + cut + 1]
+        new = {"swap": piece[::-1], "twice": piece * 2}.get(put, put)
         frame = frame[:at] + new + frame[at + cut :]
     return frame
 
@@ -156,13 +159,13 @@ def slipped(frame: str, slips: list[tuple[int, int, str]]) -> str:
 @example(text=SIDES + ',"\\u0061sks":[["95446","1"]]', form=FIRST, slips=[], depth=None)
 @example(text='"asks":[],' + SIDES, form=LAST, slips=[], depth=None)
 @example(text='"asks":[["1","2"]],' + SIDES, form=LAST, slips=[], depth=None)
-def test_a_frame_means_the_same_however_it_is_read(
+def test_fast_and_typed_reading_agree_on_altered_frames(
     text: str, form: str, slips: list[tuple[int, int, str]], depth: int | None
 ) -> None:
-    """With a space after it a frame is read the typed way: it is the same book to the last bit, or refused as well."""
-    frame = slipped(form % text, slips)
-    assert outcome(frame, depth) == outcome(frame + " ", depth)
-    assert outcome(frame.encode(), depth) == outcome(frame, depth)
+    """A space after a frame sends it to the typed decoder, which gives the same book to the last bit or refuses too."""
+    frame = apply_slips(form % text, slips)
+    assert parse_outcome(frame, depth) == parse_outcome(frame + " ", depth)
+    assert parse_outcome(frame.encode(), depth) == parse_outcome(frame, depth)
 
 
 @pytest.mark.parametrize(
@@ -195,8 +198,8 @@ def test_a_frame_means_the_same_however_it_is_read(
         ),
     ],
 )
-def test_what_is_unusual_is_left_alone(wrong: str) -> None:
-    """Whatever is not digits, one point and quotes, in pairs, is for the typed way to read or to refuse."""
+def test_side_of_unusual_form_is_left_to_the_typed_decoder(wrong: str) -> None:
+    """Pairs of digits with one point in quotes are read here; the typed decoder reads or refuses all else."""
     for asks, bids in (('[["9","2"]]', wrong), (wrong, '[["0.1","2"]]')):
         levels, rows, time_ns = read_frame((LAST % sides(asks, bids)).encode(), SYMBOL.encode(), 1.0)
         assert (len(levels), rows, time_ns) == (0, 0, 0)
@@ -237,24 +240,24 @@ def test_what_is_unusual_is_left_alone(wrong: str) -> None:
         f"{{{HEAD},{SIDES}}}".replace(f'"{SYMBOL}"', f'",{SYMBOL}"'),
     ],
 )
-def test_an_unusual_frame_is_left_alone(wrong: str) -> None:
-    """Anything missing, double, in the wrong order, of another form or another symbol is for the typed way."""
+def test_frame_of_unusual_form_is_left_to_the_typed_decoder(wrong: str) -> None:
+    """A member that is missing, double, in the wrong order or of another form or symbol is left to it."""
     levels, rows, time_ns = read_frame(wrong.encode(), SYMBOL.encode(), 1.0)
     assert (len(levels), rows, time_ns) == (0, 0, 0)
 
 
 @settings(deadline=None, max_examples=500)
 @given(text=books(), form=st.sampled_from([LAST, FIRST]), slips=slips, end=st.integers(0, 400))
-def test_a_frame_that_breaks_off_is_no_other_frame(
+def test_fast_and_typed_reading_agree_on_truncated_frames(
     text: str, form: str, slips: list[tuple[int, int, str]], end: int
 ) -> None:
-    """Wherever it ends, with a brace there or without, it means what it means the typed way."""
-    whole = slipped(form % text, slips)
-    for cut in (whole[: end % len(whole)], whole[: end % len(whole)] + "}"):
-        assert outcome(cut) == outcome(cut + " ")
+    """Wherever a frame ends, with a brace there or without, both readings give the same."""
+    whole = apply_slips(form % text, slips)
+    for truncated in (whole[: end % len(whole)], whole[: end % len(whole)] + "}"):
+        assert parse_outcome(truncated) == parse_outcome(truncated + " ")
 
 
-def usual_frames(folder: Path) -> Iterator[tuple[str, str]]:
+def known_frames(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the frames of both recordings of the gateway, and simulated ones, each with its venue."""
     for day in ("20250510_keyorder", "20250515"):
         path = folder / f"gomarket-okx_BTC-USDT-SWAP_{day}.jsonl.gz"
@@ -263,13 +266,13 @@ def usual_frames(folder: Path) -> Iterator[tuple[str, str]]:
         yield from (("simulated", text) for _, text in islice(market_simulator.frames(levels=levels), 50))
 
 
-def test_the_usual_forms_go_the_fast_way(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All 159 real frames, of two forms, and the simulated market's need no other reader."""
+def test_real_and_simulated_frames_are_read_fast(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No frame of the 159 real ones, of two forms, and of the simulated market needs the typed decoder."""
 
-    def typed(*_: object) -> None:
-        raise AssertionError("read the typed way")
+    def fail(*_: object) -> None:
+        raise AssertionError("read by the typed decoder")
 
-    monkeypatch.setattr(gomarket, "decode_sides", typed)
-    read_fast = [VENUES[venue].make_feed("BTC-USDT-SWAP").parse(text, 1, 2) for venue, text in usual_frames(recordings)]
-    assert len(read_fast) == 159 + 150
-    assert None not in read_fast
+    monkeypatch.setattr(gomarket, "decode_sides", fail)
+    parsed = [VENUES[venue].make_feed("BTC-USDT-SWAP").parse(text, 1, 2) for venue, text in known_frames(recordings)]
+    assert len(parsed) == 159 + 150
+    assert None not in parsed

@@ -1,4 +1,4 @@
-"""The simulated market, held to what was measured on real books, by plain arithmetic on what its messages parse to."""
+"""Compare the simulated market with measurements of real books, by plain arithmetic on its parsed messages."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class History:
     ask_sizes: Floats
 
     @classmethod
-    def of(cls, books: Iterable[OrderBook]) -> History:
+    def from_books(cls, books: Iterable[OrderBook]) -> History:
         bids, asks = (np.array(side) for side in zip(*((book.bids, book.asks) for book in books), strict=True))
         return cls(bids[:, :, 0], bids[:, :, 1], asks[:, :, 0], asks[:, :, 1])
 
@@ -61,8 +61,8 @@ class History:
 @cache
 def simulated(symbol: str = "BTC-USDT-SWAP", seed: int = 0, levels: int = 50, messages: int = TEN_MINUTES) -> History:
     feed = VENUES["simulated"].make_feed(symbol)
-    told = islice(frames(symbol, seed=seed, levels=levels), messages)
-    return History.of(book for _, text in told if (book := feed.parse(text, 0)) is not None)
+    stream = islice(frames(symbol, seed=seed, levels=levels), messages)
+    return History.from_books(book for _, text in stream if (book := feed.parse(text, 0)) is not None)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def real(recordings: Path) -> History:
     feed = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP")
     with gzip.open(recordings / "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz", "rt") as lines:
         messages = [record["data"] for record in map(json.loads, lines) if record["t"] == "recv"]
-    return History.of(book for text in messages if (book := feed.parse(text, 0, 0)) is not None)
+    return History.from_books(book for text in messages if (book := feed.parse(text, 0, 0)) is not None)
 
 
 def one_tick_share(history: History, tick: float = 0.1) -> float:
@@ -100,7 +100,7 @@ def autocorrelation(values: Floats, steps: int) -> float:
 
 
 def crossed_within(history: History, steps: int) -> tuple[Flags, Flags]:
-    """For each book, whether the other side comes to the best bid, and to the best ask, in the next steps."""
+    """Return for each book whether the other side reaches the best bid, and the best ask, within the next steps."""
     windows = np.lib.stride_tricks.sliding_window_view
     lowest_ask = windows(history.ask_prices[1:, 0], steps).min(axis=1)
     highest_bid = windows(history.bid_prices[1:, 0], steps).max(axis=1)
@@ -115,29 +115,29 @@ def assert_looks_real(history: History, volatility_steps: int = 1) -> None:
     assert kurtosis(history.returns_bps(1)) > 30
     assert 0.1 <= imbalance_correlation(history, 10) <= 0.45
     assert 20 <= volatility_percent(history, volatility_steps) <= 50
-    for held in sides:
-        assert 10 <= np.median(held) <= 40
-        assert np.mean((held >= 10) & (held <= 40)) > 0.85
-    for far in reach:
-        assert 1 <= np.median(far) * 1e4 <= 3
+    for side_depth in sides:
+        assert 10 <= np.median(side_depth) <= 40
+        assert np.mean((side_depth >= 10) & (side_depth <= 40)) > 0.85
+    for side_reach in reach:
+        assert 1 <= np.median(side_reach) * 1e4 <= 3
 
 
-def test_the_real_recording_passes_the_same_measure(real: History) -> None:
-    """The bounds are facts: 158 books of the gateway, parsed by its own feed, lie within every one of them."""
+def test_real_recording_lies_within_the_bounds(real: History) -> None:
+    """The bounds are facts: 158 books of the gateway, parsed by its own feed, lie within all of them."""
     assert len(real.mid) == 158
     assert_looks_real(real)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_ten_minutes_look_like_the_real_thing(seed: int) -> None:
+def test_ten_simulated_minutes_lie_within_the_bounds_of_real_books(seed: int) -> None:
     """Spread, moves, fat tails, imbalance, volatility, depth and reach lie where real books have them."""
     assert_looks_real(simulated(seed=seed))
     assert_looks_real(simulated(seed=seed), volatility_steps=50)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_depth_comes_back_within_a_second_or_so(seed: int) -> None:
-    """The ten best levels forget what was taken from them as fast as real ones: half of it in 0.5 to 1 s."""
+def test_depth_recovers_as_fast_as_in_real_books(seed: int) -> None:
+    """The ten best levels refill as fast as real ones: half of what was taken is back in 0.5 to 1 s."""
     for sizes in (simulated(seed=seed).bid_sizes, simulated(seed=seed).ask_sizes):
         depth = np.log(sizes[:, :10].sum(axis=1))
         measured = [autocorrelation(depth, steps) for steps in (1, 5, 10)]
@@ -146,7 +146,7 @@ def test_depth_comes_back_within_a_second_or_so(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_posted_order_is_reached_about_half_the_time(seed: int) -> None:
+def test_quotes_are_reached_as_often_as_in_real_books(seed: int) -> None:
     """Within 2 s the price comes to a quote at the touch in a quarter to half of the cases, within 5 s in more."""
     soon, later = (np.mean(crossed_within(simulated(seed=seed), steps)) for steps in (20, 50))
     assert 0.2 < soon < 0.45
@@ -154,15 +154,15 @@ def test_a_posted_order_is_reached_about_half_the_time(seed: int) -> None:
 
 
 def skill(learned: Sequence[tuple[Floats, Floats]], unseen: tuple[Floats, Floats]) -> float:
-    """1 - the squared error of a straight line over that of the mean, both of them learned elsewhere."""
-    known, outcome = (np.concatenate(part) for part in zip(*learned, strict=True))
-    line = np.polynomial.Polynomial.fit(known, outcome, 1)
+    """Return 1 - the squared error of a straight line over that of the mean; both are fitted on other markets."""
+    feature, outcome = (np.concatenate(columns) for columns in zip(*learned, strict=True))
+    line = np.polynomial.Polynomial.fit(feature, outcome, 1)
     return float(1 - np.sum((unseen[1] - line(unseen[0])) ** 2) / np.sum((unseen[1] - outcome.mean()) ** 2))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_there_is_something_modest_to_learn(seed: int) -> None:
-    """Imbalance in four markets teaches a little of the next second's return, and of who is filled, in the fifth."""
+def test_imbalance_predicts_returns_and_fills_a_little(seed: int) -> None:
+    """Imbalance in four markets explains a little of the next second's return and of the fills in the fifth."""
 
     def returns(history: History) -> tuple[Floats, Floats]:
         return history.imbalance[:-10], history.returns_bps(10)
@@ -176,7 +176,7 @@ def test_there_is_something_modest_to_learn(seed: int) -> None:
 
 
 def test_moves_come_in_bursts() -> None:
-    """Between 20 and 100 ms after a move another one is three to six times as likely as at any time."""
+    """Between 20 and 100 ms after a move another one is three to six times as likely as on average."""
     feed = VENUES["simulated"].make_feed("BTC-USDT-SWAP")
     moved, expected = 0.0, 0.0
     for seed in range(2):
@@ -188,21 +188,21 @@ def test_moves_come_in_bursts() -> None:
     assert 3.4 < moved / expected < 6
 
 
-def test_four_hundred_levels_are_the_same_market_seen_deeper() -> None:
+def test_four_hundred_levels_go_on_as_dense_as_fifty() -> None:
     """The first 50 of 400 levels look real; beyond them the book goes on as dense, with no wall and no hole."""
     history = simulated(levels=400, messages=3_000)
     assert history.bid_prices.shape == history.ask_prices.shape == (3_000, 400)
     assert_looks_real(history)
     for prices, sizes in ((history.bid_prices, history.bid_sizes), (history.ask_prices, history.ask_sizes)):
         steps = np.abs(np.diff(prices, axis=1)) * 10
-        for part in (slice(50, 200), slice(200, 399)):
-            assert 2 < steps[:, part].mean() < 3.5
-            assert 0.7 < sizes[:, part].mean() / sizes[:, 10:50].mean() < 1.4
+        for columns in (slice(50, 200), slice(200, 399)):
+            assert 2 < steps[:, columns].mean() < 3.5
+            assert 0.7 < sizes[:, columns].mean() / sizes[:, 10:50].mean() < 1.4
         assert np.max(steps[:, 50:]) < 200
 
 
 @pytest.mark.parametrize(("symbol", "volatility"), [("ETH-USDT-SWAP", (35, 75)), ("SOL-USDT-SWAP", (50, 110))])
-def test_the_other_symbols_look_real_too(symbol: str, volatility: tuple[float, float]) -> None:
+def test_other_symbols_lie_within_the_bounds_of_real_books(symbol: str, volatility: tuple[float, float]) -> None:
     """ETH and SOL quote one tick wide, move as often, and are livelier than BTC."""
     history = simulated(symbol)
     assert one_tick_share(history, float(TICKS[symbol])) > 0.9
@@ -220,10 +220,8 @@ def test_the_other_symbols_look_real_too(symbol: str, volatility: tuple[float, f
     start_ns=st.integers(10**15, 4 * 10**18),
 )
 @settings(max_examples=40, deadline=None)
-def test_every_message_is_a_whole_true_book(
-    symbol: str, seed: int, levels: int, per_second: float, start_ns: int
-) -> None:
-    """Whatever is asked for: all levels, best first, uncrossed, on the tick, in lots, stamped to the microsecond."""
+def test_messages_are_whole_valid_books(symbol: str, seed: int, levels: int, per_second: float, start_ns: int) -> None:
+    """Every message holds all levels, best first, uncrossed, on the tick, in lots, stamped to the microsecond."""
     feed = VENUES["simulated"].make_feed(symbol)
     for index, (market_ns, text) in enumerate(
         islice(frames(symbol, seed=seed, levels=levels, per_second=per_second, start_ns=start_ns), 5)
@@ -246,30 +244,30 @@ def test_every_message_is_a_whole_true_book(
                 assert not any(number.endswith(("0", ".")) for number in (price, size) if "." in number)
 
 
-def test_a_seed_is_a_market() -> None:
-    """The same seed tells the same story word for word, another seed another one."""
+def test_seed_decides_every_message() -> None:
+    """The same seed gives the same messages word for word, another seed others."""
     first, again, other = (list(islice(frames(seed=seed), 300)) for seed in (3, 3, 4))
     assert first == again
     assert all(ours[1] != theirs[1] for ours, theirs in zip(first, other, strict=True))
 
 
 @pytest.mark.parametrize("levels", [50, 400])
-def test_the_market_lives_in_time_not_in_messages(levels: int) -> None:
+def test_message_rate_does_not_change_the_market(levels: int) -> None:
     """Every tenth message at 100 a second is the message at 10 a second, so both are equally real."""
     slow = list(islice(frames(seed=1, levels=levels), 600))
     fast = list(islice(frames(seed=1, levels=levels, per_second=100), 0, 6_000, 10))
     assert fast == slow
 
 
-def test_the_clock_does_not_drift() -> None:
-    """At a rate that is no whole number of microseconds the thousandth message is still on time."""
+def test_clock_does_not_drift() -> None:
+    """At an interval that is no whole number of microseconds the thousandth message is still on time."""
     stamps = [market_ns for market_ns, _ in islice(frames(per_second=30), 3_001)]
     assert stamps[0] == START_NS
     assert [stamps[30 * second] - START_NS for second in (1, 50, 100)] == [10**9, 50 * 10**9, 100 * 10**9]
 
 
 @pytest.mark.parametrize(("levels", "per_second"), [(50, 100.0), (400, 10.0), (400, 100.0)])
-def test_real_time_takes_under_a_tenth_of_a_core(levels: int, per_second: float) -> None:
+def test_simulation_in_real_time_takes_under_a_tenth_of_a_core(levels: int, per_second: float) -> None:
     """Ten simulated seconds cost this process less than one."""
     market = frames(levels=levels, per_second=per_second)
     next(market)
@@ -279,20 +277,21 @@ def test_real_time_takes_under_a_tenth_of_a_core(levels: int, per_second: float)
     assert time.process_time() - started < 1.0
 
 
-def test_half_an_hour_leaves_price_and_memory_bounded() -> None:
-    """After half an hour the price is within some per cent, and never too few or too many levels are kept."""
+def test_price_and_memory_stay_bounded_for_half_an_hour() -> None:
+    """After half an hour the price is within some per cent, and there were never too few or too many levels."""
     market = SimulatedMarket("BTC-USDT-SWAP", seed=2)
-    kept, prices = [], []
+    n_levels: list[int] = []
+    prices = []
     for second in range(0, 1_800, 5):
         market.advance(second)
-        kept += [len(side.keys) for side in (market.asks, market.bids)]
+        n_levels += [len(side.keys) for side in (market.asks, market.bids)]
         prices.append(market.asks.keys[0])
-    assert min(kept) >= 50
-    assert max(kept) < 400
+    assert min(n_levels) >= 50
+    assert max(n_levels) < 400
     assert 950_000 < min(prices) < max(prices) < 1_050_000
 
 
-def test_a_price_gone_astray_is_drawn_back() -> None:
+def test_price_far_from_its_anchor_is_drawn_back() -> None:
     """The same draws that hold a price near its anchor carry it down from far above and up from far below."""
 
     def gained_in_half_an_hour(times_the_anchor: float) -> float:
@@ -306,7 +305,7 @@ def test_a_price_gone_astray_is_drawn_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("arguments", "message"),
     [
         ({"symbol": "DOGE-USDT-SWAP"}, "DOGE-USDT-SWAP"),
         ({"levels": 0}, "levels must be 1 to 400: 0"),
@@ -318,7 +317,7 @@ def test_a_price_gone_astray_is_drawn_back() -> None:
         ({"per_second": math.inf}, "inf"),
     ],
 )
-def test_what_there_is_not_is_refused_at_once(asked: dict[str, object], said: str) -> None:
-    """An unknown symbol, depth or rate is a ValueError with the value in it, before a message is asked for."""
-    with pytest.raises(ValueError, match=said):
-        frames(**asked)  # type: ignore[arg-type]
+def test_invalid_arguments_are_refused_at_once(arguments: dict[str, object], message: str) -> None:
+    """An unknown symbol, depth or rate raises a ValueError that holds the value, before any message is drawn."""
+    with pytest.raises(ValueError, match=message):
+        frames(**arguments)  # type: ignore[arg-type]
