@@ -1,4 +1,4 @@
-"""From a book and an order to an estimate: what the order would cost, and how far to trust the number."""
+"""Estimate what an order would cost on each book, and learn from the next books how far to trust the number."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from estimation.estimate import Estimate
 from estimation.features import BookState, FeatureExtractor, Features
 from estimation.market_parameters import YEAR_S, Parameter, market_parameters
 from estimation.model_state import MakerSource, ModelState, initial_state
-from estimation.online_learner import LearnedError, OnlineLearner
+from estimation.online_learner import OnlineLearner
 from estimation.order import Order, OrderError, Style, Unit, base_quantity
 from estimation.realised import RealisedCosts, RealisedOutcome
+from estimation.saved_learner import LearnedError
 from estimation.scorecard import Scorecard
 from estimation.slippage import SlippageEstimator, one_sided_move_bps
 from estimation.training_schedule import GAP_NS, TrainingSchedule
 from fee_calculator import fee_bps
 from models import AlmgrenChrissModel, Costs
-from orderbook import OrderBook, Side, walk
+from orderbook import OrderBook, walk
 from profiling import Stamps
 
 __all__ = [
@@ -42,16 +43,18 @@ LEARNED_FORMAT = "trade-simulator learned 1"
 
 
 class OrderTerms(NamedTuple):
-    """What an estimate takes from its order, the mid and what is known alone; on most books all three are as before.
+    """The part of an estimate that follows from order, mid and model state alone; on most books all three repeat.
 
-    sign: of the aggressor. quantity: base. per_quote: bps of this order a unit of quote. offered: the
-    share of the order that a crossed quote would fill. crossed: half the spread for the whole order,
-    quote. trades: base, empty unless a schedule.
+    sign: 1 buys, -1 sells. quantity: base units. bps_per_quote: bps of this order for one unit of quote.
+    share_offered: the share of the order that a crossed quote would fill. permanent_bps, temporary_bps: impact of the
+    schedule. timing_risk_bps: one standard deviation. clean_up_bps: how far the mid moves away from an unfilled
+    quote. taker_bps: the taker's fee. half_spread_quote: half the bid-ask spread for the whole order, quote. trades:
+    sizes of the child orders, base units; empty unless a schedule has several.
     """
 
     order: Order
     mid: float
-    known: ModelState
+    model_state: ModelState
     sign: float
     quantity: float
     bps_per_quote: float
@@ -67,37 +70,38 @@ class OrderTerms(NamedTuple):
     trades: tuple[float, ...]
 
     @classmethod
-    def from_order(cls, order: Order, mid: float, known: ModelState, contract_size: float) -> Self:
-        """The terms of this order at this mid."""
+    def from_order(cls, order: Order, mid: float, model_state: ModelState, contract_size: float) -> Self:
+        """Compute the terms of this order at this mid. contract_size: base units of one contract."""
         quantity = base_quantity(order, mid, contract_size)
         parameters = market_parameters(
-            known.calibration, mid, quantity, order.horizon_s, order.steps, order.volatility, order.daily_volume
+            model_state.calibration, mid, quantity, order.horizon_s, order.steps, order.volatility, order.daily_volume
         )
-        volatility = parameters["volatility"].value / math.sqrt(YEAR_S)
+        # Of one second's return.
+        volatility_bps = parameters["volatility"].value / math.sqrt(YEAR_S) * 1e4
         model = impact_model(parameters, mid, order.risk_aversion)
         costs = model.costs(quantity, order.horizon_s, order.steps)
-        per_quote = 1e4 / (quantity * mid)
-        trades: tuple[float, ...] = ()
+        bps_per_quote = 1e4 / (quantity * mid)
         at_risk_s = order.latency_s + (order.passive_s if order.style == "passive" else 0.0)
-        timing_risk_bps = volatility * 1e4 * math.sqrt(at_risk_s)
+        timing_risk_bps = volatility_bps * math.sqrt(at_risk_s)
+        trades: tuple[float, ...] = ()
         if order.style == "schedule" and order.steps > 1:
             trades = tuple(model.trades(quantity, order.horizon_s, order.steps).tolist())
-            timing_risk_bps = math.sqrt(costs.variance) * per_quote
-        clean_up_bps = known.clean_up_bps
+            timing_risk_bps = math.sqrt(costs.variance) * bps_per_quote
+        clean_up_bps = model_state.clean_up_bps
         if clean_up_bps is None:
-            clean_up_bps = one_sided_move_bps(volatility * 1e4, order.passive_s)
+            clean_up_bps = one_sided_move_bps(volatility_bps, order.passive_s)
         return cls(
             order=order,
             mid=mid,
-            known=known,
-            sign=1.0 if order.side is Side.BUY else -1.0,
+            model_state=model_state,
+            sign=order.side.value,
             quantity=quantity,
-            bps_per_quote=per_quote,
-            share_offered=known.share_offered(quantity),
+            bps_per_quote=bps_per_quote,
+            share_offered=model_state.share_offered(quantity),
             parameters=parameters,
             costs=costs,
-            permanent_bps=costs.permanent * per_quote,
-            temporary_bps=costs.temporary * per_quote,
+            permanent_bps=costs.permanent * bps_per_quote,
+            temporary_bps=costs.temporary * bps_per_quote,
             timing_risk_bps=timing_risk_bps,
             clean_up_bps=clean_up_bps,
             taker_bps=fee_bps(0.0, order.tier),
@@ -107,149 +111,154 @@ class OrderTerms(NamedTuple):
 
 
 class TradingCalculator:
-    """Prices one order on every book it is given, and learns from what the next books show.
+    """Estimates one order's cost on every book, and learns from what the next books show.
 
-    `order` may be rebound at any time; it is read once a book. Books of another market start the
-    learning anew.
+    `order` may be rebound at any time; it is read once a book. Books of another market restart the learning.
+    contract_size: base units of one contract.
     """
 
     def __init__(self, order: Order, contract_size: float = 1.0) -> None:
         self.order = order
         self._contract_size = contract_size
-        self._observer = FeatureExtractor()
-        self._hindsight = RealisedCosts()
-        self._outcomes: TrainingSchedule | None = None
-        self._learned_for = (order.latency_s, order.passive_s)
+        self._extractor = FeatureExtractor()
+        self._realised_costs = RealisedCosts()
+        self._schedule: TrainingSchedule | None = None
+        # What is learned depends on latency_s and passive_s, and on the market.
+        self._times_s = (order.latency_s, order.passive_s)
         self._last_ns = 0
         self._market: tuple[str, str] | None = None
         self._terms: OrderTerms | None = None
-        # The newest book, what it said and what was known at it, rebound as one: read from any thread.
-        self._seen: tuple[OrderBook, BookState, ModelState] | None = None
+        # The newest book with its states, rebound as one: read from any thread.
+        self._latest: tuple[OrderBook, BookState, ModelState] | None = None
 
     @property
     def resolved_samples(self) -> int:
-        """How many decision times have shown their outcome so far. Safe from any thread."""
-        outcomes = self._outcomes
-        return 0 if outcomes is None else outcomes.resolved_samples
+        """Number of samples whose outcome is known so far. Safe from any thread."""
+        schedule = self._schedule
+        return 0 if schedule is None else schedule.resolved_samples
 
     def scorecard(self) -> Scorecard | None:
-        """The scores so far; None before the first book. Safe from any thread."""
-        outcomes = self._outcomes
-        return None if outcomes is None else outcomes.state.scorecard
+        """Return the scores so far; None before the first book. Safe from any thread."""
+        schedule = self._schedule
+        return None if schedule is None else schedule.state.scorecard
 
     def learned(self) -> dict[str, Any] | None:
-        """What was learned of this market, as plain JSON values for `resume`; None before the first fit.
+        """Return what was learned of this market, as plain JSON values for `resume`; None before the first fit.
 
         Safe from any thread; it may wait some milliseconds.
         """
-        outcomes = self._outcomes
+        schedule = self._schedule
         market = self._market
-        if outcomes is None or market is None or outcomes.state.samples == 0:
+        if schedule is None or market is None or schedule.state.samples == 0:
             return None
-        return {"format": LEARNED_FORMAT, "venue": market[0], "symbol": market[1]} | outcomes.learner.state()
+        return {"format": LEARNED_FORMAT, "venue": market[0], "symbol": market[1]} | schedule.learner.to_json()
 
     def resume(self, learned: Any) -> None:
-        """Go on from what was learned in another session; to be called before the first book.
+        """Continue from what `learned` returned in another session; call it before the first book.
 
-        Raises LearnedError if it is damaged, or was learned for another latency or waiting time. Of
-        another market, it is refused at the first book, which raises LearnedError once.
+        Raises LearnedError if it is damaged, or was learned for another latency or waiting time. If it was learned
+        of another market, the first book raises LearnedError, once.
         """
-        learner, known = OnlineLearner.from_state(learned)
+        learner, state = OnlineLearner.from_json(learned)
         if learned.get("format") != LEARNED_FORMAT:
             raise LearnedError(f"this is not in the format {LEARNED_FORMAT!r}: {learned.get('format')!r}")
-        learned_for = (learned["latency_s"], learned["passive_s"])
-        if learned_for != self._learned_for:
+        latency_s, passive_s = times_s = (learned["latency_s"], learned["passive_s"])
+        if times_s != self._times_s:
             raise LearnedError(
-                f"learned for a latency of {learned_for[0]} s and a wait of {learned_for[1]} s, "
-                f"not for {self._learned_for[0]} s and {self._learned_for[1]} s"
+                f"learned for a latency of {latency_s} s and a wait of {passive_s} s, "
+                f"not for {self._times_s[0]} s and {self._times_s[1]} s"
             )
         self._market = (str(learned.get("venue")), str(learned.get("symbol")))
-        self._outcomes = TrainingSchedule(known, learner, *learned_for)
+        self._schedule = TrainingSchedule(state, learner, latency_s, passive_s)
 
     def realised(self) -> list[RealisedOutcome]:
-        """What became of past estimates, oldest first: those whose outcome became known since the last call.
+        """Return the outcomes of past estimates that became known since the last call, oldest first.
 
-        An outcome is known latency_s + passive_s after its estimate; a gap takes it away. To be called
-        between two estimates: the last book is looked at here, or else by the next estimate.
+        An outcome is known latency_s + passive_s after its estimate; a gap in between drops it. Call it between two
+        estimates: it processes the last book, which the next estimate would do otherwise.
         """
-        self._hindsight.process_pending()
-        return self._hindsight.drain_outcomes()
+        self._realised_costs.process_pending()
+        return self._realised_costs.drain_outcomes()
 
     def recent(self) -> list[RealisedOutcome]:
-        """The last 500 outcomes, oldest first. Safe from any thread."""
-        return list(self._hindsight.recent.copy())
+        """Return the last 500 outcomes, oldest first. Safe from any thread."""
+        return list(self._realised_costs.recent.copy())
 
     def estimate(self, book: OrderBook) -> Estimate:
-        """What the order would cost on this book; books must come in the order of their market_ns.
+        """Return what the order would cost on this book. Books must come in the order of their market_ns.
 
-        A step back in market time, a new latency or a new waiting time starts the learning anew; a
-        gap of more than 5 s discards what spans it. What a fit raised is raised here, once.
+        A step back in market time, a new latency or a new waiting time restarts the learning. A gap of more than 5 s
+        discards the samples and orders that span it. What a fit raised is raised here, once.
         """
         parsed_ns = time.perf_counter_ns()
         order = self.order
-        moment, known = self._observe(book, order)
+        book_state, model_state = self._update(book, order)
+        mid = book_state.mid
         terms = self._terms
-        if terms is None or terms.mid != moment.mid or terms.order is not order or terms.known is not known:
-            terms = self._terms = OrderTerms.from_order(order, moment.mid, known, self._contract_size)
-        self._seen = book, moment, known
-        estimate = _price(book, moment, known, terms, parsed_ns)
-        self._hindsight.record_estimate(book, order, terms.quantity, estimate.slippage_bps, estimate.maker_probability)
+        if terms is None or terms.mid != mid or terms.order is not order or terms.model_state is not model_state:
+            terms = self._terms = OrderTerms.from_order(order, mid, model_state, self._contract_size)
+        self._latest = (book, book_state, model_state)
+        estimate = _price(book, book_state, model_state, terms, parsed_ns)
+        self._realised_costs.record_estimate(
+            book, order, terms.quantity, estimate.slippage_bps, estimate.maker_probability
+        )
         return estimate
 
     def what_if(self, orders: Iterable[Order]) -> list[Estimate]:
-        """What other orders would cost on the newest book, all on the same one; empty before the first.
+        """Return what other orders would cost on the newest book, all on the same one; empty before the first.
 
-        Nothing is learned from them and nobody waits for their outcome. Safe from any thread.
+        Nothing is learned from them and their outcomes are not tracked. Safe from any thread.
         """
-        if self._seen is None:
+        if self._latest is None:
             return []
-        book, moment, known = self._seen
+        book, book_state, model_state = self._latest
         return [
             _price(
                 book,
-                moment,
-                known,
-                OrderTerms.from_order(order, moment.mid, known, self._contract_size),
+                book_state,
+                model_state,
+                OrderTerms.from_order(order, book_state.mid, model_state, self._contract_size),
                 time.perf_counter_ns(),
             )
             for order in orders
         ]
 
-    def _observe(self, book: OrderBook, order: Order) -> tuple[BookState, ModelState]:
-        """This book's moment and what is known at it; the book joins what is learned from."""
-        self._hindsight.process_pending()
-        learned_for = (order.latency_s, order.passive_s)
+    def _update(self, book: OrderBook, order: Order) -> tuple[BookState, ModelState]:
+        """Return the book's state and the model state at it; add the book to what is learned from."""
+        self._realised_costs.process_pending()
+        times_s = (order.latency_s, order.passive_s)
         market = (book.venue, book.symbol)
         if market != self._market:
-            resumed, self._market = self._market if self._last_ns == 0 else None, market
-            self._start_anew()
+            # Before the first book, a market can only come from `resume`.
+            resumed = self._market if self._last_ns == 0 else None
+            self._market = market
+            self._restart()
             if resumed is not None:
                 raise LearnedError(f"what was learned of {' '.join(resumed)} says nothing of {' '.join(market)}")
-        if book.market_ns < self._last_ns or learned_for != self._learned_for:
-            self._start_anew()
+        if book.market_ns < self._last_ns or times_s != self._times_s:
+            self._restart()
         elif book.market_ns - self._last_ns > GAP_NS:
-            self._hindsight.reset()
-            self._observer.reset()
-            if self._outcomes is not None:
-                self._outcomes.discard()
-        self._learned_for = learned_for
+            self._realised_costs.reset()
+            self._extractor.reset()
+            if self._schedule is not None:
+                self._schedule.discard()
+        self._times_s = times_s
         self._last_ns = book.market_ns
-        moment = self._observer.extract(book)
-        if self._outcomes is None:
-            self._outcomes = TrainingSchedule(
-                initial_state(moment, *learned_for), OnlineLearner(*learned_for), *learned_for
-            )
+        book_state = self._extractor.extract(book)
+        if self._schedule is None:
+            self._schedule = TrainingSchedule(initial_state(book_state, *times_s), OnlineLearner(*times_s), *times_s)
         try:
-            self._outcomes.add(book, moment)
+            self._schedule.add(book, book_state)
         except BaseException:
-            self._start_anew()
+            self._restart()
             raise
-        return moment, self._outcomes.state
+        return book_state, self._schedule.state
 
-    def _start_anew(self) -> None:
-        self._outcomes = None
-        self._hindsight.reset()
-        self._observer.reset()
+    def _restart(self) -> None:
+        """Forget everything learned and remembered."""
+        self._schedule = None
+        self._realised_costs.reset()
+        self._extractor.reset()
 
 
 def filled_or_not_bps(waiting: Estimate, at_once: Estimate) -> tuple[float, float] | None:
@@ -265,7 +274,7 @@ def filled_or_not_bps(waiting: Estimate, at_once: Estimate) -> tuple[float, floa
 
 
 def impact_model(parameters: dict[str, Parameter], mid: float, risk_aversion: float) -> AlmgrenChrissModel:
-    """The Almgren-Chriss model made of an estimate's parameters."""
+    """Return the Almgren-Chriss model with an estimate's parameters. risk_aversion: 1/quote."""
     return AlmgrenChrissModel(
         sigma=parameters["volatility"].value / math.sqrt(YEAR_S) * mid,
         eta=parameters["eta"].value,
@@ -275,33 +284,47 @@ def impact_model(parameters: dict[str, Parameter], mid: float, risk_aversion: fl
     )
 
 
-def _price(book: OrderBook, moment: BookState, known: ModelState, terms: OrderTerms, parsed_ns: int) -> Estimate:
-    """What the order costs, given what the book says and what is known; changes nothing."""
-    order, mid = terms.order, moment.mid
+def _price(
+    book: OrderBook, book_state: BookState, model_state: ModelState, terms: OrderTerms, parsed_ns: int
+) -> Estimate:
+    """Return what the order costs on this book, without changing anything.
+
+    Args:
+        book: the book.
+        book_state: of this book.
+        model_state: in use at this book.
+        terms: of the order, at this book's mid and this model state.
+        parsed_ns: stamp of when the book reached the calculator.
+    """
+    order, mid = terms.order, book_state.mid
     levels = book.taken_by(order.side)
     fill = walk(levels, terms.quantity)
-    crossing = SlippageEstimator(known, moment, order.side, order.passive_s)
-    features = crossing.features(fill)
+    estimator = SlippageEstimator(model_state, book_state, order.side, order.passive_s)
+    features = estimator.features(fill)
     features_ns = time.perf_counter_ns()
 
-    slippage = crossing.slippage(fill, features)
-    chance, costs = known.fill_probability(features), terms.costs
-    maker_probability = chance * terms.share_offered
+    slippage = estimator.slippage(fill, features)
+    fill_probability = model_state.fill_probability(features)
+    maker_probability = fill_probability * terms.share_offered
     walked_bps = terms.sign * (fill.vwap - mid) / mid * 1e4
-    executed_bps, impact_bps, maker_share = walked_bps, 0.0, 0.0
+    executed_bps = walked_bps
+    impact_bps = 0.0
+    maker_share = 0.0
     if order.style == "passive":
         maker_share = maker_probability
-        half_bps = moment.half_spread_bps
-        slippage = slippage.after_waiting(maker_share, half_bps, terms.clean_up_bps, known.clean_up_band)
+        half_bps = book_state.half_spread_bps
+        slippage = slippage.after_waiting(maker_share, half_bps, terms.clean_up_bps, model_state.clean_up_band)
         executed_bps = (1 - maker_share) * walked_bps - maker_share * half_bps
     elif terms.trades:
-        slippage, paid = crossing.child_orders(levels, terms.trades)
-        executed_bps = moment.half_spread_bps + paid * terms.bps_per_quote
+        costs = terms.costs
+        slippage, paid = estimator.child_orders(levels, terms.trades)
+        executed_bps = book_state.half_spread_bps + paid * terms.bps_per_quote
         # What the children's own walks already paid is not charged again as temporary impact.
         transient = max(0.0, costs.temporary_paid - terms.half_spread_quote - paid)
         impact_bps = (costs.permanent_paid + transient) * terms.bps_per_quote
     models_ns = time.perf_counter_ns()
 
+    # The fee is on the executed notional, not on the mid's.
     rate_bps = fee_bps(maker_share, order.tier) if maker_share else terms.taker_bps
     fee = rate_bps * (1 + terms.sign * executed_bps / 1e4)
     return Estimate(
@@ -324,10 +347,10 @@ def _price(book: OrderBook, moment: BookState, known: ModelState, terms: OrderTe
         terms.timing_risk_bps,
         None if slippage.bps is None else slippage.bps + fee + impact_bps,
         maker_probability,
-        terms.share_offered * (chance + (1 - chance) * known.touch_rate),
+        terms.share_offered * (fill_probability + (1 - fill_probability) * model_state.touch_rate),
         terms.clean_up_bps,
         maker_share,
-        known.maker_source,
+        model_state.maker_source,
         fill.unfilled,
         terms.parameters,
         Stamps(book.received_ns, parsed_ns, features_ns, models_ns, time.perf_counter_ns()),

@@ -70,7 +70,7 @@ def looped(source: RecordingSource) -> tuple[float, ModelState]:
     """Seconds a book, and what was known at the end."""
     calculator, books = TradingCalculator(ORDER, source.contract_size or 1.0), list(islice(source.read_books(), LOOP))
     took = clocked(lambda: deque(map(calculator.estimate, books), maxlen=0))
-    outcomes = calculator._outcomes
+    outcomes = calculator._schedule
     assert isinstance(outcomes, TrainingSchedule)
     return took / len(books), outcomes.state
 

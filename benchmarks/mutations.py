@@ -172,7 +172,7 @@ MUTATIONS = [
     ),
     Mutation(
         "books whose block is made are let go",
-        *("estimation/training_schedule.py", "while books[0].market_ns < first:", "while False:"),
+        *("estimation/training_schedule.py", "while books[0].market_ns < first_ns:", "while False:"),
         "tests/estimation/test_online_learner.py",
     ),
     Mutation(
@@ -187,7 +187,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the model keeps silent where nothing can be known",
-        *("estimation/online_learner.py", "GATE_CAUTION = 2.0", "GATE_CAUTION = 0.0"),
+        *("estimation/slippage_learner.py", "SHRINKAGE_CAUTION = 2.0", "SHRINKAGE_CAUTION = 0.0"),
         "tests/estimation/test_learning_quality.py",
     ),
     Mutation(

@@ -1,4 +1,4 @@
-"""What the models see of a book: the numbers of one moment, the same for a tick and for a block of ticks."""
+"""Extract the features that the models see: the state of a book, and the features of an order on it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from orderbook import OrderBook
 
 SECOND_NS = 1_000_000_000
 TOP_LEVELS = 10
-"""Levels a side that features look at."""
+"""Levels of each side that features are computed from."""
 
 
 class BookState(NamedTuple):
-    """One book in numbers, before a side is chosen. Sizes in base units, prices in quote.
+    """One book in numbers, before a side is chosen. Sizes are in base units, prices in quote.
 
-    flow is the order flow imbalance of the last second (Cont, Kukanov, Stoikov 2014, equation 3):
-    what was added at the best bid and taken from the best ask, less the opposite. return_bps is the
-    mid's move over the same second. depth and reach are of the top 10 levels of a side.
+    bid_depth, ask_depth: sum of the sizes of the top 10 levels. reach: distance from the best price to the last of
+    the top 10 levels, mean of both sides. imbalance: (bid - ask) / (bid + ask) of the sizes at the touch;
+    imbalance_10: of the depths. flow: order flow imbalance of the last second (Cont, Kukanov, Stoikov 2014,
+    equation 3): sizes added at the best bid and taken from the best ask, less the opposite. return_bps: the mid's
+    move over the same second.
     """
 
     market_ns: int
@@ -38,31 +40,36 @@ class BookState(NamedTuple):
 
 
 class FeatureExtractor:
-    """Turns books into moments; remembers one second of mids and order flow, and forgets on `reset`."""
+    """Turns consecutive books into book states; remembers one second of mids and order flow until `reset`."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: what came before a gap says nothing of what comes after."""
+        """Forget everything: books before a gap say nothing about those after it."""
         self._touch: tuple[float, float, float, float] | None = None
         self._total_flow = 0.0
         self._last_second: deque[tuple[int, float, float]] = deque()
 
     def extract(self, book: OrderBook) -> BookState:
-        """The moment of this book; books must come in the order of their market_ns."""
-        bids, asks = book.bids[:TOP_LEVELS].ravel().tolist(), book.asks[:TOP_LEVELS].ravel().tolist()
-        touch = bid, bid_size, ask, ask_size = bids[0], bids[1], asks[0], asks[1]
+        """Return the state of this book. Books must come in the order of their market_ns."""
+        # Plain floats: price, size, price, size ...; faster than arrays of ten.
+        bids = book.bids[:TOP_LEVELS].ravel().tolist()
+        asks = book.asks[:TOP_LEVELS].ravel().tolist()
+        bid, bid_size = bids[:2]
+        ask, ask_size = asks[:2]
+        touch = (bid, bid_size, ask, ask_size)
         mid = (bid + ask) / 2
         if self._touch is not None:
             self._total_flow += flow_increment(self._touch, touch)
         self._touch = touch
-        past = self._last_second
-        past.append((book.market_ns, mid, self._total_flow))
-        second_ago = book.market_ns - SECOND_NS
-        while len(past) > 1 and past[1][0] <= second_ago:
-            past.popleft()
-        _, mid_then, flow_then = past[0]
+        last_second = self._last_second
+        last_second.append((book.market_ns, mid, self._total_flow))
+        # The first entry stays the newest one that is at least a second old.
+        second_ago_ns = book.market_ns - SECOND_NS
+        while len(last_second) > 1 and last_second[1][0] <= second_ago_ns:
+            last_second.popleft()
+        _, mid_then, flow_then = last_second[0]
         bid_depth, ask_depth = 0.0, 0.0
         for size in bids[1::2]:
             bid_depth += size
@@ -87,7 +94,9 @@ class FeatureExtractor:
 
 
 def flow_increment(before: tuple[float, float, float, float], after: tuple[float, float, float, float]) -> float:
-    """The order flow imbalance between two touches (bid, bid size, ask, ask size), base units.
+    """Return the order flow imbalance between two touches (bid, bid size, ask, ask size), base units.
+
+    Positive is pressure to buy.
 
     >>> touches = [(100, 5, 100.2, 4), (100, 8, 100.2, 4), (100.1, 3, 100.2, 2), (100, 6, 100.1, 7)]
     >>> [flow_increment(a, b) for a, b in zip(touches, touches[1:])]
@@ -108,10 +117,13 @@ def flow_increment(before: tuple[float, float, float, float], after: tuple[float
 
 
 class Features(NamedTuple):
-    """What the models know of one order on one book; signed so that positive favours the aggressor's side.
+    """The models' features of one order on one book; imbalance, flow and return are positive in the direction of the
+    order.
 
-    The slippage columns, then what the maker/taker columns add. `volatility_bps` is of one second;
-    `queue` is what waits at the touch where a quote of this side would join.
+    quantity: base units. excess_walk_bps: the walk's average price beyond the best. log_depth: logarithm of the depth
+    taken from over the typical depth; log_size: of the quantity over the typical depth; log_queue: of the size at the
+    touch that the order's quote would join over the typical size there; log_reach: of the volatility over the waiting
+    time over the bid-ask spread. volatility_bps: of one second's return.
     """
 
     quantity: float
@@ -127,11 +139,11 @@ class Features(NamedTuple):
     log_reach: float
 
     def slippage_columns(self) -> tuple[float, ...]:
-        """The columns of SlippageModel's X."""
+        """Return a row of SlippageModel's X, in the order of SLIPPAGE_COLUMNS."""
         return self[1:9]
 
     def maker_columns(self) -> tuple[float, ...]:
-        """The columns of MakerTakerModel's X."""
+        """Return a row of MakerTakerModel's X, in the order of MAKER_COLUMNS."""
         return (self.imbalance, self.flow, self.return_bps, self.log_queue, self.log_reach)
 
 
@@ -142,7 +154,7 @@ MAKER_COLUMNS = ("imbalance", "flow", "return_bps", "log_queue", "log_reach")
 def order_features(
     log: Callable[[Any], Any],
     sign: Any,
-    moment: Any,
+    book_state: Any,
     depth: Any,
     queue: Any,
     quantity: Any,
@@ -152,21 +164,33 @@ def order_features(
     volatility_bps: Any,
     passive_s: float,
 ) -> Features:
-    """The features of an order: floats with math.log, or arrays that broadcast with np.log.
+    """Return the features of an order: floats with math.log, or arrays that broadcast with np.log.
 
-    sign: of the aggressor. depth: of the top 10 levels it takes from. queue: at the touch where its quote
-    would join. depth_1 and depth_10: the usual sizes at the touch and in the top 10 levels. Sizes in base units.
+    All sizes are in base units.
+
+    Args:
+        log: the natural logarithm of a float or of an array.
+        sign: 1 buys, -1 sells.
+        book_state: a BookState of floats or of columns.
+        depth: of the top 10 levels that the order takes from.
+        queue: size at the touch that the order's quote would join.
+        quantity: of the order.
+        excess_walk_bps: the walk's average price beyond the best.
+        depth_1: typical size at the touch.
+        depth_10: typical depth of the top 10 levels.
+        volatility_bps: of one second's return.
+        passive_s: time that a quote waits.
     """
     return Features(
         quantity,
         excess_walk_bps,
-        moment.half_spread_bps,
-        sign * moment.imbalance,
-        sign * moment.flow / depth_1,
-        sign * moment.return_bps,
+        book_state.half_spread_bps,
+        sign * book_state.imbalance,
+        sign * book_state.flow / depth_1,
+        sign * book_state.return_bps,
         log(depth / depth_10),
         log(quantity / depth_10),
         volatility_bps,
         log(queue / depth_1),
-        log(volatility_bps * passive_s**0.5 / (2 * moment.half_spread_bps)),
+        log(volatility_bps * passive_s**0.5 / (2 * book_state.half_spread_bps)),
     )

@@ -1,10 +1,12 @@
-"""What has been learned of one market up to one moment, and what is believed before anything was."""
+"""The model state: an immutable snapshot of all that was learned of one market, and the state before any learning."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import groupby
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,23 +17,28 @@ from models import MakerTakerModel, SlippageModel
 from numerics.linear import Prior
 
 MakerSource = Literal["model", "prior", "average"]
+"""Where a fill probability comes from; "average" is the running base rate alone."""
+
+Model = TypeVar("Model")
 
 STRATA = 6
+"""Size classes of orders, log-uniform from SMALLEST to LARGEST."""
+
 SMALLEST, LARGEST = 0.02, 2.0
-"""Sizes learned from, as multiples of the usual depth of the top 10 levels."""
+"""Range of the sizes learned from, as multiples of the typical depth of the top 10 levels."""
 
 CURVE_SIZES = np.geomspace(0.01, 1000.0, 21)
-"""Order sizes, as multiples of the usual size at the touch, for which the crossed share is tabulated."""
+"""Order sizes for which the crossed share is tabulated, as multiples of the typical size at the touch."""
 _CURVE_START = math.log(CURVE_SIZES[0])
 _CURVE_STEP = math.log(CURVE_SIZES[1] / CURVE_SIZES[0])
 
 
 def fill_prior(latency_s: float, passive_s: float) -> Prior:
-    """The logit of "crossed in time" pooled over many markets, in estimation.features.MAKER_COLUMNS.
+    """Return the prior logit of "crossed in time", pooled over many markets; columns as in features.MAKER_COLUMNS.
 
-    What is seen now fades while the quote travels; the longer it travels the likelier it is to
-    arrive too late, with the square root of time as a price diffuses. A long queue of one's own
-    is less likely to be gone by then, so its sign turns.
+    What the book shows now fades while the quote travels. The longer it travels, the likelier it arrives too late:
+    with the square root of time, as a price diffuses. A long queue of the quote's own side is less likely to be gone
+    by then, so its weight changes sign.
     """
     fade = math.exp(-latency_s)
     imbalance, flow, return_bps, log_reach = (fade * weight for weight in (-0.49, -0.18, 0.11, 0.26))
@@ -41,25 +48,24 @@ def fill_prior(latency_s: float, passive_s: float) -> Prior:
 
 
 def prior_weight(latency_s: float) -> float:
-    """The share of the prior's opinion in use before it is checked: the later, the less it told."""
+    """Return the share of the prior's opinion to use before it is checked: the longer the latency, the less."""
     return 0.75 * math.exp(-latency_s)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelState:
-    """All that was learned up to one fit. Nothing in it changes afterwards.
+    """All that was learned up to one fit; nothing in it changes afterwards.
 
-    depth_1, depth_10: usual size at the touch and in the top 10 levels, base units. slope: price per
-    base unit beyond the visible book. volatility_bps: of one second's return. slippage is None until
-    the first fit; gate is the share of its predictions in use. band: for each of the STRATA, bps around
-    the prediction, None until enough outcomes were seen. fill_trust: how far to follow what the
-    fill model says beyond base_rate, the running share of quotes that were crossed; fill_is_better: whether
-    followed that far it beat base_rate so far, or was not checked yet. touch_rate: of those that
-    were not, the share whose queue shrank at the best price: the first in it may have been filled.
-    clean_up_bps: how far the mid moved away from quotes that were not crossed, None until one was;
-    clean_up_band: 95 % of those moves, None until enough were seen.
-    crossed_share: of an order as large as CURVE_SIZES x depth_1, the share that was on offer when its
-    price was crossed.
+    samples: samples learned from. depth_1, depth_10: typical size at the touch and depth of the top 10 levels, base
+    units. slope: price per base unit beyond the visible book. volatility_bps: standard deviation of one second's
+    return. slippage: None until the first fit; shrinkage: the share of its predictions in use. band: for each of the
+    STRATA, (low, high) in bps around the prediction; None until enough outcomes are known. fill_weight: how far to
+    follow the fill model beyond base_rate, the running share of quotes that are crossed. fill_is_better: whether the
+    model, followed that far, has beaten base_rate so far; True before the first check. touch_rate: among quotes that
+    are not crossed, the share whose queue shrank at the best price; the first in that queue may have been filled.
+    clean_up_bps: how far the mid moves away from quotes that are not crossed; None until one was not.
+    clean_up_band: 95 % of those moves; None until enough are known. crossed_share: for an order of each of
+    CURVE_SIZES x depth_1, the share offered when its price is crossed; None until one was crossed.
     """
 
     samples: int
@@ -83,54 +89,69 @@ class ModelState:
 
     @property
     def scorecard(self) -> Scorecard:
-        """How right the estimates were, worked out when asked for."""
+        """How accurate the estimates were; computed at each access."""
         return self.scores.scorecard(self.samples, self.shrinkage)
 
     @property
     def fill_shrinkage(self) -> float:
-        """The share in use of what the fill model says beyond base_rate: none unless it is better."""
+        """How far the fill model is followed beyond base_rate: 0 unless it is better."""
         return self.fill_weight if self.fill_is_better else 0.0
 
     @property
     def maker_source(self) -> MakerSource:
-        """Where `chance` comes from."""
+        """Where `fill_probability` comes from."""
         if not self.fill.samples:
             return "prior"
         return "model" if self.fill_shrinkage > 0 else "average"
 
     def stratum(self, quantity: float) -> int:
-        """The size class of an order of `quantity` base units."""
+        """Return the size class of an order of `quantity` base units, 0 to STRATA - 1."""
         position = math.log(quantity / (SMALLEST * self.depth_10)) / math.log(LARGEST / SMALLEST)
         return min(max(int(position * STRATA), 0), STRATA - 1)
 
     def fill_probability(self, features: Features) -> float:
-        """The chance that a quote at the touch is crossed in time."""
+        """Return the probability that a quote at the touch is crossed in time."""
         return self.base_rate + self.fill_shrinkage * (self.fill.predict_one(features.maker_columns()) - self.base_rate)
 
     def share_offered(self, quantity: float) -> float:
-        """The share of an order of `quantity` base units that a crossed quote would have filled.
+        """Return the share of an order of `quantity` base units that is filled when its quote is crossed.
 
-        Until a quote was seen crossed, what usually waits at the touch is taken for what would be offered.
+        Until a quote was crossed, the typical size at the touch stands for the quantity offered.
         """
         size = quantity / self.depth_1
         if self.crossed_share is None:
             return min(1.0, 1 / size)
         position = (math.log(size) - _CURVE_START) / _CURVE_STEP
         below = min(max(int(position), 0), len(self.crossed_share) - 2)
-        part = min(max(position - below, 0.0), 1.0)
-        return (1 - part) * self.crossed_share[below] + part * self.crossed_share[below + 1]
+        fraction = min(max(position - below, 0.0), 1.0)
+        return (1 - fraction) * self.crossed_share[below] + fraction * self.crossed_share[below + 1]
 
 
-def initial_state(moment: BookState, latency_s: float, passive_s: float) -> ModelState:
-    """What is known on the first book: its own depth, and priors."""
-    depth_10 = (moment.bid_depth + moment.ask_depth) / 2
-    calibration = Calibration(moment.half_spread_bps * moment.mid / 1e4, moment.reach / depth_10)
+class StateRows(NamedTuple):
+    """The consecutive samples of a block that were priced with one model state."""
+
+    state: ModelState
+    rows: slice
+
+
+def iter_models(state_rows: Sequence[StateRows], read: Callable[[ModelState], Model]) -> Iterator[tuple[Model, slice]]:
+    """Yield each distinct model and its rows, so that a model shared by several states predicts once."""
+    for _, group in groupby(state_rows, key=lambda each: id(read(each.state))):
+        with_same_model = list(group)
+        first, last = with_same_model[0], with_same_model[-1]
+        yield read(first.state), slice(first.rows.start, last.rows.stop)
+
+
+def initial_state(book_state: BookState, latency_s: float, passive_s: float) -> ModelState:
+    """Return the model state at the first book: its own depth and slope, and priors."""
+    depth_10 = (book_state.bid_depth + book_state.ask_depth) / 2
+    calibration = Calibration(book_state.half_spread_bps * book_state.mid / 1e4, book_state.reach / depth_10)
     prior = fill_prior(latency_s, passive_s)
     return ModelState(
         samples=0,
-        depth_1=(moment.bid_size + moment.ask_size) / 2,
+        depth_1=(book_state.bid_size + book_state.ask_size) / 2,
         depth_10=depth_10,
-        slope=moment.reach / depth_10,
+        slope=book_state.reach / depth_10,
         volatility_bps=calibration.volatility_bps,
         calibration=calibration,
         slippage=None,

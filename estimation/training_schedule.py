@@ -1,4 +1,4 @@
-"""Decision times waiting for their outcome: priced now, learned from once the books have shown what happened."""
+"""Schedule the learning: take samples from the books, wait for their outcomes, and hand them to the learner."""
 
 from __future__ import annotations
 
@@ -18,174 +18,186 @@ from orderbook import OrderBook
 from orderbook.batch import BookBatch
 
 GAP_NS = 5 * SECOND_NS
-"""A silence after which nothing seen before says anything of what comes."""
+"""A gap longer than this resets what is remembered: earlier books no longer predict later ones."""
 
 SAMPLE_EVERY_NS = 100_000_000
+"""The first book of every 100 ms becomes a sample."""
+
 KEEP_EVERY_NS = 10_000_000
-"""Of books that come faster, only the first in every 10 ms is kept for the outcomes."""
+"""The first book of every 10 ms is kept for the outcomes; faster ones are not."""
 
 FIRST_FIT_SAMPLES = 10
 BLOCK_SAMPLES = 50
 LONGER_BLOCKS_FROM_SAMPLES = 500
-"""From so many samples on a block is twice as long. It is reached within the first minute: books wait for their block
-to be whole, so a page that has been open for a minute needs no more memory later."""
+"""Blocks are twice as long from this many samples on. It is reached within the first minute: books are held until
+their block is complete, so a page that has been open for a minute needs no more memory later."""
 
 FIT_DELAY_SAMPLES = 50
-"""How many decision times after a fit's last sample it takes effect."""
+"""A fit takes effect this many samples after its last one."""
 
 
-def next_fit(samples: int) -> int:
-    """After a fit on the first `samples`, how many make the next one.
+def next_fit_samples(samples: int) -> int:
+    """Return how many samples the fit after a fit on `samples` of them is made on.
 
     >>> fits = [0]
     >>> while fits[-1] < 1200:
-    ...     fits.append(next_fit(fits[-1]))
+    ...     fits.append(next_fit_samples(fits[-1]))
     >>> fits[:5], fits[-4:]
     ([0, 10, 50, 100, 150], [900, 1000, 1100, 1200])
     """
     if samples < FIRST_FIT_SAMPLES:
         return FIRST_FIT_SAMPLES
-    return (samples // BLOCK_SAMPLES + (1 if samples < LONGER_BLOCKS_FROM_SAMPLES else 2)) * BLOCK_SAMPLES
+    n_blocks = 1 if samples < LONGER_BLOCKS_FROM_SAMPLES else 2
+    return (samples // BLOCK_SAMPLES + n_blocks) * BLOCK_SAMPLES
 
 
 def label_delay_ns(latency_s: float, passive_s: float) -> int:
-    """How long after a decision its outcome is known."""
-    return round(latency_s * 1e9) + round(passive_s * 1e9)
+    """Return how long after a decision its outcome is known."""
+    return round(latency_s * SECOND_NS) + round(passive_s * SECOND_NS)
 
 
 class Sample(NamedTuple):
-    """One decision time: what was seen, and what was known, when an order was priced."""
+    """One decision: the book state and the model state at which an order was priced."""
 
     book_state: BookState
     model_state: ModelState
 
 
 def make_block(samples: Sequence[Sample], books: Sequence[OrderBook]) -> SampleBlocks:
-    """One block of these samples, and of all the books from the first of them to the last outcome."""
-    moments, knowledge = zip(*samples, strict=True)
-    known = {id(each): each for each in knowledge}
-    places = {name: place for place, name in enumerate(known)}
-    numbers = np.array([places[id(each)] for each in knowledge])
-    return SampleBlocks(to_columns(moments), [0], list(known.values()), numbers, BookBatch.from_books(books))
+    """Make one block of these samples and of every book from the first of them to the last outcome."""
+    book_states, states = zip(*samples, strict=True)
+    # Few states stand behind many samples: compare them by identity, in order of their first use.
+    distinct = {id(state): state for state in states}
+    index_by_id = {state_id: index for index, state_id in enumerate(distinct)}
+    state_index = np.array([index_by_id[id(state)] for state in states])
+    return SampleBlocks(to_columns(book_states), [0], list(distinct.values()), state_index, BookBatch.from_books(books))
 
 
-def to_columns(moments: Sequence[BookState]) -> Any:
-    """Moments as one Moment of (n,) columns; times stay whole numbers."""
-    market_ns, *rest = zip(*moments, strict=True)
-    made: list[Any] = [np.fromiter(market_ns, np.int64, len(moments))]
-    made += [np.fromiter(column, np.float64, len(moments)) for column in rest]
-    return BookState(*made)
+def to_columns(book_states: Sequence[BookState]) -> Any:
+    """Return n book states as one BookState of (n,) columns; market_ns stays int64."""
+    market_ns, *rest = zip(*book_states, strict=True)
+    columns: list[Any] = [np.fromiter(market_ns, np.int64, len(book_states))]
+    columns += [np.fromiter(column, np.float64, len(book_states)) for column in rest]
+    return BookState(*columns)
 
 
 def warm_up() -> None:
-    """Import what the fits need and have the learner's machine code made, by learning a small block and forgetting it:
-    seconds, at the very first start, that no running feed should share.
+    """Load what the fits need and compile the learner, by learning a small synthetic block and forgetting it.
 
-    Safe to call more than once, and never necessary.
+    This takes seconds at the very first start, which no running feed should share. It is safe to call more than
+    once, and never necessary.
     """
-    away, observer, books = np.arange(1.0, 4.0), FeatureExtractor(), []
+    away = np.arange(1.0, 4.0)
+    extractor = FeatureExtractor()
+    books = []
     for row in range(40):
         mid = 1000.0 + row % 8 // 2
         bids, asks = (np.column_stack((mid + sign * away, np.full(3, 1.0 + row % 3))) for sign in (-1, 1))
         books.append(OrderBook("", "", bids, asks, 0, row * SAMPLE_EVERY_NS, 0))
-    moments = [observer.extract(book) for book in books]
-    known = initial_state(moments[0], 0.1, 1.0)
-    OnlineLearner(0.1, 1.0).learn(make_block([Sample(moment, known) for moment in moments[:20]], books))
+    book_states = [extractor.extract(book) for book in books]
+    state = initial_state(book_states[0], 0.1, 1.0)
+    OnlineLearner(0.1, 1.0).learn(make_block([Sample(book_state, state) for book_state in book_states[:20]], books))
 
 
 class TrainingSchedule:
-    """Takes one sample in every 100 ms of market time and hands blocks of them to the learner.
+    """Takes one sample in every 100 ms of market time and hands blocks of samples to the learner.
 
-    A fit on the first n samples takes effect at sample n + 50, however long it took to compute: the
-    same books give the same knowledge, live and in a backtest. Fits run on a thread of their own
-    that ends by itself; the one that is due is waited for.
+    A fit on the first n samples takes effect at sample n + 50, however long it took to compute: the same books lead
+    to the same model states, live and in a backtest. A fit runs on a thread of its own that ends by itself; the
+    fit that is due is waited for.
+
+    state: the model state in use. learner: must not learn anything else.
     """
 
-    def __init__(self, known: ModelState, learner: OnlineLearner, latency_s: float, passive_s: float) -> None:
-        self.state = known
+    def __init__(self, state: ModelState, learner: OnlineLearner, latency_s: float, passive_s: float) -> None:
+        self.state = state
         self.learner = learner
-        self._until_known_ns = label_delay_ns(latency_s, passive_s)
+        self._label_delay_ns = label_delay_ns(latency_s, passive_s)
         self._fits: deque[_PendingFit] = deque()
-        self._fitted = self._resolved = known.samples
-        self._wanted = next_fit(self._fitted) - self._fitted
+        self._planned_samples = self._resolved_samples = state.samples
+        self._block_samples = next_fit_samples(self._planned_samples) - self._planned_samples
         self._sampled_slot = self._kept_slot = -1
         self._restart_block()
 
     def _restart_block(self) -> None:
         self._books: deque[OrderBook] = deque()
         self._waiting: deque[Sample] = deque()
-        self._seen: list[Sample] = []
+        self._block: list[Sample] = []
 
     @property
     def resolved_samples(self) -> int:
-        """How many decision times have shown their outcome."""
-        return self._resolved
+        """Number of samples whose outcome is known."""
+        return self._resolved_samples
 
     def discard(self) -> None:
-        """Forget every sample whose outcome is not learned yet: a gap lies between."""
-        self._resolved -= len(self._seen)
+        """Forget every sample that is not learned from yet, after a gap."""
+        self._resolved_samples -= len(self._block)
         self._restart_block()
 
-    def add(self, book: OrderBook, moment: BookState) -> None:
-        """Show the next book. Raises what a fit raised, when it was due; nothing is to be added after that."""
+    def add(self, book: OrderBook, book_state: BookState) -> None:
+        """Add the next book. Raises what a fit raised, when the fit is due; add no book after that."""
         slot = book.market_ns // KEEP_EVERY_NS
         if slot == self._kept_slot:
             return
         self._kept_slot = slot
         self._books.append(book)
         waiting = self._waiting
-        while waiting and waiting[0].book_state.market_ns + self._until_known_ns <= book.market_ns:
-            self._seen.append(waiting.popleft())
-            self._resolved += 1
-            if len(self._seen) == self._wanted:
-                self._hand_over()
-            if self._fits and self._fits[0].due <= self._resolved:
+        while waiting and waiting[0].book_state.market_ns + self._label_delay_ns <= book.market_ns:
+            self._block.append(waiting.popleft())
+            self._resolved_samples += 1
+            if len(self._block) == self._block_samples:
+                self._start_fit()
+            if self._fits and self._fits[0].due_samples <= self._resolved_samples:
                 self.state = self._fits.popleft().result()
         slot = book.market_ns // SAMPLE_EVERY_NS
         if slot != self._sampled_slot:
             self._sampled_slot = slot
-            waiting.append(Sample(moment, self.state))
+            waiting.append(Sample(book_state, self.state))
 
-    def _hand_over(self) -> None:
+    def _start_fit(self) -> None:
+        """Start a fit on the complete block, and begin the next block."""
         books = self._books
-        before = self._fits[-1] if self._fits else None
-        samples, shown = self._seen, list(books)
+        previous = self._fits[-1] if self._fits else None
+        samples, block_books = self._block, list(books)
         learn = self.learner.learn
         self._fits.append(
-            _PendingFit(lambda: learn(make_block(samples, shown))[0], before, self._resolved + FIT_DELAY_SAMPLES)
+            _PendingFit(
+                lambda: learn(make_block(samples, block_books))[0], previous, self._resolved_samples + FIT_DELAY_SAMPLES
+            )
         )
-        self._seen = []
-        self._fitted += self._wanted
-        self._wanted = next_fit(self._fitted) - self._fitted
+        self._block = []
+        self._planned_samples += self._block_samples
+        self._block_samples = next_fit_samples(self._planned_samples) - self._planned_samples
         # The next block begins with the sample that has waited longest, or else with the newest book.
-        first = (self._waiting[0].book_state if self._waiting else books[-1]).market_ns
-        while books[0].market_ns < first:
+        first_ns = (self._waiting[0].book_state if self._waiting else books[-1]).market_ns
+        while books[0].market_ns < first_ns:
             books.popleft()
 
 
 _ONE_FIT_AT_A_TIME = threading.Lock()
-"""Held while a block is learned: fits of many sessions that share the processor are each done sooner one by one."""
+"""Held while a block is learned: fits of several sessions share the processor, and finish sooner one by one."""
 
 
 class _PendingFit:
-    """One block being learned, after the one before it."""
+    """One block being learned on a thread, after the block before it."""
 
-    def __init__(self, learn: Callable[[], ModelState], before: _PendingFit | None, due: int) -> None:
-        self.due = due
+    def __init__(self, learn: Callable[[], ModelState], previous: _PendingFit | None, due_samples: int) -> None:
+        self.due_samples = due_samples
         self._outcome: ModelState | BaseException
-        self._thread = threading.Thread(target=self._run, args=(learn, before), name="learning", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(learn, previous), name="learning", daemon=True)
         self._thread.start()
 
-    def _run(self, learn: Callable[[], ModelState], before: _PendingFit | None) -> None:
+    def _run(self, learn: Callable[[], ModelState], previous: _PendingFit | None) -> None:
         try:
-            if before is not None:
-                before.result()
+            if previous is not None:
+                previous.result()
             with _ONE_FIT_AT_A_TIME:
                 self._outcome = learn()
         except BaseException as error:  # noqa: BLE001 - raised on the feed's thread, by result()
             self._outcome = error
 
     def result(self) -> ModelState:
+        """Wait for the model state after this block. Raises what the fit raised."""
         self._thread.join()
         if isinstance(self._outcome, BaseException):
             raise self._outcome
@@ -193,56 +205,68 @@ class _PendingFit:
 
 
 class PlannedFit(NamedTuple):
-    """What one fit learns from, as rows of the clock: its samples, and the books from the first of them to the
-    last outcome. from_row: the row from which on it is used; None if the clock ends before."""
+    """Rows of a recording's clock that one fit learns from.
+
+    samples: rows of its samples. books: rows of the books from the first sample to the last outcome. from_row: the
+    row from which on the fit is in use; None if the clock ends before.
+    """
 
     samples: Ints
     books: Ints
     from_row: int | None
 
 
-def plan_fits(market_ns: Ints, latency_s: float, passive_s: float, fitted: int = 0) -> list[PlannedFit]:
-    """The fits that Outcomes makes while books of these times (m,) are shown, oldest first.
+def plan_fits(market_ns: Ints, latency_s: float, passive_s: float, n_learned: int = 0) -> list[PlannedFit]:
+    """Return the fits that a TrainingSchedule makes while books of these times (m,) are added, oldest first.
 
-    market_ns must not step back; a gap of more than 5 s discards what spans it. fitted: how many samples were
+    market_ns must not step back; a gap of more than GAP_NS discards the samples that span it. n_learned: samples
     learned from before.
     """
     kept = _first_in_slots(market_ns, KEEP_EVERY_NS)
     sampled = _first_in_slots(market_ns, SAMPLE_EVERY_NS)
-    known_at = np.searchsorted(market_ns[kept], market_ns[sampled] + label_delay_ns(latency_s, passive_s))
+    outcome_at = np.searchsorted(market_ns[kept], market_ns[sampled] + label_delay_ns(latency_s, passive_s))
+    # Times between two gaps share a number; the row behind the last book has one of its own.
     stretch = np.append(np.cumsum(np.diff(market_ns, prepend=market_ns[:1]) > GAP_NS), -1)
-    known_at = np.append(kept, len(market_ns))[known_at]
-    seen = stretch[known_at] == stretch[sampled]
-    sampled, known_at = sampled[seen], known_at[seen]
-    made: list[PlannedFit] = []
-    due: list[int] = []
-    used = 0
-    for start, stop in _runs(stretch[sampled]):
-        at = fitted
-        while start + (wanted := next_fit(fitted) - at) <= stop:
-            rows = sampled[start + fitted - at : start + wanted]
-            shown = kept[np.searchsorted(kept, rows[0]) : np.searchsorted(kept, known_at[start + wanted - 1], "right")]
-            made.append(PlannedFit(rows, shown, None))
-            fitted = next_fit(fitted)
-            due.append(fitted + FIT_DELAY_SAMPLES)
-        while used < len(made) and start + due[used] - at <= stop:
-            made[used] = made[used]._replace(from_row=int(known_at[start + due[used] - at - 1]))
-            used += 1
-    return made
+    outcome_at = np.append(kept, len(market_ns))[outcome_at]
+    has_outcome = stretch[outcome_at] == stretch[sampled]
+    sampled, outcome_at = sampled[has_outcome], outcome_at[has_outcome]
+    fits: list[PlannedFit] = []
+    due_samples: list[int] = []
+    n_in_use = 0
+    for start, stop in _iter_stretches(stretch[sampled]):
+        # Sample number n of the schedule is at start + n - learned_before; a gap drops an unfinished block.
+        learned_before = n_learned
+        while start + (next_fit_samples(n_learned) - learned_before) <= stop:
+            end = start + next_fit_samples(n_learned) - learned_before
+            samples = sampled[start + n_learned - learned_before : end]
+            first_book = np.searchsorted(kept, samples[0])
+            last_book = np.searchsorted(kept, outcome_at[end - 1], "right")
+            fits.append(PlannedFit(samples, kept[first_book:last_book], None))
+            n_learned = next_fit_samples(n_learned)
+            due_samples.append(n_learned + FIT_DELAY_SAMPLES)
+        while n_in_use < len(fits) and start + due_samples[n_in_use] - learned_before <= stop:
+            due_at = outcome_at[start + due_samples[n_in_use] - learned_before - 1]
+            fits[n_in_use] = fits[n_in_use]._replace(from_row=int(due_at))
+            n_in_use += 1
+    return fits
 
 
-def merge_fits(turns: Sequence[PlannedFit]) -> tuple[Ints, list[int], Ints]:
-    """The samples of consecutive fits, where each one's begin among them, and the books that show their outcomes."""
-    starts = np.cumsum([0, *(len(turn.samples) for turn in turns[:-1])]).tolist()
-    rows = np.concatenate([turn.books for turn in turns])
+def merge_fits(fits: Sequence[PlannedFit]) -> tuple[Ints, list[int], Ints]:
+    """Merge consecutive fits, to learn from them together.
+
+    Return the rows of their samples, where each fit's samples begin among them, and the rows of the books that
+    show their outcomes.
+    """
+    starts = np.cumsum([0, *(len(fit.samples) for fit in fits[:-1])]).tolist()
+    rows = np.concatenate([fit.books for fit in fits])
     first = int(rows.min())
-    shown = np.zeros(int(rows.max()) + 1 - first, dtype=bool)
-    shown[rows - first] = True
-    return np.concatenate([turn.samples for turn in turns]), starts, np.flatnonzero(shown) + first
+    is_needed = np.zeros(int(rows.max()) + 1 - first, dtype=bool)
+    is_needed[rows - first] = True
+    return np.concatenate([fit.samples for fit in fits]), starts, np.flatnonzero(is_needed) + first
 
 
 def _first_in_slots(market_ns: Ints, length_ns: int) -> Ints:
-    """The rows that are the first in their slot of time.
+    """Return the rows that are the first in their slot of time.
 
     >>> _first_in_slots(np.array([3, 4, 10, 19, 35]), 10).tolist()
     [0, 2, 4]
@@ -250,7 +274,7 @@ def _first_in_slots(market_ns: Ints, length_ns: int) -> Ints:
     return np.flatnonzero(np.diff(market_ns // length_ns, prepend=-1))
 
 
-def _runs(values: Ints) -> Iterator[tuple[int, int]]:
-    """Where stretches of equal values start and stop."""
-    edges = [*np.flatnonzero(np.diff(values, prepend=-1)).tolist(), len(values)]
+def _iter_stretches(numbers: Ints) -> Iterator[tuple[int, int]]:
+    """Yield where each stretch of equal numbers starts and stops."""
+    edges = [*np.flatnonzero(np.diff(numbers, prepend=-1)).tolist(), len(numbers)]
     yield from pairwise(edges)

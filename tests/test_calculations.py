@@ -74,7 +74,7 @@ def test_trained_all_at_once_is_walk_plus_gated_drift() -> None:
     """Trained, what is added to the walk is the model's residual and nothing else; impact stays uncounted."""
     calculator, estimates = trained(Order(Side.BUY, 3.0), 600)
     last = estimates[-1]
-    known = calculator._outcomes.state  # type: ignore[union-attr]
+    known = calculator._schedule.state  # type: ignore[union-attr]
     assert known.slippage is not None
     drift = known.shrinkage * known.slippage.predict(np.array([last.features.slippage_columns()])).item()
     assert last.slippage_source == "model"
@@ -201,7 +201,7 @@ def test_measured_volatility_is_that_of_the_market() -> None:
     last = [calculator.estimate(each) for each in gaussian_market(3000, 9, sigma_bps=0.6)][-1]
     made = 0.6e-4 * math.sqrt(365 * 86_400)
     assert last.parameters["volatility"].value == pytest.approx(made, rel=0.25)
-    calibration = calculator._outcomes.state.calibration  # type: ignore[union-attr]
+    calibration = calculator._schedule.state.calibration  # type: ignore[union-attr]
     assert calibration.variance is not None
     assert calibration.variance_tsrv == pytest.approx(calibration.variance, rel=0.1)
 

@@ -351,7 +351,7 @@ def test_an_error_in_a_fit_surfaces_once_and_learning_starts_anew(monkeypatch: p
     learn = OnlineLearner.learn
 
     def fails(self: OnlineLearner, blocks: SampleBlocks) -> list[ModelState]:
-        if len(blocks.now.mid) == 40:
+        if len(blocks.book_states.mid) == 40:
             raise ArithmeticError("made to fail")
         return learn(self, blocks)
 

@@ -14,7 +14,8 @@ import pytest
 from calculations import Order, TradingCalculator
 from estimation.features import FeatureExtractor
 from estimation.model_state import initial_state
-from estimation.online_learner import LearnedError, OnlineLearner
+from estimation.online_learner import OnlineLearner
+from estimation.saved_learner import LearnedError
 from estimation.training_schedule import Sample, make_block
 from orderbook import Side
 from tests.support.synthetic_markets import count_learned_samples, queue_market
@@ -59,7 +60,7 @@ def test_a_resumed_learner_goes_on_as_one_that_never_stopped() -> None:
         samples = [Sample(moment, known) for moment in moments[start : start + 100]]
         block = make_block(samples, books[start : start + 120])
         if start == 200:
-            stopped, _ = OnlineLearner.from_state(json.loads(json.dumps(never.state())))
+            stopped, _ = OnlineLearner.from_json(json.loads(json.dumps(never.to_json())))
             (again,) = stopped.learn(block)
         (known_next,) = never.learn(block)
     assert again.depth_10 == known_next.depth_10

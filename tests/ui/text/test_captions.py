@@ -150,7 +150,7 @@ def test_fill_model_that_is_no_better_is_not_used_and_the_page_says_so() -> None
         calculator = TradingCalculator(Order(Side.BUY, 0.5))
         for each in queue_market(400, seed):
             estimate = calculator.estimate(each)
-            card, known = calculator.scorecard(), calculator._seen[2]  # type: ignore[index] # what was known at it
+            card, known = calculator.scorecard(), calculator._latest[2]  # type: ignore[index] # what was known at it
             assert card is not None
             if not card.fill.samples:
                 continue
