@@ -10,9 +10,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from backtesting.book_cache import BookArrays, OnRead, RecordingSource, open_books
-from estimation.batch.estimates import Columns, Known, price
+from estimation.batch.estimates import Columns, StateBatch, estimate_books
 from estimation.batch.features import BatchFeatureExtractor
-from estimation.batch.realised import realised
+from estimation.batch.realised import realise_orders
 from estimation.features import BookState
 from estimation.model_state import ModelState, initial_state
 from estimation.online_learner import OnlineLearner, SampleBlocks
@@ -174,7 +174,7 @@ class _Segment:
             book_state = self._extractor.extract(market_ns, is_after_gap, bids.take(rows), asks.take(rows))
             # Learning comes first, because fits may take effect within this block.
             self._learn(first, stop, book_state, window)
-            states = Known(self._states_of(np.arange(first, stop)))
+            states = StateBatch(self._states_of(np.arange(first, stop)))
             scorecard = self._states[int(self._state_numbers(np.array(stop - 1)))].scorecard
             # The outcome of an order shows only on books before the next gap, or before the end of the window.
             next_gap = np.searchsorted(gap_rows, np.arange(rows.start, rows.stop), side="right")
@@ -182,8 +182,12 @@ class _Segment:
             exchange_ns = np.array(self._books.clock[first:stop, 1])
             for index, order in enumerate(orders):
                 side = window.side(order.side)
-                columns = price(order, contract_size, market_ns, exchange_ns, book_state, states, side.take(rows))
-                slippage, maker = realised(order, columns["quantity_base"], window.books, side, offset, outcome_ends)
+                columns = estimate_books(
+                    order, contract_size, market_ns, exchange_ns, book_state, states, side.take(rows)
+                )
+                slippage, maker = realise_orders(
+                    order, columns["quantity_base"], window.books, side, offset, outcome_ends
+                )
                 columns |= {"realised_slippage_bps": slippage, "realised_maker": maker}
                 yield PricedBlock(index, first, columns, scorecard)
 

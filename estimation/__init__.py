@@ -1,1 +1,1 @@
-"""What an order costs: order, features, slippage, parameters, learning and scores."""
+"""Estimate what an order costs: order, features, slippage, parameters, learning and scores."""

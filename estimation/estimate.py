@@ -1,4 +1,4 @@
-"""The estimate of an order's cost on one book."""
+"""Define the estimate of an order's cost on one book."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from profiling import Stamps
 
 @dataclass(init=False, repr=False, eq=False)  # so that replace(), fields() and asdict() take it
 class Estimate(NamedTuple):  # type: ignore[misc]  # made in a fifth of the time of a frozen dataclass
-    """What an order would cost on one book; bps of its mid, positive costs, None where nobody can say.
+    """What an order would cost on one book; bps of its mid, positive is a cost, None where unknown.
 
-    slippage + fee + impact = net. walk_bps is of the whole order against this book at once, None
-    where something stays unfilled; `unfilled` (base) says how much. maker_probability is the share
-    of the order that a quote at the touch would fill in passive_s, counting only prices that were
-    crossed; maker_probability_high counts every quote whose queue shrank as filled, too: the truth for
-    one far ahead in its queue lies between. clean_up_bps: how far the mid moves away from a quote
-    that stays unfilled. maker_share: what the chosen style counts on. impact_permanent_bps and
-    impact_temporary_bps are Almgren-Chriss for this size over horizon_s whatever the style; impact_bps
-    is the part that is counted. timing_risk_bps is one standard deviation, beside the cost and never in it.
+    slippage + fee + impact = net. quantity: base units. walk_bps: the whole order against this book at once; None
+    where something stays unfilled, and `unfilled` (base units) says how much. maker_probability: the share of the
+    order that a quote at the touch would fill within passive_s, counting only prices that are crossed.
+    maker_probability_high: the same, counting every quote whose queue shrank as filled; the truth for a quote far
+    ahead in its queue lies between. clean_up_bps: how far the mid moves away from a quote that stays unfilled.
+    maker_share: the share that the chosen style counts on. impact_permanent_bps and impact_temporary_bps:
+    Almgren-Chriss for this size over horizon_s, whatever the style; impact_bps: the part that is counted.
+    timing_risk_bps: one standard deviation, beside the cost and never in it.
     """
 
     market_ns: int

@@ -1,4 +1,4 @@
-"""The parameters that the Almgren-Chriss model needs to know of a market."""
+"""Derive the parameters of the Almgren-Chriss model from what was measured, typed, or assumed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Origin = Literal["measured", "typed", "default"]
 
 
 class Parameter(NamedTuple):
-    """A number and where it comes from."""
+    """A parameter's value and where it comes from."""
 
     value: float
     origin: Origin
@@ -23,11 +23,11 @@ class Parameter(NamedTuple):
 class Calibration:
     """Measured market parameters, in price and base units; None where not measured yet.
 
-    half_spread: price. slope: price per base, how fast the price worsens with depth. variance: of
-    the log mid, per second, from 5 s returns sampled at every decision time. variance_tsrv: the
-    same corrected for bounce (Zhang, Mykland, Ait-Sahalia 2005), the cross-check. gamma: price per
-    base, the mid's move per unit of order flow imbalance, an upper bound of permanent impact (Cont,
-    Kukanov, Stoikov 2014). resilience: 1/s, how fast depth comes back.
+    half_spread: half the bid-ask spread, price. slope: price per base, how fast the price worsens with depth.
+    variance: of the log mid, per second, from 5 s returns taken at every sample. variance_tsrv: the same corrected
+    for bounce (Zhang, Mykland, Ait-Sahalia 2005), as a cross-check. gamma: price per base, the mid's move per unit of
+    order flow imbalance, an upper bound of permanent impact (Cont, Kukanov, Stoikov 2014). resilience: 1/s, how fast
+    depth comes back.
     """
 
     half_spread: float
@@ -39,20 +39,20 @@ class Calibration:
 
     @property
     def volatility_bps(self) -> float:
-        """The standard deviation of one second's return, never quite zero; the default until measured."""
+        """Standard deviation of one second's return, at least 0.001; the default until measured."""
         variance = DEFAULT_VOLATILITY**2 / YEAR_S if self.variance is None else self.variance
         return max(1e-3, 1e4 * math.sqrt(variance))
 
 
 DEFAULT_VOLATILITY = 0.5
-"""Annualised; the order of a crypto major, used and named "default" until measured or typed."""
+"""Annualised; typical of a major crypto market. Used, and named "default", until measured or typed."""
 
 DEFAULT_RESILIENCE = 0.7
-"""1/s; a half-life of one second, the slow end of what was measured on real books."""
+"""1/s; a half-life of one second, the slow end of values measured on real books."""
 
 
 def annualised(variance_per_s: float) -> float:
-    """The yearly volatility of a variance per second.
+    """Return the yearly volatility of a variance per second.
 
     >>> round(annualised(0.5**2 / YEAR_S), 12)
     0.5
@@ -61,10 +61,10 @@ def annualised(variance_per_s: float) -> float:
 
 
 def eta_from_book(slope: float, gamma: float, resilience: float, tau: float) -> float:
-    """Temporary impact of a block-shaped, refilling book: a lower bound; price/(base/s).
+    """Return the temporary impact of a block-shaped, refilling book, price/(base/s): a lower bound.
 
-    tau [b/2 + (b - gamma) / (e^(rho tau) - 1)] for children tau seconds apart (Obizhaeva and Wang
-    2013; the high-resilience limit is Kallsen and Muhle-Karbe, arXiv 1409.7269).
+    tau [b/2 + (b - gamma) / (e^(rho tau) - 1)] for child orders tau seconds apart, with slope b and resilience rho
+    (Obizhaeva and Wang 2013; the high-resilience limit is Kallsen and Muhle-Karbe, arXiv 1409.7269).
 
     >>> round(eta_from_book(0.63, 0.3, 0.7, 60.0), 6)
     18.9
@@ -75,10 +75,18 @@ def eta_from_book(slope: float, gamma: float, resilience: float, tau: float) -> 
 def eta_from_volume(
     quantity: float, horizon: float, tau: float, gamma: float, sigma_day: float, daily_volume: float
 ) -> float:
-    """Temporary impact that makes an even schedule cost 2/3 sigma sqrt(X/V), price/(base/s).
+    """Return the temporary impact that makes an even schedule cost 2/3 sigma sqrt(X/V), price/(base/s).
 
-    sigma_day: price per sqrt(day). The square-root law of impact with its prefactor Y = 1, which
-    is of order one in the literature and not calibrated here.
+    This is the square-root law of impact with its prefactor Y = 1, which is of order one in the literature and not
+    calibrated here.
+
+    Args:
+        quantity: of the order X, base units.
+        horizon: of the schedule, s.
+        tau: time between two child orders, s.
+        gamma: permanent impact, price/base.
+        sigma_day: volatility, price per sqrt(day).
+        daily_volume: of the market V, base units.
 
     >>> round(eta_from_volume(10, 3600, 60, 0.3, 1570.271768, 1e5), 4)
     3237.6522
@@ -96,12 +104,21 @@ def market_parameters(
     volatility: float | None,
     daily_volume: float | None,
 ) -> dict[str, Parameter]:
-    """Every number the Almgren-Chriss model needs for this order, and where each comes from.
+    """Return every parameter that the Almgren-Chriss model needs for this order, and where each comes from.
 
-    volatility is annualised; half_spread in price; slope and gamma in price/base; resilience in
-    1/s; eta_book (the lower bound) and eta_volume (the square-root law, with a daily volume only)
-    in price/(base/s); eta is the larger of the two. gamma stays below nine tenths of the slope: a
-    book cannot give way for good by more than it was walked through.
+    The result has volatility (annualised), half_spread (price), slope and gamma (price/base), resilience (1/s),
+    eta_book and eta (price/(base/s)), and with a daily volume also eta_volume (price/(base/s)) and daily_volume (base
+    units). eta_book is the lower bound, eta_volume the square-root law, and eta the larger of the two. gamma is at
+    most nine tenths of the slope: a book cannot give way for good by more than it was walked through.
+
+    Args:
+        measured: what was measured on the market.
+        mid: quote.
+        quantity: of the order, base units.
+        horizon_s: of the schedule.
+        steps: child orders of the schedule.
+        volatility: typed by the user, annualised; None uses the measured one.
+        daily_volume: typed by the user, base units; None leaves the square-root law out.
     """
     tau = horizon_s / steps
     # A book of one level a side has no slope; the smallest one keeps the model defined.
@@ -132,10 +149,10 @@ def market_parameters(
     }
     if daily_volume is not None:
         sigma_day = yearly.value * mid * math.sqrt(DAY_S / YEAR_S)
-        law = eta_from_volume(quantity, horizon_s, tau, gamma.value, sigma_day, daily_volume)
-        parameters["eta_volume"] = Parameter(law, "typed")
+        eta_by_volume = eta_from_volume(quantity, horizon_s, tau, gamma.value, sigma_day, daily_volume)
+        parameters["eta_volume"] = Parameter(eta_by_volume, "typed")
         parameters["daily_volume"] = Parameter(daily_volume, "typed")
-        if law > eta_book.value:
+        if eta_by_volume > eta_book.value:
             eta = parameters["eta_volume"]
     parameters["eta"] = eta
     return parameters

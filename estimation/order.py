@@ -1,4 +1,4 @@
-"""What the user wants to trade, and how."""
+"""Describe an order: what the user wants to trade, and how."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ Unit = Literal["base", "quote", "contracts"]
 Style = Literal["now", "passive", "schedule"]
 
 MAX_STEPS = 200
+"""Child orders of a schedule."""
 
 DEFAULT_TIER = schedule("okx", "swap", "current").tiers[0]
 
 
 class OrderError(ValueError):
-    """An order that cannot be priced; the message says what to change."""
+    """An order that cannot be priced; the message names the field, its bounds and its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """What the user wants to trade and how. Raises OrderError.
 
-    quantity is in `unit` and turned into base units at each book's mid. style: "now" crosses the
-    spread at once; "passive" posts at the touch and crosses after passive_s; "schedule" is an
-    Almgren-Chriss schedule over horizon_s in steps. volatility: annualised, None means measured.
-    daily_volume: base units, None means unknown. risk_aversion: 1/quote.
+    quantity: in `unit`; converted to base units at each book's mid. style: "now" crosses the bid-ask spread at once;
+    "passive" quotes at the touch and crosses with the rest after passive_s; "schedule" is an Almgren-Chriss schedule
+    over horizon_s with this many steps. latency_s: time until the order arrives. risk_aversion: 1/quote. volatility:
+    annualised; None means measured. daily_volume: base units; None means unknown.
     """
 
     side: Side
@@ -69,7 +70,7 @@ class Order:
 
 
 def base_quantity(order: Order, mid: float, contract_size: float) -> float:
-    """The order's quantity in base units at this mid."""
+    """Return the order's quantity in base units at this mid. contract_size: base units of one contract."""
     if order.unit == "base":
         return order.quantity
     if order.unit == "quote":

@@ -1,4 +1,4 @@
-"""What crossing the spread costs on one book, given what has been learned of the market so far."""
+"""Estimate what crossing the bid-ask spread costs on one book, by the model state of its market."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from orderbook import Fill, Levels, Side, walk
 SlippageSource = Literal["book walk", "model", "extrapolated", "too thin"]
 
 EXTRAPOLATED_DEPTHS = 5.0
-"""Up to how many times the visible depth an order's slippage is extrapolated."""
+"""Slippage is extrapolated for orders of up to this many times the visible depth."""
 
 
 class Slippage(NamedTuple):
-    """The expected cost of getting executed against the mid, its 95 % band, and where it comes from."""
+    """Expected execution price against the mid, its 95 % band, bps, and where they come from; None where unknown."""
 
     bps: float | None
     low_bps: float | None
@@ -27,9 +27,15 @@ class Slippage(NamedTuple):
     def after_waiting(
         self, maker_share: float, half_spread_bps: float, clean_up_bps: float, clean_up_band: tuple[float, float] | None
     ) -> Slippage:
-        """The cost if maker_share fills at the own touch, and the rest crosses after the market moved away.
+        """Return the cost if maker_share fills at the touch and the rest crosses after the mid moved away.
 
-        The band runs from all of it filled at the touch to all of it crossing after 95 % of such moves.
+        The band spans from all of it filled at the touch to all of it crossing after 95 % of such moves.
+
+        Args:
+            maker_share: share of the order filled at its quote.
+            half_spread_bps: what that share earns.
+            clean_up_bps: how far the mid moves away meanwhile, on average.
+            clean_up_band: 95 % of those moves; None gives no band.
         """
         if self.bps is None:
             return self
@@ -44,92 +50,99 @@ TOO_THIN = Slippage(None, None, None, "too thin")
 
 
 class SlippageEstimator(NamedTuple):
-    """One side of one book, ready to be crossed by orders of any size."""
+    """Estimates the slippage of orders of any size on one side of one book."""
 
-    known: ModelState
-    moment: BookState
+    model_state: ModelState
+    book_state: BookState
     side: Side
     passive_s: float
 
     def cost_beyond_best(self, fill: Fill) -> float:
-        """The average price paid beyond the best; the book's price goes on at the usual slope where it ends."""
-        buying = self.side is Side.BUY
-        best, sign = (self.moment.ask, 1.0) if buying else (self.moment.bid, -1.0)
+        """Return the average price paid beyond the best price.
+
+        Beyond the visible book the price continues at the typical slope.
+        """
+        best = self.book_state.ask if self.side is Side.BUY else self.book_state.bid
+        sign = self.side.value
         average = sign * (fill.vwap - best)
         if not fill.unfilled:
             return average
-        beyond = sign * (fill.worst_price - best) + self.known.slope * fill.unfilled / 2
+        beyond = sign * (fill.worst_price - best) + self.model_state.slope * fill.unfilled / 2
         return (fill.quantity * average + fill.unfilled * beyond) / (fill.quantity + fill.unfilled)
 
     def features(self, fill: Fill) -> Features:
-        """What the models know of an order that fills like this."""
-        known, moment = self.known, self.moment
-        buying = self.side is Side.BUY
+        """Return the features of an order that fills like this."""
+        model_state, book_state = self.model_state, self.book_state
+        is_buy = self.side is Side.BUY
         return order_features(
             math.log,
-            1.0 if buying else -1.0,
-            moment,
-            moment.ask_depth if buying else moment.bid_depth,
-            moment.bid_size if buying else moment.ask_size,
+            self.side.value,
+            book_state,
+            book_state.ask_depth if is_buy else book_state.bid_depth,
+            book_state.bid_size if is_buy else book_state.ask_size,
             fill.quantity + fill.unfilled,
-            self.cost_beyond_best(fill) / moment.mid * 1e4,
-            known.depth_1,
-            known.depth_10,
-            known.volatility_bps,
+            self.cost_beyond_best(fill) / book_state.mid * 1e4,
+            model_state.depth_1,
+            model_state.depth_10,
+            model_state.volatility_bps,
             self.passive_s,
         )
 
     def slippage(self, fill: Fill, features: Features) -> Slippage:
-        """Half the spread, the walk, and what the model has learned the walk misses."""
-        known = self.known
+        """Return half the bid-ask spread plus the walk plus what the model has learned that the walk misses."""
+        model_state = self.model_state
         bps = features.half_spread_bps + features.excess_walk_bps
         source: SlippageSource = "book walk"
-        widen = 1.0
+        band_factor = 1.0
         if fill.unfilled:
             depths = features.quantity / fill.quantity
             if depths > EXTRAPOLATED_DEPTHS:
                 return TOO_THIN
-            source, widen = "extrapolated", depths
-        elif known.slippage is not None and known.shrinkage > 0:
-            bps += known.shrinkage * known.slippage.predict_one(features.slippage_columns())
+            source = "extrapolated"
+            band_factor = depths
+        elif model_state.slippage is not None and model_state.shrinkage > 0:
+            bps += model_state.shrinkage * model_state.slippage.predict_one(features.slippage_columns())
             source = "model"
-        if known.band is None:
+        if model_state.band is None:
             return Slippage(bps, None, None, source)
-        low, high = known.band[known.stratum(features.quantity)]
-        return Slippage(bps, bps + widen * low, bps + widen * high, source)
+        low, high = model_state.band[model_state.stratum(features.quantity)]
+        return Slippage(bps, bps + band_factor * low, bps + band_factor * high, source)
 
     def child_orders(self, levels: Levels, trades: Iterable[float]) -> tuple[Slippage, float]:
-        """The average slippage of child orders that each meet a book like this one, and the sum of
-        size x price paid beyond the best, quote.
+        """Return the average slippage of child orders that each meet a book like this one, and what they pay beyond
+        the best price, quote.
 
-        The model speaks once, of the average child; the band is one child's.
+        The model is asked once, for the average child order; the band is that of one child order.
         """
         sizes = [size for size in trades if size > 0]
-        total, paid, worst = sum(sizes), 0.0, 0.0
+        total = sum(sizes)
+        paid = 0.0
+        max_depths = 0.0
         for size in sizes:
             fill = walk(levels, size)
             paid += size * self.cost_beyond_best(fill)
-            worst = max(worst, size / fill.quantity)
+            max_depths = max(max_depths, size / fill.quantity)
         typical = walk(levels, total / len(sizes))
         features = self.features(typical)
         slippage = self.slippage(typical, features)
-        if worst > EXTRAPOLATED_DEPTHS or slippage.bps is None:
+        if max_depths > EXTRAPOLATED_DEPTHS or slippage.bps is None:
             return TOO_THIN, paid
-        shift = paid / total / self.moment.mid * 1e4 - features.excess_walk_bps
+        # The walks of all child orders take the place of the average child's walk.
+        shift = paid / total / self.book_state.mid * 1e4 - features.excess_walk_bps
         low, high = slippage.low_bps, slippage.high_bps
         return (
             Slippage(
                 slippage.bps + shift,
                 None if low is None else low + shift,
                 None if high is None else high + shift,
-                "extrapolated" if worst > 1 else slippage.source,
+                "extrapolated" if max_depths > 1 else slippage.source,
             ),
             paid,
         )
 
 
 def one_sided_move_bps(volatility_bps: float, seconds: float) -> float:
-    """How far a price that moved away has moved on average: sigma sqrt(t) sqrt(2 / pi), bps.
+    """Return how far a price that moved away has moved on average: sigma sqrt(t) sqrt(2 / pi), bps.
 
     >>> round(one_sided_move_bps(1.0, 4.0), 6)
     1.595769

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Hashable
 from typing import NamedTuple
 
+from estimation.training_schedule import GAP_NS
+
 SPAN_NS = 300 * 10**9
 BUCKET_NS = 10**9
 MOST_POINTS = 400
-GAP_NS = 5 * 10**9
-"""A silence that breaks the line: nobody knows what the order cost meanwhile."""
 
 
 class HistoryPoint(NamedTuple):

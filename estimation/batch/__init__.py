@@ -1,1 +1,1 @@
-"""The estimates of many books at once."""
+"""Estimate many books at once."""

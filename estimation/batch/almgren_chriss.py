@@ -1,4 +1,4 @@
-"""Almgren-Chriss for many books at once: market_parameters and models.AlmgrenChrissModel over arrays."""
+"""Compute Almgren-Chriss for many books at once: market_parameters and models.AlmgrenChrissModel over arrays."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ class Measured(NamedTuple):
     resilience: Floats
 
     @classmethod
-    def of(cls, calibration: Calibration) -> Measured:
-        """One calibration, as columns of one row."""
+    def from_calibration(cls, calibration: Calibration) -> Measured:
+        """Return one calibration as columns of one row."""
         values = [getattr(calibration, name) for name in cls._fields]
         return cls(*(np.array([np.nan if value is None else value]) for value in values))
 
 
 class Parameters(NamedTuple):
-    """market_parameters as columns, and which of them were measured; eta_volume None without a
-    daily volume."""
+    """market_parameters as columns, and which of them were measured; eta_volume is None without a daily volume."""
 
     volatility: Floats
     half_spread: Floats
@@ -44,7 +43,7 @@ class Parameters(NamedTuple):
     resilience_measured: Flags
 
 
-def parameters(
+def batch_parameters(
     measured: Measured,
     mid: Floats,
     quantity: Floats,
@@ -53,7 +52,7 @@ def parameters(
     volatility: float | None,
     daily_volume: float | None,
 ) -> Parameters:
-    """estimation.market_parameters.market_parameters of these books and quantities, (n,)."""
+    """Return estimation.market_parameters.market_parameters of these books and quantities, (n,)."""
     tau = horizon_s / steps
     slope = np.maximum(measured.slope, 1e-9 * mid / quantity)
     gamma_measured, resilience_measured = ~np.isnan(measured.gamma), ~np.isnan(measured.resilience)
@@ -85,7 +84,7 @@ def parameters(
     )
 
 
-class Schedules(NamedTuple):
+class ScheduleCosts(NamedTuple):
     """models.Costs as (n,) columns, and the shape of each schedule: models.AlmgrenChrissModel's w."""
 
     variance: Floats
@@ -96,12 +95,12 @@ class Schedules(NamedTuple):
     w: Floats
 
 
-def schedules(
-    sigma: Floats, given: Parameters, risk_aversion: float, quantity: Floats, horizon_s: float, steps: int
-) -> Schedules:
-    """models.AlmgrenChrissModel.costs of a market each, (n,). Raises ModelError where a cost is no number."""
+def schedule_costs(
+    sigma: Floats, parameters: Parameters, risk_aversion: float, quantity: Floats, horizon_s: float, steps: int
+) -> ScheduleCosts:
+    """Return models.AlmgrenChrissModel.costs of each market, (n,). Raises ModelError where a cost is not finite."""
     tau = horizon_s / steps
-    eta, gamma, epsilon = given.eta, given.gamma, given.half_spread
+    eta, gamma, epsilon = parameters.eta, parameters.gamma, parameters.half_spread
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # refused by name at the end
         eta_tilde = eta - gamma * tau / 2
         w = risk_aversion * (sigma * tau) * (sigma * tau) / eta_tilde
@@ -115,11 +114,11 @@ def schedules(
         row = int(np.broadcast_to(~good, quantity.shape).argmax())
         raise ModelError(f"the cost is beyond the largest number: quantity {quantity[row]}, horizon {horizon_s}")
     paid = permanent * (1 - trades), spread + eta / tau * sum_squared
-    return Schedules(variance, permanent, temporary, *paid, np.broadcast_to(w, quantity.shape))
+    return ScheduleCosts(variance, permanent, temporary, *paid, np.broadcast_to(w, quantity.shape))
 
 
 def unit_trades(w: Floats, steps: int) -> Floats:
-    """(n, steps): the shares that models.AlmgrenChrissModel.trades would trade of one unit, for its w >= 0."""
+    """Return the shares that models.AlmgrenChrissModel.trades trades of one unit, (n, steps), for its w >= 0."""
     j = np.arange(steps + 1)
     u = 2 * np.arcsinh(np.sqrt(w) / 2)[:, None]
     even = u[:, 0] == 0
@@ -132,7 +131,7 @@ def unit_trades(w: Floats, steps: int) -> Floats:
 
 
 def unit_sums(w: Floats, steps: int) -> tuple[Floats, Floats]:
-    """The sums of squared trades and of squared holdings of one unit, in closed form, for w >= 0: (n,) each."""
+    """Return the sums of squared trades and squared holdings of one unit, in closed form, for w >= 0: (n,) each."""
     if steps == 1:
         return np.ones(len(w)), np.zeros(len(w))
     trades, holdings = np.full(len(w), 1 / steps), np.full(len(w), (steps - 1) * (2 * steps - 1) / (6 * steps))
@@ -162,7 +161,7 @@ def _fill(trades: Floats, holdings: Floats, rows: Any, u: Floats, steps: int, ex
 
 
 def _series(w: Floats, m: int) -> Floats:
-    """U_{m-1}(1 + w / 2) - m, whose terms do not cancel."""
+    """Return U_{m-1}(1 + w / 2) - m by a series whose terms do not cancel."""
     excess, term, k = np.zeros(len(w)), m * w * (m * m - 1) / 6, 1
     while (np.abs(term) > 1e-17 * np.abs(excess)).any():
         excess += term

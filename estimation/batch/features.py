@@ -1,4 +1,4 @@
-"""What the models see of many books at once: estimation.features.Observer, for a block of them."""
+"""Extract features of many books at once: estimation.features.FeatureExtractor for a block of books."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from orderbook.batch import SideBatch
 
 
 class BatchFeatureExtractor:
-    """Turns blocks of consecutive books into moments; remembers the last second of the block before."""
+    """Turns blocks of consecutive books into book states; remembers the last second of the previous block."""
 
     def __init__(self) -> None:
         self._touch: Floats = np.zeros((0, 4))
-        # The rows of the last second: market_ns, mid, all flow so far, and whether a gap is before it.
+        # Rows of the last second: market_ns; mid and total flow; whether a gap comes before.
         self._market_ns: Ints = np.zeros(0, dtype=np.int64)
         self._past: Floats = np.zeros((0, 2))
         self._fresh: Flags = np.zeros(0, dtype=bool)
 
     def extract(self, market_ns: Ints, fresh: Flags, bids: SideBatch, asks: SideBatch) -> Any:
-        """A Moment of (n,) columns. market_ns must not step back; fresh: whether a book is the first after a gap, so
-        that nothing before says anything of it."""
+        """Return a BookState of (n,) columns. market_ns must not step back.
+
+        fresh: whether a book is the first after a gap; nothing before it is remembered.
+        """
         count = len(market_ns)
         bid, bid_size, bid_depth, bid_reached = _tops(*bids, TOP_LEVELS)
         ask, ask_size, ask_depth, ask_reached = _tops(*asks, TOP_LEVELS)
@@ -65,7 +67,7 @@ class BatchFeatureExtractor:
 
 
 def flow_increments(touch: Floats) -> Floats:
-    """estimation.features.flow_increment of each touch (bid, bid size, ask, ask size) after the one before, (n - 1,).
+    """Return features.flow_increment of each touch (bid, bid size, ask, ask size) after the first, (n - 1,).
 
     >>> flow_increments(np.array([(100, 5, 100.2, 4), (100, 8, 100.2, 4), (100.1, 3, 100.2, 2)])).tolist()
     [3.0, 5.0]
@@ -81,7 +83,7 @@ def flow_increments(touch: Floats) -> Floats:
 
 @jit
 def _tops(levels: Levels, begins: Ints, ends: Ints, most: int) -> Floats:
-    """Of the first `most` levels of each book: the best price and its size, all sizes, the worst price; (4, n)."""
+    """Return best price, its size, sum of sizes and last price of the first `most` levels of each book, (4, n)."""
     tops = np.empty((4, len(begins)))
     for row in range(len(begins)):
         end = min(begins[row] + most, ends[row])

@@ -1,4 +1,4 @@
-"""What many orders really met on the books that came after them: realised.Hindsight, for a block of books at once."""
+"""Compute what many orders would really have cost: estimation.realised.RealisedCosts for a block of books."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ from orderbook import Side
 from orderbook.batch import BookBatch, SideBatch, walk_batch
 
 
-def realised(
+def realise_orders(
     order: Order, quantity: Floats, books: BookBatch, side: SideBatch, first: int, ends: Ints
 ) -> tuple[Floats, Floats]:
-    """realised_slippage_bps and realised_maker of the orders decided on at books first to first + n, (n,) each;
-    NaN where they are None, or not known.
+    """Return realised_slippage_bps and realised_maker of orders decided on at n consecutive books, (n,) each.
 
-    quantity (n,): base units. side: what the order takes from, of the same books. ends (n,): the first book that
-    says nothing of an order, as it comes after a gap or at the end.
+    NaN stands for None, and for an outcome that is not known.
+
+    Args:
+        order: the order, decided on at every book.
+        quantity: of the orders, base units, (n,).
+        books: the n books and those after them.
+        side: the side of the same books that the order takes from.
+        first: row of the first of the n books.
+        ends: for each order the first book that does not count, after a gap or behind the last, (n,).
     """
-    buying = order.side is Side.BUY
-    sign = 1.0 if buying else -1.0
-    taken, own = books.touch if buying else books.touch[::-1]
+    is_buy = order.side is Side.BUY
+    sign = float(order.side.value)
+    taken, own = books.touch if is_buy else books.touch[::-1]
     clock = books.market_ns
     row = np.arange(first, first + len(quantity))
     arrives = clock[row] + round(order.latency_s * 1e9)
@@ -39,7 +45,7 @@ def realised(
     crossed_at = first_reached_each(taken, sign, price, arrival + 1, closes)
     crossed = ~late & (crossed_at < closes)
     filled = np.zeros(len(row))
-    on_offer = books.quantity_within(0 if buying else 1, crossed_at[crossed], price[crossed])
+    on_offer = books.quantity_within(0 if is_buy else 1, crossed_at[crossed], price[crossed])
     filled[crossed] = np.minimum(1.0, on_offer / quantity[crossed])
     maker[known] = filled
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estimation.batch.almgren_chriss import Measured, parameters, schedules, unit_trades
+from estimation.batch.almgren_chriss import Measured, batch_parameters, schedule_costs, unit_trades
 from estimation.market_parameters import YEAR_S, Calibration, market_parameters
 from models import AlmgrenChrissModel, ModelError
 
@@ -41,9 +41,9 @@ def test_every_row_is_what_one_order_costs(
     mid, quantity = np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
     known = [[math.nan if (v := getattr(row[0], f)) is None else v for f in Measured._fields] for row in rows]
     measured = Measured(*np.array(known).T)
-    given_all = parameters(measured, mid, quantity, horizon_s, steps, volatility, daily_volume)
+    given_all = batch_parameters(measured, mid, quantity, horizon_s, steps, volatility, daily_volume)
     sigma = given_all.volatility / YEAR_S**0.5 * mid
-    costs = schedules(sigma, given_all, risk_aversion, quantity, horizon_s, steps)
+    costs = schedule_costs(sigma, given_all, risk_aversion, quantity, horizon_s, steps)
     trades = quantity[:, None] * unit_trades(costs.w, steps)
     for row, (market, price, size) in enumerate(rows):
         one = market_parameters(market, price, size, horizon_s, steps, volatility, daily_volume)
@@ -70,7 +70,7 @@ def test_every_row_is_what_one_order_costs(
 
 def test_a_cost_that_is_no_number_is_refused() -> None:
     """As the model of one order refuses it, naming the quantity."""
-    one = Measured.of(Calibration(1.0, 1e300))
-    given_one = parameters(one, np.array([1.0]), np.array([1e9]), 60.0, 10, None, None)
+    one = Measured.from_calibration(Calibration(1.0, 1e300))
+    given_one = batch_parameters(one, np.array([1.0]), np.array([1e9]), 60.0, 10, None, None)
     with pytest.raises(ModelError, match="beyond the largest number: quantity 1000000000"):
-        schedules(np.array([1e-3]), given_one, 0.0, np.array([1e9]), 60.0, 10)
+        schedule_costs(np.array([1e-3]), given_one, 0.0, np.array([1e9]), 60.0, 10)
