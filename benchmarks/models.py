@@ -46,15 +46,14 @@ def simulated(symbol: str, seed: int, count: int) -> list[OrderBook]:
 
 def quality(name: str, market: Sequence[OrderBook]) -> None:
     for latency_s, passive_s in WINDOWS:
-        states = collect_model_states(market, latency_s, passive_s)
-        half, whole = half_and_whole_scorecards(states)
-        worst_start = worst_early_rmse_ratio(states)
+        known = collect_model_states(market, latency_s, passive_s)
+        half, whole = half_and_whole_scorecards(known)
         slippage, fill = whole.slippage, whole.fill
         worse = min(skill(half), skill(whole, half))
         sizes = [share for share in slippage.coverage_by_size if share is not None]
         print(
             f"{name:22} {latency_s:4} {passive_s:4} {slippage.samples:6} {skill(whole):8.4f} {worse:8.4f} "
-            f"{worst_start:7.4f} {slippage.bias:8.4f} {slippage.walk_bias:8.4f} {slippage.coverage:7.3f} "
+            f"{worst_early_rmse_ratio:7.4f} {slippage.bias:8.4f} {slippage.walk_bias:8.4f} {slippage.coverage:7.3f} "
             f"{min(sizes):6.3f} {fill.skill:8.4f} {fill.base_brier:7.4f} {whole.shrinkage:5.2f}"
         )
 

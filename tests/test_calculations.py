@@ -1,4 +1,4 @@
-"""Estimates against exact arithmetic: what is summed, in which units, and what is said where nobody can say."""
+"""Estimates against exact arithmetic: what is summed, in which units, and what is None where nothing is known."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ BOOK = book([(99.0, 1.0), (98.0, 2.0)], [(101.0, 1.0), (103.0, 3.0)])
 styles = st.sampled_from(["now", "passive", "schedule"])
 
 
-def once(order: Order, on: OrderBook = BOOK, contract_size: float = 1.0) -> Estimate:
+def estimate_once(order: Order, on: OrderBook = BOOK, contract_size: float = 1.0) -> Estimate:
     return TradingCalculator(order, contract_size).estimate(on)
 
 
-def trained(order: Order, count: int = 400) -> tuple[TradingCalculator, list[Estimate]]:
+def train(order: Order, count: int = 400) -> tuple[TradingCalculator, list[Estimate]]:
     calculator = TradingCalculator(order)
     return calculator, [calculator.estimate(each) for each in queue_market(count, 3)]
 
@@ -37,8 +37,8 @@ def trained(order: Order, count: int = 400) -> tuple[TradingCalculator, list[Est
 @settings(deadline=None)
 @given(styles, st.sampled_from(Side), st.floats(0.01, 15.0), st.integers(1, 20))
 def test_components_sum_to_net_cost(style: Any, side: Side, quantity: float, steps: int) -> None:
-    """Slippage, fees and counted impact are disjoint and their sum is the net cost."""
-    estimate = once(Order(side, quantity, style=style, steps=steps))
+    """Slippage, fees and counted impact are disjoint, and their sum is the net cost."""
+    estimate = estimate_once(Order(side, quantity, style=style, steps=steps))
     assert estimate.slippage_bps is not None
     assert estimate.net_cost_bps == pytest.approx(
         estimate.slippage_bps + estimate.fee_bps + estimate.impact_bps, abs=1e-9
@@ -47,20 +47,20 @@ def test_components_sum_to_net_cost(style: Any, side: Side, quantity: float, ste
 
 @pytest.mark.parametrize("daily_volume", [None, 1.0])
 @pytest.mark.parametrize("horizon_s", [1.0, 300.0])
-def test_a_schedule_of_one_step_is_the_order_at_once(daily_volume: float | None, horizon_s: float) -> None:
-    """To the last digit, impact and risk included, in a market as thin as you like."""
+def test_schedule_of_one_step_costs_what_order_at_once_costs(daily_volume: float | None, horizon_s: float) -> None:
+    """Costs are equal to the last digit, impact and risk included, in a market however thin."""
     at_once = Order(Side.BUY, 2.0, horizon_s=horizon_s, steps=1, daily_volume=daily_volume)
-    now, scheduled = once(at_once), once(replace(at_once, style="schedule"))
+    immediate, scheduled = estimate_once(at_once), estimate_once(replace(at_once, style="schedule"))
     for field in ("slippage_bps", "fee_bps", "impact_bps", "net_cost_bps", "timing_risk_bps", "maker_share"):
-        assert getattr(scheduled, field) == getattr(now, field)
-    assert now.impact_bps == 0
+        assert getattr(scheduled, field) == getattr(immediate, field)
+    assert immediate.impact_bps == 0
 
 
-def test_all_at_once_is_walk_drift_and_fees() -> None:
-    """Untrained, "now" costs exactly the walk and the fee of what it executes; a schedule of one step is the same."""
+def test_untrained_order_at_once_costs_walk_plus_fee() -> None:
+    """Untrained, "now" costs exactly the walk plus the fee of what it executes; a schedule of one step is the same."""
     for side, vwap in ((Side.BUY, 102.0), (Side.SELL, 98.5)):
         walked = side.value * (vwap - 100) / 100 * 1e4
-        for estimate in (once(Order(side, 2.0)), once(Order(side, 2.0, style="schedule", steps=1))):
+        for estimate in (estimate_once(Order(side, 2.0)), estimate_once(Order(side, 2.0, style="schedule", steps=1))):
             assert estimate.walk_bps == pytest.approx(walked, abs=1e-9)
             assert estimate.slippage_bps == pytest.approx(walked, abs=1e-9)
             assert estimate.impact_bps == 0
@@ -70,13 +70,13 @@ def test_all_at_once_is_walk_drift_and_fees() -> None:
             assert estimate.slippage_source == "book walk"
 
 
-def test_trained_all_at_once_is_walk_plus_gated_drift() -> None:
-    """Trained, what is added to the walk is the model's residual and nothing else; impact stays uncounted."""
-    calculator, estimates = trained(Order(Side.BUY, 3.0), 600)
+def test_trained_order_at_once_costs_walk_plus_shrunk_prediction() -> None:
+    """Trained, the shrunk prediction is added to the walk and nothing else; impact stays uncounted."""
+    calculator, estimates = train(Order(Side.BUY, 3.0), 600)
     last = estimates[-1]
-    known = calculator._schedule.state  # type: ignore[union-attr]
-    assert known.slippage is not None
-    drift = known.shrinkage * known.slippage.predict(np.array([last.features.slippage_columns()])).item()
+    state = calculator._schedule.state  # type: ignore[union-attr]
+    assert state.slippage is not None
+    drift = state.shrinkage * state.slippage.predict(np.array([last.features.slippage_columns()])).item()
     assert last.slippage_source == "model"
     assert last.walk_bps is not None
     assert drift != 0
@@ -87,7 +87,7 @@ def test_trained_all_at_once_is_walk_plus_gated_drift() -> None:
 
 
 @pytest.mark.parametrize(("horizon_s", "tolerance"), [(10.0, 1e-9), (600.0, 0.02)])
-def test_a_linear_book_costs_what_almgren_chriss_says(horizon_s: float, tolerance: float) -> None:
+def test_schedule_on_linear_book_costs_what_almgren_chriss_says(horizon_s: float, tolerance: float) -> None:
     """Where the price worsens linearly with depth, a schedule's whole cost is AC's with the book's own eta.
 
     Exactly so while the book is still refilling between children; when it has refilled, as exactly as the slope of
@@ -96,7 +96,7 @@ def test_a_linear_book_costs_what_almgren_chriss_says(horizon_s: float, toleranc
     stairs = np.arange(4000)
     ladders = [np.column_stack((100 + sign * (0.05 + 0.001 * stairs), np.full(4000, 0.01))) for sign in (-1, 1)]
     order = Order(Side.BUY, 20.0, style="schedule", horizon_s=horizon_s, risk_aversion=0.0, tier=FREE)
-    estimate = once(order, book(*ladders))
+    estimate = estimate_once(order, book(*ladders))
     parameters = {name: each.value for name, each in estimate.parameters.items()}
     assert parameters["slope"] == pytest.approx(0.1, rel=0.11)
     model = AlmgrenChrissModel(0.0, parameters["eta"], parameters["gamma"], parameters["half_spread"], 0.0)
@@ -106,11 +106,11 @@ def test_a_linear_book_costs_what_almgren_chriss_says(horizon_s: float, toleranc
     )
 
 
-def test_units_mean_the_same_order() -> None:
-    """Base, quote and contracts name the same order; quote is turned into base at each book's mid."""
-    base = once(Order(Side.BUY, 2.0))
-    quote = once(Order(Side.BUY, 200.0, "quote"))
-    contracts = once(Order(Side.BUY, 200.0, "contracts"), contract_size=0.01)
+def test_same_quantity_in_any_unit_costs_the_same() -> None:
+    """Base, quote and contracts can name the same order; quote is converted to base at each book's mid."""
+    base = estimate_once(Order(Side.BUY, 2.0))
+    quote = estimate_once(Order(Side.BUY, 200.0, "quote"))
+    contracts = estimate_once(Order(Side.BUY, 200.0, "contracts"), contract_size=0.01)
     for each in (quote, contracts):
         assert each.quantity == pytest.approx(2.0)
         assert each.net_cost_bps == pytest.approx(base.net_cost_bps)
@@ -126,19 +126,20 @@ def test_units_mean_the_same_order() -> None:
         (20.1, False, "too thin"),
     ],
 )
-def test_too_thin(quantity: float, walked: bool, source: str) -> None:
-    """The walk is known iff nothing stays unfilled; up to 5 times the visible depth is extrapolated, beyond is None."""
+def test_thin_book_is_extrapolated_up_to_five_depths(quantity: float, walked: bool, source: str) -> None:
+    """The walk is known if nothing stays unfilled; slippage is extrapolated to 5 times the visible depth, then None."""
     for style in ("now", "passive"):
-        estimate = once(Order(Side.BUY, quantity, style=style))  # type: ignore[arg-type]
+        estimate = estimate_once(Order(Side.BUY, quantity, style=style))  # type: ignore[arg-type]
         assert (estimate.walk_bps is not None) == walked
         assert estimate.slippage_source == source
         assert (estimate.slippage_bps is None) == (estimate.net_cost_bps is None) == (source == "too thin")
         assert estimate.unfilled == pytest.approx(max(0.0, quantity - 4.0), abs=1e-12)
 
 
-def test_extrapolation_goes_on_at_the_usual_slope() -> None:
-    """Beyond the last level the price worsens by the usual reach over the usual depth, and the band by the depths."""
-    estimate = once(Order(Side.BUY, 6.0))
+def test_extrapolation_continues_at_typical_slope() -> None:
+    """Beyond the last level the price worsens by the typical reach over the typical depth; the band widens by the
+    depths."""
+    estimate = estimate_once(Order(Side.BUY, 6.0))
     slope = ((103 - 101) + (99 - 98)) / 2 / ((4 + 3) / 2)
     paid = 1 * 101 + 3 * 103 + 2 * (103 + slope * 2 / 2)
     assert estimate.slippage_bps == pytest.approx((paid / 6 - 100) / 100 * 1e4, abs=1e-9)
@@ -146,16 +147,16 @@ def test_extrapolation_goes_on_at_the_usual_slope() -> None:
 
 @settings(deadline=None)
 @given(styles, st.floats(0.01, 8.0))
-def test_buying_and_selling_mirror_each_other(style: Any, quantity: float) -> None:
-    """On a book that is its own mirror image, both sides cost the same but for the fee's executed price."""
+def test_buying_and_selling_cost_the_same_on_mirrored_book(style: Any, quantity: float) -> None:
+    """On a book that is its own mirror image both sides cost the same, without fees."""
     mirrored = book([(99.0, 1.0), (97.0, 3.0)], [(101.0, 1.0), (103.0, 3.0)])
-    buying, selling = (once(Order(side, quantity, style=style, tier=FREE), mirrored) for side in Side)
+    buying, selling = (estimate_once(Order(side, quantity, style=style, tier=FREE), mirrored) for side in Side)
     for name in ("slippage_bps", "impact_bps", "net_cost_bps", "maker_probability", "timing_risk_bps", "walk_bps"):
         assert getattr(buying, name) == pytest.approx(getattr(selling, name), abs=1e-9)
 
 
-def test_learning_mirrors_too() -> None:
-    """A mirrored history teaches a buyer what the history teaches a seller."""
+def test_buyer_and_seller_learn_the_same_from_mirrored_markets() -> None:
+    """A buyer learns from a mirrored history what a seller learns from the history."""
     plain, mirror = TradingCalculator(Order(Side.BUY, 3.0)), TradingCalculator(Order(Side.SELL, 3.0))
     for each in queue_market(300, 4):
         about = 120_000.0
@@ -166,9 +167,9 @@ def test_learning_mirrors_too() -> None:
     assert bought.maker_probability == pytest.approx(sold.maker_probability, rel=0.02)
 
 
-def test_a_passive_order_is_never_free() -> None:
-    """What fills earns the half-spread; the rest crosses after the market moved away, and pays the taker's fee."""
-    estimate = once(Order(Side.BUY, 0.5, style="passive", volatility=0.8))
+def test_passive_order_earns_half_spread_and_pays_clean_up() -> None:
+    """The filled part earns half the spread; the rest crosses after the mid moved away, and pays the taker's fee."""
+    estimate = estimate_once(Order(Side.BUY, 0.5, style="passive", volatility=0.8))
     m, half = estimate.maker_share, 100.0
     sigma = 0.8 / math.sqrt(365 * 86_400) * 1e4
     assert estimate.clean_up_bps == pytest.approx(one_sided_move_bps(sigma, 2.0))
@@ -177,26 +178,26 @@ def test_a_passive_order_is_never_free() -> None:
     assert m == estimate.maker_probability
 
 
-def test_larger_orders_are_filled_less_while_waiting() -> None:
-    """The share a quote can expect falls with the order's size, and what is learned is a share."""
-    shares = [trained(Order(Side.BUY, size, style="passive"), 300)[1][-1].maker_probability for size in (0.01, 5, 500)]
+def test_maker_probability_falls_with_order_size() -> None:
+    """The share that a quote can expect falls with the order's size, and stays between 0 and 1."""
+    shares = [train(Order(Side.BUY, size, style="passive"), 300)[1][-1].maker_probability for size in (0.01, 5, 500)]
     assert 1 > shares[0] > shares[1] > shares[2] > 0
 
 
-def test_every_parameter_says_where_it_comes_from() -> None:
-    """Typed beats measured, measured beats default, and eta follows a typed volume where that is larger."""
-    first = once(Order(Side.BUY, 1.0)).parameters
+def test_every_parameter_has_its_origin() -> None:
+    """Typed beats measured, measured beats default, and eta follows a typed volume where that eta is larger."""
+    first = estimate_once(Order(Side.BUY, 1.0)).parameters
     assert first["volatility"].origin == first["gamma"].origin == first["eta"].origin == "default"
-    typed = once(Order(Side.BUY, 1.0, volatility=0.7, daily_volume=10.0)).parameters
+    typed = estimate_once(Order(Side.BUY, 1.0, volatility=0.7, daily_volume=10.0)).parameters
     assert typed["volatility"] == (0.7, "typed")
     assert typed["eta"] == typed["eta_volume"]
     assert typed["eta"].value > typed["eta_book"].value
-    last = trained(Order(Side.BUY, 1.0), 300)[1][-1].parameters
+    last = train(Order(Side.BUY, 1.0), 300)[1][-1].parameters
     assert last["volatility"].origin == last["half_spread"].origin == last["slope"].origin == "measured"
 
 
-def test_measured_volatility_is_that_of_the_market() -> None:
-    """5 s returns of a Gaussian market measure the volatility it was made with, and TSRV agrees."""
+def test_measured_volatility_matches_gaussian_market() -> None:
+    """5 s returns of a Gaussian market measure the volatility it was made with, and the two-scale estimator agrees."""
     calculator = TradingCalculator(Order(Side.BUY, 1.0))
     last = [calculator.estimate(each) for each in gaussian_market(3000, 9, sigma_bps=0.6)][-1]
     made = 0.6e-4 * math.sqrt(365 * 86_400)
@@ -226,16 +227,16 @@ def test_measured_volatility_is_that_of_the_market() -> None:
         {"risk_aversion": -1.0},
     ],
 )
-def test_orders_that_cannot_be_priced_are_refused(wrong: dict[str, Any]) -> None:
-    """A nonsense order is refused by name, with the value."""
+def test_order_refuses_impossible_values_by_value(wrong: dict[str, Any]) -> None:
+    """The error names the value."""
     (value,) = wrong.values()
     with pytest.raises(OrderError, match=str(value).replace(".", "[.]")):
         replace(Order(Side.BUY, 1.0), **wrong)
 
 
-def test_rebinding_the_order_keeps_what_was_learned() -> None:
-    """Another side, size or style is priced at once with the same knowledge; another latency starts anew."""
-    calculator, _ = trained(Order(Side.BUY, 1.0), 200)
+def test_rebinding_order_keeps_learning_unless_latency_changes() -> None:
+    """Another side, size or style uses the same model state at once; another latency restarts learning."""
+    calculator, _ = train(Order(Side.BUY, 1.0), 200)
     learned = count_learned_samples(calculator)
     market = islice(queue_market(204, 3), 200, None)
     calculator.order = Order(Side.SELL, 2.0, style="passive")
@@ -246,8 +247,8 @@ def test_rebinding_the_order_keeps_what_was_learned() -> None:
     assert count_learned_samples(calculator) == 0
 
 
-def test_what_is_kept_between_books_is_what_would_be_worked_out_anew() -> None:
-    """Whether order, mid and knowledge change or not, an estimate is that of a calculator that keeps nothing."""
+def test_terms_kept_between_books_match_recomputed_terms() -> None:
+    """Whether order, mid and model state change or not, estimates are those of a calculator that keeps no terms."""
     orders = [
         Order(Side.BUY, 3.0),
         Order(Side.SELL, 2.0, style="passive"),
@@ -266,17 +267,17 @@ def test_what_is_kept_between_books_is_what_would_be_worked_out_anew() -> None:
     assert count_learned_samples(keeps) > 0
 
 
-def test_an_estimate_is_frozen_and_can_be_replaced() -> None:
+def test_estimate_is_frozen_and_can_be_replaced() -> None:
     """No field can be changed in place; dataclasses.replace makes another one."""
-    estimate = once(Order(Side.BUY, 1.0))
+    estimate = estimate_once(Order(Side.BUY, 1.0))
     with pytest.raises(AttributeError):
         estimate.mid = 1.0  # type: ignore[misc]
     assert replace(estimate, mid=1.0).mid == 1.0
     assert replace(estimate, mid=estimate.mid) == estimate
 
 
-def test_outcomes_do_not_depend_on_when_they_are_read() -> None:
-    """Read after every book, after some or never until the end, the same became of the same estimates."""
+def test_outcomes_are_equal_whenever_they_are_drained() -> None:
+    """Outcomes are the same, drained after every book, after every third, or only at the end."""
     read: list[list[RealisedOutcome]] = []
     for every in (1, 3, 10**9):
         calculator, outcomes = TradingCalculator(Order(Side.BUY, 3.0, style="passive")), []
@@ -289,9 +290,9 @@ def test_outcomes_do_not_depend_on_when_they_are_read() -> None:
     assert len(read[0]) > 200
 
 
-def test_realised_costs_are_the_later_books_own() -> None:
-    """An order's realised slippage is the walk of the first book at least latency_s later, and a quote's realised
-    share what was on offer when the other side reached it."""
+def test_realised_costs_come_from_later_books() -> None:
+    """Realised slippage is the walk of the first book at least latency_s later, and the realised maker share is what
+    was offered when the other side reached the quote."""
     sides = [
         ([(99, 5)], [(101, 5)]),
         ([(99, 5)], [(102, 5)]),
@@ -312,8 +313,8 @@ def test_realised_costs_are_the_later_books_own() -> None:
     assert calculator.realised() == []
 
 
-def test_a_passive_order_pays_for_what_was_not_filled() -> None:
-    """What its quote did not get crosses when the time is up; a quote that comes too late crosses on arrival."""
+def test_passive_order_pays_for_unfilled_part_when_time_is_up() -> None:
+    """The unfilled part crosses when the time is up; a quote that is marketable on arrival crosses then."""
 
     def run(*sides: Any) -> float | None:
         calculator = TradingCalculator(Order(Side.BUY, 4.0, style="passive", passive_s=0.2))

@@ -1,4 +1,4 @@
-"""How good the learned models are: on real books, where nothing can be known, and where much can."""
+"""Quality of the learned models: on real books, on a market without memory, and where queues predict the price."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from calculations import Order, TradingCalculator
-from estimation.features import BookState, FeatureExtractor
+from estimation.features import FeatureExtractor
 from estimation.model_state import ModelState, initial_state
 from estimation.online_learner import OnlineLearner
 from estimation.training_schedule import TrainingSchedule
@@ -43,14 +43,14 @@ def spot(request: pytest.FixtureRequest, recordings: Path) -> list[OrderBook]:
 
 
 @pytest.mark.parametrize("latency_s", [0.1, 0.5, 1.0])
-def test_slippage_on_real_books(spot: list[OrderBook], latency_s: float) -> None:
-    """Better than the walk over all, no worse in any half, and 95 % bands that hold 95 % at every size."""
-    known = collect_model_states(spot, latency_s)
-    half, whole = half_and_whole_scorecards(known)
+def test_slippage_model_beats_walk_on_real_books(spot: list[OrderBook], latency_s: float) -> None:
+    """Beat the walk over the whole session, lose to it in no half, and hold 95 % in the 95 % band at every size."""
+    states = collect_model_states(spot, latency_s)
+    half, whole = half_and_whole_scorecards(states)
     assert skill(whole) > 0
     assert skill(half) >= -0.001
     assert skill(whole, half) >= -0.001
-    assert worst_early_rmse_ratio(known) <= 1.03
+    assert worst_early_rmse_ratio(states) <= 1.03
     assert whole.slippage.coverage is not None
     assert 0.93 <= whole.slippage.coverage <= 0.97
     for share in whole.slippage.coverage_by_size:
@@ -61,16 +61,20 @@ def test_slippage_on_real_books(spot: list[OrderBook], latency_s: float) -> None
 @pytest.mark.parametrize(
     ("latency_s", "passive_s", "least"), [(0.1, 1.0, 0.03), (0.1, 2.0, 0.015), (0.5, 1.0, 0.003), (1.0, 2.0, -0.001)]
 )
-def test_fills_on_real_books(spot: list[OrderBook], latency_s: float, passive_s: float, least: float) -> None:
-    """Chances of being crossed beat the running base rate by Brier's score, less the longer a quote travels; where the
-    touch tells nothing any more, a second later, they are as good as it."""
+def test_fill_model_beats_base_rate_on_real_books(
+    spot: list[OrderBook], latency_s: float, passive_s: float, least: float
+) -> None:
+    """Beat the running base rate by Brier's score, by less the longer a quote travels.
+
+    A second later, when the touch says nothing any more, the model is as good as the base rate.
+    """
     fill = collect_model_states(spot, latency_s, passive_s)[-1].scorecard.fill
     assert fill.skill is not None
     assert fill.skill > least
 
 
-def test_bias_on_real_books(spot: list[OrderBook]) -> None:
-    """The users' own estimates are no more biased than the walk, by more than two block-bootstrap standard errors."""
+def test_estimates_are_no_more_biased_than_walk_on_real_books(spot: list[OrderBook]) -> None:
+    """Keep the bias of estimates within two block-bootstrap standard errors of the walk's bias."""
     calculator = TradingCalculator(Order(Side.BUY, 50_000.0, "quote"))
     walks = {}
     outcomes = []
@@ -79,9 +83,9 @@ def test_bias_on_real_books(spot: list[OrderBook]) -> None:
         outcomes += calculator.realised()
     rows = np.array(
         [
-            (said.slippage_bps, walks[said.market_ns], said.realised_slippage_bps)
-            for said in outcomes
-            if walks[said.market_ns] is not None and said.realised_slippage_bps is not None
+            (outcome.slippage_bps, walks[outcome.market_ns], outcome.realised_slippage_bps)
+            for outcome in outcomes
+            if walks[outcome.market_ns] is not None and outcome.realised_slippage_bps is not None
         ]
     )
     assert len(rows) > 3000
@@ -93,36 +97,32 @@ def test_bias_on_real_books(spot: list[OrderBook]) -> None:
 
 
 @pytest.mark.parametrize("name", SHORT)
-def test_no_explosion_on_short_recordings(recordings: Path, name: str) -> None:
-    """However few, wide or lumpy the books, the model never errs 3 % more than the walk."""
+def test_model_stays_close_to_walk_on_short_recordings(recordings: Path, name: str) -> None:
+    """Never err by 3 % more than the walk, however few, wide or lumpy the books are."""
     assert worst_early_rmse_ratio(collect_model_states(read_recorded_books(recordings, *SHORT[name]), 0.1, 1.0)) <= 1.03
 
 
 @pytest.mark.parametrize("latency_s", [0.1, 1.0])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_nothing_is_known_where_nothing_can_be(latency_s: float, seed: int) -> None:
-    """On a driftless Gaussian mid the gated skill is within 0.002 of zero: the models do not see the future."""
+def test_model_has_no_skill_on_market_without_memory(latency_s: float, seed: int) -> None:
+    """Keep the shrunk skill within 0.002 of zero on a driftless Gaussian mid: the models do not see the future."""
     assert abs(skill(collect_model_states(gaussian_market(3000, seed), latency_s)[-1].scorecard)) <= 0.002
 
 
-def test_a_leak_of_one_step_is_detected() -> None:
-    """With features that are one step too late on purpose, the same test of the same market fails."""
+def test_features_leaked_by_one_step_give_skill_without_memory() -> None:
+    """The same market gives skill when features are taken one step too late on purpose."""
     market = list(gaussian_market(1500, 1))
-    observer = FeatureExtractor()
-    moments = [observer.extract(book) for book in market]
-    outcomes = TrainingSchedule(initial_state(moments[0], 0.1, 2.0), OnlineLearner(0.1, 2.0), 0.1, 2.0)
-    for book, moment in zip(market, moments[1:], strict=False):
-        outcomes.add(book, _at(moment, book))
-    assert skill(outcomes.state.scorecard) > 0.03
+    extractor = FeatureExtractor()
+    book_states = [extractor.extract(book) for book in market]
+    schedule = TrainingSchedule(initial_state(book_states[0], 0.1, 2.0), OnlineLearner(0.1, 2.0), 0.1, 2.0)
+    for book, later_state in zip(market, book_states[1:], strict=False):
+        schedule.add(book, later_state._replace(market_ns=book.market_ns))
+    assert skill(schedule.state.scorecard) > 0.03
 
 
-def _at(moment: BookState, book: OrderBook) -> BookState:
-    return moment._replace(market_ns=book.market_ns)
-
-
-def test_much_is_known_where_queues_tell() -> None:
-    """Where thin queues give way, slippage skill exceeds 0.03 at 0.1 s and at 1 s, and the chance of being
-    crossed beats the base rate."""
+def test_models_have_skill_where_queues_predict_price() -> None:
+    """Where thin queues give way, slippage skill exceeds 0.03 at 0.1 s and at 1 s, and the fill model beats the base
+    rate."""
     for latency_s in (0.1, 1.0):
         assert skill(collect_model_states(queue_market(2500, 3), latency_s)[-1].scorecard) > 0.03
     fill = collect_model_states(queue_market(2500, 3))[-1].scorecard.fill
@@ -131,7 +131,7 @@ def test_much_is_known_where_queues_tell() -> None:
 
 
 def jumping() -> Iterator[OrderBook]:
-    """The price jumps by 5 % up and down, every 20 s."""
+    """Yield books whose price jumps by 5 % up and down, every 20 s."""
     for row, book in enumerate(gaussian_market(1500, 5)):
         factor = 1.05 if row // 200 % 2 else 1.0
         bids, asks = (levels * (factor, 1.0) for levels in (book.bids, book.asks))
@@ -139,7 +139,7 @@ def jumping() -> Iterator[OrderBook]:
 
 
 def lifeless() -> Iterator[OrderBook]:
-    """Nothing changes for a minute, then only the best bid's size does."""
+    """Yield books in which nothing changes for a minute, and then only the best bid's size."""
     for row, book in enumerate(islice(gaussian_market(1, 6), 1)):
         for step in range(row, 1500):
             bids = book.bids.copy()
@@ -148,19 +148,19 @@ def lifeless() -> Iterator[OrderBook]:
 
 
 @pytest.mark.parametrize("market", [jumping, lifeless])
-def test_odd_markets_do_not_explode_it(market: object) -> None:
-    """Price jumps of 5 % and columns without any variance leave the model within 3 % of the walk."""
+def test_model_stays_close_to_walk_on_jumping_and_lifeless_markets(market: object) -> None:
+    """The model stays within 3 % of the walk through price jumps of 5 % and columns without any variance."""
     assert callable(market)
-    known: list[ModelState] = collect_model_states(market())
-    score = known[-1].scorecard.slippage
+    states: list[ModelState] = collect_model_states(market())
+    score = states[-1].scorecard.slippage
     assert score.rmse is not None
     assert score.walk_rmse is not None
     assert score.rmse <= 1.03 * score.walk_rmse
-    assert all(np.isfinite([each.shrinkage, each.volatility_bps, each.slope]).all() for each in known)
+    assert all(np.isfinite([state.shrinkage, state.volatility_bps, state.slope]).all() for state in states)
 
 
-def test_a_venue_restart_does_not_explode_it() -> None:
-    """After a minute of silence the books come back at twice the price; errors stay those of the walk."""
+def test_estimates_stay_close_to_walk_after_venue_restarts_at_twice_the_price() -> None:
+    """After a minute of silence books come back at twice the price; errors stay those of the walk."""
     later = (
         OrderBook("made", "MADE", b.bids * (2.0, 1.0), b.asks * (2.0, 1.0), 0, b.market_ns + 200 * 10**9, 0)
         for b in queue_market(800, 8)

@@ -1,4 +1,4 @@
-"""How the models come by what they know: what was seen, when it counts, and what puts an end to it."""
+"""How the models learn: what the training rows and labels are, when a fit takes effect, and what restarts it."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ from tests.support.synthetic_markets import (
 RNG = np.random.default_rng(7)
 
 
-def ragged(count: int, seed: int, deepest: int = 30, tick: float = 0.5) -> list[OrderBook]:
-    """Books of many depths on a coarse grid, so that prices meet again and queues empty."""
+def ragged_books(count: int, seed: int, deepest: int = 30, tick: float = 0.5) -> list[OrderBook]:
+    """Return books of many depths on a coarse grid, so that prices meet again and queues empty."""
     rng, best = np.random.default_rng(seed), 200
-    made = []
+    books = []
     for row in range(count):
         best += int(rng.integers(-2, 3))
         spread = int(rng.integers(1, 4))
@@ -54,16 +54,19 @@ def ragged(count: int, seed: int, deepest: int = 30, tick: float = 0.5) -> list[
         for sign, first in ((-1, best), (1, best + spread)):
             ticks = first + sign * np.cumsum(np.append(0, rng.integers(1, 4, int(rng.integers(0, deepest)))))
             sides.append(np.column_stack((ticks * tick, rng.lognormal(0, 1, len(ticks)))))
-        made.append(book(*sides, START_NS + row * STEP_NS))
-    return made
+        books.append(book(*sides, START_NS + row * STEP_NS))
+    return books
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.floats(1e-3, 2.0), st.sampled_from([0.0, 2.0, 6.0]))
-def test_many_books_are_walked_as_one_is(seed: int, slope: float, largest: float) -> None:
-    """In books of any depth, at the end of a level and beyond the last: of every size the average beyond the best is
-    the scalar walk's, and so is whether the book holds it; what is offered is summed by its definition."""
-    books, rng = ragged(5, seed), np.random.default_rng(seed)
+def test_batch_walk_matches_walk_of_each_book(seed: int, slope: float, largest: float) -> None:
+    """Compare every size's cost beyond the best price, and whether the book holds it, with the walk of one book.
+
+    Books have any depth; sizes end within a level, at its end, and beyond the last. The quantity offered at a price
+    is the sum of the levels that reach it.
+    """
+    books, rng = ragged_books(5, seed), np.random.default_rng(seed)
     stacked = BookBatch.from_books(books)
     quantity = np.sort(np.exp(rng.uniform(-5, largest, (2, 5, 4))))
     for side, each in enumerate(Side):
@@ -73,15 +76,15 @@ def test_many_books_are_walked_as_one_is(seed: int, slope: float, largest: float
             quantity[side, row, 0] = min(quantity[side, row, 0], quantity[side, row, 1])
     order = rng.permutation(5)
     for side, each in enumerate(Side):
-        ladders, place = stacked.sides(side, order), np.argsort(order)
-        many, inside = walk_sizes(*ladders, place, quantity[side], np.full(5, slope))
+        levels, place = stacked.sides(side, order), np.argsort(order)
+        many, inside = walk_sizes(*levels, place, quantity[side], np.full(5, slope))
         for row, one in enumerate(books):
-            moment = FeatureExtractor().extract(one)
-            known = replace(initial_state(moment, 0.1, 2.0), slope=slope)
-            crossing = SlippageEstimator(known, moment, each, 2.0)
+            book_state = FeatureExtractor().extract(one)
+            state = replace(initial_state(book_state, 0.1, 2.0), slope=slope)
+            estimator = SlippageEstimator(state, book_state, each, 2.0)
             for column in range(4):
                 fill = walk(one.taken_by(each), quantity[side, row, column])
-                assert many[row, column] == pytest.approx(crossing.cost_beyond_best(fill), rel=1e-9, abs=1e-9)
+                assert many[row, column] == pytest.approx(estimator.cost_beyond_best(fill), rel=1e-9, abs=1e-9)
                 assert inside[row, column] == (fill.unfilled == 0)
             price = one.taken_by(each)[0, 0] + each.value
             reached = each.value * (one.taken_by(each)[:, 0] - price) <= 0
@@ -89,40 +92,41 @@ def test_many_books_are_walked_as_one_is(seed: int, slope: float, largest: float
             assert offered.item() == pytest.approx(one.taken_by(each)[reached, 1].sum())
 
 
-class _Seen(SlippageModel):
-    """Keeps the rows it is asked about."""
+class _RowsRecorder(SlippageModel):
+    """A model that keeps the rows it predicts, and predicts 0."""
 
     def predict(self, x: Any) -> Any:
         self.rows = x
         return np.zeros(len(x))
 
 
-def test_the_block_sees_what_the_estimate_saw() -> None:
-    """Every column of every row learned from is the feature that an estimate of that order on that book has; a row of
-    zeros stands for what the book does not hold."""
-    books = ragged(40, 3)
-    observer, model = FeatureExtractor(), _Seen()
-    moments = [observer.extract(each) for each in books]
-    known = replace(initial_state(moments[0], 0.1, 0.5), slippage=model, shrinkage=0.5)
-    OnlineLearner(0.1, 0.5).learn(make_block([Sample(moment, known) for moment in moments[:30]], books))
+def test_training_rows_match_features_of_estimates() -> None:
+    """Every column of every training row is the feature that an estimate of that order on that book has.
+
+    A row of zeros stands for an order that the book does not hold.
+    """
+    books = ragged_books(40, 3)
+    extractor, model = FeatureExtractor(), _RowsRecorder()
+    book_states = [extractor.extract(each) for each in books]
+    state = replace(initial_state(book_states[0], 0.1, 0.5), slippage=model, shrinkage=0.5)
+    OnlineLearner(0.1, 0.5).learn(make_block([Sample(book_state, state) for book_state in book_states[:30]], books))
     rows = model.rows.reshape(30, 2, STRATA, 8)
     places = np.arange(30)[:, None, None] * training_data._ROOTS % 1.0 + np.arange(STRATA)
-    sizes = known.depth_10 * SMALLEST * (LARGEST / SMALLEST) ** (places / STRATA)
+    sizes = state.depth_10 * SMALLEST * (LARGEST / SMALLEST) ** (places / STRATA)
     outside = 0
     for side, each in enumerate(Side):
-        for row, moment in enumerate(moments[:30]):
+        for row, book_state in enumerate(book_states[:30]):
             for column in range(STRATA):
                 fill = walk(books[row].taken_by(each), sizes[row, side, column])
-                features = SlippageEstimator(known, moment, each, 0.5).features(fill).slippage_columns()
+                features = SlippageEstimator(state, book_state, each, 0.5).features(fill).slippage_columns()
                 wanted = np.zeros(8) if fill.unfilled else features
                 assert rows[row, side, column] == pytest.approx(wanted, rel=1e-6, abs=1e-6)
                 outside += fill.unfilled > 0
     assert 10 < outside < 180
 
 
-def test_sizes_learned_from_are_log_uniform() -> None:
-    """Every size class between a fiftieth and twice the usual depth gets one size a side, anywhere in it, whatever
-    the book shows."""
+def test_training_sizes_are_log_uniform_in_each_size_class() -> None:
+    """Every size class between a fiftieth and twice the typical depth gets one size a side, evenly spread over it."""
     places = np.arange(5000) * training_data._ROOTS[:, :, None] % 1.0
     assert places.shape == (2, STRATA, 5000)
     for column in places.reshape(-1, 5000):
@@ -130,10 +134,10 @@ def test_sizes_learned_from_are_log_uniform() -> None:
     assert abs(np.corrcoef(places.reshape(-1, 5000)) - np.eye(12)).max() < 0.1
 
 
-def brute_force(
+def label_by_definition(
     books: list[OrderBook], row: int, side: Side, latency_ns: int, passive_ns: int
 ) -> tuple[bool, bool, float]:
-    """Late, crossed, and what was offered then, straight from the definition."""
+    """Return marketable on arrival, crossed, and the quantity offered then, straight from the definition."""
     quote = (books[row].bids if side is Side.BUY else books[row].asks)[0, 0]
     arrives = books[row].market_ns + latency_ns
     arrival = next(each for each in books if each.market_ns >= arrives)
@@ -147,10 +151,10 @@ def brute_force(
     return False, False, 0.0
 
 
-def left_behind(
+def touched_and_mid_by_definition(
     books: list[OrderBook], row: int, side: Side, latency_ns: int, passive_ns: int, late: bool
 ) -> tuple[bool, float]:
-    """Whether the queue in front of a quote moved while it waited, and the mid afterwards, from the definition."""
+    """Return whether the queue at a quote moved while it waited, and the mid afterwards, from the definition."""
     own = lambda each: each.taken_by(Side(-side.value))[0]  # noqa: E731
     price, arrives = own(books[row])[0], books[row].market_ns + latency_ns
     touched = False
@@ -165,30 +169,29 @@ def left_behind(
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0, 50, 100, 250]), st.sampled_from([100, 300, 730]))
-def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) -> None:
-    """In blocks and book by book, on an uneven clock: late, crossed in time, on offer, touched, and the mid that is
-    left, as written down."""
+def test_labels_match_their_definitions_on_uneven_clock(seed: int, latency_ms: int, passive_ms: int) -> None:
+    """Check marketable on arrival, crossed, offered, touched and the mid afterwards, in blocks and book by book."""
     rng = np.random.default_rng(seed)
     clock = START_NS + np.cumsum(rng.choice([40, 60, 100, 170], 60)) * 1_000_000
-    books = [replace(each, market_ns=int(ns)) for each, ns in zip(ragged(60, seed), clock, strict=True)]
+    books = [replace(each, market_ns=int(ns)) for each, ns in zip(ragged_books(60, seed), clock, strict=True)]
     latency_ns, passive_ns = latency_ms * 1_000_000, passive_ms * 1_000_000
     count = sum(each.market_ns + latency_ns + passive_ns <= books[-1].market_ns for each in books)
-    moments = [FeatureExtractor().extract(each) for each in books]
+    book_states = [FeatureExtractor().extract(each) for each in books]
     labels = Labels.from_books(
-        to_columns(moments[:count]), BookBatch.from_books(books), latency_ms / 1e3, passive_ms / 1e3
+        to_columns(book_states[:count]), BookBatch.from_books(books), latency_ms / 1e3, passive_ms / 1e3
     )
     for side, each in enumerate(Side):
-        hindsight, realised = RealisedCosts(), {}
+        tracker, realised = RealisedCosts(), {}
         order = Order(each, 2.0, latency_s=latency_ms / 1e3, passive_s=passive_ms / 1e3)
         for one in books:
-            hindsight.record_estimate(one, order, 2.0, None, 0.5)
-            hindsight.process_pending()
-            realised |= {r.market_ns: r.realised_maker for r in hindsight.drain_outcomes()}
+            tracker.record_estimate(one, order, 2.0, None, 0.5)
+            tracker.process_pending()
+            realised |= {r.market_ns: r.realised_maker for r in tracker.drain_outcomes()}
         for row in range(count):
-            late, crossed, volume = brute_force(books, row, each, latency_ns, passive_ns)
+            late, crossed, volume = label_by_definition(books, row, each, latency_ns, passive_ns)
             assert labels.marketable_on_arrival[row, side] == late
             assert labels.crossed[row, side] == crossed
-            left = left_behind(books, row, each, latency_ns, passive_ns, late)
+            left = touched_and_mid_by_definition(books, row, each, latency_ns, passive_ns, late)
             assert (labels.touched[row, side], labels.mid_after[row, side]) == left
             assert labels.quantity_offered[row, side] == pytest.approx(volume)
             if books[row].market_ns in realised:
@@ -196,27 +199,27 @@ def test_outcomes_are_as_defined(seed: int, latency_ms: int, passive_ms: int) ->
         assert len(realised) >= count - 2
 
 
-def test_flow_of_the_last_second() -> None:
-    """The moment's flow is the sum of the touch's increments over the last second, and its return the mid's over it."""
+def test_book_state_has_flow_and_return_of_last_second() -> None:
+    """The flow is the sum of the touch's increments over the last second, and the return is the mid's over it."""
     books = list(gaussian_market(60, 4))
-    observer = FeatureExtractor()
-    moments = [observer.extract(each) for each in books]
+    extractor = FeatureExtractor()
+    book_states = [extractor.extract(each) for each in books]
     touches = [(b.bids[0, 0], b.bids[0, 1], b.asks[0, 0], b.asks[0, 1]) for b in books]
     wanted = sum(flow_increment(a, b) for a, b in pairwise(touches[29:40]))
-    assert moments[39].flow == pytest.approx(wanted)
-    assert moments[39].return_bps == pytest.approx((books[39].mid / books[29].mid - 1) * 1e4)
+    assert book_states[39].flow == pytest.approx(wanted)
+    assert book_states[39].return_bps == pytest.approx((books[39].mid / books[29].mid - 1) * 1e4)
 
 
-def estimates(calculator: TradingCalculator, market: Iterator[OrderBook] | list[OrderBook]) -> list[Estimate]:
+def estimate_all(calculator: TradingCalculator, market: Iterator[OrderBook] | list[OrderBook]) -> list[Estimate]:
     return [calculator.estimate(each) for each in market]
 
 
-def numbers(estimate: Estimate) -> tuple[Any, ...]:
+def compared_fields(estimate: Estimate) -> tuple[Any, ...]:
     return (estimate.slippage_bps, estimate.slippage_low_bps, estimate.maker_probability, estimate.parameters)
 
 
-def test_a_fit_on_n_samples_takes_effect_at_sample_n_plus_50() -> None:
-    """Fits are made on the first 10, 50, 100, ... decision times; each is used from 50 decision times later on."""
+def test_fit_on_n_samples_takes_effect_at_sample_n_plus_50() -> None:
+    """Fits are made on the first 10, 50, 100, ... samples; each takes effect 50 samples later."""
     calculator = TradingCalculator(Order(Side.BUY, 1.0, passive_s=0.5))
     learned = []
     for each in queue_market(300, 1):
@@ -224,15 +227,19 @@ def test_a_fit_on_n_samples_takes_effect_at_sample_n_plus_50() -> None:
         learned.append(count_learned_samples(calculator))
     resolved_after = 6  # books until latency and waiting time have passed: 0.6 s
     changes = [
-        (row, now) for row, (before, now) in enumerate(zip([0, *learned], learned, strict=False)) if now != before
+        (row, after) for row, (before, after) in enumerate(zip([0, *learned], learned, strict=False)) if after != before
     ]
-    assert changes == [(now + 50 + resolved_after - 1, now) for now in (10, 50, 100, 150, 200)]
+    assert changes == [(n + 50 + resolved_after - 1, n) for n in (10, 50, 100, 150, 200)]
 
 
-def test_the_same_frames_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice in a row, and however long the fits take on their thread."""
-    first = [numbers(each) for each in estimates(TradingCalculator(Order(Side.BUY, 1.0)), queue_market(300, 2))]
-    second = [numbers(each) for each in estimates(TradingCalculator(Order(Side.BUY, 1.0)), queue_market(300, 2))]
+def test_estimates_repeat_exactly_however_long_fits_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Estimates are equal twice in a row, and however long the fits take on their thread."""
+    first = [
+        compared_fields(each) for each in estimate_all(TradingCalculator(Order(Side.BUY, 1.0)), queue_market(300, 2))
+    ]
+    second = [
+        compared_fields(each) for each in estimate_all(TradingCalculator(Order(Side.BUY, 1.0)), queue_market(300, 2))
+    ]
     learn, delays = OnlineLearner.learn, iter([0.05, 0.0, 0.1, 0.0, 0.02, 0.0, 0.0])
 
     def slowly(self: OnlineLearner, blocks: SampleBlocks) -> list[ModelState]:
@@ -240,64 +247,71 @@ def test_the_same_frames_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) 
         return learn(self, blocks)
 
     monkeypatch.setattr(OnlineLearner, "learn", slowly)
-    third = [numbers(each) for each in estimates(TradingCalculator(Order(Side.BUY, 1.0)), queue_market(300, 2))]
+    third = [
+        compared_fields(each) for each in estimate_all(TradingCalculator(Order(Side.BUY, 1.0)), queue_market(300, 2))
+    ]
     assert first == second == third
     assert first[-1][0] is not None
 
 
-def live(books: list[OrderBook], latency_s: float, passive_s: float) -> list[tuple[int, ModelState]]:
-    observer, found = FeatureExtractor(), list[tuple[int, ModelState]]()
-    moments = [observer.extract(each) for each in books]
-    waiting = TrainingSchedule(
-        initial_state(moments[0], latency_s, passive_s), OnlineLearner(latency_s, passive_s), latency_s, passive_s
+def learn_book_by_book(books: list[OrderBook], latency_s: float, passive_s: float) -> list[tuple[int, ModelState]]:
+    """Return each model state of a TrainingSchedule and the first book it is in use after."""
+    extractor = FeatureExtractor()
+    book_states = [extractor.extract(each) for each in books]
+    schedule = TrainingSchedule(
+        initial_state(book_states[0], latency_s, passive_s), OnlineLearner(latency_s, passive_s), latency_s, passive_s
     )
-    for row, (each, moment) in enumerate(zip(books, moments, strict=True)):
+    states: list[tuple[int, ModelState]] = []
+    for row, (each, book_state) in enumerate(zip(books, book_states, strict=True)):
         if row and each.market_ns - books[row - 1].market_ns > GAP_NS:
-            waiting.discard()
-        waiting.add(each, moment)
-        if not found or waiting.state is not found[-1][1]:
-            found.append((row, waiting.state))
-    return found
+            schedule.discard()
+        schedule.add(each, book_state)
+        if not states or schedule.state is not states[-1][1]:
+            states.append((row, schedule.state))
+    return states
 
 
-def studied(
-    moments: Any, books: BookBatch, latency_s: float, passive_s: float, begin: ModelState, at_once: int
+def learn_whole_arrays(
+    all_book_states: Any, books: BookBatch, latency_s: float, passive_s: float, first_state: ModelState, at_once: int
 ) -> list[tuple[int, ModelState]]:
-    """What is known from which book on, where so many fits are learned from together."""
-    made, learner = plan_fits(moments.market_ns, latency_s, passive_s), OnlineLearner(latency_s, passive_s)
-    from_rows = [turn.from_row for turn in made if turn.from_row is not None]
-    known = [begin]
-    for first in range(0, len(made), at_once):
-        samples, starts, shown = merge_fits(made[first : first + at_once])
-        now = BookState(*(column[samples] for column in moments))
-        numbers = np.searchsorted(from_rows, samples, side="right")
-        known += learner.learn(SampleBlocks(now, starts, known, numbers, books.take(shown)))
-    return list(zip([0, *from_rows], known, strict=False))
+    """Return the same from planned fits, of which `at_once` are learned from together."""
+    fits = plan_fits(all_book_states.market_ns, latency_s, passive_s)
+    learner = OnlineLearner(latency_s, passive_s)
+    from_rows = [fit.from_row for fit in fits if fit.from_row is not None]
+    states = [first_state]
+    for first in range(0, len(fits), at_once):
+        samples, starts, shown = merge_fits(fits[first : first + at_once])
+        book_states = BookState(*(column[samples] for column in all_book_states))
+        state_index = np.searchsorted(from_rows, samples, side="right")
+        states += learner.learn(SampleBlocks(book_states, starts, states, state_index, books.take(shown)))
+    return list(zip([0, *from_rows], states, strict=False))
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([(0.0, 0.1), (0.1, 0.5), (0.3, 2.0)]))
-def test_over_whole_arrays_the_same_is_learned_at_the_same_books(seed: int, times: tuple[float, float]) -> None:
-    """On any clock, with gaps, books faster than 10 ms and of any depth, and from one array of all levels: what is
-    known, and from which book on, is what book by book comes out."""
+def test_learning_over_whole_arrays_matches_learning_book_by_book(seed: int, times: tuple[float, float]) -> None:
+    """Each model state, and the book from which it is in use, is that of learning book by book.
+
+    The clock has gaps and books faster than 10 ms; books have any depth, or lie in one array of all levels.
+    """
     rng = np.random.default_rng(seed)
     step_ms = rng.choice(
         [0, 1, 4, 9, 30, 100, 101, 250, 6000], 900, p=[0.05, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.045, 0.005]
     )
     clock = START_NS + np.cumsum(step_ms) * 1_000_000
-    books = [replace(each, market_ns=int(ns)) for each, ns in zip(ragged(900, seed), clock, strict=True)]
-    observer = FeatureExtractor()
-    moments = [observer.extract(each) for each in books]
+    books = [replace(each, market_ns=int(ns)) for each, ns in zip(ragged_books(900, seed), clock, strict=True)]
+    extractor = FeatureExtractor()
+    book_states = [extractor.extract(each) for each in books]
     stacked = BookBatch.from_books(books)
     sides = [SideBatch.from_sides([each.taken_by(side) for each in books]) for side in Side]
-    whole = BookBatch(
-        clock, np.stack([side.best_levels() for side in sides]), lambda side, rows: sides[side].take(rows)
-    )
-    wanted = live(books, *times)
+    whole = BookBatch(clock, np.stack([side.best() for side in sides]), lambda side, rows: sides[side].take(rows))
+    wanted = learn_book_by_book(books, *times)
     for shown, at_once in ((stacked, 1), (whole, 3), (whole, 1000)):
-        found = studied(to_columns(moments), shown, *times, initial_state(moments[0], *times), at_once)
-        assert [(row, known.samples) for row, known in found] == [(row, known.samples) for row, known in wanted]
-        for (_, one), (_, other) in zip(found, wanted, strict=True):
+        states = learn_whole_arrays(
+            to_columns(book_states), shown, *times, initial_state(book_states[0], *times), at_once
+        )
+        assert [(row, state.samples) for row, state in states] == [(row, state.samples) for row, state in wanted]
+        for (_, one), (_, other) in zip(states, wanted, strict=True):
             assert (one.shrinkage, one.band, one.fill_shrinkage, one.crossed_share) == (
                 other.shrinkage,
                 other.band,
@@ -307,17 +321,17 @@ def test_over_whole_arrays_the_same_is_learned_at_the_same_books(seed: int, time
             assert one.scorecard == other.scorecard
 
 
-def test_a_gap_discards_what_spans_it_and_nothing_else() -> None:
-    """After more than 5 s of silence, waiting samples are forgotten, what was learned stays, and learning goes on."""
+def test_gap_discards_only_samples_that_span_it() -> None:
+    """After a gap of more than 5 s, waiting samples are forgotten, what was learned stays, and learning continues."""
     calculator = TradingCalculator(Order(Side.BUY, 1.0))
     market = list(queue_market(330, 1))
-    estimates(calculator, market[:130])
+    estimate_all(calculator, market[:130])
     before = count_learned_samples(calculator)
     calculator.realised()
     later = [replace(each, market_ns=each.market_ns + 60 * 10**9) for each in market[130:]]
-    assert numbers(calculator.estimate(later[0])) is not None
+    assert compared_fields(calculator.estimate(later[0])) is not None
     assert count_learned_samples(calculator) == before > 0
-    estimates(calculator, later[1:])
+    estimate_all(calculator, later[1:])
     assert count_learned_samples(calculator) > before
     realised = [each.market_ns for each in calculator.realised()]
     assert realised[0] == later[0].market_ns
@@ -325,28 +339,28 @@ def test_a_gap_discards_what_spans_it_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("back_ns", [1, 10 * 10**9])
-def test_a_step_back_in_time_starts_anew(back_ns: int) -> None:
-    """From there on the numbers are those of a calculator that never saw what came before."""
+def test_step_back_in_time_restarts_learning(back_ns: int) -> None:
+    """From there on the estimates are those of a calculator that never got the books before."""
     calculator, fresh = TradingCalculator(Order(Side.BUY, 1.0)), TradingCalculator(Order(Side.BUY, 1.0))
     old = list(queue_market(200, 1))
-    estimates(calculator, old)
+    estimate_all(calculator, old)
     shift = old[-1].market_ns - back_ns - START_NS
     again = [replace(each, market_ns=each.market_ns + shift) for each in queue_market(200, 5)]
-    assert [numbers(each) for each in estimates(calculator, again)] == [
-        numbers(each) for each in estimates(fresh, again)
+    assert [compared_fields(each) for each in estimate_all(calculator, again)] == [
+        compared_fields(each) for each in estimate_all(fresh, again)
     ]
 
 
-def test_another_market_starts_anew() -> None:
-    """Books of another symbol are priced as by a new calculator."""
+def test_book_of_another_market_restarts_learning() -> None:
+    """Books of another symbol are estimated as by a new calculator."""
     calculator, fresh = TradingCalculator(Order(Side.BUY, 1.0)), TradingCalculator(Order(Side.BUY, 1.0))
-    estimates(calculator, queue_market(150, 1))
+    estimate_all(calculator, queue_market(150, 1))
     other = replace(next(gaussian_market(1, 1)), symbol="OTHER", market_ns=START_NS + 20 * 10**9)
-    assert numbers(calculator.estimate(other)) == numbers(fresh.estimate(other))
+    assert compared_fields(calculator.estimate(other)) == compared_fields(fresh.estimate(other))
 
 
-def test_an_error_in_a_fit_surfaces_once_and_learning_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is raised where the fit was due; after that the numbers are those of a calculator begun there."""
+def test_error_in_fit_is_raised_once_and_restarts_learning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is raised where the fit was due; then the estimates are those of a calculator that begins there."""
     calculator = TradingCalculator(Order(Side.BUY, 1.0))
     learn = OnlineLearner.learn
 
@@ -367,14 +381,14 @@ def test_an_error_in_a_fit_surfaces_once_and_learning_starts_anew(monkeypatch: p
                 break
     after = market[raised[0] + 1 :]
     fresh = TradingCalculator(Order(Side.BUY, 1.0))
-    assert [numbers(each) for each in estimates(calculator, after)] == [
-        numbers(each) for each in estimates(fresh, after)
+    assert [compared_fields(each) for each in estimate_all(calculator, after)] == [
+        compared_fields(each) for each in estimate_all(fresh, after)
     ]
     assert count_learned_samples(calculator) > 0
 
 
-def test_memory_is_bounded() -> None:
-    """However many books come, and however fast, only what waits for its outcome or is being learned from is held."""
+def test_calculator_holds_bounded_number_of_books() -> None:
+    """Only books that wait for their outcome or are being learned from are held, however many come, however fast."""
     calculator = TradingCalculator(Order(Side.BUY, 1.0, passive_s=1.0))
     held: list[weakref.ref[Any]] = []
     most = 0
@@ -393,45 +407,47 @@ def test_memory_is_bounded() -> None:
     assert len(calculator.realised()) < 6000
 
 
-def test_what_fits_need_can_be_imported_beforehand() -> None:
-    """In a fresh process, where importing the models alone does not, warm_up loads scikit-learn; and when a market is
-    learned from after it, no machine code is made any more."""
+def test_warm_up_loads_and_compiles_all_that_fits_need() -> None:
+    """In a fresh process warm_up loads scikit-learn, which importing the models does not, and compiles the learner.
+
+    When a market is learned from afterwards, nothing more is compiled.
+    """
     script = """
 import sys
 from estimation.training_schedule import warm_up
 print("sklearn" in sys.modules)
 warm_up()
 print("sklearn.linear_model" in sys.modules)
-def made():
+def compiled():
     every = [each for module in list(sys.modules.values()) for each in vars(module).values()]
     return {str(each): len(each.signatures) for each in every if type(each).__name__ == "CPUDispatcher"}
-beforehand = made()
-from tests.estimation.test_online_learner import live
+beforehand = compiled()
+from tests.estimation.test_online_learner import learn_book_by_book
 from tests.support.synthetic_markets import queue_market
-live(list(queue_market(300, 1)), 0.1, 2.0)
-print(sum(beforehand.values()) > 5 and all(made()[name] == count for name, count in beforehand.items()))
+learn_book_by_book(list(queue_market(300, 1)), 0.1, 2.0)
+print(sum(beforehand.values()) > 5 and all(compiled()[name] == count for name, count in beforehand.items()))
 """
     command, folder = [sys.executable, "-c", script], PROJECT
-    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, cwd=folder)
-    assert said.stdout.split() == ["False", "True", "True"]
+    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, cwd=folder)
+    assert process.stdout.split() == ["False", "True", "True"]
 
 
-def test_no_thread_is_left() -> None:
+def test_learning_thread_ends_after_its_block() -> None:
     """The learning thread ends by itself once its block is learned."""
-    estimates(TradingCalculator(Order(Side.BUY, 1.0)), queue_market(400, 1))
+    estimate_all(TradingCalculator(Order(Side.BUY, 1.0)), queue_market(400, 1))
     until = time.monotonic() + 10
     while any(each.name == "learning" for each in threading.enumerate()):
         assert time.monotonic() < until
         time.sleep(0.01)
 
 
-def test_learning_on_the_feed_thread_is_cheap() -> None:
-    """Handing samples over costs microseconds on the thread that prices: the fits run elsewhere."""
+def test_training_schedule_takes_less_than_100_us_a_book_on_feed_thread() -> None:
+    """Handing samples over costs microseconds on the thread that estimates: fits run on their own."""
     market = list(queue_market(1500, 1))
-    observer = FeatureExtractor()
-    moments = [observer.extract(each) for each in market]
-    waiting = TrainingSchedule(initial_state(moments[0], 0.1, 2.0), OnlineLearner(0.1, 2.0), 0.1, 2.0)
+    extractor = FeatureExtractor()
+    book_states = [extractor.extract(each) for each in market]
+    schedule = TrainingSchedule(initial_state(book_states[0], 0.1, 2.0), OnlineLearner(0.1, 2.0), 0.1, 2.0)
     began = time.thread_time()
-    for each, moment in zip(market, moments, strict=True):
-        waiting.add(each, moment)
+    for each, book_state in zip(market, book_states, strict=True):
+        schedule.add(each, book_state)
     assert (time.thread_time() - began) / len(market) < 100e-6

@@ -1,11 +1,13 @@
-"""What was learned, saved as plain JSON: it goes on where it stopped, and is refused by name if damaged."""
+"""Saved learning: plain JSON that continues where it stopped, and that is refused by field name if damaged."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,13 @@ from calculations import Order, TradingCalculator
 from estimation.features import FeatureExtractor
 from estimation.model_state import initial_state
 from estimation.online_learner import OnlineLearner
-from estimation.saved_learner import LearnedError
+from estimation.saved_learner import LearnedError, SavedLearner
 from estimation.training_schedule import Sample, make_block
 from orderbook import Side
 from tests.support.synthetic_markets import count_learned_samples, queue_market
 
 
-def learned_state(count: int = 700) -> tuple[dict[str, Any], TradingCalculator]:
+def train_and_save(count: int = 700) -> tuple[dict[str, Any], TradingCalculator]:
     calculator = TradingCalculator(Order(Side.BUY, 1.0))
     for each in queue_market(count, 1):
         calculator.estimate(each)
@@ -30,9 +32,9 @@ def learned_state(count: int = 700) -> tuple[dict[str, Any], TradingCalculator]:
     return json.loads(json.dumps(state, allow_nan=False)), calculator
 
 
-def test_learning_resumes_from_plain_json() -> None:
-    """A new calculator that is given the state goes on with the same knowledge, and learns on from there."""
-    state, calculator = learned_state()
+def test_calculator_resumes_learning_from_plain_json() -> None:
+    """A new calculator that resumes the state has the same model, and learns on from there."""
+    state, calculator = train_and_save()
     resumed = TradingCalculator(Order(Side.BUY, 1.0))
     resumed.resume(state)
     later = [
@@ -49,32 +51,78 @@ def test_learning_resumes_from_plain_json() -> None:
     assert TradingCalculator(Order(Side.BUY, 1.0)).learned() is None
 
 
-def test_a_resumed_learner_goes_on_as_one_that_never_stopped() -> None:
-    """Given the same next block, it knows the same, to the last digit, after both have fitted anew."""
-    observer = FeatureExtractor()
+def test_resumed_learner_matches_one_that_never_stopped() -> None:
+    """Given the same next block, both reach the same model state, to the last digit, after both have fitted anew."""
+    extractor = FeatureExtractor()
     books = list(queue_market(330, 1))
-    moments = [observer.extract(each) for each in books]
-    known = initial_state(moments[0], 0.1, 0.5)
-    never = OnlineLearner(0.1, 0.5)
+    book_states = [extractor.extract(each) for each in books]
+    state = initial_state(book_states[0], 0.1, 0.5)
+    uninterrupted = OnlineLearner(0.1, 0.5)
     for start in (0, 100, 200):
-        samples = [Sample(moment, known) for moment in moments[start : start + 100]]
+        samples = [Sample(book_state, state) for book_state in book_states[start : start + 100]]
         block = make_block(samples, books[start : start + 120])
         if start == 200:
-            stopped, _ = OnlineLearner.from_json(json.loads(json.dumps(never.to_json())))
-            (again,) = stopped.learn(block)
-        (known_next,) = never.learn(block)
-    assert again.depth_10 == known_next.depth_10
-    assert (again.shrinkage, again.band, again.crossed_share) == (
-        known_next.shrinkage,
-        known_next.band,
-        known_next.crossed_share,
+            resumed, _ = OnlineLearner.from_json(json.loads(json.dumps(uninterrupted.to_json())))
+            (resumed_state,) = resumed.learn(block)
+        (next_state,) = uninterrupted.learn(block)
+    assert resumed_state.depth_10 == next_state.depth_10
+    assert (resumed_state.shrinkage, resumed_state.band, resumed_state.crossed_share) == (
+        next_state.shrinkage,
+        next_state.band,
+        next_state.crossed_share,
     )
-    assert again.scorecard.slippage == known_next.scorecard.slippage
-    assert again.slippage is not None
-    assert known_next.slippage is not None
+    assert resumed_state.scorecard.slippage == next_state.scorecard.slippage
+    assert resumed_state.slippage is not None
+    assert next_state.slippage is not None
     x = np.random.default_rng(7).normal(size=(20, 8))
-    assert again.slippage.predict(x) == pytest.approx(known_next.slippage.predict(x), rel=1e-12)
-    assert again.fill.predict_proba(x[:, :5]) == pytest.approx(known_next.fill.predict_proba(x[:, :5]), rel=1e-9)
+    assert resumed_state.slippage.predict(x) == pytest.approx(next_state.slippage.predict(x), rel=1e-12)
+    x = x[:, :5]
+    assert resumed_state.fill.predict_proba(x) == pytest.approx(next_state.fill.predict_proba(x), rel=1e-9)
+
+
+def test_file_saved_by_an_earlier_version_opens_with_the_same_state() -> None:
+    """A file of format 1 is read without loss and gives the model state that its writer had.
+
+    The file was saved before SavedLearner existed, by an order that waits 0.5 s, after 120 books of queue_market(seed=1).
+    """
+    learned = json.loads(gzip.decompress(Path(__file__).with_name("learned_1.json.gz").read_bytes()))
+    learner, state = OnlineLearner.from_json(learned)
+    assert learner.to_json() == {name: learned[name] for name in SavedLearner._fields}
+    assert (state.samples, state.depth_1, state.depth_10) == (100, 6.2718205680914165, 44.69838925746623)
+    assert (state.base_rate, state.touch_rate) == (0.23515698394382095, 0.22467209175391728)
+    assert (state.clean_up_bps, state.fill_is_better) == (0.020290269681083536, True)
+    assert (state.slope, state.volatility_bps) == pytest.approx((0.02013495374109237, 0.11506345628694495), rel=1e-12)
+    assert (state.shrinkage, state.fill_weight) == pytest.approx((0.23951647401352794, 0.8767961648974913), rel=1e-12)
+    assert state.band is not None
+    assert state.band[0] == pytest.approx((-0.016667485185788804, 0.017936023661012643), rel=1e-12)
+    assert state.clean_up_band == pytest.approx((-0.01666745836953476, 0.08333631955181886), rel=1e-12)
+    assert state.slippage is not None
+    assert state.slippage.predict_one((0.1,) * 8) == pytest.approx(0.0012473271088304287, rel=1e-9)
+    assert state.fill.predict_one((0.1,) * 5) == pytest.approx(0.11012766894569619, rel=1e-9)
+    assert state.scorecard.slippage.rmse == pytest.approx(0.013682967918745305, rel=1e-12)
+    assert state.scorecard.fill.brier == pytest.approx(0.16977057559517789, rel=1e-12)
+    calculator = TradingCalculator(Order(Side.BUY, 1.0, passive_s=0.5))
+    calculator.resume(learned)
+    assert calculator.learned() == learned
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ({"worth": "many"}, "worth must be a number from 0 to 1e+15, not 'many'"),
+        ({"samples": True}, "samples must be a number from 0 to 1e+15, not True"),
+        ({"passive_s": 61}, "passive_s must be a number from 0.1 to 60, not 61"),
+        ({"errors": [["a"]]}, "errors is not a table of numbers: [['a']]"),
+        ({"fills": [[1.0, 2.0]]}, "fills must have the shape ('any', 7), not (1, 2)"),
+        ({"away": [1.0, math.inf]}, "away holds a number that is not finite: inf"),
+    ],
+)
+def test_error_of_damaged_state_names_field_and_value(damage: dict[str, Any], message: str) -> None:
+    """The message says which field is wrong, what it must be, and what it is."""
+    state, _ = train_and_save(200)
+    with pytest.raises(LearnedError) as raised:
+        OnlineLearner.from_json(state | damage)
+    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize(
@@ -97,9 +145,9 @@ def test_a_resumed_learner_goes_on_as_one_that_never_stopped() -> None:
         ({"market": [-1.0] + [1.0] * 11}, "fit together"),
     ],
 )
-def test_a_damaged_state_is_refused_by_name(damage: dict[str, Any], named: str) -> None:
-    """What cannot be what was learned is refused, the message says which part, and nothing changes."""
-    state, _ = learned_state(200)
+def test_damaged_state_is_refused_by_field_name(damage: dict[str, Any], named: str) -> None:
+    """An impossible state is refused, the message names the field, and nothing changes."""
+    state, _ = train_and_save(200)
     calculator = TradingCalculator(Order(Side.BUY, 1.0))
     with pytest.raises(LearnedError, match=named):
         calculator.resume(state | damage)
@@ -109,9 +157,9 @@ def test_a_damaged_state_is_refused_by_name(damage: dict[str, Any], named: str) 
             calculator.resume(wrong)
 
 
-def test_a_state_of_another_market_is_refused_once() -> None:
-    """The first book tells; the next ones are priced from the beginning."""
-    state, _ = learned_state(200)
+def test_state_of_another_market_is_refused_at_first_book_only() -> None:
+    """The first book raises; the next ones are priced by a fresh calculator."""
+    state, _ = train_and_save(200)
     calculator, other = TradingCalculator(Order(Side.BUY, 1.0)), replace(next(queue_market(1, 1)), symbol="OTHER")
     calculator.resume(state)
     with pytest.raises(LearnedError, match="made MADE says nothing of made OTHER"):

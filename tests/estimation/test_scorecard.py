@@ -1,4 +1,4 @@
-"""The scores against their definitions, on rows added in blocks of any size, two a sample."""
+"""Scores against their definitions, on rows added in blocks of any size, two a sample."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ RNG = np.random.default_rng(3)
 BAND = ((-1.0, 1.5), (-2.0, 2.0))
 
 
-def blocks(count: int) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    made = []
+def random_blocks(count: int) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    blocks = []
     for row in range(count):
         n = 2 * int(RNG.integers(1, 15))
         error, walk_error = RNG.normal(size=(2, n, 2)) * np.array([1.0, 1.1])[:, None, None]
         chance, base = RNG.uniform(0.01, 0.99, (2, n))
-        made.append((row * 40 * 10**9, error, walk_error, chance, base, (RNG.random(n) < chance).astype(float)))
-    return made
+        blocks.append((row * 40 * 10**9, error, walk_error, chance, base, (RNG.random(n) < chance).astype(float)))
+    return blocks
 
 
-def told(rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> RunningScores:
-    tally = RunningScores(2)
+def score_blocks(rows: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> RunningScores:
+    scores = RunningScores(2)
     for ns, error, walk_error, chance, base, filled in rows:
         slippage, fill = SlippageSums(2), FillSums()
         for part in (slice(0, 2), slice(2, None)):
             slippage.count(len(error[part]) // 2, error[part], walk_error[part], *np.array(BAND).T.copy())
             fill.count(chance[part], base[part], filled[part], 0.25)
-        tally.add(ns, slippage, fill)
-    return tally
+        scores.add(ns, slippage, fill)
+    return scores
 
 
-def test_scores_are_as_defined() -> None:
-    """Skill, bias, coverage and pinball loss of the slippage; Brier, skill, log loss and reliability of the fills."""
-    rows = blocks(20)
-    card = told(rows).scores().scorecard(123, 0.4)
+def test_scores_match_their_definitions() -> None:
+    """Check skill, bias, coverage and pinball loss of slippage; Brier, skill, log loss and reliability of fills."""
+    rows = random_blocks(20)
+    card = score_blocks(rows).scores().scorecard(123, 0.4)
     error, walk_error = (np.concatenate([row[at] for row in rows]) for at in (1, 2))
     chance, base, filled = (np.concatenate([row[at] for row in rows]) for at in (3, 4, 5))
     slippage, fill = card.slippage, card.fill
@@ -56,17 +56,18 @@ def test_scores_are_as_defined() -> None:
     assert fill.skill == pytest.approx(1 - ((filled - chance) ** 2).sum() / ((filled - base) ** 2).sum())
     assert fill.log_loss == pytest.approx(-np.log(np.where(filled == 1, chance, 1 - chance)).mean())
     assert fill.n_eff == pytest.approx(0.25 * len(chance))
-    for said, happened, count in fill.reliability:
-        inside = (chance * 10).astype(int) == int(said * 10)
-        assert (said, happened, count) == pytest.approx((chance[inside].mean(), filled[inside].mean(), inside.sum()))
+    for predicted, observed, count in fill.reliability:
+        in_bin = (chance * 10).astype(int) == int(predicted * 10)
+        wanted = (chance[in_bin].mean(), filled[in_bin].mean(), in_bin.sum())
+        assert (predicted, observed, count) == pytest.approx(wanted)
 
 
-def test_recent_scores_are_of_the_last_minutes() -> None:
-    """Blocks older than five minutes count for the session and no longer for the recent score."""
-    rows = blocks(20)
+def test_recent_scores_count_last_five_minutes_only() -> None:
+    """Blocks older than five minutes count for the session, and no longer for the recent score."""
+    rows = random_blocks(20)
     newest = rows[-1][0]
-    recent = told(rows).scores().scorecard(0, 0.0)
-    wanted = told([row for row in rows if row[0] >= newest - RECENT_NS]).scores().scorecard(0, 0.0)
+    recent = score_blocks(rows).scores().scorecard(0, 0.0)
+    wanted = score_blocks([row for row in rows if row[0] >= newest - RECENT_NS]).scores().scorecard(0, 0.0)
     assert recent.slippage_recent.samples == wanted.slippage.samples < recent.slippage.samples
     assert recent.slippage_recent.skill == pytest.approx(wanted.slippage.skill)
     assert recent.slippage_recent.coverage_by_size == pytest.approx(wanted.slippage.coverage_by_size)
@@ -74,17 +75,17 @@ def test_recent_scores_are_of_the_last_minutes() -> None:
     assert recent.fill_recent.n_eff == pytest.approx(wanted.fill.n_eff)
 
 
-def test_nothing_scored_is_none() -> None:
-    """No row, no score: None and not zero; a closed gate says so in words."""
+def test_scores_are_none_before_any_prediction() -> None:
+    """Without rows every score is None, not zero; a shrinkage weight of zero says so in words."""
     card = RunningScores(2).scores().scorecard(0, 0.0)
     assert card.slippage.skill is card.slippage.coverage is card.fill.brier is card.fill.skill is None
     assert card.verdict == "still learning: the book walk is shown"
-    assert told(blocks(2)).scores().scorecard(100, 0.0).verdict == "no better than the book walk so far"
-    assert "better than the book walk by" in told(blocks(2)).scores().scorecard(100, 0.5).verdict
+    assert score_blocks(random_blocks(2)).scores().scorecard(100, 0.0).verdict == "no better than the book walk so far"
+    assert "better than the book walk by" in score_blocks(random_blocks(2)).scores().scorecard(100, 0.5).verdict
 
 
-def test_certain_and_wrong_is_a_finite_loss() -> None:
-    """A chance of exactly 0 or 1 that fails costs much, and not infinity."""
+def test_certain_but_wrong_prediction_has_finite_log_loss() -> None:
+    """A predicted probability of exactly 0 or 1 that fails costs much, but not infinity."""
     rows = (np.array(column) for column in ([1.0, 0.0], [0.5, 0.5], [0.0, 1.0]))
     fill = FillSums()
     fill.count(*rows, 1.0)

@@ -1,4 +1,4 @@
-"""Almgren-Chriss over arrays is the Almgren-Chriss of one order, row by row."""
+"""Almgren-Chriss over arrays equals Almgren-Chriss of one order, row by row."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MARKETS = st.builds(
     st.none() | st.floats(1e-4, 10),
     st.none() | st.floats(1e-3, 1e9),
 )
-def test_every_row_is_what_one_order_costs(
+def test_batch_matches_model_of_one_order(
     rows: list[tuple[Calibration, float, float]],
     horizon_s: float,
     steps: int,
@@ -36,23 +36,25 @@ def test_every_row_is_what_one_order_costs(
     volatility: float | None,
     daily_volume: float | None,
 ) -> None:
-    """Parameters, costs and trades, for any market, urgency and number of steps: to 1e-12 where nothing cancels, and
-    to 1e-9 of the whole where a schedule's two ends do."""
+    """Compare parameters, costs and trades for any market, urgency and number of steps.
+
+    They agree to 1e-12 where nothing cancels, and to 1e-9 of the whole where a schedule's two ends do.
+    """
     mid, quantity = np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
-    known = [[math.nan if (v := getattr(row[0], f)) is None else v for f in Measured._fields] for row in rows]
-    measured = Measured(*np.array(known).T)
-    given_all = batch_parameters(measured, mid, quantity, horizon_s, steps, volatility, daily_volume)
-    sigma = given_all.volatility / YEAR_S**0.5 * mid
-    costs = schedule_costs(sigma, given_all, risk_aversion, quantity, horizon_s, steps)
+    columns = [[math.nan if (v := getattr(row[0], f)) is None else v for f in Measured._fields] for row in rows]
+    measured = Measured(*np.array(columns).T)
+    many = batch_parameters(measured, mid, quantity, horizon_s, steps, volatility, daily_volume)
+    sigma = many.volatility / YEAR_S**0.5 * mid
+    costs = schedule_costs(sigma, many, risk_aversion, quantity, horizon_s, steps)
     trades = quantity[:, None] * unit_trades(costs.w, steps)
     for row, (market, price, size) in enumerate(rows):
         one = market_parameters(market, price, size, horizon_s, steps, volatility, daily_volume)
         for name, parameter in one.items():
             if name != "daily_volume":
-                assert getattr(given_all, name)[row] == pytest.approx(parameter.value, rel=1e-12), name
-        assert (one["gamma"].origin == "measured") == given_all.gamma_measured[row]
-        assert (one["resilience"].origin == "measured") == given_all.resilience_measured[row]
-        assert (one["volatility"].origin == "measured") == given_all.volatility_measured[row]
+                assert getattr(many, name)[row] == pytest.approx(parameter.value, rel=1e-12), name
+        assert (one["gamma"].origin == "measured") == many.gamma_measured[row]
+        assert (one["resilience"].origin == "measured") == many.resilience_measured[row]
+        assert (one["volatility"].origin == "measured") == many.volatility_measured[row]
         values = {name: parameter.value for name, parameter in one.items()}
         model = AlmgrenChrissModel(
             values["volatility"] / math.sqrt(YEAR_S) * price,
@@ -68,9 +70,9 @@ def test_every_row_is_what_one_order_costs(
         np.testing.assert_allclose(trades[row], model.trades(size, horizon_s, steps), rtol=1e-9, atol=1e-12 * size)
 
 
-def test_a_cost_that_is_no_number_is_refused() -> None:
-    """As the model of one order refuses it, naming the quantity."""
+def test_schedule_costs_refuse_infinite_cost_by_quantity() -> None:
+    """The error names the quantity, as the model of one order does."""
     one = Measured.from_calibration(Calibration(1.0, 1e300))
-    given_one = batch_parameters(one, np.array([1.0]), np.array([1e9]), 60.0, 10, None, None)
+    one_parameters = batch_parameters(one, np.array([1.0]), np.array([1e9]), 60.0, 10, None, None)
     with pytest.raises(ModelError, match="beyond the largest number: quantity 1000000000"):
-        schedule_costs(np.array([1e-3]), given_one, 0.0, np.array([1e9]), 60.0, 10)
+        schedule_costs(np.array([1e-3]), one_parameters, 0.0, np.array([1e9]), 60.0, 10)
