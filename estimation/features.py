@@ -117,13 +117,13 @@ def flow_increment(before: tuple[float, float, float, float], after: tuple[float
 
 
 class Features(NamedTuple):
-    """The models' features of one order on one book; imbalance, flow and return are positive in the direction of the
-    order.
+    """The models' features of one order on one book.
 
-    quantity: base units. excess_walk_bps: the walk's average price beyond the best. log_depth: logarithm of the depth
-    taken from over the typical depth; log_size: of the quantity over the typical depth; log_queue: of the size at the
-    touch that the order's quote would join over the typical size there; log_reach: of the volatility over the waiting
-    time over the bid-ask spread. volatility_bps: of one second's return.
+    imbalance, flow and return_bps are positive in the order's own direction: up for a buyer. quantity: base units.
+    excess_walk_bps: the walk's average price beyond the best. log_depth: logarithm of the depth taken from, over the
+    typical depth; log_size: of the quantity, over the typical depth; log_queue: of the size at the touch that the
+    order's quote would join, over the typical size there; log_reach: of the volatility of the waiting time, over the
+    bid-ask spread. volatility_bps: of one second's return.
     """
 
     quantity: float

@@ -25,12 +25,12 @@ MIN_SPACING_S = 1e-3
 
 
 class SampleBlocks(NamedTuple):
-    """n samples whose outcomes are known, in consecutive blocks, and every book from the first sample to the last
-    outcome.
+    """Consecutive blocks of n samples whose outcomes are known.
 
     book_states: a BookState of (n,) columns, market_ns int64. starts: where each block begins, the first at 0.
     states: the model states in use before these blocks. state_index (n,): by which of them each sample was priced;
-    numbers beyond them stand for the states that these blocks lead to, in their order. It must not fall.
+    numbers beyond them stand for the states that these blocks lead to, in their order. It must not fall. books: every
+    book from the first sample to the last outcome.
     """
 
     book_states: Any

@@ -20,7 +20,7 @@ DEFAULT_TIER = schedule("okx", "swap", "current").tiers[0]
 
 
 class OrderError(ValueError):
-    """An order that cannot be priced; the message names the field, its bounds and its value."""
+    """An order that cannot be priced; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,10 +109,10 @@ class SlippageEstimator(NamedTuple):
         return Slippage(bps, bps + band_factor * low, bps + band_factor * high, source)
 
     def child_orders(self, levels: Levels, trades: Iterable[float]) -> tuple[Slippage, float]:
-        """Return the average slippage of child orders that each meet a book like this one, and what they pay beyond
-        the best price, quote.
+        """Return the average slippage of child orders, and what they pay in all beyond the best price, quote.
 
-        The model is asked once, for the average child order; the band is that of one child order.
+        Each child order meets a book like this one. The model is asked once, for the average child order; the band is
+        that of one child order.
         """
         sizes = [size for size in trades if size > 0]
         total = sum(sizes)

@@ -137,8 +137,7 @@ def test_thin_book_is_extrapolated_up_to_five_depths(quantity: float, walked: bo
 
 
 def test_extrapolation_continues_at_typical_slope() -> None:
-    """Beyond the last level the price worsens by the typical reach over the typical depth; the band widens by the
-    depths."""
+    """Beyond the last level the price worsens by the typical reach over the typical depth, the band by the depth."""
     estimate = estimate_once(Order(Side.BUY, 6.0))
     slope = ((103 - 101) + (99 - 98)) / 2 / ((4 + 3) / 2)
     paid = 1 * 101 + 3 * 103 + 2 * (103 + slope * 2 / 2)
@@ -291,8 +290,10 @@ def test_outcomes_are_equal_whenever_they_are_drained() -> None:
 
 
 def test_realised_costs_come_from_later_books() -> None:
-    """Realised slippage is the walk of the first book at least latency_s later, and the realised maker share is what
-    was offered when the other side reached the quote."""
+    """Realised slippage is the walk of the first book at least latency_s later.
+
+    The realised maker share is what was offered when the other side reached the quote.
+    """
     sides = [
         ([(99, 5)], [(101, 5)]),
         ([(99, 5)], [(102, 5)]),

@@ -121,8 +121,7 @@ def test_features_leaked_by_one_step_give_skill_without_memory() -> None:
 
 
 def test_models_have_skill_where_queues_predict_price() -> None:
-    """Where thin queues give way, slippage skill exceeds 0.03 at 0.1 s and at 1 s, and the fill model beats the base
-    rate."""
+    """Slippage skill exceeds 0.03 at 0.1 s and at 1 s where thin queues give way; fills beat the base rate there."""
     for latency_s in (0.1, 1.0):
         assert skill(collect_model_states(queue_market(2500, 3), latency_s)[-1].scorecard) > 0.03
     fill = collect_model_states(queue_market(2500, 3))[-1].scorecard.fill
