@@ -45,7 +45,8 @@ RNG = np.random.default_rng(7)
 
 def ragged_books(count: int, seed: int, deepest: int = 30, tick: float = 0.5) -> list[OrderBook]:
     """Return books of many depths on a coarse grid, so that prices meet again and queues empty."""
-    rng, best = np.random.default_rng(seed), 200
+    rng = np.random.default_rng(seed)
+    best = 1000  # far enough from zero for a thousand steps and the deepest level below
     books = []
     for row in range(count):
         best += int(rng.integers(-2, 3))
