@@ -1,10 +1,12 @@
-"""How fast whole recordings are priced: `.venv/bin/python -m benchmarks.backtest [BOOKS]` makes a recording of the
-simulated market, 50 levels a side, and prints books a second of one core: from its frames, from the parsed books, with
-fixed models and with all that is learned, by a plain loop over TradingCalculator.estimate, and of orjson.loads alone on
-the same frames. Then two workers beside one, and with --memory the peak of a process that prices two million books.
+"""Measure how fast whole recordings are priced: `.venv/bin/python -m benchmarks.backtest [BOOKS]`.
 
-Every round measures all of them one after the other, and the medians are compared, so that a slow moment of the
-machine strikes all alike. Times are of the processor, except for the workers'.
+The command makes a recording of the simulated market, 50 levels a side, and prints books a second on one core: from
+its frames, from the parsed books with fixed models and with learning, by a plain loop over TradingCalculator.estimate,
+and by orjson.loads alone on the same frames. Then it compares two workers with one, and with --memory prints the peak
+memory of a process that prices two million books.
+
+Every round measures all of them one after the other, and the medians are compared, so that a short slowdown of the
+machine affects all alike. Times are of the processor, except those of the workers, which are of the clock.
 """
 
 from __future__ import annotations
@@ -34,12 +36,13 @@ from replay import encode, read, simulated
 
 SYMBOL = "BTC-USDT-SWAP"
 ORDER = Order(Side.BUY, 100_000.0, "quote")
-LOOP = 3_000
-MILLIONS = 2_000_000
+LOOP_BOOKS = 3_000
+MEMORY_BOOKS = 2_000_000
 START_NS = 1_700_000_000_000_000_000
 
 
-def made(folder: Path, books: int, seed: int = 1) -> RecordingSource:
+def make_recording(folder: Path, books: int, seed: int = 1) -> RecordingSource:
+    """Record so many books of the simulated market."""
     path = folder / f"market{seed}.jsonl"
     with path.open("wb") as file:
         for tick in islice(simulated(SYMBOL, seed=seed, start_ns=START_NS), books):
@@ -47,110 +50,124 @@ def made(folder: Path, books: int, seed: int = 1) -> RecordingSource:
     return RecordingSource.from_path(path, "simulated", SYMBOL)
 
 
-def clocked(action: Callable[[], object]) -> float:
+def measure_cpu_s(action: Callable[[], object]) -> float:
+    """Return the seconds of the processor that an action takes."""
     start = time.process_time()
     action()
     return time.process_time() - start
 
 
-def from_frames(source: RecordingSource, folder: Path) -> None:
+def price_frames(source: RecordingSource, folder: Path) -> None:
+    """Price a recording from its frames, with learning and an empty cache."""
     with tempfile.TemporaryDirectory(dir=folder) as cache:
         for _ in run_steps(source, [ORDER], Path(cache)):
             pass
 
 
-def from_cache(source: RecordingSource, folder: Path, known: ModelState | None) -> None:
+def price_cached(source: RecordingSource, folder: Path, state: ModelState | None) -> None:
+    """Price a recording from its parsed books: with this model state, or with learning if it is None."""
     for books in open_books(source, folder):
         if isinstance(books, BookArrays):
-            for _ in price_blocks(books, [ORDER], source.contract_size, known):
+            for _ in price_blocks(books, [ORDER], source.contract_size, state):
                 pass
 
 
-def looped(source: RecordingSource) -> tuple[float, ModelState]:
-    """Seconds a book, and what was known at the end."""
-    calculator, books = TradingCalculator(ORDER, source.contract_size or 1.0), list(islice(source.read_books(), LOOP))
-    took = clocked(lambda: deque(map(calculator.estimate, books), maxlen=0))
-    outcomes = calculator._schedule
-    assert isinstance(outcomes, TrainingSchedule)
-    return took / len(books), outcomes.state
+def price_in_loop(source: RecordingSource) -> tuple[float, ModelState]:
+    """Price by a loop over `estimate`; return seconds a book and the model state at the end."""
+    calculator = TradingCalculator(ORDER, source.contract_size or 1.0)
+    books = list(islice(source.read_books(), LOOP_BOOKS))
+    cpu_s = measure_cpu_s(lambda: deque(map(calculator.estimate, books), maxlen=0))
+    schedule = calculator._schedule
+    assert isinstance(schedule, TrainingSchedule)
+    return cpu_s / len(books), schedule.state
 
 
-def speed(folder: Path, count: int, rounds: int) -> None:
-    source = made(folder, count)
+def compare_speeds(folder: Path, count: int, rounds: int) -> None:
+    """Print books a second of each way to price, and the promised ratios."""
+    source = make_recording(folder, count)
     messages = [tick.message.encode() for tick in read(source.path) if tick.kind == "recv"]
-    from_cache(source, folder, None)
-    _, known = looped(source)
-    took: dict[str, list[float]] = {}
+    price_cached(source, folder, None)
+    _, state = price_in_loop(source)
+    rounds_s: dict[str, list[float]] = {}
     for _ in range(rounds):
         for name, seconds in (
-            ("orjson.loads alone", clocked(lambda: deque(map(orjson.loads, messages), maxlen=0)) / count),
-            ("from frames", clocked(lambda: from_frames(source, folder)) / count),
-            ("from the cache, fixed models", clocked(lambda: from_cache(source, folder, known)) / count),
-            ("from the cache, learning", clocked(lambda: from_cache(source, folder, None)) / count),
-            ("a loop over estimate", looped(source)[0]),
+            ("orjson.loads alone", measure_cpu_s(lambda: deque(map(orjson.loads, messages), maxlen=0)) / count),
+            ("from frames", measure_cpu_s(lambda: price_frames(source, folder)) / count),
+            ("from the cache, fixed models", measure_cpu_s(lambda: price_cached(source, folder, state)) / count),
+            ("from the cache, learning", measure_cpu_s(lambda: price_cached(source, folder, None)) / count),
+            ("a loop over estimate", price_in_loop(source)[0]),
         ):
-            took.setdefault(name, []).append(seconds)
-    each = {name: median(seconds) for name, seconds in took.items()}
-    for name, seconds in each.items():
+            rounds_s.setdefault(name, []).append(seconds)
+    book_s = {name: median(seconds) for name, seconds in rounds_s.items()}
+    for name, seconds in book_s.items():
         print(f"{name:30}{1 / seconds:12,.0f} books/s")
-    json, frames, fixed, learning, loop = each.values()
-    for what, ratio, kept in (
+    json, frames, fixed, learning, loop = book_s.values()
+    for claim, ratio, is_kept in (
         ("from frames / orjson alone", frames / json, frames <= 4 * json),
         ("loop / cache with fixed models", loop / fixed, loop >= 20 * fixed),
     ):
-        print(f"{what:30}{ratio:12.1f} ({'kept' if kept else 'MISSED'})")
+        print(f"{claim:30}{ratio:12.1f} ({'kept' if is_kept else 'MISSED'})")
     print(f"{'loop / cache with learning':30}{loop / learning:12.1f}")
     print(f"{'fixed models >= 300,000':30}{'kept' if fixed <= 1 / 300_000 else 'MISSED':>12}")
     print(f"{'learning >= 100,000':30}{'kept' if learning <= 1 / 100_000 else 'MISSED':>12}")
 
 
-def workers(folder: Path, count: int, rounds: int) -> None:
-    """Eight units, each a file with an order, on parsed books; a pool of processes is running already."""
-    work = [(made(folder, count, seed), [Order(Side.BUY, size) for size in (0.5, 1.0, 2.0, 5.0)]) for seed in (11, 12)]
-    took: dict[int, list[float]] = {1: [], 2: []}
+def compare_workers(folder: Path, count: int, rounds: int) -> None:
+    """Compare two workers with one on eight tasks, each a file with an order, on parsed books.
+
+    The pool of processes is running already.
+    """
+    work = [
+        (make_recording(folder, count, seed), [Order(Side.BUY, size) for size in (0.5, 1.0, 2.0, 5.0)])
+        for seed in (11, 12)
+    ]
+    rounds_s: dict[int, list[float]] = {1: [], 2: []}
     singles = [(source, [order]) for source, orders in work for order in orders]
     list(run(work, workers=2))
     for _ in range(rounds):
-        for number, seconds in took.items():
+        for n_workers, seconds in rounds_s.items():
             start = time.perf_counter()
-            # One order at a time on one process, too: what several share in one go is not what is measured.
-            for job in [[single] for single in singles] if number == 1 else [work]:
-                list(run(job, workers=number))
+            # One order at a time on one process too: the saving of several orders in one go is not measured here.
+            for job in [[single] for single in singles] if n_workers == 1 else [work]:
+                list(run(job, workers=n_workers))
             seconds.append(time.perf_counter() - start)
-    ratio = median(took[1]) / median(took[2])
+    ratio = median(rounds_s[1]) / median(rounds_s[2])
     print(f"two workers / one, eight units{ratio:12.2f} ({'kept' if ratio >= 1.7 else 'MISSED'})")
 
 
-def memory(folder: Path) -> None:
-    """Two million parsed books, made by repeating the simulated market's, priced in a process of its own."""
+def measure_memory(folder: Path) -> None:
+    """Price two million parsed books in a process of its own; they repeat the simulated market's."""
     count = 20_000
-    source = made(folder, count, 21)
-    (home,) = {path.parent for _ in [from_cache(source, folder, None)] for path in folder.glob("market21*/about.json")}
+    source = make_recording(folder, count, 21)
+    price_cached(source, folder, None)
+    (home,) = {path.parent for path in folder.glob("market21*/about.json")}
     clock, starts = np.load(home / "clock.npy"), np.load(home / "starts.npy")
-    times = MILLIONS // count
-    shift = np.arange(times).repeat(count)[:, None]
-    np.save(home / "clock.npy", np.tile(clock, (times, 1)) + shift * (clock[-1, 0] - clock[0, 0] + 100_000_000))
-    np.save(home / "starts.npy", np.concatenate((starts[:1], np.tile(starts[1:], (times, 1)) + shift * starts[-1])))
+    repeats = MEMORY_BOOKS // count
+    shift = np.arange(repeats).repeat(count)[:, None]
+    np.save(home / "clock.npy", np.tile(clock, (repeats, 1)) + shift * (clock[-1, 0] - clock[0, 0] + 100_000_000))
+    np.save(home / "starts.npy", np.concatenate((starts[:1], np.tile(starts[1:], (repeats, 1)) + shift * starts[-1])))
     for name in ("bids", "asks"):
         levels = np.load(home / f"{name}.npy")
-        many = np.lib.format.open_memmap(home / f"{name}.npy", "w+", levels.dtype, (times * len(levels), 2))
-        for each in range(times):
-            many[each * len(levels) : (each + 1) * len(levels)] = levels
+        many = np.lib.format.open_memmap(home / f"{name}.npy", "w+", levels.dtype, (repeats * len(levels), 2))
+        for repeat in range(repeats):
+            many[repeat * len(levels) : (repeat + 1) * len(levels)] = levels
         del many
-    code = "import sys; from benchmarks.backtest import peak; peak(sys.argv[1], sys.argv[2])"
+    code = "import sys; from benchmarks.backtest import print_peak; print_peak(sys.argv[1], sys.argv[2])"
     subprocess.run([sys.executable, "-c", code, source.path, folder], check=True)
 
 
-def peak(path: str, folder: str) -> None:
-    start, books = time.process_time(), 0
+def print_peak(path: str, folder: str) -> None:
+    """Price a recording with a summary, and print the peak memory of this process and its speed."""
+    start = time.process_time()
+    books = 0
     source = RecordingSource.from_path(path, "simulated", SYMBOL)
     for summary in run([(source, [ORDER])], cache=Path(folder)):
         books = summary.books
-    # Linux's own count of this program: getrusage's is never below that of the process that started it.
+    # Linux's own count of this program: the count of getrusage is never below that of the parent process.
     status = Path("/proc/self/status").read_text()
-    most = int(status.partition("VmHWM:")[2].split()[0]) / 2**20
-    took = time.process_time() - start
-    print(f"{books:,} books with learning and a summary: {most:.2f} GiB at most, {books / took:,.0f} books/s")
+    peak_gib = int(status.partition("VmHWM:")[2].split()[0]) / 2**20
+    cpu_s = time.process_time() - start
+    print(f"{books:,} books with learning and a summary: {peak_gib:.2f} GiB at most, {books / cpu_s:,.0f} books/s")
 
 
 def main() -> None:
@@ -160,10 +177,10 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="price two million books, too: 3.5 GB of disk, minutes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        speed(Path(folder), options.books, options.rounds)
-        workers(Path(folder), options.books, options.rounds)
+        compare_speeds(Path(folder), options.books, options.rounds)
+        compare_workers(Path(folder), options.books, options.rounds)
         if options.memory:
-            memory(Path(folder))
+            measure_memory(Path(folder))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What a message costs each venue's feed, on the real recordings: `.venv/bin/python -m benchmarks.feeds [FOLDER]`.
+"""Measure how long each venue's feed takes for a message: `.venv/bin/python -m benchmarks.feeds [FOLDER]`.
 
-Prints median microseconds beside json.loads and orjson.loads of the same frames in the same run, and the
-ratios that were promised. "parse" is everything a feed does: decode, sequence, checksum, apply, publish
-and the book's own check. "rebuilt" does the same with json.loads, dictionaries, sorting and arrays;
-"held" is its first half, json.loads and the changes to the dictionaries, without a book to show for it.
+The command reads the real recordings and prints median microseconds beside json.loads and orjson.loads of the same
+frames in the same run, and the promised ratios. "parse" is everything a feed does: decode, sequence, checksum, apply,
+publish and the book's own check. "rebuilt" does the same with json.loads, dictionaries, sorting and arrays; "held" is
+its first half: json.loads and the changes to the dictionaries, without a book.
 """
 
 from __future__ import annotations
@@ -30,19 +30,25 @@ from tests.support.reference_book import Change, DictionaryBook, read_envelopes
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 
-
-LEAST_ROUNDS = 3
-LEAST_TIMES = 60
-"""A pass over a short recording is repeated until its frames have been clocked so often."""
+MIN_ROUNDS = 3
+MIN_TIMES = 60
+"""A pass over a short recording is repeated until its frames have been measured this often."""
 SNAPSHOT_PROMISED = 2.0
+"""Coinbase: parse of a snapshot takes at most this multiple of json.loads."""
 REBUILT_PROMISED = 5.0
+"""Parse of a change is at least this many times faster than the book rebuilt."""
 SHOWN = ("json", "orjson", "parse", "held", "rebuilt")
 
 kraken_loads = partial(json.loads, parse_float=Decimal)
 
 
 class Case(NamedTuple):
-    """One recording: whose frames are measured, and how much dearer than `loads` parse may be by levels published."""
+    """One recording: the market whose frames are measured, and how its book is rebuilt.
+
+    read: reads the changes of a decoded frame.
+    promised: the largest ratio of parse to `loads`, by levels published.
+    renumber: whether to write OKX's frames of 2022 in today's form.
+    """
 
     file: str
     venue: str
@@ -85,19 +91,20 @@ CASES = [
 
 
 class Frame(NamedTuple):
-    """One text for the feed: a REST body, a message without a book (change is None), or one with."""
+    """One text for the feed: a REST body, or a message; change is None if no book follows from it."""
 
     is_body: bool
     text: str
     change: Change | None
 
 
-def renumbered(text: str, count: int) -> str:
-    """OKX's frame of 2022 in today's form: a number and the one before it instead of the checksum."""
+def renumber(text: str, count: int) -> str:
+    """Write OKX's frame of 2022 in today's form: a number and the one before it instead of the checksum."""
     return re.sub(r'"checksum":-?[0-9]+', f'"checksum":0,"seqId":{count},"prevSeqId":{count - 1}', text)
 
 
-def frames(folder: Path, case: Case) -> Iterator[Frame]:
+def read_frames(folder: Path, case: Case) -> Iterator[Frame]:
+    """Yield the frames of one recording."""
     count = 0
     for record in read_envelopes(folder / f"{case.file}.jsonl.gz"):
         if record["t"] == "http" and f"symbol={case.symbol}&" in record.get("url", f"symbol={case.symbol}&"):
@@ -107,35 +114,36 @@ def frames(folder: Path, case: Case) -> Iterator[Frame]:
             text = record["data"]
             if case.renumber and change is not None:
                 count += 1
-                text, change = renumbered(text, count), change._replace(checksum=None)
+                text = renumber(text, count)
+                change = change._replace(checksum=None)
             yield Frame(False, text, change)
 
 
-def parse_all(case: Case, depth: int, todo: list[Frame]) -> Iterator[tuple[Frame, OrderBook | None, float]]:
-    """Each frame through a fresh feed, up to its first gap: the book and the microseconds."""
+def parse_all(case: Case, depth: int, frames: list[Frame]) -> Iterator[tuple[Frame, OrderBook | None, float]]:
+    """Parse each frame with a new feed up to its first gap; yield it with its book and its microseconds."""
     feed = VENUES[case.venue].make_feed(case.symbol, depth)
-    for frame in todo:
-        act = feed.apply_snapshot if frame.is_body else feed.parse
+    for frame in frames:
+        parse = feed.apply_snapshot if frame.is_body else feed.parse
         start = time.perf_counter_ns()
         try:
-            book = act(frame.text, 0)
+            book = parse(frame.text, 0)
         except FeedError:
             return
         yield frame, book, (time.perf_counter_ns() - start) / 1000
 
 
 def rebuild_all(
-    case: Case, depth: int, todo: list[tuple[Frame, OrderBook | None, float]]
+    case: Case, depth: int, parsed: list[tuple[Frame, OrderBook | None, float]]
 ) -> Iterator[tuple[OrderBook, float, float]]:
-    """Every book that dictionaries give: the microseconds until they hold it, and until it is out."""
+    """Rebuild every book from dictionaries; yield it with the microseconds until they hold it and until it is made."""
     rebuilt = DictionaryBook(case.number, case.keep)
-    held: list[Any] = []
-    for frame, built, _ in todo:
+    waiting: list[Any] = []
+    for frame, built, _ in parsed:
         if frame.is_body:
-            for spliced in oracle.binance_splice(json.loads(frame.text), held, case.symbol):
+            for spliced in oracle.binance_splice(json.loads(frame.text), waiting, case.symbol):
                 rebuilt.apply(spliced)
         elif frame.change is not None and built is None:
-            held.append(json.loads(frame.text))
+            waiting.append(json.loads(frame.text))
         elif frame.change is not None:
             start = time.perf_counter_ns()
             change = case.read(case.loads(frame.text), case.symbol)
@@ -149,14 +157,14 @@ def rebuild_all(
 
 
 def measure(folder: Path, case: Case, depth: int) -> dict[str, dict[str, list[float]]]:
-    """Microseconds by kind of frame (snapshot, change) and contestant, each contestant alone in a pass."""
-    todo = list(frames(folder, case))
+    """Return microseconds by kind of frame (snapshot, change) and contestant, each contestant alone in a pass."""
+    frames = list(read_frames(folder, case))
     gc.collect()
-    gc.freeze()  # as the application does: the frames waiting here are not the feed's to look through
+    gc.freeze()  # as the application does: the collector must not examine the frames waiting here during a parse
     times: dict[str, dict[str, list[float]]] = {}
-    shown = sum(frame.change is not None for frame in todo)
-    for _ in range(max(LEAST_ROUNDS, LEAST_TIMES // shown)):
-        parsed = list(parse_all(case, depth, todo))
+    n_changes = sum(frame.change is not None for frame in frames)
+    for _ in range(max(MIN_ROUNDS, MIN_TIMES // n_changes)):
+        parsed = list(parse_all(case, depth, frames))
         measured = [entry for entry in parsed if entry[0].change is not None and entry[1] is not None]
         passes: dict[str, list[float]] = {"parse": [cost for _, _, cost in measured]}
         for name, loads in (("json", case.loads), ("orjson", orjson.loads)):
@@ -165,7 +173,8 @@ def measure(folder: Path, case: Case, depth: int) -> dict[str, dict[str, list[fl
                 start = time.perf_counter_ns()
                 loads(frame.text)
                 passes[name].append((time.perf_counter_ns() - start) / 1000)
-        passes["held"], passes["rebuilt"] = [], []
+        passes["held"] = []
+        passes["rebuilt"] = []
         for (_, built, _), (rebuilt, held, cost) in zip(measured, rebuild_all(case, depth, parsed), strict=True):
             assert built is not None
             assert np.array_equal(built.bids, rebuilt.bids), "the contestants disagree"
@@ -180,10 +189,11 @@ def measure(folder: Path, case: Case, depth: int) -> dict[str, dict[str, list[fl
 
 
 def verdict(ratio: float, limit: float | None, at_most: bool = True) -> str:
+    """Format a ratio, and whether it keeps its limit if it has one."""
     if limit is None:
         return f"{ratio:6.2f}"
-    kept = ratio <= limit if at_most else ratio >= limit
-    return f"{ratio:6.2f} ({'kept' if kept else 'MISSED'}: {'<=' if at_most else '>='} {limit:g})"
+    is_kept = ratio <= limit if at_most else ratio >= limit
+    return f"{ratio:6.2f} ({'kept' if is_kept else 'MISSED'}: {'<=' if at_most else '>='} {limit:g})"
 
 
 def main() -> None:
@@ -200,7 +210,8 @@ def main() -> None:
                 limit = case.promised.get(depth)
                 faster: float | None = REBUILT_PROMISED
                 if kind == "snapshot":  # sorted once by both, so only the decoding can differ
-                    limit, faster = SNAPSHOT_PROMISED if case.venue == "coinbase" else None, None
+                    limit = SNAPSHOT_PROMISED if case.venue == "coinbase" else None
+                    faster = None
                 name = f"{case.venue} (2022)" if case.checksum is oracle.okx_checksum else case.venue
                 print(
                     f"{name:13}{kind:9}{depth:7}{len(contestants['parse']):7}"

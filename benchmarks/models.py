@@ -1,6 +1,6 @@
-"""How good the learned models are, and what they cost: `.venv/bin/python -m benchmarks.models [FOLDER]`.
+"""Measure how good the learned models are and how long they take: `.venv/bin/python -m benchmarks.models [FOLDER]`.
 
-Every figure is prequential: a prediction is scored before its outcome is learned from. Real books are put on a
+Every figure is prequential: a prediction is scored before the models learn from its outcome. Real books are put on a
 100 ms grid first. "half" is the worse half of the session, "start" the largest ratio of the model's cumulative
 RMSE to the walk's up to the 1,000th decision time, "size" the least coverage of any size class.
 """
@@ -38,13 +38,15 @@ RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 WINDOWS = ((0.1, 1.0), (0.1, 2.0), (0.1, 5.0), (0.5, 1.0), (0.5, 2.0), (1.0, 1.0), (1.0, 2.0))
 
 
-def simulated(symbol: str, seed: int, count: int) -> list[OrderBook]:
+def simulate(symbol: str, seed: int, count: int) -> list[OrderBook]:
+    """Make books of the simulated market."""
     feed = VENUES["simulated"].make_feed(symbol)
     frames = islice(market_simulator.frames(symbol, seed=seed), count)
     return [book for ns, text in frames if (book := feed.parse(text, 0, ns)) is not None]
 
 
-def quality(name: str, market: Sequence[OrderBook]) -> None:
+def print_quality(name: str, market: Sequence[OrderBook]) -> None:
+    """Print one row of scores for each pair of latency and passive time."""
     for latency_s, passive_s in WINDOWS:
         known = collect_model_states(market, latency_s, passive_s)
         half, whole = half_and_whole_scorecards(known)
@@ -58,34 +60,34 @@ def quality(name: str, market: Sequence[OrderBook]) -> None:
         )
 
 
-def cost(market: Sequence[OrderBook]) -> None:
-    """Microseconds; thread time where work runs beside other threads."""
+def print_cost(market: Sequence[OrderBook]) -> None:
+    """Print microseconds of an estimate and of learning; of thread time where work runs beside other threads."""
     calculator = TradingCalculator(Order(Side.BUY, 100_000.0, "quote"))
-    took = []
+    durations_ns = []
     for book in market:
         began = time.perf_counter_ns()
         calculator.estimate(book)
-        took.append(time.perf_counter_ns() - began)
-    print(f"estimate, median: {median(took) / 1e3:.1f} us")
+        durations_ns.append(time.perf_counter_ns() - began)
+    print(f"estimate, median: {median(durations_ns) / 1e3:.1f} us")
 
-    observer = FeatureExtractor()
-    moments = [observer.extract(book) for book in market]
-    known = initial_state(moments[0], 0.1, 2.0)
-    outcomes = TrainingSchedule(known, OnlineLearner(0.1, 2.0), 0.1, 2.0)
+    extractor = FeatureExtractor()
+    book_states = [extractor.extract(book) for book in market]
+    model_state = initial_state(book_states[0], 0.1, 2.0)
+    schedule = TrainingSchedule(model_state, OnlineLearner(0.1, 2.0), 0.1, 2.0)
     began = time.thread_time_ns()
-    for book, moment in zip(market, moments, strict=True):
-        outcomes.add(book, moment)
+    for book, book_state in zip(market, book_states, strict=True):
+        schedule.add(book, book_state)
     print(f"learning, on the feed's thread: {(time.thread_time_ns() - began) / len(market) / 1e3:.1f} us a sample")
 
     learner = OnlineLearner(0.1, 2.0)
     for size in (50, 100, 500):
-        took = []
+        sample_ns = []
         for start in range(0, len(market) - size - 25, size):
-            samples = [Sample(moment, known) for moment in moments[start : start + size]]
+            samples = [Sample(book_state, model_state) for book_state in book_states[start : start + size]]
             began = time.thread_time_ns()
-            (known,) = learner.learn(make_block(samples, market[start : start + size + 25]))
-            took.append((time.thread_time_ns() - began) / size)
-        print(f"learning, beside it, in blocks of {size}: {median(took) / 1e3:.1f} us a sample")
+            (model_state,) = learner.learn(make_block(samples, market[start : start + size + 25]))
+            sample_ns.append((time.thread_time_ns() - began) / size)
+        print(f"learning, beside it, in blocks of {size}: {median(sample_ns) / 1e3:.1f} us a sample")
 
 
 def main() -> None:
@@ -99,15 +101,15 @@ def main() -> None:
         f"{'covered':>7} {'size':>6} {'fill':>8} {'base':>7} {'gate':>5}"
     )
     for symbol, file in SPOT.items():
-        quality(symbol, resample_to_grid(read_recorded_books(folder, file, "binance", symbol)))
+        print_quality(symbol, resample_to_grid(read_recorded_books(folder, file, "binance", symbol)))
     for symbol in ("BTC-USDT-SWAP", "ETH-USDT-SWAP", "SOL-USDT-SWAP"):
-        quality(f"simulated {symbol[:3]}", simulated(symbol, 1, 3000))
-    quality("made: queues", list(queue_market(3000, 1)))
-    quality("made: Gaussian", list(gaussian_market(3000, 1)))
+        print_quality(f"simulated {symbol[:3]}", simulate(symbol, 1, 3000))
+    print_quality("made: queues", list(queue_market(3000, 1)))
+    print_quality("made: Gaussian", list(gaussian_market(3000, 1)))
     deep = resample_to_grid(read_recorded_books(folder, SPOT["BTCUSDT"], "binance", "BTCUSDT"))
     for levels in (50, 400):
         print(f"\n{levels} levels a side")
-        cost([replace(book, bids=book.bids[:levels].copy(), asks=book.asks[:levels].copy()) for book in deep])
+        print_cost([replace(book, bids=book.bids[:levels].copy(), asks=book.asks[:levels].copy()) for book in deep])
 
 
 if __name__ == "__main__":

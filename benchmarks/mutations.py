@@ -1,7 +1,7 @@
-"""Takes one guard after the other out of a copy of the project: `.venv/bin/python -m benchmarks.mutations [WORD]`.
+"""Remove one guard after the other from a copy of the project: `.venv/bin/python -m benchmarks.mutations [WORD]`.
 
-With each gone, only the tests that should notice are run. Printed is the first that fails, or MISSED; WORD
-picks the guards it is found in. Takes some minutes.
+With each guard removed, only the tests that should notice are run. The command prints the first test that fails, or
+MISSED. WORD selects the guards whose name contains it. All of them take some minutes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".
 
 
 class Mutation(NamedTuple):
-    """A guard, the one place in a file where it stands, what stands there without it, and who should notice."""
+    """A guard and how to remove it.
+
+    old: the code with the guard, which stands once in the file.
+    new: the code without it.
+    tests: the test files that should notice.
+    """
 
     guard: str
     file: str
@@ -285,13 +290,16 @@ MUTATIONS = [
 ]
 
 
-def noticed(mutation: Mutation, folder: Path) -> str | None:
-    """The first test that fails with the guard gone; None if all pass. ValueError if it is not where it was."""
+def find_failing_test(mutation: Mutation, folder: Path) -> str | None:
+    """Remove the guard and return the first test that fails, or None if all pass.
+
+    Raise ValueError if the guard does not stand once in its file, or if the tests did not run.
+    """
     path = folder / mutation.file
-    whole = path.read_text()
-    if whole.count(mutation.old) != 1:
-        raise ValueError(f"{mutation.file} has {whole.count(mutation.old)} times {mutation.old!r}")
-    path.write_text(whole.replace(mutation.old, mutation.new))
+    source = path.read_text()
+    if source.count(mutation.old) != 1:
+        raise ValueError(f"{mutation.file} has {source.count(mutation.old)} times {mutation.old!r}")
+    path.write_text(source.replace(mutation.old, mutation.new))
     try:
         command = [
             sys.executable,
@@ -304,28 +312,30 @@ def noticed(mutation: Mutation, folder: Path) -> str | None:
             "no:cacheprovider",
             *mutation.tests.split(),
         ]
-        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     finally:
-        path.write_text(whole)
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+::\w+)", ran.stdout, re.MULTILINE)
-    if failed is None and ran.returncode:
-        raise ValueError(f"the tests did not run: {ran.stdout[-2000:]}{ran.stderr[-2000:]}")
+        path.write_text(source)
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+::\w+)", result.stdout, re.MULTILINE)
+    if failed is None and result.returncode:
+        raise ValueError(f"the tests did not run: {result.stdout[-2000:]}{result.stderr[-2000:]}")
     return failed and failed[1]
 
 
 def main() -> None:
+    """Print the table of guards and the tests that notice them."""
     word = sys.argv[1] if len(sys.argv) > 1 else ""
-    missed = 0
+    n_missed = 0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "project")
         shutil.copytree(PROJECT, folder, ignore=LEFT_OUT)
         print("| guard | broken in | noticed by |\n|---|---|---|")
         for mutation in MUTATIONS:
             if word in mutation.guard:
-                test = noticed(mutation, folder)
-                missed += test is None
+                test = find_failing_test(mutation, folder)
+                if test is None:
+                    n_missed += 1
                 print(f"| {mutation.guard} | {mutation.file} | {test or 'MISSED'} |", flush=True)
-    sys.exit(1 if missed else 0)
+    sys.exit(1 if n_missed else 0)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What a frame costs from its text to a published estimate: `.venv/bin/python -m benchmarks.pipeline [FOLDER]`.
+"""Measure the time from a frame's text to a published estimate: `.venv/bin/python -m benchmarks.pipeline [FOLDER]`.
 
-Microseconds, beside `json.loads`, `orjson.loads` and the way one writes first: `json`, numpy arrays and
-scikit-learn's `predict`. Every frame goes through the first three in turn, so that each finds the processor's
-caches as the others left them; the naive way, which leaves little in them, goes alone. Models are being learned all
-the while; a fit under way is waited for between frames (`benchmarks.stream` measures what fits disturb). FOLDER
-holds real recordings.
+The command prints microseconds beside `json.loads`, `orjson.loads` and a first naive implementation: `json`, numpy
+arrays and scikit-learn's `predict`. Every frame goes through the first three in turn, so that each finds the
+processor's caches as the others left them; the naive way, which leaves little in them, runs alone. The models learn
+all the time; between frames the command waits for a fit that is running (`benchmarks.stream` measures how fits
+disturb). FOLDER holds real recordings.
 """
 
 from __future__ import annotations
@@ -46,24 +46,25 @@ FRAMES = 1000
 ROUNDS = 3
 
 JSON_PROMISED = {50: 2.5, 400: 1.0}
-"""The whole path, as a multiple of json.loads."""
+"""The whole path takes at most this multiple of json.loads, by levels."""
 NAIVE_PROMISED = {50: 10.0, 400: 5.0}
-"""How many times faster than the naive way."""
+"""The whole path is at least this many times faster than the naive way, by levels."""
 
 STAGES = ("parse", "features", "models", "fees", "publish")
 
 
-class Line:
-    """One viewer's way from a frame to the page, as sessions.session.Session wires it."""
+class Pipeline:
+    """The path from a frame to the page for one viewer, wired as in sessions.session.Session."""
 
     def __init__(self) -> None:
         self.feed = VENUES[VENUE].make_feed(SYMBOL)
         self.calculator = TradingCalculator(Order(Side.BUY, NOTIONAL, "quote"), VENUES[VENUE].contract_size(SYMBOL))
-        self.profiler, self.history = SystemProfiler(), ExportManager()
+        self.profiler = SystemProfiler()
+        self.history = ExportManager()
         self.latest: Shown | None = None
 
-    def take(self, frame: str, market_ns: int) -> tuple[float, ...]:
-        """The microseconds of each stage; what happens after publishing is not among them."""
+    def handle(self, frame: str, market_ns: int) -> tuple[float, ...]:
+        """Handle a frame and return the microseconds of each stage, without the work after publishing."""
         start = perf_counter_ns()
         book = self.feed.parse(frame, start, market_ns)
         assert book is not None
@@ -78,12 +79,12 @@ class Line:
 
 
 class Naive:
-    """The same answers, part for part, the way one writes them first and public trade simulators do.
+    """The same results, part for part, in the first way that comes to mind, as public trade simulators do.
 
     A frame through `json.loads`; every price and size through `float`; numpy arrays that are checked; a loop over the
     levels; slippage and maker from scikit-learn pipelines, each a scaler and a regression; an Almgren-Chriss schedule
-    as arrays; the fee; a dictionary for the history and the time it took. Left out, because it need not be done for
-    every frame: percentiles, files, pandas. Learning is left out, too: the models are fitted beforehand, to noise.
+    as arrays; the fee; a dictionary for the history and the time it took. Percentiles, files and pandas are left
+    out, because not every frame needs them. Learning is left out too: the models are fitted beforehand, to noise.
     """
 
     def __init__(self) -> None:
@@ -91,9 +92,10 @@ class Naive:
         self._slippage = make_pipeline(StandardScaler(), LinearRegression()).fit(noise[:, :8], noise[:, 8])
         self._maker = make_pipeline(StandardScaler(), LogisticRegression()).fit(noise[:, :5], noise[:, 8] > 0)
         self.history: list[dict[str, Any]] = []
-        self.took_ns: deque[int] = deque(maxlen=LAST)
+        self.durations_ns: deque[int] = deque(maxlen=LAST)
 
-    def take(self, frame: str) -> None:
+    def handle(self, frame: str) -> None:
+        """Handle a frame and note the time it took."""
         start = perf_counter_ns()
         book = json.loads(frame)
         bids, asks = (
@@ -126,69 +128,78 @@ class Naive:
         impact_bps = (0.3 * quantity**2 / 2 + 10 * (np.diff(holdings) ** 2).sum()) / (quantity * mid) * 1e4
         fee_bps = maker * 2 + (1 - maker) * 5
         self.history.append({"mid": mid, "slippage_bps": slippage_bps, "fee_bps": fee_bps, "impact_bps": impact_bps})
-        self.took_ns.append(perf_counter_ns() - start)
+        self.durations_ns.append(perf_counter_ns() - start)
 
 
-def simulated(levels: int) -> list[tuple[int, str]]:
+def simulate_frames(levels: int) -> list[tuple[int, str]]:
+    """Make (market_ns, text) of the simulated market."""
     return list(islice(market_simulator.frames(SYMBOL, levels=levels, per_second=PER_SECOND), FRAMES))
 
 
-def recorded(folder: Path) -> list[tuple[int, str]]:
-    """The gateway's real frames, over and over, on a clock that goes on."""
+def read_frames(folder: Path) -> list[tuple[int, str]]:
+    """Repeat the gateway's real frames, with a market_ns that advances steadily."""
     texts = [tick.message for tick in read(folder / REAL) if tick.kind == "recv"]
     step_ns = round(1e9 / PER_SECOND)
     return [(10**18 + row * step_ns, str(texts[row % len(texts)])) for row in range(FRAMES)]
 
 
 def wait_for_fits() -> None:
+    """Wait until no fit is running."""
     if threading.active_count() > 1:
         for thread in threading.enumerate():
             if thread.name == "learning":
                 thread.join()
 
 
-def timed(work: Any, *arguments: Any) -> float:
+def measure_us(work: Any, *arguments: Any) -> float:
+    """Return the microseconds of one call."""
     start = perf_counter_ns()
     work(*arguments)
     return (perf_counter_ns() - start) / 1e3
 
 
 def measure(ticks: Sequence[tuple[int, str]]) -> Floats:
-    """A row a frame: the stages, then json, orjson and the naive way. The first quarter of a round warms up."""
+    """Return a row for each frame: microseconds of the stages, then of json, orjson and the naive way.
+
+    The first quarter of a round warms up and is left out.
+    """
     rounds = []
     for _ in range(ROUNDS):
-        line, naive = Line(), Naive()
+        pipeline = Pipeline()
+        naive = Naive()
         gc.collect()
         gc.freeze()  # as the application does
         rows = []
         for market_ns, frame in ticks:
             wait_for_fits()
-            rows.append((*line.take(frame, market_ns), timed(json.loads, frame), timed(orjson.loads, frame)))
-        alone = [timed(naive.take, frame) for _, frame in ticks]
-        rounds.append(np.column_stack((rows, alone))[len(ticks) // 4 :])
+            stages = pipeline.handle(frame, market_ns)
+            rows.append((*stages, measure_us(json.loads, frame), measure_us(orjson.loads, frame)))
+        naive_us = [measure_us(naive.handle, frame) for _, frame in ticks]
+        rounds.append(np.column_stack((rows, naive_us))[len(ticks) // 4 :])
     return np.concatenate(rounds)
 
 
 def verdict(ratio: float, limit: float, at_most: bool) -> str:
-    kept = ratio <= limit if at_most else ratio >= limit
-    return f"{ratio:6.2f} ({'kept' if kept else 'MISSED'}: {'<=' if at_most else '>='} {limit:g})"
+    """Format a ratio, and whether it keeps its limit."""
+    is_kept = ratio <= limit if at_most else ratio >= limit
+    return f"{ratio:6.2f} ({'kept' if is_kept else 'MISSED'}: {'<=' if at_most else '>='} {limit:g})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=RECORDINGS, help="the folder of recordings")
     folder = parser.parse_args().folder
-    markets = [("simulated", levels, simulated(levels)) for levels in (50, 400)]
+    markets = [("simulated", levels, simulate_frames(levels)) for levels in (50, 400)]
     if (folder / REAL).is_file():
-        markets.insert(1, ("real", 50, recorded(folder)))
+        markets.insert(1, ("real", 50, read_frames(folder)))
     columns = ("whole", *STAGES, "json", "orjson", "naive")
     print(f"{'frames':10}{'levels':>7}{'':>8}" + "".join(f"{name:>10}" for name in columns))
     for name, levels, ticks in markets:
         costs = measure(ticks)
         table = np.column_stack((costs[:, : len(STAGES)].sum(axis=1), costs))
-        for what, row in (("median", np.median(table, axis=0)), ("p99", np.percentile(table, 99, axis=0))):
-            print(f"{name:10}{levels:7}{what:>8}" + "".join(f"{cost:10.1f}" for cost in row))
-        whole, in_json, in_naive = (median(table[:, columns.index(each)]) for each in ("whole", "json", "naive"))
+        for statistic, row in (("median", np.median(table, axis=0)), ("p99", np.percentile(table, 99, axis=0))):
+            print(f"{name:10}{levels:7}{statistic:>8}" + "".join(f"{cost:10.1f}" for cost in row))
+        whole, in_json, in_naive = (median(table[:, columns.index(name)]) for name in ("whole", "json", "naive"))
         print(f"  whole/json  {verdict(whole / in_json, JSON_PROMISED[levels], at_most=True)}")
         print(f"  naive/whole {verdict(in_naive / whole, NAIVE_PROMISED[levels], at_most=False)}")
 

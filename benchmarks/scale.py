@@ -1,7 +1,7 @@
-"""What more levels, symbols, sessions and days cost: `.venv/bin/python -m benchmarks.scale [--seconds 20]`.
+"""Measure the cost of more levels, symbols, sessions and days: `.venv/bin/python -m benchmarks.scale [--seconds 20]`.
 
-Printed are the tables of docs/scale.md. The markets of the symbols and sessions come from another process,
-so that only the client, the calculator and the history are paid for here.
+The command prints the tables of docs/scale.md. The markets of the symbols and sessions come from another process, so
+that only the client, the calculator and the history are measured here.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ BOOKS = 3000
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere(Market):
-    """A market that is made in another process and that all its viewers share."""
+class RemoteMarket(Market):
+    """A market that another process serves and that all its viewers share."""
 
     url: str = ""
 
@@ -55,8 +55,8 @@ class Elsewhere(Market):
         return nullcontext(self.url)
 
 
-def make(count: int) -> None:
-    """The other process: serves so many different markets until its input ends."""
+def serve_markets(count: int) -> None:
+    """Serve so many different markets until the input ends: the work of the other process."""
     with ExitStack() as markets:
         for seed in range(count):
             print(markets.enter_context(serve(simulated(SYMBOL, seed=seed, per_second=PER_SECOND))), flush=True)
@@ -64,7 +64,8 @@ def make(count: int) -> None:
 
 
 @contextmanager
-def markets(count: int) -> Iterator[list[str]]:
+def remote_markets(count: int) -> Iterator[list[str]]:
+    """Have another process serve so many markets; yield their addresses."""
     command = [sys.executable, "-m", "benchmarks.scale", "--make", str(count)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as maker:
         assert maker.stdin is not None
@@ -73,8 +74,8 @@ def markets(count: int) -> Iterator[list[str]]:
         maker.stdin.close()
 
 
-def levels_row(levels: int) -> str:
-    """Microseconds a book: the median of each step, and all the processor's time, fits of the models included."""
+def format_levels(levels: int) -> str:
+    """Measure microseconds a book: the median of each step, and all processor time, fits of the models included."""
     feed = VENUES["simulated"].make_feed(SYMBOL)
     calculator, history = TradingCalculator(ORDER, VENUES["simulated"].contract_size(SYMBOL)), ExportManager()
     ticks = list(islice(simulated(SYMBOL, seed=1, levels=levels, start_ns=START_NS), BOOKS))
@@ -89,13 +90,13 @@ def levels_row(levels: int) -> str:
         estimated = perf_counter_ns()
         history.append(estimate)
         steps.append((parsed - received, estimated - parsed, perf_counter_ns() - estimated))
-    everything = (time.process_time() - began) / BOOKS * 1e6
-    parse, price, keep = (median(each) / 1000 for each in zip(*steps, strict=True))
-    return f"| {levels} | {parse:.0f} | {price:.0f} | {keep:.0f} | {everything:.0f} |"
+    all_us = (time.process_time() - began) / BOOKS * 1e6
+    parse, price, keep = (median(durations) / 1000 for durations in zip(*steps, strict=True))
+    return f"| {levels} | {parse:.0f} | {price:.0f} | {keep:.0f} | {all_us:.0f} |"
 
 
-def live_row(name: str, watched: list[Market], seconds: float) -> str:
-    """CPU and memory of sessions that watch these markets, after they have warmed up."""
+def format_live(name: str, watched: list[Market], seconds: float) -> str:
+    """Measure CPU and memory of sessions that watch these markets, after a warm-up."""
     process, hub = psutil.Process(), FeedHub()
     gc.collect()
     before = process.memory_info().rss
@@ -103,36 +104,38 @@ def live_row(name: str, watched: list[Market], seconds: float) -> str:
     for session, market in zip(sessions, watched, strict=True):
         session.connect(market)
     for session in sessions:
-        eventually(lambda each=session: len(each.history) > 60, 60)  # type: ignore[misc]
+        eventually(lambda session=session: len(session.history) > 60, 60)  # type: ignore[misc]
     gc.collect()
     gc.freeze()  # as the application does
     threads = process.num_threads()
-    began, cpu = time.monotonic(), process.cpu_times()
-    had = [len(session.history) for session in sessions]
+    began = time.monotonic()
+    cpu = process.cpu_times()
+    rows_before = sum(len(session.history) for session in sessions)
     time.sleep(seconds)
-    used, taken = process.cpu_times(), time.monotonic() - began
-    priced = sum(len(session.history) for session in sessions) - sum(had)
+    used = process.cpu_times()
+    elapsed_s = time.monotonic() - began
+    priced = sum(len(session.history) for session in sessions) - rows_before
     p99 = max(session.profiler.latencies()["processing time"].p99_ms or 0.0 for session in sessions)
     conflated = max(session.status.conflated for session in sessions if session.status)
     memory = process.memory_info().rss - before
     for session in sessions:
         session.disconnect()
     eventually(lambda: not hub.feeds)
-    busy = (used.user + used.system - cpu.user - cpu.system) / taken
+    busy = (used.user + used.system - cpu.user - cpu.system) / elapsed_s
     return (
-        f"| {name} | {busy:.0%} | {priced / taken:.0f} | {busy * 1e6 * taken / max(priced, 1):.0f} | "
+        f"| {name} | {busy:.0%} | {priced / elapsed_s:.0f} | {busy * 1e6 * elapsed_s / max(priced, 1):.0f} | "
         f"{memory / 2**20:.0f} | {threads} | {p99:.1f} | {conflated} |"
     )
 
 
-def days_row(seconds: int) -> str:
-    """A recording of so long a market: its size, and how fast its books are read back."""
+def format_recording(seconds: int) -> str:
+    """Record a market of this length; measure the file's size and how fast its books are read back."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "market.jsonl.gz")
         recorder = Recorder("simulated", SYMBOL)
         recorder.start(path)
         ticks = islice(simulated(SYMBOL, seed=1, start_ns=START_NS), seconds * PER_SECOND)
-        while few := list(islice(ticks, 3)):  # so many come between two flushes when they come live
+        while few := list(islice(ticks, 3)):  # as many as come between two flushes of a live recording
             recorder._put(b"".join(encode(tick) + b"\n" for tick in few))
         recorder.close()
         began = time.monotonic()
@@ -142,7 +145,8 @@ def days_row(seconds: int) -> str:
     return f"| {seconds} | {size:.1f} | {size * day / 1024:.2f} | {read_s:.1f} | {read_s * day / 60:.1f} |"
 
 
-def table(title: str, columns: str, rows: Iterator[str]) -> None:
+def print_table(title: str, columns: str, rows: Iterator[str]) -> None:
+    """Print a table in Markdown, each row as soon as it is measured."""
     print(f"\n{title}\n\n| {columns} |\n|{'---|' * (columns.count('|') + 1)}")
     for row in rows:
         print(row, flush=True)
@@ -157,20 +161,22 @@ def main() -> None:
     parser.add_argument("--make", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.make:
-        make(options.make)
+        serve_markets(options.make)
         return
-    levels_row(LEVELS[0])  # what the first fit loads is not of any level
-    table("Levels", "levels | parse us | estimate us | keep us | all, with the fits, us", map(levels_row, LEVELS))
-    with markets(max(SYMBOLS)) as urls:
+    format_levels(LEVELS[0])  # the first fit loads modules: that time belongs to no number of levels
+    print_table(
+        "Levels", "levels | parse us | estimate us | keep us | all, with the fits, us", map(format_levels, LEVELS)
+    )
+    with remote_markets(max(SYMBOLS)) as urls:
         replayed = [Market("simulated", SYMBOL, address=url, replayed=True) for url in urls]
-        rows = (live_row(str(count), replayed[:count], options.seconds) for count in SYMBOLS)
-        table("Symbols, a session each", f"symbols | {LIVE}", rows)
-    with markets(1) as (url,):
-        shared = Elsewhere("simulated", SYMBOL, url=url)
-        rows = (live_row(str(count), [shared] * count, options.seconds) for count in SESSIONS)
-        table("Sessions that share a symbol", f"sessions | {LIVE}", rows)
+        rows = (format_live(str(count), replayed[:count], options.seconds) for count in SYMBOLS)
+        print_table("Symbols, a session each", f"symbols | {LIVE}", rows)
+    with remote_markets(1) as (url,):
+        shared = RemoteMarket("simulated", SYMBOL, url=url)
+        rows = (format_live(str(count), [shared] * count, options.seconds) for count in SESSIONS)
+        print_table("Sessions that share a symbol", f"sessions | {LIVE}", rows)
     columns = "recorded s | MiB | GiB a day | read s | read min a day"
-    table("Recordings, 10 frames a second of 50 levels", columns, map(days_row, RECORDED_S))
+    print_table("Recordings, 10 frames a second of 50 levels", columns, map(format_recording, RECORDED_S))
     limit = ExportManager().limit
     print(
         f"\nHistory: {ROW_BYTES} bytes an estimate, {limit:,} at most: {limit * ROW_BYTES / 2**20:.0f} MiB a session,"

@@ -1,9 +1,9 @@
-"""A fast stream from another process to published estimates: `.venv/bin/python -m benchmarks.stream [--seconds 60]`.
+"""Measure a fast stream from sent to estimated: `.venv/bin/python -m benchmarks.stream [--seconds 60]`.
 
-Another process of this machine sends frames of 50 levels over loopback at a steady rate, each with the time
-at which it was sent; a viewer reads what a page shows, five times a second. Printed is how long it took from
-there to the finished estimate, on the same clock: with and without a refit of the models under way, together
-with what was skipped and how much ever waited.
+Another process of this machine sends frames of 50 levels over loopback at a steady rate, each with the time at which
+it was sent; a viewer reads what a page shows, five times a second. The command prints the time from sending to the
+finished estimate, on the same clock, with and without a refit of the models at the same time, the number of skipped
+frames, and how many messages waited at most.
 """
 
 from __future__ import annotations
@@ -35,14 +35,15 @@ from tests.support.loopback import encode_frame, shake_hands
 from websocket_client import WebSocketClient
 
 SYMBOL = "BTC-USDT-SWAP"
-DIFFERENT = 2000
+DIFFERENT_FRAMES = 2000
 P99_PROMISED_MS = 10.0
 REFIT_PROMISED = 2.0
-VIEW_EVERY_S, SHOWN_ROWS = 0.2, 600
+VIEW_EVERY_S = 0.2
+SHOWN_ROWS = 600
 
 
 class Measured(NamedTuple):
-    """A row a book: when it was sent, received and priced (ns, wall clock), and whether a refit was under way."""
+    """Columns with a row for each book: when it was sent, received and priced (ns, wall clock), and if a refit ran."""
 
     sent_ns: Ints
     received_ns: Ints
@@ -50,56 +51,59 @@ class Measured(NamedTuple):
     refit: Flags
 
 
-def texts(levels: int) -> list[tuple[bytes, bytes]]:
-    """Frames before and after their time; there and back again, so that the market never jumps."""
-    made = (text.encode() for _, text in islice(frames(SYMBOL, levels=levels, per_second=1000.0), DIFFERENT))
+def make_frames(levels: int) -> list[tuple[bytes, bytes]]:
+    """Make frames, each split around its time; they go forth and back, so that the market never jumps."""
+    frame_texts = (
+        text.encode() for _, text in islice(frames(SYMBOL, levels=levels, per_second=1000.0), DIFFERENT_FRAMES)
+    )
     parts = []
-    for text in made:
+    for text in frame_texts:
         start = text.index(b'"timestamp":"') + len(b'"timestamp":"')
         parts.append((text[:start], text[text.index(b'"', start) :]))
     return parts + parts[::-1]
 
 
-def stamp(now_ns: int) -> bytes:
-    """The time as the gateway writes it, to the nanosecond."""
+def format_time(now_ns: int) -> bytes:
+    """Write the time as the gateway does, to the nanosecond."""
     second, fraction = divmod(now_ns, 1_000_000_000)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode() + b".%09dZ" % fraction
 
 
 def send(rate: int, seconds: float, levels: int) -> None:
-    """The other process: prints its port, sends to who connects, and prints how many ms it was late at most."""
-    parts = cycle(texts(levels))
+    """Print a port, send to the first client, and print the longest delay of a frame, ms: the other process's work."""
+    parts = cycle(make_frames(levels))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(listener.getsockname()[1], flush=True)
         peer, _ = listener.accept()
     with peer:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         shake_hands(peer)
-        began, latest = time.monotonic(), 0.0
+        began = time.monotonic()
+        most_late_s = 0.0
         for number, (head, tail) in enumerate(islice(parts, round(rate * seconds))):
-            ahead = began + number / rate - time.monotonic()
-            if ahead > 0:
-                time.sleep(ahead)
-            latest = max(latest, -ahead)
-            peer.sendall(encode_frame(head + stamp(time.time_ns()) + tail))
-        print(f"{latest * 1e3:.1f}", flush=True)
+            ahead_s = began + number / rate - time.monotonic()
+            if ahead_s > 0:
+                time.sleep(ahead_s)
+            most_late_s = max(most_late_s, -ahead_s)
+            peer.sendall(encode_frame(head + format_time(time.time_ns()) + tail))
+        print(f"{most_late_s * 1e3:.1f}", flush=True)
         while peer.recv(65536):
             pass
 
 
 def measure(rate: int, seconds: float, levels: int) -> tuple[Measured, Status, float]:
-    """Every priced book's times, the client's last status, and how many ms the sender was late at most."""
+    """Return every priced book's times, the client's last status, and how many ms the sender was late at most."""
     calculator = TradingCalculator(Order(Side.BUY, 5.0), VENUES["simulated"].contract_size(SYMBOL))
     profiler, history = SystemProfiler(), ExportManager()
-    rows = array("q")  # no objects for the collector to look through
+    rows = array("q")  # it has no objects that the collector must examine
     wall_ns = time.time_ns() - time.perf_counter_ns()
     done = threading.Event()
     count = round(rate * seconds)
 
     def price(book: OrderBook) -> None:
-        refit = _refit()
+        was_fitting = is_fitting()
         estimate = calculator.estimate(book)
-        rows.extend((book.exchange_ns, wall_ns + book.received_ns, time.time_ns(), refit or _refit()))
+        rows.extend((book.exchange_ns, wall_ns + book.received_ns, time.time_ns(), was_fitting or is_fitting()))
         profiler.record(estimate.stamps)
         history.append(estimate)
         history.realise(calculator.realised())
@@ -136,17 +140,19 @@ def measure(rate: int, seconds: float, levels: int) -> tuple[Measured, Status, f
     return Measured(sent, received, priced, refit.astype(bool)), status, late_ms
 
 
-def _refit() -> bool:
+def is_fitting() -> bool:
+    """Check whether a fit is running now."""
     return any(thread.name == "learning" for thread in threading.enumerate())
 
 
 def most_waiting(timed: Measured) -> int:
-    """How many messages, received and not yet priced, there ever were at once."""
+    """Return the largest number of messages that were received and not yet priced at one time."""
     arrived = np.searchsorted(timed.received_ns, timed.priced_ns, "right")
     return int((arrived - np.arange(len(arrived)) - 1).max())
 
 
 def percentiles(milliseconds: Floats) -> str:
+    """Format percentiles of these times."""
     if not len(milliseconds):
         return "none"
     p50, p99, p999 = np.percentile(milliseconds, [50, 99, 99.9])
@@ -156,17 +162,18 @@ def percentiles(milliseconds: Floats) -> str:
 
 
 def report(timed: Measured, status: Status, late_ms: float, count: int) -> Iterator[str]:
-    taken = (timed.priced_ns - timed.sent_ns) / 1e6
-    during, without = taken[timed.refit], taken[~timed.refit]
-    p99 = float(np.percentile(taken, 99))
+    """Yield the lines of the report."""
+    sent_to_priced_ms = (timed.priced_ns - timed.sent_ns) / 1e6
+    during, without = sent_to_priced_ms[timed.refit], sent_to_priced_ms[~timed.refit]
+    p99 = float(np.percentile(sent_to_priced_ms, 99))
     yield f"sent {count}, the sender at most {late_ms:.1f} ms late"
     yield f"books {status.books}, refused {status.refused}, passed over {status.conflated}"
-    yield f"sent -> estimated      {percentiles(taken)}"
+    yield f"sent -> estimated      {percentiles(sent_to_priced_ms)}"
     yield f"received -> estimated  {percentiles((timed.priced_ns - timed.received_ns) / 1e6)}"
     yield f"without a refit        {percentiles(without)}"
     yield f"during a refit         {percentiles(during)}"
     yield f"most waiting at once   {most_waiting(timed)} messages"
-    yield verdict("nothing skipped", len(taken) == status.books == count and not status.callback_errors)
+    yield verdict("nothing skipped", len(sent_to_priced_ms) == status.books == count and not status.callback_errors)
     yield verdict(f"p99 {p99:.2f} <= {P99_PROMISED_MS:g} ms", p99 <= P99_PROMISED_MS)
     if len(during):
         ratio = float(np.percentile(during, 99) / np.percentile(without, 99))
@@ -175,8 +182,9 @@ def report(timed: Measured, status: Status, late_ms: float, count: int) -> Itera
         )
 
 
-def verdict(claim: str, kept: bool) -> str:
-    return f"{'kept' if kept else 'MISSED'}: {claim}"
+def verdict(claim: str, is_kept: bool) -> str:
+    """Say whether a claim was kept."""
+    return f"{'kept' if is_kept else 'MISSED'}: {claim}"
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
-"""The page at work, in a real browser: `.venv/bin/python -m benchmarks.ui [--minutes 5] [--levels 400]`.
+"""Measure the page in a real browser: `.venv/bin/python -m benchmarks.ui [--minutes 5] [--levels 400]`.
 
 Another process serves a simulated market at 10 and at 100 messages a second, Streamlit serves the page, and
-Chromium looks at it through "Another address". Printed for each rate: how long the server draws the numbers, how
-old a price is when it is painted, what an input waits for its answer, what the server and the browser's main thread
-are busy with, how many chart nodes were made anew, how many updates came, what a paused page costs, and how the
-memory of both grows after the first minute. Server, feed and browser share the machine: compare within one run.
+Chromium shows it with the source "Another address". For each rate the command prints how long the server draws the
+numbers, how old a price is when it is painted, how long an input waits for its result, how busy the server and the
+browser's main thread are, how many chart nodes were replaced, how many updates came, how busy a paused page is, and
+how the memory of both grows after the first minute. Server, feed and browser share the machine: compare within one
+run.
 """
 
 from __future__ import annotations
@@ -68,40 +69,45 @@ WATCH = """() => {
 
 
 class Load(NamedTuple):
-    """What was used so far: seconds of the server's CPU and of the browser's main thread, at a moment."""
+    """Seconds used so far of the server's CPU and of the browser's main thread, at time_s of the monotonic clock."""
 
-    at: float
+    time_s: float
     server_s: float
     main_s: float
 
 
 class Memory(NamedTuple):
-    """What is held, in MiB: by the server, and by the page's scripts after a collection; and the page's nodes."""
+    """Memory in use, MiB, of the server and, after a collection, of the page's scripts; and the page's nodes."""
 
-    at: float
+    time_s: float
     server: float
     heap: float
     nodes: int
 
 
-def metrics(browser: CDPSession) -> dict[str, float]:
-    return {each["name"]: each["value"] for each in browser.send("Performance.getMetrics")["metrics"]}
+def read_metrics(browser: CDPSession) -> dict[str, float]:
+    """Read the browser's own metrics of the page."""
+    return {metric["name"]: metric["value"] for metric in browser.send("Performance.getMetrics")["metrics"]}
 
 
-def load(server: psutil.Process, browser: CDPSession) -> Load:
+def measure_load(server: psutil.Process, browser: CDPSession) -> Load:
+    """Measure the processor time used so far."""
     used = server.cpu_times()
-    return Load(time.monotonic(), used.user + used.system, metrics(browser)["TaskDuration"])
+    return Load(time.monotonic(), used.user + used.system, read_metrics(browser)["TaskDuration"])
 
 
-def memory(server: psutil.Process, browser: CDPSession) -> Memory:
+def measure_memory(server: psutil.Process, browser: CDPSession) -> Memory:
+    """Collect the page's garbage and measure the memory in use."""
     browser.send("HeapProfiler.collectGarbage")
-    now = metrics(browser)
-    return Memory(time.monotonic(), server.memory_info().rss / 2**20, now["JSHeapUsedSize"] / 2**20, int(now["Nodes"]))
+    metrics = read_metrics(browser)
+    return Memory(
+        time.monotonic(), server.memory_info().rss / 2**20, metrics["JSHeapUsedSize"] / 2**20, int(metrics["Nodes"])
+    )
 
 
 @contextmanager
-def market(rate: int, levels: int) -> Iterator[str]:
-    """The address of a simulated market that another process serves."""
+def remote_market(rate: int, levels: int) -> Iterator[str]:
+    """Have another process serve a simulated market; yield its address."""
     command = [sys.executable, "-m", "benchmarks.ui", "--serve", "--rate", str(rate), "--levels", str(levels)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, cwd=PROJECT) as process:
         assert process.stdout is not None
@@ -113,12 +119,14 @@ def market(rate: int, levels: int) -> Iterator[str]:
 
 
 def serve_market(rate: int, levels: int) -> None:
-    """The other process: prints its address and serves until its input ends. A frame's time is when it is sent: a
-    market's own clock would be behind by all that its making and sending were ever late."""
+    """Print an address and serve a market until the input ends: the work of the other process.
+
+    A frame's time is when it is sent: the market's own clock would be behind by every delay of making and sending.
+    """
 
     def talk(connection: ServerConnection) -> None:
         due = time.monotonic()
-        # Or the last piece of a frame waits 40 ms for the frame before to be acknowledged.
+        # Otherwise the last piece of a frame waits 40 ms for the acknowledgement of the frame before.
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with suppress(ConnectionClosed):
             for tick in simulated(SYMBOL, per_second=rate, levels=levels):
@@ -133,10 +141,12 @@ def serve_market(rate: int, levels: int) -> None:
         server.shutdown()
 
 
-def watched(page: Page, address: str) -> None:
-    """Have the page look at this market."""
+def watch_market(page: Page, address: str) -> None:
+    """Have the page show this market."""
     page.get_by_role("button", name="Got it").click()
-    choose(page, "Exchange", VENUES["gomarket-okx"].title)  # of the simulated one, its own clock would count
+    choose(
+        page, "Exchange", VENUES["gomarket-okx"].title
+    )  # with the simulated exchange the page would use the simulation's own clock
     choose(page, "Prices from", "Another address")
     page.get_by_text("A replay server answers there").click()
     type_in(page, "Address", address)
@@ -145,7 +155,7 @@ def watched(page: Page, address: str) -> None:
 
 
 def drawing_ms(page: Page) -> tuple[float, float]:
-    """P50 and P95 of the server's drawing of the numbers, from the page's own report of its speed."""
+    """Read P50 and P95 of the server's drawing of the numbers from the page's own report of its speed."""
     page.get_by_role("radio", name="Files").click()
     choose(page, "What", "Speed of this page")
     page.get_by_role("button", name="Prepare the file").click()
@@ -159,12 +169,13 @@ def drawing_ms(page: Page) -> tuple[float, float]:
 
 
 def percentiles(milliseconds: Sequence[float]) -> str:
+    """Format percentiles of these times."""
     p50, p95 = np.percentile(milliseconds, [50, 95])
     return f"p50 {p50:7.1f}  p95 {p95:7.1f} ms  of {len(milliseconds)}"
 
 
 def measure(page: Page, server: psutil.Process, rate: int, minutes: float) -> Iterator[str]:
-    """The lines of one rate's report."""
+    """Measure the page at one rate and yield the lines of the report."""
     browser = page.context.new_cdp_session(page)
     browser.send("Performance.enable", {"timeDomain": "threadTicks"})  # of the thread, not of the clock
     page.evaluate(WATCH)
@@ -174,25 +185,25 @@ def measure(page: Page, server: psutil.Process, rate: int, minutes: float) -> It
         type_in(page, "Quantity", str(quantity))
         page.wait_for_function(f"window.answers.length === {number + 1}")
     answers: list[float] = page.evaluate("window.answers")
-    began = load(server, browser)
+    began = measure_load(server, browser)
     page.evaluate("window.delays = []; window.rebuilt = 0")
-    kept = [memory(server, browser)]
-    while kept[-1].at - began.at < minutes * 60:
+    samples = [measure_memory(server, browser)]
+    while samples[-1].time_s - began.time_s < minutes * 60:
         page.wait_for_timeout(min(10.0, minutes * 60 / 6) * 1e3)
-        kept.append(memory(server, browser))
-    ended = load(server, browser)
-    seconds = ended.at - began.at
+        samples.append(measure_memory(server, browser))
+    ended = measure_load(server, browser)
+    seconds = ended.time_s - began.time_s
     seen: dict[str, Any] = json.loads(page.evaluate("JSON.stringify({delays: window.delays, rebuilt: window.rebuilt})"))
     p50, p95 = drawing_ms(page)
     page.get_by_role("button", name="Pause").click()
     page.get_by_text("The picture stands still").wait_for()
-    still = load(server, browser)
+    still = measure_load(server, browser)
     page.wait_for_timeout(PAUSED_S * 1e3)
-    paused = load(server, browser)
+    paused = measure_load(server, browser)
     page.get_by_role("button", name="Continue").click()
 
     def share(before: Load, after: Load) -> str:
-        span = after.at - before.at
+        span = after.time_s - before.time_s
         server_share, main_share = (after.server_s - before.server_s) / span, (after.main_s - before.main_s) / span
         return f"server {100 * server_share:5.1f} % of a core, browser's main thread {100 * main_share:5.1f} %"
 
@@ -204,13 +215,13 @@ def measure(page: Page, server: psutil.Process, rate: int, minutes: float) -> It
     yield f"  busy while paused                   {share(still, paused)}"
     yield f"  chart nodes made anew               {seen['rebuilt']}"
     yield f"  updates                             {len(seen['delays'])} of {seconds * UPDATES_S:.0f}"
-    yield f"  nodes of the page                   {kept[0].nodes} -> {kept[-1].nodes}"
-    settled = [each for each in kept if each.at - kept[0].at >= min(SETTLED_S, minutes * 60 / 2)]
-    span_min = (settled[-1].at - settled[0].at) / 60
+    yield f"  nodes of the page                   {samples[0].nodes} -> {samples[-1].nodes}"
+    settled = [sample for sample in samples if sample.time_s - samples[0].time_s >= min(SETTLED_S, minutes * 60 / 2)]
+    span_min = (settled[-1].time_s - settled[0].time_s) / 60
     for name in ("server", "heap"):
-        held = [getattr(each, name) for each in settled]
-        slope = np.polyfit([each.at / 60 for each in settled], held, 1)[0] if span_min else float("nan")
-        path = " ".join(f"{getattr(each, name):.1f}" for each in kept[:: max(1, len(kept) // 8)])
+        mib = [getattr(sample, name) for sample in settled]
+        slope = np.polyfit([sample.time_s / 60 for sample in settled], mib, 1)[0] if span_min else float("nan")
+        path = " ".join(f"{getattr(sample, name):.1f}" for sample in samples[:: max(1, len(samples) // 8)])
         yield f"  memory, {name:6}                      {slope:+.2f} MiB a minute after the first: {path}"
 
 
@@ -231,11 +242,11 @@ def main() -> None:
     ):
         for rate in options.rate:
             log = Path(folder) / f"{rate}.log"
-            with market(rate, options.levels) as address, served_page(log) as (page_address, number):
+            with remote_market(rate, options.levels) as address, served_page(log) as (page_address, number):
                 page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")
                 page.goto(page_address)
                 wait_for(page, "Number(d.net) > 0", timeout_s=30)
-                watched(page, address)
+                watch_market(page, address)
                 for line in measure(page, psutil.Process(number), rate, options.minutes):
                     print(line, flush=True)
                 page.close()

@@ -305,7 +305,9 @@ def test_learning_over_whole_arrays_matches_learning_book_by_book(seed: int, tim
     book_states = [extractor.extract(each) for each in books]
     stacked = BookBatch.from_books(books)
     sides = [SideBatch.from_sides([each.taken_by(side) for each in books]) for side in Side]
-    whole = BookBatch(clock, np.stack([side.best_levels() for side in sides]), lambda side, rows: sides[side].take(rows))
+    whole = BookBatch(
+        clock, np.stack([side.best_levels() for side in sides]), lambda side, rows: sides[side].take(rows)
+    )
     wanted = learn_book_by_book(books, *times)
     for shown, at_once in ((stacked, 1), (whole, 3), (whole, 1000)):
         states = learn_whole_arrays(
