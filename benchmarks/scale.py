@@ -137,6 +137,7 @@ def format_recording(seconds: int) -> str:
         ticks = islice(simulated(SYMBOL, seed=1, start_ns=START_NS), seconds * PER_SECOND)
         while few := list(islice(ticks, 3)):  # as many as come between two flushes of a live recording
             recorder._put(b"".join(encode(tick) + b"\n" for tick in few))
+        recorder.received = seconds * PER_SECOND  # else close() would delete it as a recording without frames
         recorder.close()
         began = time.monotonic()
         assert sum(1 for _ in books(path, lambda: VENUES["simulated"].make_feed(SYMBOL))) == seconds * PER_SECOND
