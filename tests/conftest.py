@@ -1,4 +1,4 @@
-"""What the tests share: where the real recordings are, and that none leaves a thread behind."""
+"""Share fixtures: the folder of real recordings, and a check that no test leaves a thread behind."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.loopback import eventually
 from tests.support.paths import RECORDINGS
 
 OURS = ("backtest", "feed", "learning", "recorder", "replay")
-"""What the names of the project's threads begin with, but the one that warms up once for all of the process."""
+"""Beginnings of the names of the project's threads, except the one that warms up once for the whole process."""
 
 
 @pytest.fixture(scope="session")
 def recordings() -> Path:
-    """The folder of real recordings; tests skip where it is absent, and fail where CI has it mounted wrongly."""
+    """Return the folder of real recordings; skip where it is absent, and fail where CI has mounted it wrongly."""
     if RECORDINGS.is_dir():
         return RECORDINGS
     if os.environ.get("CI") and RECORDINGS.parent.is_dir():
@@ -28,9 +28,11 @@ def recordings() -> Path:
 
 @pytest.fixture(autouse=True)
 def no_thread_left() -> Iterator[None]:
-    """All threads that a test has the project start end soon after it; so the next one finds none that is ending."""
+    """Wait until all threads that the project started in a test have ended, so that the next test finds none."""
     before = set(threading.enumerate())
     yield
     eventually(
-        lambda: not [each for each in threading.enumerate() if each.name.startswith(OURS) and each not in before]
+        lambda: (
+            not [thread for thread in threading.enumerate() if thread.name.startswith(OURS) and thread not in before]
+        )
     )

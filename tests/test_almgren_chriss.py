@@ -39,7 +39,7 @@ class Case(NamedTuple):
         return self.model.eta - self.model.gamma * self.tau / 2
 
     def at(self, **changes: float) -> Case:
-        """The same order in a market, or with a risk aversion, that is changed so."""
+        """Return the same order with changed parameters of the market or the risk aversion."""
         return self._replace(model=replace(self.model, **changes))
 
 
@@ -51,7 +51,7 @@ six_digits = {"rel": 5e-7}
 
 
 def defined_costs(case: Case, holdings: Floats, drift: float = 0.0) -> tuple[float, float, float, float]:
-    """E, V and what is paid to permanent and temporary impact, trade by trade, by equations 1 to 5 of the paper."""
+    """Sum E, V and what is paid to permanent and temporary impact, trade by trade, by equations 1 to 5 of the paper."""
     model, tau = case.model, case.tau
     trades = [a - b for a, b in pairwise(holdings)]
     permanent = math.fsum(model.gamma * n * (holdings[0] - x) for n, x in zip(trades, holdings, strict=False))
@@ -62,7 +62,7 @@ def defined_costs(case: Case, holdings: Floats, drift: float = 0.0) -> tuple[flo
 
 
 def solved_holdings(case: Case, drift: float = 0.0) -> Floats:
-    """The holdings from the first-order conditions of E + lambda V, a tridiagonal linear system, quantity given."""
+    """Solve the first-order conditions of E + lambda V, a tridiagonal linear system, for the holdings."""
     model, inner = case.model, case.steps - 1
     diagonal = 2 + model.risk_aversion * model.sigma**2 * case.tau**2 / case.eta_tilde
     right = np.full(inner, drift * case.tau**2 / (2 * case.eta_tilde))
@@ -258,11 +258,11 @@ def test_schedule_with_drift_solves_first_order_conditions(risk_aversion: float,
 
 
 def exact_unit_path(w: Fraction, steps: int) -> list[Fraction]:
-    """Holdings of one unit from x_{k-1} - (2 + w) x_k + x_{k+1} = 0 run backwards, without any rounding."""
+    """Compute holdings of one unit from x_{k-1} - (2 + w) x_k + x_{k+1} = 0, backwards and without any rounding."""
     ends = [Fraction(0), Fraction(1)]
     while len(ends) <= steps:
         ends.append((2 + w) * ends[-1] - ends[-2])
-    return [each / ends[-1] for each in reversed(ends)]
+    return [value / ends[-1] for value in reversed(ends)]
 
 
 @given(exponent=st.floats(-323, 300), mantissa=st.floats(1, 10), steps=st.integers(1, 25), seeks_risk=st.booleans())
@@ -348,7 +348,7 @@ positive = st.floats(1e-6, 1e6)
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Markets over many magnitudes whose eta~ is positive, some of them paced from slow to all at once."""
+    """Draw markets over many magnitudes whose eta~ is positive, some of them paced from slow to all at once."""
     steps, horizon = draw(st.integers(1, 80)), draw(st.floats(1e-2, 1e6))
     tau, eta, sigma = horizon / steps, draw(positive), draw(positive)
     gamma = draw(st.floats(0, 0.99)) * 2 * eta / tau
@@ -388,7 +388,7 @@ def test_permanent_cost_does_not_depend_on_path(case: Case, risk_aversion: float
 def test_frontier_is_monotone_and_convex(case: Case, exponents: list[float]) -> None:
     """More risk aversion never costs less nor leaves more risk, and every point lies above the others' tangents."""
     unit = case.eta_tilde / (case.model.sigma * case.tau) ** 2
-    lam, expected, variance = case.model.frontier(*case.args, [unit * 10**each for each in sorted(exponents)]).T
+    lam, expected, variance = case.model.frontier(*case.args, [unit * 10**value for value in sorted(exponents)]).T
     assert (np.diff(expected) >= -1e-13 * expected[1:]).all()
     assert (np.diff(variance) <= 1e-13 * variance[:-1]).all()
     objective = expected[:, None] + lam[None, :] * variance[:, None]
@@ -410,7 +410,7 @@ def test_costs_are_finite_at_absurd_urgency(case: Case) -> None:
     """Every number of every schedule is finite and not negative, also at absurd urgency."""
     for factor in (1.0, 1e30, 1e200):
         hurried = case.at(risk_aversion=case.model.risk_aversion * factor)
-        assert all(math.isfinite(each) and each >= 0 for each in hurried.model.costs(*case.args))
+        assert all(math.isfinite(value) and value >= 0 for value in hurried.model.costs(*case.args))
         assert np.isfinite(hurried.model.trajectory(*case.args)).all()
 
 

@@ -30,7 +30,7 @@ MOST_LINES = 400
 
 
 def module_of(path: Path) -> str:
-    """The dotted name of a file; a package's own is the package's."""
+    """Return the dotted name of a file; that of an __init__ file is the package's."""
     parts = path.relative_to(PROJECT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -40,6 +40,7 @@ files = pytest.mark.parametrize("module", sorted(FILES))
 
 
 def room_of(module: str) -> str:
+    """Return the room of a module: its first name."""
     return module.split(".", maxsplit=1)[0]
 
 
@@ -50,23 +51,25 @@ def tree_of(module: str) -> ast.Module:
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """The modules that a file imports, anywhere in it: ours by their whole name, others as written."""
+    """Return the modules that a file imports anywhere: ours by their whole name, others as written."""
     names: set[str] = set()
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{module}: imports are absolute here"
-            whole = {f"{node.module}.{alias.name}" for alias in node.names}
-            names |= (whole & set(FILES)) or {str(node.module)}
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= (submodules & set(FILES)) or {str(node.module)}
     return frozenset(names)
 
 
-def ours(module: str) -> set[str]:
+def own_imports(module: str) -> set[str]:
+    """Return the modules of the project that a module imports."""
     return {name for name in imports(module) if name in FILES}
 
 
 def streamlit_users() -> set[str]:
+    """Return the modules that import Streamlit."""
     return {module for module in FILES if any(name.split(".")[0] == "streamlit" for name in imports(module))}
 
 
@@ -75,7 +78,7 @@ def test_module_imports_only_its_own_room_and_lower_floors(module: str) -> None:
     """Every room has its floor; other rooms on the same floor and on higher ones are out of reach."""
     room = room_of(module)
     assert room in FLOOR, f"{room} has no floor: say where it stands"
-    wrong = {name for name in ours(module) if room_of(name) != room and FLOOR[room_of(name)] >= FLOOR[room]}
+    wrong = {name for name in own_imports(module) if room_of(name) != room and FLOOR[room_of(name)] >= FLOOR[room]}
     assert not wrong, f"{module} imports {sorted(wrong)}"
 
 
@@ -83,11 +86,11 @@ def test_imports_have_no_cycle() -> None:
     """Each file can be read after those it imports."""
     done: set[str] = set()
 
-    def visit(module: str, way: tuple[str, ...]) -> None:
-        assert module not in way, f"a circle: {' -> '.join((*way, module))}"
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, f"a circle: {' -> '.join((*path, module))}"
         if module not in done:
-            for name in ours(module) - {module}:
-                visit(name, (*way, module))
+            for name in own_imports(module) - {module}:
+                visit(name, (*path, module))
             done.add(module)
 
     for module in FILES:
@@ -97,7 +100,7 @@ def test_imports_have_no_cycle() -> None:
 def test_longest_import_chain_crosses_at_most_eight_rooms() -> None:
     """From app.py to the lowest floor there are at most eight rooms, and the floors list the rooms that exist."""
     assert {room_of(module) for module in FILES} == set(FLOOR)
-    below = {room: {room_of(n) for m in FILES if room_of(m) == room for n in ours(m)} - {room} for room in FLOOR}
+    below = {room: {room_of(n) for m in FILES if room_of(m) == room for n in own_imports(m)} - {room} for room in FLOOR}
 
     @cache
     def longest(room: str) -> int:
@@ -120,8 +123,10 @@ def test_root_has_nine_modules_and_no_file_exceeds_400_lines() -> None:
         == sum("." not in module and FILES[module].stem == module for module in FILES)
         == 9
     )
-    long = {module: count for module in FILES if (count := len(FILES[module].read_text().splitlines())) > MOST_LINES}
-    assert not long
+    too_long = {
+        module: count for module in FILES if (count := len(FILES[module].read_text().splitlines())) > MOST_LINES
+    }
+    assert not too_long
 
 
 @files
@@ -135,18 +140,25 @@ def test_module_calls_nothing_at_import(module: str) -> None:
 @files
 def test_jit_function_uses_names_of_its_own_file_only(module: str) -> None:
     """A compiled function names nothing from another file of ours: numba would not see it change."""
-    ways = {"jit", "jit_holding_gil"}
+    decorators = {"jit", "jit_holding_gil"}
     tree = tree_of(module)
-    others = {
+    foreign_names = {
         alias.asname or alias.name
         for node in tree.body
         if isinstance(node, ast.ImportFrom) and node.module and room_of(node.module) in FLOOR
         for alias in node.names
     }
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and ways & set(map(ast.unparse, node.decorator_list)):
-            named = {each.id for part in node.body for each in ast.walk(part) if isinstance(each, ast.Name)}
-            assert not named & others, f"{module}: {node.name} uses {sorted(named & others)} of another file"
+        if isinstance(node, ast.FunctionDef) and decorators & set(map(ast.unparse, node.decorator_list)):
+            names_used = {
+                node_inside.id
+                for part in node.body
+                for node_inside in ast.walk(part)
+                if isinstance(node_inside, ast.Name)
+            }
+            assert not names_used & foreign_names, (
+                f"{module}: {node.name} uses {sorted(names_used & foreign_names)} of another file"
+            )
 
 
 def test_room_names_hide_no_standard_library_module() -> None:

@@ -15,7 +15,7 @@ from tests.support.paths import PROJECT
 def test_benchmark_without_recordings_ends_with_one_sentence(name: str, tmp_path: Path) -> None:
     """Without recordings beside the project the command prints one sentence and no traceback."""
     command = [sys.executable, "-m", f"benchmarks.{name}", tmp_path / "none"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2
-    assert f"error: there is no folder {tmp_path / 'none'}: name the one that has the recordings" in done.stderr
-    assert "Traceback" not in done.stderr
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 2
+    assert f"error: there is no folder {tmp_path / 'none'}: name the one that has the recordings" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -11,7 +11,7 @@ import pytest
 from tests.support.paths import PROJECT, product_files
 
 BARE = re.compile(r"(?<![\\/\w.-])python3?(?= +(?:-m +(?!venv)|\w+\.py))")
-"""A Python named without its folder, with something to run; making the environment needs the system's own."""
+"""A Python without its folder, before something to run. Making the environment needs the system's own Python."""
 BESIDE = [path for folder in ("benchmarks", "docs", "tests") for path in sorted((PROJECT / folder).rglob("*.*"))]
 READ = [*product_files(), *sorted(PROJECT.glob("*.md")), *(path for path in BESIDE if path.suffix in (".md", ".py"))]
 

@@ -37,10 +37,10 @@ def test_slippage_model_equals_scaled_ridge_of_scikit_learn(count: int) -> None:
     oracle = make_pipeline(StandardScaler(), Ridge(alpha=50.0)).fit(x, y)
     model = SlippageModel().fit(x, y)
     scaled = np.abs((x - x.mean(0)) / x.std(0)).max(axis=1) < 3
-    wanted = count / (count + 100) * oracle.predict(x)
-    calm = scaled & (np.abs(wanted) < 3 * math.sqrt((y**2).mean()))
-    assert calm.sum() > count / 2
-    assert model.predict(x)[calm] == pytest.approx(wanted[calm], abs=1e-9)
+    expected = count / (count + 100) * oracle.predict(x)
+    is_unclipped = scaled & (np.abs(expected) < 3 * math.sqrt((y**2).mean()))
+    assert is_unclipped.sum() > count / 2
+    assert model.predict(x)[is_unclipped] == pytest.approx(expected[is_unclipped], abs=1e-9)
 
 
 def test_slippage_model_does_not_depend_on_units() -> None:
@@ -57,9 +57,9 @@ def test_slippage_model_stays_bounded_with_nearly_constant_columns(count: int) -
     x[:, 1] = 5 + 1e-9 * RNG.normal(size=count)
     x[:, 2] = 3.0
     model = SlippageModel().fit(x, y)
-    wild = x + RNG.normal(size=x.shape)
+    perturbed = x + RNG.normal(size=x.shape)
     limit = 3 * math.sqrt((y**2).mean())
-    assert np.abs(model.predict(wild)).max() <= limit * (1 + 1e-12)
+    assert np.abs(model.predict(perturbed)).max() <= limit * (1 + 1e-12)
     assert np.abs(model.predict(x) - model.predict(x + np.array([0, 0.01, 0, 0]))).max() < limit / 10
 
 
@@ -85,15 +85,15 @@ def test_predict_one_equals_predict_of_many(row: list[float]) -> None:
 @given(st.floats(0.1, 1.0), st.integers(1, 5))
 def test_decayed_sums_equal_sums_of_weighted_rows(decay: float, blocks: int) -> None:
     """Decayed sums are the sums of rows weighted by their age."""
-    moments, kept_x, kept_y, weights = RegressionSums(4), [], [], np.zeros(0)
+    sums, kept_x, kept_y, weights = RegressionSums(4), [], [], np.zeros(0)
     for _ in range(blocks):
         x, y = rows(7)
-        moments.add(x, y, decay)
+        sums.add(x, y, decay)
         kept_x.append(x)
         kept_y.append(y)
         weights = np.append(weights * decay, np.ones(7))
     design = np.column_stack((np.ones(len(weights)), np.vstack(kept_x), np.concatenate(kept_y)))
-    assert moments.sums == pytest.approx((design * weights[:, None]).T @ design)
+    assert sums.sums == pytest.approx((design * weights[:, None]).T @ design)
 
 
 def test_maker_model_before_fit_is_its_prior() -> None:

@@ -64,8 +64,8 @@ def test_stage_statistics_equal_numpy_of_last_hundred(recorded: list[Stamps]) ->
         latency = latencies[stage]
         assert latency.count == len(recorded)
         assert latency.max_ms == ms.max()
-        found = (latency.mean_ms, latency.p50_ms, latency.p95_ms, latency.p99_ms)
-        assert found == pytest.approx((ms.mean(), *np.percentile(ms, (50, 95, 99))), rel=1e-12, abs=1e-12)
+        statistics = (latency.mean_ms, latency.p50_ms, latency.p95_ms, latency.p99_ms)
+        assert statistics == pytest.approx((ms.mean(), *np.percentile(ms, (50, 95, 99))), rel=1e-12, abs=1e-12)
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=50).map(sorted), st.floats(0, 1))

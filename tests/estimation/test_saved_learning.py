@@ -83,7 +83,8 @@ def test_resumed_learner_matches_one_that_never_stopped() -> None:
 def test_file_saved_by_an_earlier_version_opens_with_the_same_state() -> None:
     """A file of format 1 is read without loss and gives the model state that its writer had.
 
-    The file was saved before SavedLearner existed, by an order that waits 0.5 s, after 120 books of queue_market(seed=1).
+    The file was saved before SavedLearner existed, by an order that waits 0.5 s, after 120 books of
+    queue_market(seed=1).
     """
     learned = json.loads(gzip.decompress(Path(__file__).with_name("learned_1.json.gz").read_bytes()))
     learner, state = OnlineLearner.from_json(learned)

@@ -12,23 +12,23 @@ from numerics.windows import RollingWindow, SortedRollingWindow, mean_filled_sha
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=30), st.integers(1, 25))
-def test_windows_equal_numpy_on_the_whole_series(lengths: list[int], most: int) -> None:
+def test_windows_equal_numpy_on_the_whole_series(lengths: list[int], size: int) -> None:
     """The windows hold the last values of a series, however many come at a time: none, or more than are kept.
 
     A sorted window has the same values in order, equal ones included.
     """
-    recent, table, row = SortedRollingWindow(most, 2), np.zeros((2, 0)), RollingWindow(most)
-    ordered_row, rng = SortedRollingWindow(most), np.random.default_rng(most)
+    window, whole, row_window = SortedRollingWindow(size, 2), np.zeros((2, 0)), RollingWindow(size)
+    sorted_row_window, rng = SortedRollingWindow(size), np.random.default_rng(size)
     for length in lengths:
         added = rng.normal(size=(2, length)).round(1)
-        table = np.concatenate((table, added), axis=1)
-        recent.add(added)
-        row.add(added[0])
-        ordered_row.add(added[0])
-        np.testing.assert_array_equal(recent.values, table[:, -most:])
-        np.testing.assert_array_equal(row.values, table[0, -most:])
-        np.testing.assert_array_equal(recent.sorted_values, np.sort(table[:, -most:], axis=1))
-        np.testing.assert_array_equal(ordered_row.sorted_values, np.sort(table[0, -most:]))
+        whole = np.concatenate((whole, added), axis=1)
+        window.add(added)
+        row_window.add(added[0])
+        sorted_row_window.add(added[0])
+        np.testing.assert_array_equal(window.values, whole[:, -size:])
+        np.testing.assert_array_equal(row_window.values, whole[0, -size:])
+        np.testing.assert_array_equal(window.sorted_values, np.sort(whole[:, -size:], axis=1))
+        np.testing.assert_array_equal(sorted_row_window.sorted_values, np.sort(whole[0, -size:]))
 
 
 @settings(deadline=None)
@@ -57,11 +57,11 @@ def test_sorted_window_survives_nan_and_infinity() -> None:
 
     The window keeps the last values as they came, and the series beside them stays sorted.
     """
-    rng, recent, table = np.random.default_rng(5), SortedRollingWindow(40, 2), np.zeros((2, 0))
+    rng, window, whole = np.random.default_rng(5), SortedRollingWindow(40, 2), np.zeros((2, 0))
     for length in rng.integers(0, 60, 400):
         added = rng.normal(size=(2, length)).round(1)
         added[0, rng.random(length) < 0.3] = rng.choice([np.nan, np.inf, -np.inf])
-        table = np.concatenate((table, added), axis=1)[:, -40:]
-        recent.add(added)
-        np.testing.assert_array_equal(recent.values, table)
-        np.testing.assert_array_equal(recent.sorted_values[1], np.sort(table[1]))
+        whole = np.concatenate((whole, added), axis=1)[:, -40:]
+        window.add(added)
+        np.testing.assert_array_equal(window.values, whole)
+        np.testing.assert_array_equal(window.sorted_values[1], np.sort(whole[1]))

@@ -114,12 +114,12 @@ def test_slippage_on_real_frames_equals_exact_decimals(recordings: Path, dollars
 
 def test_book_prices_come_from_best_levels() -> None:
     """Mid, spread and microprice are those of the best levels."""
-    one = book()
-    assert one.mid == 100.25
-    assert one.spread_bps == pytest.approx(0.5 / 100.25 * 1e4)
-    assert one.microprice == pytest.approx((100 * 1.5 + 100.5 * 1) / 2.5)
-    assert one.taken_by(Side.BUY) is one.asks
-    assert one.taken_by(Side.SELL) is one.bids
+    a_book = book()
+    assert a_book.mid == 100.25
+    assert a_book.spread_bps == pytest.approx(0.5 / 100.25 * 1e4)
+    assert a_book.microprice == pytest.approx((100 * 1.5 + 100.5 * 1) / 2.5)
+    assert a_book.taken_by(Side.BUY) is a_book.asks
+    assert a_book.taken_by(Side.SELL) is a_book.bids
 
 
 @pytest.mark.parametrize(
@@ -177,11 +177,11 @@ def test_book_is_accepted_exactly_when_rules_allow_it(
 def test_book_is_read_only_and_independent_of_its_source() -> None:
     """Neither the book's arrays nor the array it was made of can change it."""
     source = np.array(BIDS)
-    one = OrderBook("okx", "BTC-USDT", source, np.array(ASKS), 1, 2, 3)
+    a_book = OrderBook("okx", "BTC-USDT", source, np.array(ASKS), 1, 2, 3)
     source[0, 0] = 1.0
-    assert one.bids.tolist() == BIDS
+    assert a_book.bids.tolist() == BIDS
     with pytest.raises(ValueError, match="read-only"):
-        one.bids[0, 0] = 1.0
+        a_book.bids[0, 0] = 1.0
 
 
 # Few prices, so that changes meet.
@@ -236,15 +236,18 @@ def test_builder_of_deep_book_equals_dictionaries() -> None:
     """The test changes a deep snapshot all over, at the best level, in bulk and one by one, until little is left."""
     rng = np.random.default_rng(7)
 
-    def some(count: int, deletes: float, deepest: int) -> list[tuple[float, float]]:
-        found = np.minimum(rng.geometric(3 / deepest, count), deepest)
-        gone = rng.random(count) < deletes
-        return [(float(price), 0.0 if zero else float(price % 7 + 1)) for price, zero in zip(found, gone, strict=True)]
+    def random_changes(count: int, deletes: float, deepest: int) -> list[tuple[float, float]]:
+        depths = np.minimum(rng.geometric(3 / deepest, count), deepest)
+        is_deleted = rng.random(count) < deletes
+        return [
+            (float(price), 0.0 if zero else float(price % 7 + 1))
+            for price, zero in zip(depths, is_deleted, strict=True)
+        ]
 
-    messages = [(True, [(30_001.0 - price, 2.0) for price in range(1, 30_001)], some(30_000, 0.1, 20_000))]
+    messages = [(True, [(30_001.0 - price, 2.0) for price in range(1, 30_001)], random_changes(30_000, 0.1, 20_000))]
     for count, deletes in ((5000, 0.5), *((30, 0.5),) * 60, (25_000, 0.9), *((300, 0.8),) * 20):
-        bids = [(30_001 - price, size) for price, size in some(count, deletes, 30_000)]
-        messages.append((False, bids, some(count, deletes, 20_000)))
+        bids = [(30_001 - price, size) for price, size in random_changes(count, deletes, 30_000)]
+        messages.append((False, bids, random_changes(count, deletes, 20_000)))
     assert_equals_dictionaries(messages, 50, None)
     assert_equals_dictionaries(messages, 400, 1000)
 
@@ -322,9 +325,15 @@ def test_built_book_refuses_empty_and_crossed_sides() -> None:
     with pytest.raises(BookError, match=r"crossed: bid 101.5 >= ask 101.0"):
         builder.book("okx", "BTC-USDT", 1, 2, 3)
     builder.load(rows((100.0, 1.0)), rows((101.0, 2.0)))
-    one = builder.book("okx", "BTC-USDT", 1, 2, 3)
-    assert (one.venue, one.symbol, one.exchange_ns, one.market_ns, one.received_ns) == ("okx", "BTC-USDT", 1, 2, 3)
-    assert OrderBook("okx", "BTC-USDT", one.bids, one.asks, 1, 2, 3).mid == one.mid
+    a_book = builder.book("okx", "BTC-USDT", 1, 2, 3)
+    assert (a_book.venue, a_book.symbol, a_book.exchange_ns, a_book.market_ns, a_book.received_ns) == (
+        "okx",
+        "BTC-USDT",
+        1,
+        2,
+        3,
+    )
+    assert OrderBook("okx", "BTC-USDT", a_book.bids, a_book.asks, 1, 2, 3).mid == a_book.mid
 
 
 @pytest.mark.parametrize(("publish", "keep"), [(0, None), (-1, None), (1, 0)])

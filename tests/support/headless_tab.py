@@ -27,16 +27,16 @@ async def watch_tabs(
         updates: how many different ticks each must show.
         on_update: called after every tick with the number of ticks that each tab has shown so far.
     """
-    seen: list[list[int]] = [[] for _ in range(viewers)]
-    done = asyncio.Event()
+    ticks_by_tab: list[list[int]] = [[] for _ in range(viewers)]
+    all_updated = asyncio.Event()
 
     def report() -> None:
-        on_update([len(ticks) for ticks in seen])
-        if all(len(set(ticks)) >= updates for ticks in seen):
-            done.set()
+        on_update([len(ticks) for ticks in ticks_by_tab])
+        if all(len(set(ticks)) >= updates for ticks in ticks_by_tab):
+            all_updated.set()
 
-    tabs = [asyncio.create_task(_run_tab(address, ticks, report)) for ticks in seen]
-    finished = asyncio.create_task(done.wait())
+    tabs = [asyncio.create_task(_run_tab(address, ticks, report)) for ticks in ticks_by_tab]
+    finished = asyncio.create_task(all_updated.wait())
     try:
         async with asyncio.timeout(60):
             await asyncio.wait([finished, *tabs], return_when=asyncio.FIRST_COMPLETED)
@@ -46,7 +46,7 @@ async def watch_tabs(
         for tab in tabs:
             with suppress(asyncio.CancelledError):
                 await tab
-    return seen
+    return ticks_by_tab
 
 
 async def _run_tab(address: str, ticks: list[int], report: Callable[[], None]) -> None:

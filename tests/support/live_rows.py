@@ -43,7 +43,7 @@ class LivePath:
 def price_served_books(source: RecordingSource, orders: Sequence[Order], count: int) -> LivePath:
     """Serve every frame on a socket to the ordinary client, which skips none, and price all `count` books."""
     live = LivePath(source, orders)
-    done = threading.Event()
+    all_priced = threading.Event()
     n_books = 0
 
     def on_book(book: OrderBook) -> None:
@@ -51,14 +51,14 @@ def price_served_books(source: RecordingSource, orders: Sequence[Order], count: 
         live.add_book(book)
         n_books += 1
         if n_books == count:
-            done.set()
+            all_priced.set()
 
     with serve(source.path, speed=0) as url:
         make_feed = VENUES[source.venue].make_feed
         client = WebSocketClient(url, lambda: ReplayFeed(make_feed(source.symbol)), on_book, conflate=False)
         client.start()
         try:
-            assert done.wait(60), f"{n_books} of {count} books came"
+            assert all_priced.wait(60), f"{n_books} of {count} books came"
             assert client.status.callback_errors == 0
         finally:
             client.stop()
@@ -80,15 +80,19 @@ def assert_same_rows(actual: pd.DataFrame, live: pd.DataFrame) -> None:
     for name in actual:
         if name == "processing_ms":
             continue
-        ours, theirs = actual[name], live[name]
-        if theirs.dtype.kind in "if":
+        actual_column, live_column = actual[name], live[name]
+        if live_column.dtype.kind in "if":
             np.testing.assert_allclose(
-                ours.to_numpy(float), theirs.to_numpy(float), rtol=TOLERANCE, atol=TOLERANCE, err_msg=str(name)
+                actual_column.to_numpy(float),
+                live_column.to_numpy(float),
+                rtol=TOLERANCE,
+                atol=TOLERANCE,
+                err_msg=str(name),
             )
             if str(name).endswith("_ns"):
-                assert ours.tolist() == theirs.tolist(), name
+                assert actual_column.tolist() == live_column.tolist(), name
         else:
             assert (
-                ours.astype(object).where(ours.notna(), None).tolist()
-                == theirs.astype(object).where(theirs.notna(), None).tolist()
+                actual_column.astype(object).where(actual_column.notna(), None).tolist()
+                == live_column.astype(object).where(live_column.notna(), None).tolist()
             ), name

@@ -241,8 +241,8 @@ class KrakenSession(Session):
         before, self.client = self.client, self._window()
         sent = []
         for old, new, market in zip(before, self.client, (self.market.book.bids, self.market.book.asks), strict=True):
-            gone = [(price, Decimal("0.00000000")) for price in old if price not in market]
-            sent.append(gone + [(price, size) for price, size in new.items() if old.get(price) != size])
+            deleted = [(price, Decimal("0.00000000")) for price in old if price not in market]
+            sent.append(deleted + [(price, size) for price, size in new.items() if old.get(price) != size])
         return self._book("update", sent[0], sent[1], wrong_checksum)
 
     def heartbeat(self) -> str | None:

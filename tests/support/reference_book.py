@@ -80,10 +80,10 @@ def read_binance(frame: Any, symbol: str) -> Change | None:
     return Change(False, event["b"], event["a"])
 
 
-def binance_splice(body: Any, held: list[Any], symbol: str) -> Iterator[Change]:
+def binance_splice(body: Any, waiting: list[Any], symbol: str) -> Iterator[Change]:
     """Yield a REST snapshot, then the changes of this symbol in the held frames that are newer than it."""
     yield Change(True, body["bids"], body["asks"])
-    for frame in held:
+    for frame in waiting:
         change = read_binance(frame, symbol)
         if change is not None and frame.get("data", frame)["u"] > body["lastUpdateId"]:
             yield change

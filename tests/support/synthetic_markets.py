@@ -38,13 +38,13 @@ def book(
     return OrderBook("made", "MADE", np.array(bids, float), np.array(asks, float), market_ns, market_ns, 0)
 
 
-def resample_to_grid(seen: Sequence[OrderBook]) -> list[OrderBook]:
+def resample_to_grid(a_book: Sequence[OrderBook]) -> list[OrderBook]:
     """Return the last book in each 100 ms, with market_ns on the grid."""
     grid, row = [], 0
-    for market_ns in range((seen[0].market_ns // STEP_NS + 1) * STEP_NS, seen[-1].market_ns + STEP_NS, STEP_NS):
-        while row + 1 < len(seen) and seen[row + 1].market_ns <= market_ns:
+    for market_ns in range((a_book[0].market_ns // STEP_NS + 1) * STEP_NS, a_book[-1].market_ns + STEP_NS, STEP_NS):
+        while row + 1 < len(a_book) and a_book[row + 1].market_ns <= market_ns:
             row += 1
-        grid.append(replace(seen[row], market_ns=market_ns))
+        grid.append(replace(a_book[row], market_ns=market_ns))
     return grid
 
 
@@ -96,13 +96,13 @@ def collect_model_states(
     extractor = FeatureExtractor()
     states: list[ModelState] = []
     schedule: TrainingSchedule | None = None
-    for seen in market:
-        features = extractor.extract(seen)
+    for a_book in market:
+        features = extractor.extract(a_book)
         if schedule is None:
             schedule = TrainingSchedule(
                 initial_state(features, latency_s, passive_s), OnlineLearner(latency_s, passive_s), latency_s, passive_s
             )
-        schedule.add(seen, features)
+        schedule.add(a_book, features)
         if not states or states[-1] is not schedule.state:
             states.append(schedule.state)
     return states

@@ -20,32 +20,33 @@ from tests.support.loopback_venues import SESSIONS
 
 
 class Listener(NamedTuple):
-    """One connection and one feed: what a client does, one message at a time."""
+    """A connection and a feed that work as a client does, one message at a time."""
 
     feed: Feed
     socket: ClientConnection
 
-    def hear(self) -> OrderBook | None:
-        """The next message through the feed, and the REST snapshot if it then wants one."""
+    def receive(self) -> OrderBook | None:
+        """Parse the next message, then fetch the REST snapshot if the feed wants one; return the book."""
         book = self.feed.parse(self.socket.recv(timeout=5), 1)
         while self.feed.snapshot_url is not None:
             with urllib.request.urlopen(self.feed.snapshot_url, timeout=5) as reply:  # noqa: S310 - loopback
                 book = self.feed.apply_snapshot(reply.read(), 1)
         return book
 
-    def hear_book(self) -> OrderBook:
-        while (book := self.hear()) is None:
+    def receive_book(self) -> OrderBook:
+        """Receive messages until one gives a book."""
+        while (book := self.receive()) is None:
             pass
         return book
 
-    def hear_on(self) -> None:
-        """Hears until something raises."""
+    def receive_until_error(self) -> None:
+        """Receive messages until one raises."""
         while True:
-            self.hear()
+            self.receive()
 
 
 @contextmanager
-def listening(exchange: LoopbackExchange, depth: int | None = None) -> Iterator[Listener]:
+def listen(exchange: LoopbackExchange, depth: int | None = None) -> Iterator[Listener]:
     feed = exchange.make_feed(depth)
     with connect(exchange.url, proxy=None, compression=None) as socket:
         for text in feed.subscribe():
@@ -63,16 +64,16 @@ def assert_same(book: OrderBook, exchange: LoopbackExchange) -> None:
 @pytest.mark.parametrize("venue", SESSIONS)
 def test_feed_follows_venue_to_the_last_level(venue: str) -> None:
     """Snapshot, changes, deletes and heartbeats over real sockets leave the feed with the market's own book."""
-    with LoopbackExchange(venue) as exchange, listening(exchange, depth=10) as listener:
+    with LoopbackExchange(venue) as exchange, listen(exchange, depth=10) as listener:
         if venue.startswith("binance"):
             exchange.change(bids=[("99.2", "3.1")])
-        assert_same(listener.hear_book(), exchange)
+        assert_same(listener.receive_book(), exchange)
         for step in range(25):
             exchange.heartbeat()
             exchange.change(bids=[(f"{100 - step * 0.5}", "0")], asks=[(f"{100.4 - step / 100:.2f}", f"{step + 1}.5")])
-            book = listener.hear_book()
+            book = listener.receive_book()
             while book.asks[0, 0] != exchange.market.top(1)[1][0][0]:
-                book = listener.hear_book()
+                book = listener.receive_book()
             assert_same(book, exchange)
             assert (book.venue, book.symbol) == (venue, exchange.market.symbol)
 
@@ -80,22 +81,22 @@ def test_feed_follows_venue_to_the_last_level(venue: str) -> None:
 @pytest.mark.parametrize("venue", ["okx", "binance", "binance-usdm", "coinbase", "kraken"])
 def test_lost_message_breaks_the_feed(venue: str) -> None:
     """The change after a lost one is a FeedError: by its number, or by its checksum on Kraken, which has no numbers."""
-    with LoopbackExchange(venue) as exchange, listening(exchange) as listener:
+    with LoopbackExchange(venue) as exchange, listen(exchange) as listener:
         exchange.change(bids=[("99.3", "1")])
-        listener.hear_book()
+        listener.receive_book()
         exchange.lose(asks=[("100.5", "9")])
         exchange.change(bids=[("99.3", "2")])
         with pytest.raises(FeedError, match="checksum" if venue == "kraken" else "gap"):
-            listener.hear_on()
+            listener.receive_until_error()
         assert listener.feed.snapshot_url is None
 
 
 def test_wrong_checksum_breaks_the_feed() -> None:
     """A wrong checksum on a change that is otherwise right is a FeedError."""
-    with LoopbackExchange("kraken") as exchange, listening(exchange) as listener:
+    with LoopbackExchange("kraken") as exchange, listen(exchange) as listener:
         exchange.change(bids=[("99.3", "1")], wrong_checksum=True)
         with pytest.raises(FeedError, match="checksum"):
-            listener.hear_on()
+            listener.receive_until_error()
 
 
 @pytest.mark.parametrize("venue", ["okx", "coinbase", "kraken"])
@@ -103,35 +104,35 @@ def test_refused_subscription_has_the_venues_words(venue: str) -> None:
     """The FeedError has the venue's reason."""
     with LoopbackExchange(venue) as exchange:
         exchange.refusal = "no such instrument as that one"
-        with listening(exchange) as listener, pytest.raises(FeedError, match="no such instrument as that one"):
-            listener.hear_on()
+        with listen(exchange) as listener, pytest.raises(FeedError, match="no such instrument as that one"):
+            listener.receive_until_error()
 
 
 @pytest.mark.parametrize("venue", ["okx", "binance", "binance-usdm"])
 def test_feed_sees_announced_close(venue: str) -> None:
     """The notice turns `closing` on; the connection and the feed go on."""
-    with LoopbackExchange(venue) as exchange, listening(exchange) as listener:
+    with LoopbackExchange(venue) as exchange, listen(exchange) as listener:
         exchange.change(bids=[("99.3", "1")])
-        listener.hear_book()
+        listener.receive_book()
         assert not listener.feed.closing
         exchange.announce_close()
         while not listener.feed.closing:
-            listener.hear()
+            listener.receive()
         exchange.change(bids=[("99.3", "2")])
-        assert_same(listener.hear_book(), exchange)
+        assert_same(listener.receive_book(), exchange)
 
 
 def test_close_notice_of_venue_without_one_is_refused() -> None:
     """A request for a notice that the venue does not have is an error of the test."""
-    with LoopbackExchange("kraken") as exchange, listening(exchange), pytest.raises(ValueError, match="no close"):
+    with LoopbackExchange("kraken") as exchange, listen(exchange), pytest.raises(ValueError, match="no close"):
         exchange.announce_close()
 
 
 @pytest.mark.parametrize(("venue", "pong"), [("okx", "pong"), ("kraken", '"method":"pong"')])
 def test_keepalive_is_answered_and_the_answer_ignored(venue: str, pong: str) -> None:
     """The venue answers the text that a feed sends in quiet times, and the answer is no book."""
-    with LoopbackExchange(venue) as exchange, listening(exchange) as listener:
-        listener.hear_book()
+    with LoopbackExchange(venue) as exchange, listen(exchange) as listener:
+        listener.receive_book()
         assert listener.feed.keepalive is not None
         listener.socket.send(listener.feed.keepalive[0])
         answer = listener.socket.recv(timeout=5)
@@ -142,7 +143,7 @@ def test_keepalive_is_answered_and_the_answer_ignored(venue: str, pong: str) -> 
 
 def test_exchange_ping_returns_after_all_pongs() -> None:
     """The exchange's ping returns once every client has answered it."""
-    with LoopbackExchange("binance") as exchange, listening(exchange):
+    with LoopbackExchange("binance") as exchange, listen(exchange):
         exchange.ping()
 
 
@@ -150,23 +151,23 @@ def test_exchange_ping_returns_after_all_pongs() -> None:
 def test_closed_and_dropped_connection_end_and_are_counted(how: str, code: int) -> None:
     """A close has its code, a drop has none, and either leaves one subscriber less."""
     with LoopbackExchange("okx") as exchange:
-        with listening(exchange) as listener:
+        with listen(exchange) as listener:
             end: Callable[[], None] = getattr(exchange, how)
             ending = threading.Thread(target=end)
             ending.start()
             with pytest.raises(ConnectionClosed) as closed:
-                listener.hear_on()
+                listener.receive_until_error()
             ending.join(5)
             assert (closed.value.rcvd.code if closed.value.rcvd else 1006) == code
             exchange.wait_for(lambda: exchange.n_subscribers == 0)
-        with listening(exchange) as again:
-            assert_same(again.hear_book(), exchange)
+        with listen(exchange) as again:
+            assert_same(again.receive_book(), exchange)
         assert exchange.n_connections == 2
 
 
 def test_refused_snapshot_is_http_status_with_the_venues_words() -> None:
     """A rate limit is an HTTP status with the venue's words, and the feed reads them as a refusal."""
-    with LoopbackExchange("binance") as exchange, listening(exchange) as listener:
+    with LoopbackExchange("binance") as exchange, listen(exchange) as listener:
         exchange.rest_status = 429
         exchange.change(bids=[("99.3", "1")])
         assert listener.feed.parse(listener.socket.recv(timeout=5), 1) is None

@@ -46,11 +46,11 @@ QUICK: dict[str, Any] = {"min_reconnect_s": 0.005, "backoff_s": 0.005, "open_s":
 
 
 TASKS = ["Connection._receive", "Connection._watch", "Connection.run", "WebSocketClient._until_stopped"]
-"""All that runs on the client's loop for one connection."""
+"""The tasks on the client's loop for one connection."""
 
 
-class Noting(BaseFeed):
-    """The gateway's feed; notes what became of each message: BOOK, IGNORED, or why it was refused."""
+class RecordingFeed(BaseFeed):
+    """The gateway's feed; it appends the outcome of each message: BOOK, IGNORED, or the reason of a refusal."""
 
     def __init__(self, outcomes: list[str]) -> None:
         self._feed = GomarketFeed("gomarket-okx", "BTC-USDT-SWAP", 0.01)
@@ -67,7 +67,7 @@ class Noting(BaseFeed):
 
 
 class Survivor:
-    """A client, a calculator behind it, and what became of everything: of messages, tries and books."""
+    """A client with a calculator that survives hostile visits, and the outcomes of messages, tries and books."""
 
     def __init__(self) -> None:
         self.outcomes: list[str] = []
@@ -76,8 +76,8 @@ class Survivor:
         self.at_the_end: tuple[Status, set[str]] | None = None
         self._calculator = TradingCalculator(Order(Side.BUY, 0.05), 0.01)
 
-    def meet(self, url: str, patience_s: float) -> None:
-        """Runs the client until the last book, and stops it."""
+    def visit(self, url: str, patience_s: float) -> None:
+        """Run the client until the last book, then stop it."""
         self._client = client = WebSocketClient(url, self._make_feed, self._on_book, conflate=False, **QUICK)
         client.start()
         eventually(lambda: self.at_the_end or client.status.state == "given up", patience_s)
@@ -85,10 +85,10 @@ class Survivor:
         assert client.join(10)
         del self._client
 
-    def _make_feed(self) -> Noting:
-        """Every try has its own feed, so this is when the last one's reason is known."""
+    def _make_feed(self) -> RecordingFeed:
+        """Make the feed of a new try, and note the reason for which the last try ended."""
         self.reasons.append(str(self._client.status.last_error))
-        return Noting(self.outcomes)
+        return RecordingFeed(self.outcomes)
 
     def _on_book(self, book: OrderBook) -> None:
         net_bps = self._calculator.estimate(book).net_cost_bps
@@ -100,51 +100,53 @@ class Survivor:
             self.at_the_end = (self._client.status, tasks)
 
 
-def held() -> list[Any]:
-    """All connections and feeds that something still refers to, another test's among them."""
+def held_objects() -> list[Any]:
+    """Return all connections and feeds that are still referenced, those of other tests included."""
     gc.collect()
-    return [each for each in gc.get_objects() if isinstance(each, Connection | Noting)]
+    return [item for item in gc.get_objects() if isinstance(item, Connection | RecordingFeed)]
 
 
 def survive(seed: int, frames: int, tls: ssl.SSLContext | None = None) -> None:
-    """Sends the client through a plan, and holds what it met against it."""
+    """Send the client through a plan of visits, and compare its outcomes with the plan."""
     visits = plan_visits(seed, frames, tls is not None)
-    said = [said for visit in visits for said in visit.messages]
-    books = [message.bid for message in said if message.outcome == BOOK]
+    messages = [message for visit in visits for message in visit.messages]
+    books = [message.bid for message in messages if message.outcome == BOOK]
     assert {visit.kind for visit in visits} == {*ENDINGS, *FAILED_HANDSHAKES, "stays"} - {NO_TLS if tls is None else ""}
-    assert {message.kind for message in said} == {*MESSAGES, "good"}
-    assert len(said) >= frames
-    before, others = measure_resources(), {id(each) for each in held()}
+    assert {message.kind for message in messages} == {*MESSAGES, "good"}
+    assert len(messages) >= frames
+    before, older = measure_resources(), {id(item) for item in held_objects()}
     survivor = Survivor()
     server = HostileServer(visits, lambda: len(survivor.outcomes), tls)
     with server.serving() as url:
-        survivor.meet(url, patience_s=60 + frames / 50)
+        survivor.visit(url, patience_s=60 + frames / 50)
     assert survivor.at_the_end is not None, survivor.reasons[-1]
     status, tasks = survivor.at_the_end
 
-    # Every try but the last ended for the reason it had.
+    # Every try but the last ended for the planned reason.
     ended = zip(visits, survivor.reasons[1:], strict=False)
     assert [(visit.kind, reason) for visit, reason in ended if not re.search(visit.reason_pattern, reason)] == []
     assert len(survivor.reasons) == server.n_connections == len(visits)
     assert status.reconnects == sum(bool(visit.messages) for visit in visits) - 1
 
-    # Every message counted once, for what it was.
-    became = list(zip((message.kind for message in said), survivor.outcomes, strict=True))
+    # Every message was counted once, by its planned outcome.
+    outcomes = list(zip((message.kind for message in messages), survivor.outcomes, strict=True))
     assert [
-        found for message, found in zip(said, became, strict=True) if not re.search(message.outcome, found[1])
+        (kind, outcome)
+        for message, (kind, outcome) in zip(messages, outcomes, strict=True)
+        if not re.search(message.outcome, outcome)
     ] == []
-    counts = Counter(message.outcome if message.outcome in (BOOK, IGNORED) else "refused" for message in said)
+    counts = Counter(message.outcome if message.outcome in (BOOK, IGNORED) else "refused" for message in messages)
     assert (status.books, status.ignored, status.refused) == (counts[BOOK], counts[IGNORED], counts["refused"])
     assert (status.conflated, status.callback_error) == (0, None)
 
-    # The good books went on after each fault.
+    # Good books were shown after each fault.
     assert list(survivor.shown_ns) == books
     assert max(shown - server.sent_ns[bid] for bid, shown in survivor.shown_ns.items()) < 2e9
 
-    # Nothing of all the connections before is left at the last one, and nothing at all after it.
+    # At the last connection nothing of the connections before is left, and after it nothing at all.
     assert sorted(tasks) == TASKS
     eventually(resources_released(before))
-    assert [each for each in held() if id(each) not in others] == []
+    assert [item for item in held_objects() if id(item) not in older] == []
 
 
 @pytest.mark.parametrize("scheme", ["ws", pytest.param("wss", marks=pytest.mark.slow)])
@@ -183,7 +185,7 @@ def test_client_gives_up_endless_dripping_handshake() -> None:
             time.sleep(0.01)
 
     with raw_server(drip) as port:
-        client = WebSocketClient(f"ws://127.0.0.1:{port}/", lambda: Noting([]), print, open_s=0.2, max_tries=1)
+        client = WebSocketClient(f"ws://127.0.0.1:{port}/", lambda: RecordingFeed([]), print, open_s=0.2, max_tries=1)
         client.start()
         eventually(lambda: client.status.state == "given up")
         client.stop()

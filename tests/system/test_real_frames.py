@@ -21,8 +21,8 @@ SIZES = (10_000, 100_000, 1_000_000, 5_000_000)
 CONTRACT = Decimal("0.01")
 
 
-def oracle(frame: str, dollars: int) -> Decimal | None:
-    """Book-walk slippage of a buy in bps of the mid, exactly; None where the book is too thin."""
+def exact_walk_bps(frame: str, dollars: int) -> Decimal | None:
+    """Compute the exact book-walk slippage of a buy, bps of the mid; None where the book is too thin."""
     getcontext().prec = 50
     message = json.loads(frame, parse_float=Decimal)
     asks = [(Decimal(price), Decimal(size) * CONTRACT) for price, size in message["asks"]]
@@ -71,7 +71,7 @@ def test_estimates_on_158_real_frames_equal_exact_decimals(recordings: Path, fra
     thin = dict.fromkeys(SIZES, 0)
     for frame, row in zip(frames, estimates, strict=True):
         for dollars, estimate in zip(SIZES, row, strict=True):
-            exact = oracle(frame, dollars)
+            exact = exact_walk_bps(frame, dollars)
             if exact is None:
                 thin[dollars] += 1
                 assert estimate.walk_bps is None

@@ -65,8 +65,8 @@ BANNED_VALUES = {
 }  # fmt: skip
 
 
-def trapdoors(source: str) -> Iterator[str]:
-    """What a source must not hold: data run as code, a shell, certificates unchecked."""
+def find_trapdoors(source: str) -> Iterator[str]:
+    """Yield what a source must not contain: data run as code, a shell, unchecked certificates."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import(names=names):
@@ -87,7 +87,7 @@ def trapdoors(source: str) -> Iterator[str]:
 @pytest.mark.parametrize("path", product_files(), ids=lambda path: str(path.relative_to(PROJECT)))
 def test_module_has_no_trapdoor(path: Path) -> None:
     """No module has a pickle, an eval, a shell, or a certificate left unchecked."""
-    assert list(trapdoors(path.read_text())) == []
+    assert list(find_trapdoors(path.read_text())) == []
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_module_has_no_trapdoor(path: Path) -> None:
 )
 def test_trapdoor_search_finds_each_trapdoor(source: str) -> None:
     """The search finds each trapdoor in one line, and ignores what only looks like one."""
-    assert list(trapdoors(source))
-    assert list(trapdoors('re.compile("x"); context.check_hostname = True; model.evaluate(x)')) == []
+    assert list(find_trapdoors(source))
+    assert list(find_trapdoors('re.compile("x"); context.check_hostname = True; model.evaluate(x)')) == []
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_ordinary_address_is_accepted_unchanged(url: str) -> None:
     assert checked_url(url) == url
 
 
-def ended(client: WebSocketClient) -> Status:
-    """The client's status once it shows a book or has given up."""
+def run_until_book_or_given_up(client: WebSocketClient) -> Status:
+    """Run the client until it has a book or has given up; return its status then."""
     client.start()
     eventually(lambda: client.status.books or client.status.state == "given up", 20)
     status = client.status
@@ -155,22 +155,24 @@ def test_self_signed_certificate_is_refused_unless_trusted(
     certificate, context = make_self_signed_certificate(tmp_path)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    heard: list[bytes] = []
+    handshakes: list[bytes] = []
 
     def talk(peer: socket.socket) -> None:
-        with suppress(OSError), context.wrap_socket(peer, server_side=True) as spoken:
-            shake_hands(spoken)
-            heard.append(b"a handshake")
-            spoken.sendall(encode_text_frame(gateway_frame(100.0)))
-            spoken.recv(1)
+        with suppress(OSError), context.wrap_socket(peer, server_side=True) as tls_peer:
+            shake_hands(tls_peer)
+            handshakes.append(b"a handshake")
+            tls_peer.sendall(encode_text_frame(gateway_frame(100.0)))
+            tls_peer.recv(1)
 
     with raw_server(talk) as port:
-        status = ended(WebSocketClient(f"wss://127.0.0.1:{port}/", gateway, lambda _book: None, **QUICK))
+        status = run_until_book_or_given_up(
+            WebSocketClient(f"wss://127.0.0.1:{port}/", gateway, lambda _book: None, **QUICK)
+        )
     if trusted:
         assert (status.books, status.last_error) == (1, None)
     else:
         assert "cannot prove who it is, so it is not trusted: self-signed certificate" in str(status.last_error)
-        assert heard == []
+        assert handshakes == []
 
 
 def test_certificate_for_another_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,11 +181,13 @@ def test_certificate_for_another_name_is_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
     def talk(peer: socket.socket) -> None:
-        with suppress(OSError), context.wrap_socket(peer, server_side=True) as spoken:
-            spoken.recv(1)
+        with suppress(OSError), context.wrap_socket(peer, server_side=True) as tls_peer:
+            tls_peer.recv(1)
 
     with raw_server(talk) as port:
-        status = ended(WebSocketClient(f"wss://localhost:{port}/", gateway, lambda _book: None, **QUICK))
+        status = run_until_book_or_given_up(
+            WebSocketClient(f"wss://localhost:{port}/", gateway, lambda _book: None, **QUICK)
+        )
     assert "cannot prove who it is" in str(status.last_error)
 
 
@@ -199,15 +203,15 @@ def test_certificate_of_rest_snapshot_is_checked(
     clients: list[WebSocketClient] = []
 
     def talk(peer: socket.socket) -> None:
-        with suppress(OSError), context.wrap_socket(peer, server_side=True) as spoken:
-            spoken.recv(4096)
+        with suppress(OSError), context.wrap_socket(peer, server_side=True) as tls_peer:
+            tls_peer.recv(4096)
             eventually(lambda: clients[0].status.ignored)  # a snapshot is of the steps that came before it
-            spoken.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n1")
+            tls_peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n1")
 
     with raw_server(talk) as port, Server(make_talk("step 1")) as server:
         url = f"https://127.0.0.1:{port}/depth"
         clients.append(WebSocketClient(server.url, lambda: DeltaFeed(url), lambda _book: None, **QUICK))
-        status = ended(clients[0])
+        status = run_until_book_or_given_up(clients[0])
     if trusted:
         assert (status.books, status.last_error) == (1, None)
     else:
@@ -239,12 +243,14 @@ def test_unreadable_proxy_setting_is_refused_without_being_repeated(
     """
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    status = ended(WebSocketClient("wss://exchange.invalid/ws", gateway, lambda _book: None, **QUICK))
+    status = run_until_book_or_given_up(
+        WebSocketClient("wss://exchange.invalid/ws", gateway, lambda _book: None, **QUICK)
+    )
     with pytest.raises(NetworkError) as refused:
         asyncio.run(fetch("https://exchange.invalid/depth", 5))
-    for told in (str(status.last_error), "".join(traceback.format_exception(refused.value))):
-        assert "HTTPS_PROXY should look like http://host:port" in told
-        assert "secret" not in told
+    for text in (str(status.last_error), "".join(traceback.format_exception(refused.value))):
+        assert "HTTPS_PROXY should look like http://host:port" in text
+        assert "secret" not in text
 
 
 def test_snapshot_never_bypasses_socks_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

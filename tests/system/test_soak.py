@@ -30,16 +30,18 @@ MARKET = Market("simulated", SYMBOL)
 SPEED = 10.0
 SAMPLES = 20
 WARM = SAMPLES // 2
-"""The first fits lie before this sample; what they import is there before the market begins."""
+"""The first fits are before this sample; the modules they import are loaded before the market begins."""
 MOST_BOOKS = 400
-"""The outcome of an estimate is judged on the books of the seconds after it; those wait."""
+"""The process holds fewer books than this: the outcome of an estimate needs the books of the seconds after it."""
 GROWTH_OBJECTS = 2000
 GROWTH_BYTES = 24 * 2**20
 
 
 class Sample(NamedTuple):
-    """What the process holds at one moment; the learning thread comes and goes by design, and threads of tests before
-    this one may yet end. The threads are those of the market at full speed, the rest is counted while it stands still.
+    """The memory, objects and threads of the process.
+
+    Threads are counted while the market runs at full speed, everything else while it is paused. The learning thread
+    starts and ends by design, and threads of earlier tests may end later.
     """
 
     rss_bytes: int
@@ -49,54 +51,61 @@ class Sample(NamedTuple):
     learning: int
 
 
-def names_of_threads(others: set[int | None]) -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.ident not in others]
+def thread_names(other_threads: set[int | None]) -> list[str]:
+    """Return the names of all threads but these."""
+    return [thread.name for thread in threading.enumerate() if thread.ident not in other_threads]
 
 
-def sample(names: list[str]) -> Sample:
-    """Count what there is. No other thread may be at work: a tuple that it is about to fill must not be referred to
-    here, or CPython raises SystemError there, and a row of the history is lost."""
+def take_sample(names: list[str]) -> Sample:
+    """Count memory, objects and threads while no other thread works.
+
+    A reference from here to a tuple that another thread is about to fill would make CPython raise SystemError there,
+    and a row of the history would be lost.
+    """
     gc.collect()
     objects = gc.get_objects()
     return Sample(
         psutil.Process().memory_info().rss,
         len(objects),
-        sum(isinstance(each, OrderBook) for each in objects),
+        sum(isinstance(item, OrderBook) for item in objects),
         frozenset(names) - {"learning"},
         names.count("learning"),
     )
 
 
 class Listener:
-    """Counts the lines that were heard, by kind, and passes them on to a recorder."""
+    """A listener that counts the received lines by kind and passes them on to a recorder."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.heard: Counter[str] = Counter()
+        self.line_counts: Counter[str] = Counter()
         self.last_ns: int | None = None
         self._recorder = recorder
 
-    def note(self, kind: str, market_ns: int, text: str | bytes, url: str | None) -> None:
+    def record_line(self, kind: str, market_ns: int, text: str | bytes, url: str | None) -> None:
+        """Count one line, note its time, and record it."""
         if kind == "recv":
             tick = decode(text)
-            self.heard[tick.kind] += 1
+            self.line_counts[tick.kind] += 1
             self.last_ns = tick.market_ns or self.last_ns
         self._recorder.on_served_frame(kind, market_ns, text, url)
 
 
-def sample_at_rest(engine: ReplayEngine, listener: Listener, others: set[int | None]) -> Sample:
-    """Have the market stand still, count once every line sent is handled and no fit is at work, and go on."""
-    names = names_of_threads(others)
+def sample_at_rest(engine: ReplayEngine, listener: Listener, other_threads: set[int | None]) -> Sample:
+    """Pause the market, take a sample once every sent line is handled and no fit is running, and continue."""
+    names = thread_names(other_threads)
     engine.pause()
-    eventually(lambda: listener.last_ns == engine.position and "learning" not in names_of_threads(others))
-    counted = sample(names)
-    if not engine.ended:  # or it would begin again
+    eventually(lambda: listener.last_ns == engine.position and "learning" not in thread_names(other_threads))
+    sample = take_sample(names)
+    if not engine.ended:  # otherwise it would begin again
         engine.play()
-    return counted
+    return sample
 
 
 def market(seconds: int) -> Iterator[tuple[str, RecordedFrame]]:
-    """So many seconds of the simulated market at 10 frames a second, and what becomes of each frame: among
-    the good ones come crossed books, noise, and frames of another symbol."""
+    """Yield frames of the simulated market at 10 a second, each with its outcome.
+
+    Between the good ones are crossed books, noise, and frames of another symbol.
+    """
     for number, good in enumerate(islice(simulated(SYMBOL, seed=7, start_ns=START_NS), 10 * seconds)):
         yield "books", good
         if number % 37 == 5:
@@ -117,12 +126,12 @@ def test_long_market_loses_nothing_and_leaks_nothing(seconds: int, tmp_path: Pat
     fast_parser.warm_up()
     warm_up()
     before = measure_resources()
-    meant = Counter(outcome for outcome, _ in market(seconds))
-    sent = sum(meant.values())
+    intended = Counter(outcome for outcome, _ in market(seconds))
+    sent = sum(intended.values())
     recorder = Recorder("simulated", SYMBOL)
     recorder.start(tmp_path / "soak.jsonl.gz")
     listener = Listener(recorder)
-    heard = listener.heard
+    line_counts = listener.line_counts
     hub = FeedHub()
     session = Session(hub, Order(Side.BUY, 100_000.0, "quote"))
     samples = []
@@ -133,13 +142,13 @@ def test_long_market_loses_nothing_and_leaks_nothing(seconds: int, tmp_path: Pat
             lambda: ReplayFeed(VENUES["simulated"].make_feed(SYMBOL)),
             lambda _book: None,
         )
-        viewer.record(listener.note, resync=False)
+        viewer.record(listener.record_line, resync=False)
         session.connect(MARKET)
         engine.play()
         for number in range(1, SAMPLES + 1):
-            eventually(lambda share=number: heard["recv"] >= sent * share // SAMPLES, timeout_s=60)  # type: ignore[misc]
+            eventually(lambda share=number: line_counts["recv"] >= sent * share // SAMPLES, timeout_s=60)  # type: ignore[misc]
             samples.append(sample_at_rest(engine, listener, before[0]))
-        eventually(lambda: heard["end"])
+        eventually(lambda: line_counts["end"])
         all_handled = threading.Event()
         viewer._shared.client.post(all_handled.set)  # the end, and the last book if it waited for a newer one
         eventually(all_handled.is_set)
@@ -148,9 +157,9 @@ def test_long_market_loses_nothing_and_leaks_nothing(seconds: int, tmp_path: Pat
         session.disconnect()
     recorder.close()
 
-    assert heard["recv"] == sent
-    assert (status.books, status.refused) == (meant["books"], meant["refused"])
-    assert status.ignored == meant["ignored"] + heard["idle"] + heard["end"]
+    assert line_counts["recv"] == sent
+    assert (status.books, status.refused) == (intended["books"], intended["refused"])
+    assert status.ignored == intended["ignored"] + line_counts["idle"] + line_counts["end"]
     assert status.books + status.refused + status.ignored == status.frames
     assert (status.callback_errors, status.reconnects) == (0, 0)
     assert session_status is not None
@@ -165,9 +174,9 @@ def test_long_market_loses_nothing_and_leaks_nothing(seconds: int, tmp_path: Pat
         assert recorded == tick
 
     warm, last = samples[WARM], samples[-1]
-    assert {each.threads for each in samples} == {warm.threads}
-    assert max(each.learning for each in samples) <= 2
-    assert max(each.books for each in samples) < MOST_BOOKS
+    assert {sample.threads for sample in samples} == {warm.threads}
+    assert max(sample.learning for sample in samples) <= 2
+    assert max(sample.books for sample in samples) < MOST_BOOKS
     assert last.objects - warm.objects < GROWTH_OBJECTS
     assert last.rss_bytes - warm.rss_bytes < GROWTH_BYTES
     eventually(resources_released(before))

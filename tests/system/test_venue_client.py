@@ -29,32 +29,32 @@ NONSENSE = ["{", "", "null", '{"data":[', '{"channel":"book","type":"update","da
 
 @pytest.fixture(autouse=True)
 def _nothing_left() -> Iterator[None]:
-    """Every test leaves neither thread nor socket behind."""
+    """Check that the test leaves neither thread nor socket behind."""
     before = measure_resources()
     yield
     eventually(resources_released(before))
 
 
-class Watched:
+class WatchedExchange:
     """A loopback exchange and the ordinary client on it.
 
-    At the end every book is held against the market's history: it must be one that the market really
-    had, and never an older one than the book before it.
+    At the end every book is compared with the market's history: the market must have had it, and no book may be older
+    than the book before it.
     """
 
     def __init__(self, venue: str, make_feed: Callable[[LoopbackExchange], Feed] | None = None, **options: Any) -> None:
         self.exchange = LoopbackExchange(venue)
         self.books: list[OrderBook] = []
-        self.tries: list[float] = []
+        self.try_times: list[float] = []
         self._make = make_feed or (lambda exchange: exchange.make_feed(HISTORY_DEPTH))
         self._rng = Random(venue)  # noqa: S311 - the same course every time
         self.client = WebSocketClient(self.exchange.url, self._make_feed, self.books.append, **QUICK | options)
 
     def _make_feed(self) -> Feed:
-        self.tries.append(time.monotonic())
+        self.try_times.append(time.monotonic())
         return self._make(self.exchange)
 
-    def __enter__(self) -> Watched:
+    def __enter__(self) -> WatchedExchange:
         self.exchange.__enter__()
         self.client.start()
         return self
@@ -64,31 +64,32 @@ class Watched:
         assert self.client.join(10)
         self.exchange.__exit__(kind, *error)
         if kind is None:
-            assert_true(self.books, self.exchange.market.history)
+            assert_books_are_the_markets(self.books, self.exchange.market.history)
 
-    def move(self, act: Callable[..., None] | None = None, **how: Any) -> None:
-        """A change near the market's touch, told to the client, or done by `act`."""
-        (act or self.exchange.change)(**a_change(self.exchange, self._rng), **how)
+    def change_market(self, act: Callable[..., None] | None = None, **how: Any) -> None:
+        """Change the market near its touch and send the change to the client, or let `act` do it."""
+        (act or self.exchange.change)(**random_change(self.exchange, self._rng), **how)
 
-    def come_in_step(self) -> None:
-        """Returns once the client shows the market's own book; the market moves on meanwhile, as markets do."""
+    def wait_until_in_step(self) -> None:
+        """Wait until the client shows the market's own book; meanwhile the market goes on changing."""
 
-        def moved_and_shown() -> bool:
+        def is_shown_after_change() -> bool:
             if self.exchange.n_subscribers:
-                self.move()
+                self.change_market()
                 with contextlib.suppress(AssertionError):
-                    eventually(self.in_step, 0.1)
+                    eventually(self.is_in_step, 0.1)
                     return True
             return False
 
-        eventually(moved_and_shown)
+        eventually(is_shown_after_change)
 
-    def in_step(self) -> bool:
+    def is_in_step(self) -> bool:
+        """Check whether the client's last book is the market's."""
         return bool(self.books) and levels(self.books[-1]) == self.exchange.market.top(HISTORY_DEPTH)
 
 
-def a_change(exchange: LoopbackExchange, rng: Random) -> dict[str, list[Row]]:
-    """A level more or another size near the touch, or the best level gone; never a crossed market."""
+def random_change(exchange: LoopbackExchange, rng: Random) -> dict[str, list[Row]]:
+    """Make a change: a new level or size near the touch, or no best level any more; never a crossed market."""
     bids, asks = exchange.market.top(1)
     bid, ask = round(bids[0][0] * 10), round(asks[0][0] * 10)
     size = f"{rng.randrange(1, 10**10) / 10**8:.8f}"
@@ -104,11 +105,13 @@ def a_change(exchange: LoopbackExchange, rng: Random) -> dict[str, list[Row]]:
 
 
 def levels(book: OrderBook) -> tuple[Levels, Levels]:
+    """Return the (price, size) of bids and asks."""
     bids, asks = ([(price, size) for price, size in side.tolist()] for side in (book.bids, book.asks))
     return bids, asks
 
 
-def assert_true(books: list[OrderBook], history: list[tuple[Levels, Levels]]) -> None:
+def assert_books_are_the_markets(books: list[OrderBook], history: list[tuple[Levels, Levels]]) -> None:
+    """Assert that the market had every book, in this order."""
     place = 0
     for number, book in enumerate(books):
         assert levels(book) in history[place:], f"book {number} of {len(books)} was never the market's, or is old"
@@ -118,27 +121,27 @@ def assert_true(books: list[OrderBook], history: list[tuple[Levels, Levels]]) ->
 @pytest.mark.parametrize("venue", OWN)
 def test_client_shows_the_exchanges_own_book(venue: str) -> None:
     """With a snapshot, a hundred changes and heartbeats between, every change is one book, and the market's own."""
-    with Watched(venue) as watched:
-        watched.come_in_step()
+    with WatchedExchange(venue) as watched:
+        watched.wait_until_in_step()
         first = len(watched.books)
         for _ in range(100):
             watched.exchange.heartbeat()
-            watched.move()
-        eventually(watched.in_step)
+            watched.change_market()
+        eventually(watched.is_in_step)
         status = watched.client.status
         assert len(watched.books) == first + 100 + (100 if venue == "okx" else 0)  # OKX's own sign of life is a book
         assert (status.state, status.refused, status.reconnects, status.last_error) == ("live", 0, 0, None)
         assert watched.exchange.n_connections == 1
 
 
-def lose(watched: Watched) -> None:
-    watched.move()
-    watched.move(watched.exchange.lose)
-    watched.move()
+def lose_change(watched: WatchedExchange) -> None:
+    watched.change_market()
+    watched.change_market(watched.exchange.lose)
+    watched.change_market()
 
 
-FAULTS: dict[str, tuple[str, Callable[[Watched], None]]] = {
-    "a lost message": ("gap: ", lose),
+FAULTS: dict[str, tuple[str, Callable[[WatchedExchange], None]]] = {
+    "a lost message": ("gap: ", lose_change),
     "nonsense": ("unreadable message", lambda watched: watched.exchange.say("{")),
     "a close": (
         "closed the connection (code 1012, 'restart')",
@@ -155,17 +158,17 @@ def test_client_reports_fault_and_rebuilds_book(venue: str, fault: str) -> None:
     words, act = FAULTS[fault]
     if (venue, fault) == ("kraken", "a lost message"):
         words = "checksum "
-    with Watched(venue) as watched:
-        watched.come_in_step()
+    with WatchedExchange(venue) as watched:
+        watched.wait_until_in_step()
         act(watched)
         eventually(lambda: watched.exchange.n_connections == 2)
-        watched.come_in_step()
+        watched.wait_until_in_step()
         status = watched.client.status
         assert words in str(status.last_error)
         assert (status.refused, status.reconnects, status.state) == (
             int(fault in ("a lost message", "nonsense")), 1, "live",
         )  # fmt: skip
-        assert len(watched.tries) == 2
+        assert len(watched.try_times) == 2
         subscribed = watched.exchange.make_feed(HISTORY_DEPTH).subscribe() * 2
         eventually(lambda: len(watched.exchange.received) == len(subscribed))  # a book can come after the first text
         assert watched.exchange.received == subscribed
@@ -174,30 +177,30 @@ def test_client_reports_fault_and_rebuilds_book(venue: str, fault: str) -> None:
 
 def test_change_with_wrong_checksum_is_never_shown() -> None:
     """Kraken has no other guard: a change whose checksum fails is no book, and the book is built again."""
-    with Watched("kraken") as watched:
-        watched.come_in_step()
+    with WatchedExchange("kraken") as watched:
+        watched.wait_until_in_step()
         shown = len(watched.books)
-        watched.move(wrong_checksum=True)
+        watched.change_market(wrong_checksum=True)
         eventually(lambda: watched.exchange.n_connections == 2)
         assert "checksum" in str(watched.client.status.last_error)
         assert len(watched.books) in (shown, shown + 1)  # the second connection's snapshot
-        watched.come_in_step()
+        watched.wait_until_in_step()
         assert watched.client.status.refused == 1
 
 
 @pytest.mark.parametrize("venue", ["okx", *SPLICED])
 def test_client_reconnects_before_announced_close(venue: str) -> None:
     """The old connection serves until the new one has its book, then the client closes it; nothing is refused."""
-    with Watched(venue) as watched:
-        watched.come_in_step()
+    with WatchedExchange(venue) as watched:
+        watched.wait_until_in_step()
         watched.exchange.announce_close()
 
         def handed_over() -> bool:
-            watched.move()
+            watched.change_market()
             return watched.exchange.n_connections == 2 and watched.exchange.n_subscribers == 1
 
         eventually(handed_over)
-        watched.come_in_step()
+        watched.wait_until_in_step()
         status = watched.client.status
         assert (status.refused, status.reconnects, status.last_error) == (0, 1, None)
 
@@ -207,26 +210,26 @@ def test_client_reconnects_before_announced_close(venue: str) -> None:
 def test_client_reports_and_retries_refused_snapshot(venue: str, status: int) -> None:
     """The status names the reason, no book is shown meanwhile, and once REST answers the book is there."""
     words = "too many requests" if status in (418, 429) else "refuses this address or region"
-    watched = Watched(venue)
+    watched = WatchedExchange(venue)
     watched.exchange.rest_status = status
     with watched:
 
         def refused_twice() -> bool:
             if watched.exchange.n_subscribers:
-                watched.move()
+                watched.change_market()
             return watched.exchange.n_snapshot_requests >= 2
 
         eventually(refused_twice)
         assert f"{words} (HTTP {status})" in str(watched.client.status.last_error).replace(" came from here", "")
         assert watched.books == []
         watched.exchange.rest_status = 200
-        watched.come_in_step()
+        watched.wait_until_in_step()
 
 
 @pytest.mark.parametrize("venue", SUBSCRIBED)
 def test_client_gives_up_refused_subscription_with_the_venues_words(venue: str) -> None:
     """For a symbol that the venue does not have, the status has the venue's words after as many tries as allowed."""
-    watched = Watched(venue, max_tries=3)
+    watched = WatchedExchange(venue, max_tries=3)
     watched.exchange.refusal = "there is no such instrument"
     with watched:
         eventually(lambda: watched.client.status.state == "given up")
@@ -249,19 +252,19 @@ def test_client_keeps_quiet_market_alive_with_the_venues_own_text(venue: str, se
         feed.keepalive = (text, 0.1)
         return feed
 
-    with Watched(venue, impatient, stale_s=0.1, pong_s=0.4) as watched:
-        watched.come_in_step()
+    with WatchedExchange(venue, impatient, stale_s=0.1, pong_s=0.4) as watched:
+        watched.wait_until_in_step()
         before = watched.client.status.ignored
         watched.exchange.wait_for(lambda: watched.exchange.received.count(text) >= 6)
         eventually(lambda: watched.client.status.ignored >= before + 6)
         assert watched.exchange.n_connections == 1
-        watched.come_in_step()
+        watched.wait_until_in_step()
 
 
 def test_heartbeats_keep_quiet_coinbase_alive() -> None:
     """Heartbeats are subscribed to and are no books; with nothing else the connection is neither stale nor lost."""
-    with Watched("coinbase", stale_s=0.5) as watched:
-        watched.come_in_step()
+    with WatchedExchange("coinbase", stale_s=0.5) as watched:
+        watched.wait_until_in_step()
         watched.exchange.wait_for(lambda: '"channel":"heartbeats"' in watched.exchange.received[-1])
         ends = time.monotonic() + 1.2
         while time.monotonic() < ends:
@@ -273,21 +276,21 @@ def test_heartbeats_keep_quiet_coinbase_alive() -> None:
 @pytest.mark.parametrize("venue", OWN)
 def test_client_answers_the_venues_pings(venue: str) -> None:
     """WebSocket pings, by which Binance checks that the client is there, get their pong."""
-    with Watched(venue) as watched:
-        watched.come_in_step()
+    with WatchedExchange(venue) as watched:
+        watched.wait_until_in_step()
         watched.exchange.ping()
 
 
 @pytest.mark.parametrize("venue", OWN)
 def test_tries_are_at_least_min_reconnect_apart(venue: str) -> None:
     """However often and soon a venue cuts the connection, two tries are never closer than min_reconnect_s."""
-    with Watched(venue, min_reconnect_s=0.15) as watched:
+    with WatchedExchange(venue, min_reconnect_s=0.15) as watched:
         for cuts in range(1, 4):
             watched.exchange.wait_for(lambda cuts=cuts: watched.exchange.n_connections == cuts)
             watched.exchange.drop()
-        watched.come_in_step()
-        assert len(watched.tries) == 4
-        assert min(b - a for a, b in zip(watched.tries, watched.tries[1:], strict=False)) >= 0.149
+        watched.wait_until_in_step()
+        assert len(watched.try_times) == 4
+        assert min(b - a for a, b in zip(watched.try_times, watched.try_times[1:], strict=False)) >= 0.149
 
 
 @pytest.mark.parametrize(
@@ -306,14 +309,14 @@ def test_client_recovers_from_all_faults_in_random_order(venue: str) -> None:
     faults = [act for _, act in FAULTS.values()]
     faults += [lambda watched, text=text: watched.exchange.say(text) for text in NONSENSE]
     if venue == "kraken":
-        faults.append(lambda watched: watched.move(wrong_checksum=True))
+        faults.append(lambda watched: watched.change_market(wrong_checksum=True))
     if venue == "okx" or venue in SPLICED:
         faults.append(lambda watched: watched.exchange.announce_close())
-    with Watched(venue) as watched:
+    with WatchedExchange(venue) as watched:
         for act in rng.sample(faults, len(faults)):
-            watched.come_in_step()
+            watched.wait_until_in_step()
             act(watched)
-        watched.come_in_step()
+        watched.wait_until_in_step()
         status = watched.client.status
         assert status.frames == status.books + status.refused + status.ignored
         assert status.callback_error is None
@@ -324,14 +327,14 @@ def test_hub_keeps_all_venues_live_at_once() -> None:
     hub = FeedHub()
     with contextlib.ExitStack() as stack:
         exchanges = [stack.enter_context(LoopbackExchange(venue)) for venue in OWN]
-        seen: dict[str, list[OrderBook]] = {venue: [] for venue in OWN}
+        books_by_venue: dict[str, list[OrderBook]] = {venue: [] for venue in OWN}
         options = {name: value for name, value in QUICK.items() if name != "conflate"}
         viewers = [
             hub.attach(
                 (exchange.venue, exchange.market.symbol),
                 lambda exchange=exchange: contextlib.nullcontext(exchange.url),
                 lambda exchange=exchange: exchange.make_feed(HISTORY_DEPTH),
-                seen[exchange.venue].append,
+                books_by_venue[exchange.venue].append,
                 **options,
             )
             for exchange in exchanges
@@ -341,11 +344,12 @@ def test_hub_keeps_all_venues_live_at_once() -> None:
 
         def all_in_step() -> bool:
             for exchange in exchanges:
-                exchange.change(**a_change(exchange, rng))
+                exchange.change(**random_change(exchange, rng))
             with contextlib.suppress(AssertionError):
                 eventually(
                     lambda: all(
-                        seen[exchange.venue] and levels(seen[exchange.venue][-1]) == exchange.market.top(HISTORY_DEPTH)
+                        books_by_venue[exchange.venue]
+                        and levels(books_by_venue[exchange.venue][-1]) == exchange.market.top(HISTORY_DEPTH)
                         for exchange in exchanges
                     ),
                     0.5,
@@ -362,4 +366,4 @@ def test_hub_keeps_all_venues_live_at_once() -> None:
             viewer.unsubscribe()
         assert all(viewer.join(10) for viewer in viewers)
         for exchange in exchanges:
-            assert_true(seen[exchange.venue], exchange.market.history)
+            assert_books_are_the_markets(books_by_venue[exchange.venue], exchange.market.history)
