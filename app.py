@@ -9,15 +9,15 @@ import streamlit as st
 from estimation.order import Order
 from orderbook import Side
 from sessions.session import Session
-from ui.detail_tabs import closer
-from ui.estimate_panel import numbers
-from ui.live_charts import charts
-from ui.order_form import FIRST_QUANTITY, inputs
-from ui.player_panel import player
-from ui.recorder_panel import recorder
-from ui.tab_lifecycle import hub, pace, pages
-from ui.toolbar import buttons
-from ui.welcome import hint
+from ui.detail_tabs import detail_tabs
+from ui.estimate_panel import estimate_panel
+from ui.live_charts import live_charts
+from ui.order_form import DEFAULT_QUANTITY, order_form
+from ui.player_panel import player_panel
+from ui.recorder_panel import recorder_panel
+from ui.tab_lifecycle import shared_hub, slowdown, tab_sessions
+from ui.toolbar import toolbar
+from ui.welcome import welcome
 
 STYLE = Path(__file__).parent / "ui" / "style.css"
 
@@ -27,27 +27,28 @@ def main() -> None:
     st.html(STYLE)
     session = st.session_state.get("session")
     if session is None:
-        session = st.session_state.session = Session(hub(), Order(Side.BUY, FIRST_QUANTITY["quote"], "quote"))
+        session = Session(shared_hub(), Order(Side.BUY, DEFAULT_QUANTITY["quote"], "quote"))
+        st.session_state.session = session
         st.session_state.connect = True
-        pages().add(session)
-    st.session_state.pace = pace()
+        tab_sessions().add(session)
+    st.session_state.pace = slowdown()
     with st.container(horizontal=True, key="panels"):
         left, right = st.container(key="left"), st.container(key="right", width="stretch")
     with left, st.container(border=True, key="inputs"):
-        buttons(session)
-        inputs(session)
-        recorder(session)
+        toolbar(session)
+        order_form(session)
+        recorder_panel(session)
     with right:
-        # Streamlit knows a part by its place: a place for each, filled or not, so that what a timer of the page before
-        # still draws does not land in another part.
+        # Streamlit identifies a fragment by its place. Each one keeps a container of its own, filled or empty, so that
+        # a late drawing of an earlier page cannot land in another fragment.
         with st.container():
-            hint()
+            welcome()
         with st.container():
-            player(session)
+            player_panel(session)
         with st.container(key="cockpit"):
-            numbers(session)
-            charts(session)
-        closer(session)
+            estimate_panel(session)
+            live_charts(session)
+        detail_tabs(session)
 
 
 if __name__ == "__main__":

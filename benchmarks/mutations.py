@@ -182,12 +182,12 @@ MUTATIONS = [
     ),
     Mutation(
         "the numbers wait for a book that is due",
-        *("sessions/session.py", "if age_s is not None and age_s > NEW_S:", "if False:"),
+        *("sessions/session.py", "if age_s is not None and age_s > NEW_BOOK_S:", "if False:"),
         "tests/sessions/test_session.py",
     ),
     Mutation(
         "the slider's old place is no jump",
-        *("ui/player_panel.py", "        if not put_back(key):", "        if True:"),
+        *("ui/player_panel.py", "        if not restore_if_stale(key):", "        if True:"),
         "tests/ui/test_player_panel.py",
     ),
     Mutation(
@@ -273,8 +273,8 @@ MUTATIONS = [
         "a session holds on to no book",
         *(
             "sessions/session.py",
-            "self.latest = Shown(book, estimate)",
-            'self.latest = Shown(book, estimate); self.__dict__.setdefault("all", []).append(book)',
+            "self.latest = PricedBook(book, estimate)",
+            'self.latest = PricedBook(book, estimate); self.__dict__.setdefault("all", []).append(book)',
         ),
         "tests/system/test_soak.py",
     ),

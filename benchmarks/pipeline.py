@@ -35,7 +35,7 @@ from numerics.arrays import Floats
 from orderbook import Side
 from profiling import LAST, SystemProfiler
 from recording.reader import read
-from sessions.session import Shown
+from sessions.session import PricedBook
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
 REAL = "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz"
@@ -61,7 +61,7 @@ class Pipeline:
         self.calculator = TradingCalculator(Order(Side.BUY, NOTIONAL, "quote"), VENUES[VENUE].contract_size(SYMBOL))
         self.profiler = SystemProfiler()
         self.history = ExportManager()
-        self.latest: Shown | None = None
+        self.latest: PricedBook | None = None
 
     def handle(self, frame: str, market_ns: int) -> tuple[float, ...]:
         """Handle a frame and return the microseconds of each stage, without the work after publishing."""
@@ -71,7 +71,7 @@ class Pipeline:
         estimate = self.calculator.estimate(book)
         self.profiler.record(estimate.stamps)
         self.history.append(estimate)
-        self.latest = Shown(book, estimate)
+        self.latest = PricedBook(book, estimate)
         end = perf_counter_ns()
         self.history.realise(self.calculator.realised())
         stamps = (*estimate.stamps, end)

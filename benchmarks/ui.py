@@ -196,7 +196,7 @@ def measure(page: Page, server: psutil.Process, rate: int, minutes: float) -> It
     seen: dict[str, Any] = json.loads(page.evaluate("JSON.stringify({delays: window.delays, rebuilt: window.rebuilt})"))
     p50, p95 = drawing_ms(page)
     page.get_by_role("button", name="Pause").click()
-    page.get_by_text("The picture stands still").wait_for()
+    page.get_by_text("The page is paused").wait_for()
     still = measure_load(server, browser)
     page.wait_for_timeout(PAUSED_S * 1e3)
     paused = measure_load(server, browser)

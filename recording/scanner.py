@@ -16,8 +16,8 @@ from recording.replay_feed import ReplayFeed
 
 POINTS = 400
 """Stretches of time that the mid price is kept for, at most."""
-_WORK_S = 0.01
-"""Work and rest take turns of this length, so that who plays the recording meanwhile is not held up."""
+TIME_SLICE_S = 0.01
+"""Background work and rest alternate in slices of this length, so that playback and the page are not held up."""
 
 
 class PriceCurve:
@@ -133,8 +133,8 @@ class RecordingScanner:
                 if book is not None:
                     books += 1
                     curve.add(book.market_ns, book.mid)
-                if perf_counter() - began > _WORK_S:
-                    if stopped.wait(_WORK_S):
+                if perf_counter() - began > TIME_SLICE_S:
+                    if stopped.wait(TIME_SLICE_S):
                         return
                     began = perf_counter()
                     if began - said > 1.0:

@@ -1,1 +1,1 @@
-"""What one browser tab holds together: market, session, comparison and backtests."""
+"""The objects behind one browser tab: its market, session, venue comparison and backtests."""

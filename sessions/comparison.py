@@ -1,4 +1,4 @@
-"""The same order on every venue that trades the same instrument, each with its own fees."""
+"""Price the same order on every venue that trades the same instrument, each with its own fees."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sessions.session import Session
 from websocket_client import FeedHub
 
 
-class Offer(NamedTuple):
-    """One venue's side of the comparison.
+class VenueCost(NamedTuple):
+    """One venue's row of the comparison.
 
     age_s: how long ago its newest book was received, None before the first. estimate: None unless that
-    book is fresh. all_in_price is what a coin costs, or brings, after every cost: the mid plus or minus the net
-    cost; None where that is unknown. Mids differ from venue to venue, so it, not the cost in bps,
-    decides who is cheapest.
+    book is fresh. all_in_price: what a coin costs, or brings, after every cost, which is the mid plus or
+    minus the net cost; None where that is unknown. Mids differ from venue to venue, so this price, and not
+    the cost in bps, decides which venue is cheapest.
     """
 
     market: Market
@@ -31,11 +31,11 @@ class Offer(NamedTuple):
     age_s: float | None
     estimate: Estimate | None
     all_in_price: float | None
-    cheapest: bool
+    is_cheapest: bool
 
 
 class Comparison:
-    """Holds one session a venue; the same connections serve whoever else looks at those markets."""
+    """One session a venue. Other viewers of the same markets share their connections."""
 
     def __init__(self, hub: FeedHub) -> None:
         self._hub = hub
@@ -46,29 +46,30 @@ class Comparison:
         for market in set(self._sessions) - set(markets):
             self._sessions.pop(market).disconnect()
         for market in markets:
-            own = replace(order, tier=first_tier(market))
+            venue_order = replace(order, tier=first_tier(market))
             if market in self._sessions:
-                self._sessions[market].order = own
+                self._sessions[market].order = venue_order
             else:
-                self._sessions[market] = Session(self._hub, own)
+                self._sessions[market] = Session(self._hub, venue_order)
                 self._sessions[market].connect(market)
 
-    def offers(self) -> list[Offer]:
-        """Every venue, the cheapest one marked; only prices that the page would call live take part."""
-        offers = []
+    def venue_costs(self) -> list[VenueCost]:
+        """Return a row for every venue, the cheapest marked; only prices that the page calls live can win."""
+        rows = []
         for market, session in self._sessions.items():
-            shown, age_s = session.latest, session.age_s
-            estimate = shown.estimate if shown is not None and session.is_fresh else None
+            newest = session.latest
+            age_s = session.age_s
+            estimate = newest.estimate if newest is not None and session.is_fresh else None
             price = None if estimate is None else all_in_price(estimate)
-            offers.append(Offer(market, session.status, age_s, estimate, price, cheapest=False))
-        priced = [offer for offer in offers if offer.all_in_price is not None]
-        if len(priced) < 2:
-            return offers
-        best = min(priced, key=_cost_of_side)
-        return [offer._replace(cheapest=offer is best) for offer in offers]
+            rows.append(VenueCost(market, session.status, age_s, estimate, price, is_cheapest=False))
+        priced_rows = [row for row in rows if row.all_in_price is not None]
+        if len(priced_rows) < 2:
+            return rows
+        cheapest = min(priced_rows, key=_comparable_price)
+        return [row._replace(is_cheapest=row is cheapest) for row in rows]
 
     def release(self) -> None:
-        """Let go of every feed because the page is gone; joins nothing. `resume` undoes it."""
+        """Release every feed because the tab is closed, without joining threads; `resume` undoes it."""
         for session in self._sessions.values():
             session.release()
 
@@ -78,24 +79,27 @@ class Comparison:
             session.resume()
 
 
-def _cost_of_side(offer: Offer) -> float:
-    """The price after all costs, the lower the better: as it is for a buyer, negative for a seller."""
-    if offer.estimate is None or offer.all_in_price is None:
+def _comparable_price(row: VenueCost) -> float:
+    """Return the price after all costs, the lower the better: as it is for a buyer, negative for a seller."""
+    if row.estimate is None or row.all_in_price is None:
         return math.inf
-    return offer.estimate.order.side.value * offer.all_in_price
+    return row.estimate.order.side.value * row.all_in_price
 
 
 def all_in_price(estimate: Estimate) -> float | None:
-    """What a coin costs a buyer, or brings a seller, after slippage, fees and counted impact."""
+    """Return what a coin costs a buyer, or brings a seller, after slippage, fees and counted impact.
+
+    Return None where the net cost is unknown.
+    """
     if estimate.net_cost_bps is None:
         return None
     return estimate.mid * (1 + estimate.order.side.value * estimate.net_cost_bps / 1e4)
 
 
-def rivals(market: Market) -> tuple[Market, ...]:
-    """This market, unless its prices are made up, and every real venue's of the same instrument.
+def comparable_markets(market: Market) -> tuple[Market, ...]:
+    """Return this market, unless it is simulated, and those of all real venues that trade the same instrument.
 
-    >>> Market("coinbase", "BTC-USD") in rivals(Market("kraken", "BTC/USD"))
+    >>> Market("coinbase", "BTC-USD") in comparable_markets(Market("kraken", "BTC/USD"))
     True
     """
     instrument = VENUES[market.venue].instrument(market.symbol)
@@ -109,7 +113,7 @@ def rivals(market: Market) -> tuple[Market, ...]:
 
 
 def first_tier(market: Market) -> FeeTier:
-    """The tier everybody begins at, of today's fees."""
+    """Return the tier that every new customer of the venue has, from today's fees."""
     venue = VENUES[market.venue]
     product = venue.product(market.symbol)
     return schedule(venue.fees, product, editions(venue.fees, product)[0]).tiers[0]

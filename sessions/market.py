@@ -1,4 +1,4 @@
-"""The market that a session looks at: a venue's symbol, its address or its recording."""
+"""Name the market that a session watches: a venue's symbol at an address, or a recording of it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from recording.simulated import simulated
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """What to look at: a venue's symbol, at the venue's own address, at a typed one, or in a recording.
+    """A venue's symbol, at the venue's own address, at a typed address, or in a recording.
 
-    replayed: a replay server answers at the typed address, not an exchange. max_bytes bounds what a
-    recording may unpack to. Raises ValueError for a symbol the venue cannot price.
+    replayed: a replay server answers at the typed address, not an exchange. max_bytes: what a recording may
+    unpack to at most, None for no bound. Raises ValueError for a symbol the venue cannot price.
     """
 
     venue: str
@@ -32,8 +32,8 @@ class Market:
         VENUES[self.venue].make_feed(self.symbol)
 
     @property
-    def in_envelope(self) -> bool:
-        """Whether the frames come in the envelope of a recording, with their own clock."""
+    def has_envelope(self) -> bool:
+        """Whether the frames come in the envelope of a recording, which brings its own clock."""
         return self.recording is not None or self.replayed or (self.is_simulated and not self.address)
 
     @property
@@ -43,15 +43,15 @@ class Market:
 
     @property
     def contract_size(self) -> float | None:
-        """Base units a contract; None where nothing is counted in contracts of a fixed size."""
+        """Base units of one contract; None where the market has no contracts of a fixed size."""
         return VENUES[self.venue].fixed_contract_size(self.symbol)
 
     def make_feed(self) -> Feed:
-        """A fresh feed of the venue's own frames."""
+        """Return a new feed that reads the venue's own frames."""
         return VENUES[self.venue].make_feed(self.symbol)
 
     def open(self) -> AbstractContextManager[str]:
-        """The market's address, served for as long as the context lasts where it is made here."""
+        """Return a context with the market's address; a simulated market is served for as long as it lasts."""
         if self.address:
             return nullcontext(self.address)
         if self.is_simulated:
@@ -60,10 +60,10 @@ class Market:
 
 
 def learn_contract(name: str, symbol: str, timeout_s: float = 3.0) -> str | None:
-    """Ask a venue what a contract of this symbol is, for all feeds made from now on; return why not, if that failed.
+    """Ask a venue for the contract size of this symbol, for all feeds made from now on.
 
-    The contracts known offline go on as they are known, and a venue that need not be asked is not. Raises ValueError
-    if this is no symbol of a venue that can be asked.
+    Return None on success and where nothing has to be asked, else the sentence for the user that says why it failed;
+    the sizes known offline stay in use. Raises ValueError if this is no symbol of a venue that can be asked.
     """
     venue = VENUES[name]
     url = venue.instruments_url(symbol)
@@ -72,5 +72,5 @@ def learn_contract(name: str, symbol: str, timeout_s: float = 3.0) -> str | None
     try:
         venue.learn(asyncio.run(fetch(url, timeout_s)))
     except (NetworkError, FeedError) as error:
-        return f"{venue.title} could not be asked what a contract is, so the value known here is used: {error}"
+        return f"{venue.title} could not be asked for its contract size, so the value known here is used: {error}"
     return None

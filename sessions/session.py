@@ -1,4 +1,4 @@
-"""One viewer's line from a market to the page: a feed, a calculator, a profiler and a history, wired together."""
+"""Wire one viewer's feed, calculator, profiler and histories together, from a market to the page."""
 
 from __future__ import annotations
 
@@ -27,84 +27,90 @@ from sessions.cost_history import CostHistory
 from sessions.market import Market
 from websocket_client import FeedHub, Subscription
 
-NEW_S, DUE_S = 0.015, 0.15
-"""A book not older than the first is new. The next, of an exchange that sends ten a second, is due until it is as old
-as the second."""
-
-
+NEW_BOOK_S = 0.015
+"""A book up to this old is new: there is no need to wait for the next one."""
+NEXT_BOOK_DUE_S = 0.15
+"""An exchange that sends ten books a second owes the next one until the last is this old."""
 STALE_S = 1.5
 """Prices this old are called old, and are not compared with live ones."""
 
 
-def learned_for(content: bytes, market: Market) -> Any:
-    """What a saved file says was learned, if it is of this market. Raises ValueError, or RecursionError."""
+def parse_learned(content: bytes, market: Market) -> Any:
+    """Parse a saved model state, for `Session.connect`. Raises ValueError if it does not belong to this market.
+
+    Raises RecursionError for JSON that is nested too deeply.
+    """
     learned = json.loads(content)
     if not isinstance(learned, dict):
-        raise ValueError("nothing had been learned when it was saved" if learned is None else "it is no saved learning")
-    of = (learned.get("venue"), learned.get("symbol"))
-    if of != (market.venue, market.symbol):
-        raise ValueError(f"it was learned of {of[0]} {of[1]}, not of {market.venue} {market.symbol}")
+        raise ValueError(
+            "nothing had been learned when it was saved" if learned is None else "it is not a file of saved learning"
+        )
+    venue = learned.get("venue")
+    symbol = learned.get("symbol")
+    if (venue, symbol) != (market.venue, market.symbol):
+        raise ValueError(f"it was learned on {venue} {symbol}, not on {market.venue} {market.symbol}")
     return learned
 
 
-class Shown(NamedTuple):
-    """The newest book and what the order would cost on it."""
+class PricedBook(NamedTuple):
+    """A book and what the order would cost on it."""
 
     book: OrderBook
     estimate: Estimate
 
 
 class Session:
-    """Lives in one browser tab's state; its callback runs on the feed's thread.
+    """One browser tab's market, order and results. Its book callback runs on the feed's thread.
 
     The page rebinds `order`, reads `latest` and waits for it; nothing else crosses between the threads unguarded.
     """
 
     def __init__(self, hub: FeedHub, order: Order) -> None:
         self._hub = hub
-        self._viewer: Subscription | None = None
+        self._subscription: Subscription | None = None
         self._calculator: TradingCalculator | None = None
         self._order = order
         self._feed: Feed | None = None
         self.market: Market | None = None
         self.player: Player | None = None
-        """The buttons, while the market is a recording."""
+        """The playback controls, while the market is a recording."""
         self.recorder: Recorder | None = None
         """The recording being made, or the last one."""
-        self.latest: Shown | None = None
-        self._came = threading.Condition()
+        self.latest: PricedBook | None = None
+        self._new_price = threading.Condition()
         self.profiler = SystemProfiler()
         self.history = ExportManager()
-        self.trail = CostHistory()
+        self.cost_history = CostHistory()
 
     @property
     def calculator(self) -> TradingCalculator | None:
-        """The calculator at work, None before the first market."""
+        """The calculator of the current market; None before the first one."""
         return self._calculator
 
     @property
     def status(self) -> Status | None:
-        """What the connection does; None while there is none."""
-        return None if self._viewer is None else self._viewer.status
+        """The status of the connection; None while there is none."""
+        return None if self._subscription is None else self._subscription.status
 
     @property
-    def connected(self) -> bool:
-        """Whether a feed is watched, or one is being reached for."""
-        return self._viewer is not None
+    def is_connected(self) -> bool:
+        """Whether the session watches a feed, be it connected or still connecting."""
+        return self._subscription is not None
 
     @property
     def age_s(self) -> float | None:
         """How long ago the newest priced book was received; None before the first.
 
-        Heartbeats and books that could not be priced leave it growing.
+        Heartbeats and books that could not be priced do not reset it.
         """
-        shown = self.latest
-        return None if shown is None else (time.perf_counter_ns() - shown.estimate.stamps.received_ns) / 1e9
+        newest = self.latest
+        return None if newest is None else (time.perf_counter_ns() - newest.estimate.stamps.received_ns) / 1e9
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the newest price may be called live: the connection is, and its book is younger than STALE_S."""
-        status, age_s = self.status, self.age_s
+        """Whether the newest price is live: the connection is live and the book is younger than STALE_S."""
+        status = self.status
+        age_s = self.age_s
         return status is not None and status.state == "live" and age_s is not None and age_s < STALE_S
 
     @property
@@ -124,18 +130,21 @@ class Session:
         return isinstance(self._feed, ReplayFeed) and self._feed.ended
 
     def connect(self, market: Market, learned: Any = None) -> None:
-        """Look at this market from now on; what was learned of another one is forgotten.
+        """Watch this market from now on, with a new model state.
 
-        learned: what calculator.learned() said in another session of this market, to go on from.
-        Raises LearnedError if it does not fit, ValueError for an address that cannot be one or for a
-        recording that is none, OSError for one that cannot be opened.
+        learned: the model state that calculator.learned() returned in another session of this market, to
+        continue from. Raises LearnedError if that does not fit, ValueError for an invalid address or a file
+        that is not a recording, OSError for a recording that cannot be opened.
         """
         self.disconnect()
         calculator = TradingCalculator(self._order, market.contract_size or math.nan)
         if learned is not None:
             calculator.resume(learned)
-        self._calculator, self.market, self.latest, self._feed = calculator, market, None, None
-        self.trail = CostHistory()
+        self._calculator = calculator
+        self.market = market
+        self.latest = None
+        self._feed = None
+        self.cost_history = CostHistory()
         self.history.market = (market.venue, market.symbol)
         self.history.scorecard = calculator.scorecard
         if market.recording is not None:
@@ -147,109 +156,116 @@ class Session:
             raise
 
     def resume(self) -> None:
-        """Connect again after a release; nothing if connected, or disconnected by the user."""
-        market, calculator = self.market, self._calculator
-        if self._viewer is not None or market is None or calculator is None:
+        """Connect again after a release; do nothing if connected, or disconnected by the user."""
+        market = self.market
+        calculator = self._calculator
+        if self._subscription is not None or market is None or calculator is None:
             return
-        # A recording or a typed address belongs to this tab alone; a market is shared by all that watch it.
-        alone = self.player is not None or market.address
+        # A recording or a typed address belongs to this tab alone; all tabs that watch a market share its feed.
+        is_private = self.player is not None or market.address
         options: dict[str, Any] = {"min_reconnect_s": VENUES[market.venue].min_reconnect_s}
         if self.player is not None:
-            # It waits for frames for as long as the user does, skips none however fast they come, and is near.
+            # A recording may pause for as long as the user wants, must skip no book, and is on this machine.
             options = {"conflate": False, "first_book_s": math.inf, "min_reconnect_s": 0.0}
-        self._viewer = self._hub.attach(
-            (market.venue, f"{market.symbol} {id(self)}" if alone else market.symbol),
+        self._subscription = self._hub.attach(
+            (market.venue, f"{market.symbol} {id(self)}" if is_private else market.symbol),
             market.open if self.player is None else self.player.open,
-            self._make_feed(market),
-            self._on_book(market, calculator),
+            self._feed_factory(market),
+            self._book_callback(market, calculator),
             **options,
         )
         if self.player is not None:
             self.player.survey.start()
 
-    def await_due(self) -> None:
-        """Return when the next book has been priced, or is due no longer; at once if none is due.
+    def wait_for_due_book(self) -> None:
+        """Wait until the next book has been priced or is no longer due; return at once if none is due.
 
-        Books that come ten times a second, drawn five times a second, would always be drawn as old as they were when
-        the drawing's timer first met them: up to a tenth of a second for no reason.
+        Books come ten times a second and are drawn five times a second. Without this wait, the phase between the
+        two would stay as it began, and every book could be drawn up to a tenth of a second late.
         """
-        seen, age_s = self.latest, self.age_s
-        if age_s is not None and age_s > NEW_S:
-            with self._came:
-                self._came.wait_for(lambda: self.latest is not seen, DUE_S - age_s)
+        seen = self.latest
+        age_s = self.age_s
+        if age_s is not None and age_s > NEW_BOOK_S:
+            with self._new_price:
+                self._new_price.wait_for(lambda: self.latest is not seen, NEXT_BOOK_DUE_S - age_s)
 
-    def record(self, folder: Path) -> None:
-        """Record all that the feed sends, from a whole book on, in a new file of this folder.
+    def start_recording(self, folder: Path) -> None:
+        """Record every message of the feed, from a full book on, into a new file in this folder.
 
-        The recording of a replay begins where the replayed recording does. Raises OSError where no file
-        can be made, RuntimeError where nothing is connected.
+        The recording of a replay begins where the replayed recording does. Raises OSError if no file can be
+        made, RuntimeError if nothing is connected.
         """
-        if self._viewer is None or self.market is None:
+        if self._subscription is None or self.market is None:
             raise RuntimeError("there is no market to record")
         self.stop_recording()
-        venue, symbol = self.market.venue, self.market.symbol
+        venue = self.market.venue
+        symbol = self.market.symbol
         folder.mkdir(parents=True, exist_ok=True)
         recorder = Recorder(venue, symbol)
         recorder.start(new_path(folder, venue, symbol, datetime.now(UTC)))
         self.recorder = recorder
-        self._viewer.record(
-            recorder.on_served_frame if self.market.in_envelope else recorder.on_frame,
+        self._subscription.record(
+            recorder.on_served_frame if self.market.has_envelope else recorder.on_frame,
             resync=self.player is not None or not self.market.make_feed().has_whole_books,
         )
 
     def stop_recording(self, wait_s: float = 1.0) -> None:
-        """End the recording, waiting so long for its file to be whole; nothing if there is none."""
-        if self._viewer is not None:
-            self._viewer.record(None)
+        """End the recording, if there is one, and wait at most this long for its file to be complete."""
+        if self._subscription is not None:
+            self._subscription.record(None)
         if self.recorder is not None:
             self.recorder.close(wait_s)
 
     def release(self) -> None:
-        """Let go of the feed because the page is gone; safe on any thread, joins nothing. `resume` undoes
-        it, but for a recording, whose file ends here."""
+        """Release the feed because the tab is closed. Safe on any thread, joins none.
+
+        `resume` undoes it, except that a recording ends here.
+        """
         self.stop_recording(wait_s=0)
-        viewer, self._viewer = self._viewer, None
-        if viewer is not None:
-            viewer.unsubscribe()
+        subscription = self._subscription
+        self._subscription = None
+        if subscription is not None:
+            subscription.unsubscribe()
         if self.player is not None:
             self.player.survey.stop()
 
     def disconnect(self) -> None:
-        """Let go of the feed because the user wants so."""
+        """Release the feed because the user disconnects or chooses another market."""
         self.release()
-        self.market = self.player = None
+        self.market = None
+        self.player = None
 
-    def _make_feed(self, market: Market) -> Callable[[], Feed]:
+    def _feed_factory(self, market: Market) -> Callable[[], Feed]:
         player = self.player
 
         def make() -> Feed:
             feed = market.make_feed()
             if player is not None:
                 feed = ReplayFeed(feed, player.read)
-            elif market.in_envelope:
+            elif market.has_envelope:
                 feed = ReplayFeed(feed)
             self._feed = feed
             return feed
 
         return make
 
-    def _on_book(self, market: Market, calculator: TradingCalculator) -> Callable[[OrderBook], None]:
+    def _book_callback(self, market: Market, calculator: TradingCalculator) -> Callable[[OrderBook], None]:
         player = self.player
 
         def price(book: OrderBook) -> None:
-            if book.venue != market.venue:  # a CSV has its maker's names for exchanges and symbols
+            if book.venue != market.venue:  # a Tardis CSV names the market its own way
                 book = replace(book, venue=market.venue, symbol=market.symbol)
             estimate = calculator.estimate(book)
-            if calculator is not self._calculator:  # a late book of the market looked at before
+            if calculator is not self._calculator:  # a late book of the market before this one
                 return
             self.profiler.record(estimate.stamps)
             self.history.append(estimate)
-            self.trail.add(estimate.market_ns, estimate.net_cost_bps, estimate.order)
-            self.latest = Shown(book, estimate)
+            self.cost_history.add(estimate.market_ns, estimate.net_cost_bps, estimate.order)
+            self.latest = PricedBook(book, estimate)
             if player is not None:
                 player.shown()
-            with self._came:
-                self._came.notify_all()
-            self.history.realise(calculator.realised())  # what became of earlier ones can wait
+            with self._new_price:
+                self._new_price.notify_all()
+            self.history.realise(calculator.realised())  # after the page is told: realised costs can wait
 
         return price

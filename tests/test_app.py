@@ -140,7 +140,7 @@ def test_answer_of_another_order_is_grey_and_says_which_order_it_is_of(app: AppT
     assert shown["text"]["badge"] == "Not your order"
     assert "still the numbers of another order: buy 100,000 USD, all at once" in shown["text"]["sentence"]
     assert "on the left can't be priced" in shown["text"]["sentence"]
-    assert shown["tick"]["quantity"], "the numbers before are still there to be seen"
+    assert shown["probe"]["quantity"], "the numbers before are still there to be seen"
     app.number_input(key=field).set_value(right)
     run_until(app, lambda: view(app)["fresh"])
     assert view(app)["text"]["advice"].startswith("Selling $100,000")

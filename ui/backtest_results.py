@@ -1,4 +1,4 @@
-"""What a backtest of the page found: a table, sentences, pictures, and the rows to take away."""
+"""Draw the results of a backtest: a table, sentences, charts, and the download of the rows."""
 
 from __future__ import annotations
 
@@ -10,125 +10,127 @@ from backtest import format_arguments
 from exporting.files import ExportError, safe_stem
 from exporting.table import Format
 from feeds import VENUES
-from sessions.backtest_job import MOST_BYTES, BacktestJob
+from sessions.backtest_job import MAX_DOWNLOAD_BYTES, BacktestJob
 from ui.charts.backtest import histogram_chart, hours_chart, over_time_chart, sizes_chart
-from ui.commands import command
-from ui.export_tab import Prepared, offer
-from ui.text.backtest import found_words, model_words, sizes_table, summary_table
+from ui.commands import command_line
+from ui.export_tab import PreparedExport, offer_download
+from ui.text.backtest import model_words, result_words, sizes_table, summary_table
 from ui.text.captions import order_words
 from ui.text.formatting import plain
 from ui.text.vocabulary import HELP, UNIT_WORDS
-from ui.view_context import theme
+from ui.view_context import current_theme
 
-TALL, HEIGHT = 260, 220
+OVER_TIME_HEIGHT_PX = 260
+CHART_HEIGHT_PX = 220
 
 
-def results(run: BacktestJob) -> None:
-    """What was found, in a table, in sentences and in pictures; and the rows to take away."""
-    summary, look = run.summaries[0], theme()
+def backtest_results(job: BacktestJob) -> None:
+    """Draw the results of a job that is done; a sentence if the recording had no book of its market."""
+    summary = job.summaries[0]
+    theme = current_theme()
     market = f"{VENUES[summary.venue].title} {plain(summary.symbol)}"
-    spread = summary.components["net_cost_bps"]
+    net_cost = summary.components["net_cost_bps"]
     if not summary.books:
         st.error(
-            f"There is no order book of {market} in {plain(run.name)}. "
+            f"There is no order book of {market} in {plain(job.name)}. "
             "Choose on the left the exchange and the symbol that it was made of."
         )
         return
     with st.container(border=True, key="backtest found"):
         st.markdown(
-            f"**{summary.books:,} order books** of {market} in {plain(run.name)}: {plain(order_words(run.orders[0]))}"
+            f"**{summary.books:,} order books** of {market} in {plain(job.name)}: {plain(order_words(job.orders[0]))}"
         )
-        table, picture = st.columns([2, 3])
-        with table:
+        table_column, chart_column = st.columns([2, 3])
+        with table_column:
             st.markdown(summary_table(summary), help=HELP["backtest table"])
-            st.markdown(found_words(summary))
+            st.markdown(result_words(summary))
             st.caption(model_words(summary))
-        with picture:
+        with chart_column:
             st.markdown("**Net cost over time** · bps, UTC")
             st.echarts_chart(
-                over_time_chart(summary, look),
+                over_time_chart(summary, theme),
                 key="backtest time chart",
-                height=TALL,
+                height=OVER_TIME_HEIGHT_PX,
                 alt="The least and the most net cost in each stretch of the recording",
             )
-    spreading, hourly, *more = st.columns(3 if len(run.orders) > 1 else 2)
-    with spreading.container(border=True, height="stretch"):
+    histogram_column, hours_column, *sizes_columns = st.columns(3 if len(job.orders) > 1 else 2)
+    with histogram_column.container(border=True, height="stretch"):
         st.markdown("**How the cost is spread** · % of books, by bps")
-        if spread is None:
+        if net_cost is None:
             st.caption("No book had a number for it.")
         else:
             st.echarts_chart(
-                histogram_chart(summary.histogram, spread, look),
+                histogram_chart(summary.histogram, net_cost, theme),
                 key="backtest histogram",
-                height=HEIGHT,
+                height=CHART_HEIGHT_PX,
                 alt="How many order books gave each net cost",
             )
-            st.caption("What is further out than 99 % of all books is counted at the two ends.")
-    with hourly.container(border=True, height="stretch"):
+            st.caption("Costs further out than those of 99 % of the books are counted at the two ends.")
+    with hours_column.container(border=True, height="stretch"):
         st.markdown("**By hour of the day** (UTC) · average, bps")
         st.echarts_chart(
-            hours_chart(summary.by_hour, look),
+            hours_chart(summary.by_hour, theme),
             key="backtest hours",
-            height=HEIGHT,
+            height=CHART_HEIGHT_PX,
             alt="The average net cost in each hour of the day",
         )
         st.caption(f"The recording has books in {len(summary.by_hour)} of 24 hours.")
-    for column in more:
+    for column in sizes_columns:
         with column.container(border=True, height="stretch"):
             unit = UNIT_WORDS[summary.order.unit]
             st.markdown(f"**By size** · net cost, bps, by {unit}")
             st.echarts_chart(
-                sizes_chart(run.summaries, look),
+                sizes_chart(job.summaries, theme),
                 key="backtest sizes chart",
-                height=HEIGHT,
+                height=CHART_HEIGHT_PX,
                 alt="The net cost that half and that 95 % of the books stay below, by the order's size",
             )
-            st.caption("Sizes that over 5 % of the books have no number for are left out.")
-    if more:
+            st.caption("Sizes without a cost for more than 5 % of the books are left out.")
+    if sizes_columns:
         with st.container(border=True):
             st.markdown("**Net cost of each size**, bps")
-            st.markdown(sizes_table(run.summaries))
+            st.markdown(sizes_table(job.summaries))
     with st.container(border=True):
-        download(run)
+        rows_download(job)
 
 
-def download(run: BacktestJob) -> None:
-    """The rows as a file, made when asked for."""
+def rows_download(job: BacktestJob) -> None:
+    """Draw the choice of a file for the rows, and offer it once it is prepared."""
     st.markdown("**Export** · a row for every order book and size, columns as in the live export")
-    if not run.kept:
-        too_large("These rows", run)
+    if not job.has_rows:
+        explain_too_large("These rows", job)
         return
-    kind_column, name_column, button = st.columns([2, 4, 2], vertical_alignment="bottom")
+    kind_column, name_column, button_column = st.columns([2, 4, 2], vertical_alignment="bottom")
     kind: Format = kind_column.selectbox("Format", get_args(Format), format_func=str.upper, key="backtest format")
     name = name_column.text_input("File name", value="backtest", key="backtest name")
-    if button.button("Prepare the file", key="backtest prepare", width="stretch"):
+    if button_column.button("Prepare the file", key="backtest prepare", width="stretch"):
         st.session_state.pop("backtest file", None)
         try:
-            file = f"{safe_stem(name, kind)}.{kind}"
+            file_name = f"{safe_stem(name, kind)}.{kind}"
         except ExportError as error:
             st.error(plain(f"That name can't be used: {error}"))
             return
-        data = run.rows(kind)
+        data = job.export_rows(kind)
         if data is None:
-            too_large(f"As {kind.upper()} they", run)
+            explain_too_large(f"As {kind.upper()} they", job)
             return
-        rows = sum(summary.books for summary in run.summaries)
-        st.session_state["backtest file"] = run, Prepared(file, data, run.about_json(), run.preview(), rows, 0)
-    of, prepared = st.session_state.get("backtest file", (None, None))
-    if of is not run:
+        n_rows = sum(summary.books for summary in job.summaries)
+        prepared = PreparedExport(file_name, data, job.about_json(), job.preview_rows(), n_rows, 0)
+        st.session_state["backtest file"] = job, prepared
+    prepared_job, prepared = st.session_state.get("backtest file", (None, None))
+    if prepared_job is not job:
         st.session_state.pop("backtest file", None)
     elif prepared is not None:
-        offer(prepared, "backtest download")
+        offer_download(prepared, "backtest download")
 
 
-def too_large(what: str, run: BacktestJob) -> None:
-    """Say where the rows are to be had instead."""
+def explain_too_large(what: str, job: BacktestJob) -> None:
+    """Say that the rows are too large to download, and name the command that writes them to a file."""
     st.caption(
-        f"{what} are more than {MOST_BYTES / 1e6:.0f} MB, too large to download from here. Another format may be "
-        "smaller; this command writes them to a file of any size:"
+        f"{what} are more than {MAX_DOWNLOAD_BYTES / 1e6:.0f} MB, too large to download from here. Another format may "
+        "be smaller; this command writes them to a file of any size:"
     )
-    file = run.source.path if run.source.max_bytes is None else run.name  # an upload's own path ends with the tab
-    rows = ["--out", "rows.parquet"]
-    st.code(
-        command("backtest.py", [str(file), *format_arguments(run.source, run.orders), *rows]), "bash", wrap_lines=True
-    )
+    # An upload's own path is deleted with the tab, so the command names the file as the user knows it.
+    recording = job.source.path if job.source.max_bytes is None else job.name
+    arguments = [str(recording), *format_arguments(job.source, job.orders), "--out", "rows.parquet"]
+    st.code(command_line("backtest.py", arguments), "bash", wrap_lines=True)

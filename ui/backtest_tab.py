@@ -1,4 +1,4 @@
-"""What the order would have cost at every moment of a recording, worked out while the page lives on."""
+"""Draw the backtest: what the order would have cost at every moment of a recording."""
 
 from __future__ import annotations
 
@@ -14,152 +14,150 @@ from feeds import VENUES
 from recording.recorder import RECORDINGS
 from sessions.backtest_job import BacktestJob, BacktestJobs
 from sessions.session import Session
-from ui.backtest_results import results
-from ui.data_source import MOST_UNPACKED, Upload, said_of
-from ui.fragments import part
-from ui.input_guards import once
-from ui.tab_lifecycle import lifeline
-from ui.text.backtest import other_sizes, progress_words
+from ui.backtest_results import backtest_results
+from ui.data_source import MAX_UNPACKED_BYTES, Upload, recorded_market, recording_files
+from ui.fragments import isolated_fragment
+from ui.input_guards import run_once
+from ui.tab_lifecycle import bind_to_tab
+from ui.text.backtest import parse_other_sizes, progress_words
 from ui.text.captions import order_words
 from ui.text.formatting import plain
 from ui.text.vocabulary import HELP, UNIT_WORDS
 from ui.view_context import order_problem
 
 PROGRESS_S = 0.5
-ENDINGS = (".jsonl", ".csv", ".gz")
 
 
-class Choice(NamedTuple):
-    """A recording to choose, by the name it is shown under."""
+class RecordingChoice(NamedTuple):
+    """A recording to choose, and its name on the page; max_bytes bounds what an upload may unpack to."""
 
     path: Path
     name: str
     max_bytes: int | None = None
 
 
-def backtest(session: Session) -> None:
-    """The recording, the sizes, the button; then how far it is, or what it found."""
-    tests: BacktestJobs = st.session_state.setdefault("backtests", BacktestJobs())
+def backtest_tab(session: Session) -> None:
+    """Draw the recording, the sizes and the button, then the progress, or the results of the last job."""
+    jobs: BacktestJobs = st.session_state.setdefault("backtests", BacktestJobs())
     with st.container(border=True, key="backtest setup"):
-        setup(session, tests)
-    run = tests.run
-    if run is not None and run.state == "done":
-        results(run)
+        setup_form(session, jobs)
+    job = jobs.job
+    if job is not None and job.state == "done":
+        backtest_results(job)
 
 
-def setup(session: Session, tests: BacktestJobs) -> None:
-    """What to work out, and how far that is."""
+def setup_form(session: Session, jobs: BacktestJobs) -> None:
+    """Draw the choice of the recording and the sizes, the button, and the progress."""
     st.markdown("**Backtest** · what would this order have cost at every moment of a recording?", help=HELP["backtest"])
-    found = choices(session)
-    if not found:
+    choices = recording_choices(session)
+    if not choices:
         st.caption(
             f"There is no recording yet. Press Record on the left, put a file into the folder {RECORDINGS}, "
             "or choose there to take the prices from a recording and upload one."
         )
         return
-    where, sizes, button = st.columns([4, 4, 2], vertical_alignment="bottom")
-    choice = where.selectbox("Recording", found, format_func=shown_as, key="backtest recording")
-    typed = sizes.text_input(
+    recording_column, sizes_column, button_column = st.columns([4, 4, 2], vertical_alignment="bottom")
+    choice = recording_column.selectbox("Recording", choices, format_func=choice_label, key="backtest recording")
+    sizes_text = sizes_column.text_input(
         f"Other sizes, {UNIT_WORDS[session.order.unit]}",
         key=sizes_key(session),
         placeholder="none",
         help="To see the cost by size: numbers with a space or a comma between them, at most 20.",
     )
-    problem = ""
+    sizes_problem = ""
     try:
-        other_sizes(typed, session.order)
+        parse_other_sizes(sizes_text, session.order)
     except OrderError as error:
-        problem = f"These sizes can't be used: {error}"
-    running = tests.run is not None and tests.run.state == "running"
-    st.session_state["backtest drawn"] = state(session, tests)
-    button.button(
-        "Stop" if running else "Run",
-        icon=":material/stop_circle:" if running else ":material/play_arrow:",
+        sizes_problem = f"These sizes can't be used: {error}"
+    is_running = jobs.job is not None and jobs.job.state == "running"
+    st.session_state["backtest drawn"] = _tab_state(session, jobs)
+    button_column.button(
+        "Stop" if is_running else "Run",
+        icon=":material/stop_circle:" if is_running else ":material/play_arrow:",
         key="backtest run",
-        on_click=once(tests.stop if running else partial(begin, session, tests, choice)),
-        disabled=bool(problem) and not running,
+        on_click=run_once(jobs.stop if is_running else partial(start_job, session, jobs, choice)),
+        disabled=bool(sizes_problem) and not is_running,
         width="stretch",
     )
-    of, words = st.session_state.get("backtest problem", (None, ""))
-    problem = problem or (words if of == choice else "")
+    failed_choice, start_problem = st.session_state.get("backtest problem", (None, ""))
+    problem = sizes_problem or (start_problem if failed_choice == choice else "")
     if problem:
         st.error(plain(problem))
-    progress(session, tests)
+    job_progress(session, jobs)
 
 
-def choices(session: Session) -> list[Choice]:
-    """The recording that plays now, the one that was uploaded, and those of the folder; each once."""
-    found = {
-        path: Choice(path, path.name)
-        for path in sorted(RECORDINGS.glob("*"))
-        if path.suffix in ENDINGS and path.is_file()
-    }
+def recording_choices(session: Session) -> list[RecordingChoice]:
+    """Return the recordings to choose from, each once: the one that plays now, the upload, and those of the folder."""
+    choices = {path: RecordingChoice(path, path.name) for path in recording_files() if path.is_file()}
     upload: Upload | None = st.session_state.get("upload")
     if upload is not None:
-        found = {upload.path: Choice(upload.path, upload.name, MOST_UNPACKED)} | found
+        choices = {upload.path: RecordingChoice(upload.path, upload.name, MAX_UNPACKED_BYTES)} | choices
     playing = None if session.market is None else session.market.recording
-    return sorted(found.values(), key=lambda each: each.path != playing)
+    return sorted(choices.values(), key=lambda choice: choice.path != playing)
 
 
-def shown_as(choice: Choice) -> str:
-    """Its name; what was uploaded may be called like a file of the folder."""
+def choice_label(choice: RecordingChoice) -> str:
+    """Return the recording's name, marked if it is the upload, which may be called like a file of the folder."""
     return choice.name if choice.max_bytes is None else f"{choice.name} (uploaded)"
 
 
-def begin(session: Session, tests: BacktestJobs, choice: Choice) -> None:
-    """Run it in place of the one before; a problem is kept for the page to say."""
+def start_job(session: Session, jobs: BacktestJobs, choice: RecordingChoice) -> None:
+    """Start a backtest in place of the one before; keep a problem for the page to show."""
     st.session_state.pop("backtest problem", None)
     try:
-        orders = other_sizes(st.session_state.get(sizes_key(session), ""), session.order)
-        tests.start(source(session, choice), orders, choice.name)
+        orders = parse_other_sizes(st.session_state.get(sizes_key(session), ""), session.order)
+        jobs.start(recording_source(session, choice), orders, choice.name)
     except (OSError, ValueError, RecursionError) as error:
         st.session_state["backtest problem"] = choice, f"{choice.name} can't be used: {error}"
 
 
-def source(session: Session, choice: Choice) -> RecordingSource:
-    """The recording with the market it is of: the one it is played as, else what it says, else the one on the left.
+def recording_source(session: Session, choice: RecordingChoice) -> RecordingSource:
+    """Return the recording together with its market.
 
+    That is the market it is being played as; else the one it names, if known here; else the one chosen on the left.
     Raises OSError, RecordingError, CacheError.
     """
     market = session.market
     if market is not None and market.recording == choice.path:
-        of = market.venue, market.symbol
+        venue = market.venue
+        symbol = market.symbol
     else:
         status = choice.path.stat()
-        said = said_of(choice.path, status.st_mtime_ns, status.st_size)
-        of = said if said and said[0] in VENUES else (st.session_state.venue, st.session_state.symbol or "")
-    return RecordingSource.from_path(choice.path, *of, choice.max_bytes)
+        named = recorded_market(choice.path, status.st_mtime_ns, status.st_size)
+        selected = (st.session_state.venue, st.session_state.symbol or "")
+        venue, symbol = named if named and named[0] in VENUES else selected
+    return RecordingSource.from_path(choice.path, venue, symbol, choice.max_bytes)
 
 
 def sizes_key(session: Session) -> str:
-    """Of the field for other sizes: sizes typed in one unit are none in another."""
+    """Return the widget key of the other sizes: one for each unit, so that sizes never change their unit."""
     return f"backtest sizes {session.order.unit}"
 
 
-def state(session: Session, tests: BacktestJobs) -> tuple[BacktestJob | None, str, str]:
-    """What the field, the button and the results depend on."""
-    return tests.run, "" if tests.run is None else tests.run.state, session.order.unit
+def _tab_state(session: Session, jobs: BacktestJobs) -> tuple[BacktestJob | None, str, str]:
+    """Return all that the field, the button and the results depend on; they are drawn again when it changes."""
+    return jobs.job, "" if jobs.job is None else jobs.job.state, session.order.unit
 
 
-@part("backtest progress", PROGRESS_S)
-def progress(session: Session, tests: BacktestJobs) -> None:
-    """The order that a run would take, and how far the run is that was begun."""
-    lifeline(tests, id(tests))
-    if state(session, tests) != st.session_state.get("backtest drawn"):
+@isolated_fragment("backtest progress", PROGRESS_S)
+def job_progress(session: Session, jobs: BacktestJobs) -> None:
+    """Draw which order the next job would price, and how far the current job is or how it ended."""
+    bind_to_tab(jobs, id(jobs))
+    if _tab_state(session, jobs) != st.session_state.get("backtest drawn"):
         st.rerun()
-    run = tests.run
-    if run is None or run.state != "running":
+    job = jobs.job
+    if job is None or job.state != "running":
         which = (
             "the last one that could be priced, not the one on the left" if order_problem() else "the one on the left"
         )
         st.caption(plain(f"The order is {which}: {order_words(session.order)}."))
-    if run is None:
+    if job is None:
         return
-    if run.state == "running":
-        st.progress(min(1.0, run.progress.share), progress_words(run.progress))
-    elif run.state == "stopped":
+    if job.state == "running":
+        st.progress(min(1.0, job.progress.share), progress_words(job.progress))
+    elif job.state == "stopped":
         st.caption("Stopped before its end: there are no results.")
-    elif run.state == "failed":
-        st.error(plain(f"{run.name} can't be worked out: {run.error or 'an error that nobody foresaw'}"))
-    elif run.orders[0] != session.order:
-        st.caption("It was changed since the results below: press Run for new ones.")
+    elif job.state == "failed":
+        st.error(plain(f"{job.name} can't be worked out: {job.error or 'unexpected error; see the log'}"))
+    elif job.orders[0] != session.order:
+        st.caption("The order was changed since the results below: press Run for new ones.")

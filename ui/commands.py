@@ -1,4 +1,4 @@
-"""Command lines of the project's scripts, which a reader of the page can paste into a terminal."""
+"""Write command lines of the project's scripts that a user of the page can paste into a terminal."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 
 
-def command(script: str, arguments: Sequence[str]) -> str:
-    """Return the line that runs this script of the project with the Python that runs the page.
+def command_line(script: str, arguments: Sequence[str]) -> str:
+    """Return the command line that runs this script of the project with the Python that runs the page.
 
     Paths inside the folder in which the page was started are relative to it, as the folder of recordings is.
     """
-    parts = [_seen_from_here(Path(sys.executable)), _seen_from_here(PROJECT / script), *arguments]
+    words = [_relative_to_cwd(Path(sys.executable)), _relative_to_cwd(PROJECT / script), *arguments]
     if os.name == "nt":
-        return " ".join(f'"{part}"' if " " in part else part for part in parts)
-    return shlex.join(parts)
+        return " ".join(f'"{word}"' if " " in word else word for word in words)
+    return shlex.join(words)
 
 
-def _seen_from_here(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+def _relative_to_cwd(path: Path) -> str:
+    folder = Path.cwd()
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)

@@ -1,4 +1,4 @@
-"""The same order on every exchange that trades the same thing."""
+"""Compare the same order on every exchange that trades the same instrument."""
 
 from __future__ import annotations
 
@@ -7,37 +7,39 @@ from dataclasses import replace
 import streamlit as st
 
 from feeds import VENUES
-from sessions.comparison import Comparison, rivals
+from sessions.comparison import Comparison, comparable_markets
 from sessions.session import Session
-from ui.fragments import live
-from ui.tab_lifecycle import hub, lifeline
-from ui.text.captions import offers_table
+from ui.fragments import auto_refresh
+from ui.tab_lifecycle import bind_to_tab, shared_hub
+from ui.text.captions import comparison_table
 from ui.text.formatting import plain
 from ui.text.vocabulary import HELP
 
 COMPARISON_S = 1.0
 
 
-@live(COMPARISON_S, "comparison")
-def comparison(session: Session) -> None:
-    """The same order on every exchange that trades the same thing; `no_comparison` lets go of them again."""
-    market, shown = session.market, session.latest
-    if market is None or shown is None:
+@auto_refresh(COMPARISON_S, "comparison")
+def comparison_tab(session: Session) -> None:
+    """Draw the comparison; it stays connected to all its exchanges until `release_comparison`."""
+    market = session.market
+    newest = session.latest
+    if market is None or newest is None:
         return
-    compared = st.session_state.setdefault("comparison", Comparison(hub()))
-    lifeline(compared, id(compared))
-    compared.watch(rivals(market), replace(session.order, quantity=shown.estimate.quantity, unit="base"))
+    comparison = st.session_state.setdefault("comparison", Comparison(shared_hub()))
+    bind_to_tab(comparison, id(comparison))
+    order = replace(session.order, quantity=newest.estimate.quantity, unit="base")
+    comparison.watch(comparable_markets(market), order)
     with st.container(border=True):
         instrument = VENUES[market.venue].instrument(market.symbol)
         st.markdown(
             f"**{plain(instrument)} on every exchange**: the same order, each with its own first fee tier",
             help=HELP["compare"],
         )
-        st.markdown(offers_table(compared.offers()))
+        st.markdown(comparison_table(comparison.venue_costs()))
 
 
-def no_comparison() -> None:
-    """Let go of every exchange that was compared."""
-    compared: Comparison | None = st.session_state.pop("comparison", None)
-    if compared is not None:
-        compared.release()
+def release_comparison() -> None:
+    """Disconnect from every exchange of the comparison."""
+    comparison: Comparison | None = st.session_state.pop("comparison", None)
+    if comparison is not None:
+        comparison.release()

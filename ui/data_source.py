@@ -1,4 +1,4 @@
-"""Where the prices come from: the exchange itself, a recording, or a typed address."""
+"""Draw the choice of where prices come from: the exchange itself, a recording, or a typed address."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from ui.fragments import redraw
 from ui.text.formatting import plain
 from ui.text.vocabulary import SOURCE_WORDS
 
-MOST_UPLOADED_MB = 64
-MOST_UNPACKED = 2**30
-"""Bytes that an uploaded recording may unpack to."""
+MAX_UPLOAD_MB = 64
+MAX_UNPACKED_BYTES = 2**30
+"""An uploaded recording may unpack to this much at most."""
+RECORDING_SUFFIXES = (".jsonl", ".csv", ".gz")
 
 
 def source_inputs(venue: str, symbol: str) -> dict[str, Any]:
-    """Where the prices come from, as Market takes it: the exchange itself, a recording, or a typed address.
+    """Draw where the prices come from. Return the arguments that this choice adds to `Market`.
 
-    A recording that says what it was made of brings its own venue and symbol. It is None until there is one.
+    A recording that names its market also brings "venue" and "symbol". "recording" is None until there is one.
     """
     kind = st.selectbox(
         "Prices from", list(SOURCE_WORDS), format_func=SOURCE_WORDS.__getitem__, key="source", on_change=redraw
@@ -59,76 +60,91 @@ def is_readable_on_the_way(address: str) -> bool:
     return address.startswith("ws://") and not is_loopback(host)
 
 
+def recording_files() -> list[Path]:
+    """Return the paths in the folder of recordings that are named like recordings, sorted."""
+    return sorted(path for path in RECORDINGS.glob("*") if path.suffix in RECORDING_SUFFIXES)
+
+
 def recording_inputs(venue: str, symbol: str) -> dict[str, Any]:
-    """A recording of the folder, or one that is uploaded; and what it says it is of."""
-    found = sorted(path for path in RECORDINGS.glob("*") if path.suffix in (".jsonl", ".csv", ".gz"))
+    """Draw the choice of a recording from the folder or an upload. Return the arguments for `Market`, as above.
+
+    venue, symbol: the choice above, which counts if the recording does not name a market known here.
+    """
     path: Path | None = st.selectbox(
         "Recording",
-        [*found, None],
-        format_func=lambda each: each.name if each else "Upload a file",
+        [*recording_files(), None],
+        format_func=lambda path: path.name if path else "Upload a file",
         key="recording",
         on_change=redraw,
         help=f"The files in the folder {RECORDINGS}, where Record puts them too. Or upload one.",
     )
-    name, limit = path.name if path else "The file", None
+    name = path.name if path else "The file"
+    max_bytes = None
     try:
         if path is None:
-            upload = uploaded()
+            upload = upload_input()
             if upload is None:
                 return {"recording": None}
-            path, name, limit = upload.path, upload.name, MOST_UNPACKED
+            path = upload.path
+            name = upload.name
+            max_bytes = MAX_UNPACKED_BYTES
         status = path.stat()
-        said = said_of(path, status.st_mtime_ns, status.st_size)
+        named = recorded_market(path, status.st_mtime_ns, status.st_size)
     except (OSError, ValueError, RecursionError) as error:
         st.error(f"{plain(name)} can't be played: {plain(str(error))}")
         return {"recording": None}
-    source = {"recording": path, "max_bytes": limit}
-    if said is None:
+    source = {"recording": path, "max_bytes": max_bytes}
+    if named is None:
         return source
-    if said[0] not in VENUES:
-        st.caption(f"It says it is of {plain(' '.join(said))}, which is not known here, so the choice above counts.")
+    if named[0] not in VENUES:
+        st.caption(
+            f"The recording names {plain(' '.join(named))}, which is not known here, so the choice above counts."
+        )
         return source
-    if said != (venue, symbol):
-        st.caption(f"It is of {VENUES[said[0]].title}, {plain(said[1])}: that counts, not the choice above.")
-    return {**source, "venue": said[0], "symbol": said[1]}
+    if named != (venue, symbol):
+        st.caption(f"It is of {VENUES[named[0]].title}, {plain(named[1])}: that counts, not the choice above.")
+    return {**source, "venue": named[0], "symbol": named[1]}
 
 
 @st.cache_data(show_spinner=False, max_entries=100)
-def said_of(path: Path, changed_ns: int, size: int) -> tuple[str, str] | None:  # noqa: ARG001 - the cache uses them
-    """The venue and the symbol that a recording says it is of; None if it does not.
+def recorded_market(path: Path, changed_ns: int, n_bytes: int) -> tuple[str, str] | None:  # noqa: ARG001 - for the cache
+    """Return the venue and the symbol that a recording names, 50 characters of each at most; None if it names none.
 
-    Raises OSError, RecordingError for what does not begin as a recording.
+    changed_ns, n_bytes: of the file, so that a changed file is read again. Raises OSError, and RecordingError if the
+    file does not begin as a recording.
     """
-    said = meta(path)
-    venue, symbol = said.get("venue"), said.get("symbol")
+    metadata = meta(path)
+    venue = metadata.get("venue")
+    symbol = metadata.get("symbol")
     return (venue[:50], symbol[:50]) if isinstance(venue, str) and isinstance(symbol, str) else None
 
 
 class Upload:
-    """An uploaded file in a folder that only this user can read, and that is gone once nobody holds this."""
+    """An uploaded file in a folder that only this user can read, deleted once nothing refers to this object."""
 
     def __init__(self, file: UploadedFile) -> None:
-        self.name, self.id = file.name, file.file_id
+        self.name = file.name
+        self.id = file.file_id
         folder = tempfile.mkdtemp(prefix="trade-simulator-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.path = Path(folder, "recording")
         self.path.write_bytes(file.getbuffer())
 
 
-def uploaded() -> Upload | None:
-    """The recording that this tab has uploaded, None while there is none. Raises OSError if it cannot be kept."""
+def upload_input() -> Upload | None:
+    """Draw the uploader and return this tab's upload; None while there is none. Raises OSError if it cannot be kept."""
     file = st.file_uploader(
         "A recording",
         type=["jsonl", "jsonl.gz", "csv", "csv.gz"],
         key="recording file",
         on_change=redraw,
-        max_upload_size=MOST_UPLOADED_MB,
+        max_upload_size=MAX_UPLOAD_MB,
         help="As Record and replay.py make them, or a book_snapshot CSV of Tardis.",
     )
     if file is None:
         st.session_state.pop("upload", None)
         return None
-    kept: Upload | None = st.session_state.get("upload")
-    if kept is None or kept.id != file.file_id:
-        kept = st.session_state.upload = Upload(file)
-    return kept
+    upload: Upload | None = st.session_state.get("upload")
+    if upload is None or upload.id != file.file_id:
+        upload = st.session_state.upload = Upload(file)
+    return upload

@@ -1,4 +1,4 @@
-// Writes what the server says into the places of ui/estimate_component.py, and touches nothing that stayed the same.
+// Writes the view of ui/estimate_component.py into its slots, and touches nothing that has not changed.
 
 const SLOT = "[data-slot]"
 
@@ -32,8 +32,8 @@ function drawBar(bar, { pieces, net, words }) {
   }
 }
 
-// An explanation opens where its question mark is: by pointing, by a click, or by the keyboard. It stays while the
-// pointer is on it, and Escape puts it away.
+// Open an explanation below its question mark: by pointing, by a click, or by the keyboard. It stays while the
+// pointer is on it, and Escape closes it.
 function explain(button) {
   const words = button.nextElementSibling
   const show = () => {
@@ -48,33 +48,33 @@ function explain(button) {
   button.onclick = show
   button.onfocus = () => button.matches(":focus-visible") && show()
   button.onblur = hide
-  button.onkeydown = event => { if (event.key === "Escape") hide() } // to return false would stop every other key
+  button.onkeydown = event => { if (event.key === "Escape") hide() } // returning false would block every other key
   button.onpointerenter = event => event.pointerType === "mouse" && show()
   button.onpointerleave = words.onpointerleave = leave
 }
 
-const kept = new WeakMap()
+const nodesByRoot = new WeakMap()
 
 export default function ({ parentElement, data }) {
   const root = parentElement.querySelector(".answer")
-  if (!kept.has(root)) {
+  if (!nodesByRoot.has(root)) {
     root.querySelectorAll("button.about").forEach(explain)
-    kept.set(root, {
+    nodesByRoot.set(root, {
       slots: [...root.querySelectorAll(SLOT)],
       bar: root.querySelector(".stack"),
       badge: root.querySelector(".badge"),
-      tick: root.querySelector("#tick"),
-      parts: [...root.querySelectorAll("[data-when]")],
+      probe: root.querySelector("#tick"),
+      blocks: [...root.querySelectorAll("[data-when]")],
     })
   }
-  const { slots, bar, badge, tick, parts } = kept.get(root)
+  const { slots, bar, badge, probe, blocks } = nodesByRoot.get(root)
   for (const slot of slots) write(slot, data.text[slot.dataset.slot] ?? "")
-  for (const part of parts) part.hidden = !data.has[part.dataset.when]
+  for (const block of blocks) block.hidden = !data.has[block.dataset.when]
   mark(badge, "tone", data.tone)
   mark(document.documentElement, "prices", data.fresh ? "fresh" : "old")
   if (data.bar) drawBar(bar, data.bar)
   for (const name of ["quantity", "slippage", "net", "ns"]) {
-    if (data.tick) mark(tick, name, data.tick[name])
-    else delete tick.dataset[name]
+    if (data.probe) mark(probe, name, data.probe[name])
+    else delete probe.dataset[name]
   }
 }

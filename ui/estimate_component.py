@@ -1,4 +1,4 @@
-"""The place where the answer stands: HTML drawn once, whose words ui/estimate_component.js replaces as they change."""
+"""Show the answer as HTML that is drawn once; ui/estimate_component.js replaces only the words that change."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ CELLS = {
     "impact": "Market impact",
     "maker": "Maker / taker",
 }
-"""The five large numbers, by the word that their places in `View.text` begin with."""
+"""The labels of the five large numbers, by the prefix of their slots in `EstimateView.text`."""
 
-FACTS = 8
+N_FACTS = 8
 SCRIPT = Path(__file__).parent / "estimate_component.js"
 
 
-class Piece(NamedTuple):
-    """A part of the bar: its class, where it begins and how wide it is in percent, its colour and its name."""
+class BarPiece(NamedTuple):
+    """One piece of the bar: kind is its CSS class; left and width are percent of the bar; shade is its colour."""
 
     kind: str
     left: float
@@ -34,16 +34,19 @@ class Piece(NamedTuple):
     name: str
 
 
-class Bar(NamedTuple):
-    """The parts end to end; net: where their sum is, in percent, None without a mark. No pieces: no total."""
+class CostBar(NamedTuple):
+    """The parts of the net cost end to end; no pieces if the total is unknown.
 
-    pieces: tuple[Piece, ...]
+    net: where the mark of their sum stands, percent of the bar; None for no mark. words: for a screen reader.
+    """
+
+    pieces: tuple[BarPiece, ...]
     net: float | None
     words: str
 
 
-class Tick(NamedTuple):
-    """What is shown, for who looks after the page: tests and probes."""
+class Probe(NamedTuple):
+    """The shown numbers at full precision, as data attributes of the hidden #tick: for tests and measurements."""
 
     ns: str
     quantity: str
@@ -51,71 +54,72 @@ class Tick(NamedTuple):
     net: str
 
 
-class View(NamedTuple):
-    """All that is written: words by their place; the colour of the badge; whether prices are fresh, or old and grey.
+class EstimateView(NamedTuple):
+    """All that the component shows, as ui/estimate_component.js receives it.
 
-    has: whether there is a "market", an "answer", or only words that one "waits" for it.
+    text: words by their slot. has: which blocks are visible: "market", "answer", or "waits" while there are no
+    prices. tone: the badge's colour. fresh: False greys the prices.
     """
 
     text: dict[str, str]
     has: dict[str, bool]
     tone: str
     fresh: bool
-    bar: Bar | None = None
-    tick: Tick | None = None
+    bar: CostBar | None = None
+    probe: Probe | None = None
 
 
-def show(view: View) -> None:
-    """Write it into the page."""
+def show_estimate(view: EstimateView) -> None:
+    """Write the view into the page."""
     data = view._asdict()
     if view.bar is not None:
         data["bar"] = view.bar._asdict() | {"pieces": [piece._asdict() for piece in view.bar.pieces]}
-    if view.tick is not None:
-        data["tick"] = view.tick._asdict()
+    if view.probe is not None:
+        data["probe"] = view.probe._asdict()
     _component()(data=data, key="answer")
 
 
-def _place(name: str, tag: str = "span") -> str:
+def _slot(name: str, tag: str = "span") -> str:
     return f'<{tag} data-slot="{name}"></{tag}>'
 
 
-def _about(name: str, what: str) -> str:
-    """A question mark, and the explanation that it opens."""
+def _explanation(name: str, subject: str) -> str:
+    """Return the HTML of a question mark and of the explanation that it opens."""
     return (
-        f'<button type="button" class="about" aria-label="About: {what}" aria-describedby="about-{name}">?</button>'
+        f'<button type="button" class="about" aria-label="About: {subject}" aria-describedby="about-{name}">?</button>'
         f'<span popover="manual" id="about-{name}" data-slot="{name} about"></span>'
     )
 
 
 def _cell(name: str, label: str) -> str:
     return (
-        f'<div class="cell {name}"><div class="label"><h2>{label}</h2>{_about(name, label)}</div>'
-        f'<div class="number">{_place(name, "b")} {_place(f"{name} pill")}</div>'
-        f"{_place(f'{name} from', 'p')}{_place(f'{name} score', 'p')}</div>"
+        f'<div class="cell {name}"><div class="label"><h2>{label}</h2>{_explanation(name, label)}</div>'
+        f'<div class="number">{_slot(name, "b")} {_slot(f"{name} pill")}</div>'
+        f"{_slot(f'{name} from', 'p')}{_slot(f'{name} score', 'p')}</div>"
     )
 
 
 def _html() -> str:
     cells = "".join(_cell(name, label) for name, label in CELLS.items())
     facts = "".join(
-        f"<div>{_place(f'fact {number}')}{_place(f'fact {number} value', 'b')}</div>" for number in range(FACTS)
+        f"<div>{_slot(f'fact {number}')}{_slot(f'fact {number} value', 'b')}</div>" for number in range(N_FACTS)
     )
     return f"""
 <div class="answer">
   <header>
     <h1>Trade Simulator</h1>
-    <p class="badge" role="status"><i aria-hidden="true" data-slot="icon"></i>{_place("badge")}</p>
-    <p data-when="market">{_place("market")} · mid {_place("mid", "b")} · spread {_place("spread", "b")} ·
-      {_place("time")}</p>
+    <p class="badge" role="status"><i aria-hidden="true" data-slot="icon"></i>{_slot("badge")}</p>
+    <p data-when="market">{_slot("market")} · mid {_slot("mid", "b")} · spread {_slot("spread", "b")} ·
+      {_slot("time")}</p>
   </header>
-  {_place("sentence", "p")}
-  <p class="waits" data-when="waits">{_place("waiting", "b")} {_place("connection")}</p>
+  {_slot("sentence", "p")}
+  <p class="waits" data-when="waits">{_slot("waiting", "b")} {_slot("connection")}</p>
   <div data-when="answer">
     <div class="cells">{cells}</div>
     <div class="stack" role="img"></div>
-    <p class="advice">{_place("advice")} {_about("advice", "what else could be done")}</p>
+    <p class="advice">{_slot("advice")} {_explanation("advice", "what else could be done")}</p>
     <div class="facts">{facts}</div>
-    <div class="summary" aria-hidden="true">Net cost {_place("net", "b")}</div>
+    <div class="summary" aria-hidden="true">Net cost {_slot("net", "b")}</div>
     <span id="tick" hidden></span>
   </div>
 </div>
@@ -124,5 +128,5 @@ def _html() -> str:
 
 @cache
 def _component() -> ComponentRenderer:
-    # Without a style sheet of its own, so that the page's holds for it.
+    # Styles are not isolated, so that the page's own style sheet applies.
     return st.components.v2.component("answer", html=_html(), js=SCRIPT.read_text(), isolate_styles=False)

@@ -1,4 +1,4 @@
-"""Files to take away and to bring back."""
+"""Draw the exports, and the saving and loading of what the models have learned."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ import streamlit as st
 
 from export_manager import performance_report
 from exporting.files import ExportError, safe_stem
-from sessions.session import Session, learned_for
+from sessions.backtest_job import PREVIEW_ROWS
+from sessions.session import Session, parse_learned
 from ui.text.formatting import plain
 from ui.text.vocabulary import EXPORT_WORDS, HELP
 
 
-class Prepared(NamedTuple):
-    """One export, made once: what the buttons give is what was counted and previewed."""
+class PreparedExport(NamedTuple):
+    """One export, made once, so that the download is exactly what was counted and previewed.
+
+    about: the metadata that explains the rows, JSON. missing: older rows that the history no longer has.
+    """
 
     name: str
     data: bytes
@@ -26,22 +30,23 @@ class Prepared(NamedTuple):
     missing: int
 
 
-def files(session: Session) -> None:
-    """Results and reports to take away, and what was learned."""
+def export_tab(session: Session) -> None:
+    """Draw the exports, and below them what the models have learned."""
     with st.container(border=True):
-        exports(session)
+        export_form(session)
     with st.container(border=True):
-        learning(session)
+        learning_form(session)
 
 
-def exports(session: Session) -> None:
-    """Files to take away; made when asked for, outside everything that is drawn again and again."""
+def export_form(session: Session) -> None:
+    """Draw the choice of an export, prepare it when asked for, and offer it outside every timer's fragment."""
     st.markdown("**Export**")
     what_column, kind_column, name_column = st.columns(3)
     what = what_column.selectbox("What", list(EXPORT_WORDS), format_func=EXPORT_WORDS.__getitem__, key="export what")
     kind = kind_column.selectbox("Format", ["csv", "json", "parquet"], format_func=str.upper, key="export format")
     name = name_column.text_input("File name", value="trade-simulator", key="export name")
-    history, with_system = session.history, False
+    history = session.history
+    with_system = False
     if what == "results":
         limit = st.number_input("Rows to keep at most", 1, 5_000_000, history.limit, 10_000, key="export limit")
         if limit != history.limit:
@@ -51,24 +56,27 @@ def exports(session: Session) -> None:
     if st.button("Prepare the file", key="prepare"):
         table = history.table() if what == "results" else performance_report(session.profiler, with_system)
         try:
-            file = f"{safe_stem(name, kind)}.{kind}"
+            file_name = f"{safe_stem(name, kind)}.{kind}"
         except ExportError as error:
             st.session_state.pop("prepared", None)
             st.error(plain(f"That name can't be used: {error}"))
             return
         data = {"csv": table.csv, "json": table.json, "parquet": table.parquet}[kind]()
-        preview = table.rows.slice(max(0, len(table.rows) - 20)).to_pandas()
+        preview = table.rows.slice(max(0, len(table.rows) - PREVIEW_ROWS)).to_pandas()
         missing = history.dropped if what == "results" else 0
-        st.session_state.prepared = Prepared(file, data, table.about_json(), preview, len(table.rows), missing)
-    prepared: Prepared | None = st.session_state.get("prepared")
+        st.session_state.prepared = PreparedExport(
+            file_name, data, table.about_json(), preview, len(table.rows), missing
+        )
+    prepared: PreparedExport | None = st.session_state.get("prepared")
     if prepared is not None:
-        offer(prepared, "download")
+        offer_download(prepared, "download")
 
 
-def offer(prepared: Prepared, key: str) -> None:
-    """What was prepared, and the buttons that give it."""
+def offer_download(prepared: PreparedExport, key: str) -> None:
+    """Draw a summary and a preview of the export, and its two download buttons."""
     words = (
-        f"{plain(prepared.name)}: {prepared.rows:,} rows, {len(prepared.data) / 1e6:,.2f} MB. Below: its last 20 rows."
+        f"{plain(prepared.name)}: {prepared.rows:,} rows, {len(prepared.data) / 1e6:,.2f} MB. "
+        f"Below: its last {PREVIEW_ROWS} rows."
     )
     if prepared.missing:
         words += f" The {prepared.missing:,} oldest rows had to give way to newer ones."
@@ -87,8 +95,8 @@ def offer(prepared: Prepared, key: str) -> None:
     )
 
 
-def learning(session: Session) -> None:
-    """What was learned, to keep and to bring back."""
+def learning_form(session: Session) -> None:
+    """Draw the download of what was learned on this market, and the upload that continues from it."""
     st.markdown("**What was learned**")
     st.caption(HELP["learned"])
     st.download_button(
@@ -105,7 +113,7 @@ def learning(session: Session) -> None:
     market = session.market
     st.session_state.resumed = upload.file_id
     try:
-        session.connect(market, learned_for(upload.getvalue(), market))
+        session.connect(market, parse_learned(upload.getvalue(), market))
     except (ValueError, RecursionError) as error:
         st.error(plain(f"{upload.name} can't be used: {error}"))
         session.connect(market)

@@ -1,4 +1,4 @@
-"""The fee tier of the order: of today's table for this market, unless the user wants another and is warned."""
+"""Draw the choice of the fee tier: from today's table for this market, unless the user chooses another one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ui.text.formatting import plain
 from ui.text.vocabulary import FEE_TABLE_WORDS, HELP
 
 
-def tables(market: Market) -> dict[str, FeeSchedule | None]:
-    """The fee tables to choose from by name, this market's own first; None is the user's file."""
+def fee_tables(market: Market) -> dict[str, FeeSchedule | None]:
+    """Return the fee tables to choose from by name, this market's own first; None stands for the user's file."""
     venue = VENUES[market.venue]
     product = venue.product(market.symbol)
     own = schedule(venue.fees, product, editions(venue.fees, product)[0])
@@ -31,16 +31,17 @@ def tables(market: Market) -> dict[str, FeeSchedule | None]:
 
 
 def fee_inputs(session: Session, market: Market) -> FeeTier:
-    """The tier to charge; that of the order before until there is one."""
-    found = tables(market)
-    place, more = st.container(), st.expander("Fee table and 30-day volume")
-    with more:
+    """Draw the fee inputs and return the tier to charge; while none is chosen, that of the order before."""
+    tables = fee_tables(market)
+    tier_place = st.container()
+    expander = st.expander("Fee table and 30-day volume")
+    with expander:
         name = st.selectbox(
-            "Fee table", list(found), key="fees", help=HELP["fees"], bind="query-params", on_change=redraw
+            "Fee table", list(tables), key="fees", help=HELP["fees"], bind="query-params", on_change=redraw
         )
-        fees = found[name]
+        fees = tables[name]
         if fees is None:
-            fees = own_fees()
+            fees = custom_schedule_input()
         if fees is None:
             return session.order.tier
         volume = st.number_input(
@@ -55,28 +56,27 @@ def fee_inputs(session: Session, market: Market) -> FeeTier:
             bind="query-params",
             on_change=redraw,
         )
-    with place:
+    with tier_place:
         if volume is None:
             names = [tier.name for tier in fees.tiers]
-            tier = fees.tiers[
-                names.index(st.selectbox("Fee tier", names, key="tier", bind="query-params", on_change=redraw))
-            ]
+            tier_name = st.selectbox("Fee tier", names, key="tier", bind="query-params", on_change=redraw)
+            tier = fees.tiers[names.index(tier_name)]
         else:
             tier = tier_for_volume(fees, volume)
             st.markdown(f"Your fee tier: **{plain(tier.name)}**")
-    with more:
+    with expander:
         st.caption(plain(tier_words(tier)))
         venue = VENUES[market.venue]
         if problem := warning(fees, venue.fees, venue.product(market.symbol)):
             st.warning(plain(problem))
-        shown = session.latest
-        st.caption(plain(fee_words(FeeCalculator(fees, tier), None if shown is None else shown.estimate)))
+        newest = session.latest
+        st.caption(plain(fee_words(FeeCalculator(fees, tier), None if newest is None else newest.estimate)))
     session.history.schedule = fees
     return tier
 
 
-def own_fees() -> FeeSchedule | None:
-    """The user's own fee table; None, and a sentence, until there is a readable one."""
+def custom_schedule_input() -> FeeSchedule | None:
+    """Draw the upload of the user's own fees and return them; None, and a sentence, until a file can be read."""
     upload = st.file_uploader(
         "Your own fees (TOML or JSON)", type=["toml", "json"], key="own fees", max_upload_size=1, on_change=redraw
     )

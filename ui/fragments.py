@@ -1,4 +1,4 @@
-"""Draw parts of the page again by themselves."""
+"""Redraw fragments of the page independently of each other."""
 
 from __future__ import annotations
 
@@ -14,59 +14,61 @@ from sessions.session import Session
 Draw = Callable[[Session], None]
 P = ParamSpec("P")
 INPUTS, NUMBERS, CHARTS = "inputs", "numbers", "charts"
-SENT_S = 0.01
-"""So long after it was drawn, a part has been handed to the browser's connection."""
+SEND_S = 0.01
+"""Streamlit has handed a drawn fragment to the browser's connection by then."""
 
 
-def part(key: str, every_s: float | None = None) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """A part of the page that can be drawn again alone, in a container that is the page's own.
+def isolated_fragment(key: str, every_s: float | None = None) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Make a function a fragment that can be redrawn alone, in a container of the page's own.
 
-    Streamlit drops what a run of the whole page drew of a fragment, if that fragment is drawn again before it was
-    sent, and then takes away what the browser had of it: without the container, what follows moves up into its place.
-    It also drops what a run drew that ends just as the next request comes; so a part's run ends a moment later.
+    every_s: redraw it this often; None for only when one of its inputs is used.
+
+    Streamlit drops what a run of the whole page drew of a fragment if that fragment is redrawn before it was sent,
+    and then removes what the browser had of it. Without the container, what follows would move up into its place.
+    Streamlit also drops what a run drew if it ends just as the next request comes, so each run ends SEND_S later.
     """
 
     def decorate(draw: Callable[P, None]) -> Callable[P, None]:
         @wraps(draw)
-        def drawn_and_sent(*args: P.args, **kwargs: P.kwargs) -> None:
+        def draw_and_send(*args: P.args, **kwargs: P.kwargs) -> None:
             draw(*args, **kwargs)
-            time.sleep(SENT_S)
+            time.sleep(SEND_S)
 
         @wraps(draw)
-        def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+        def draw_in_container(*args: P.args, **kwargs: P.kwargs) -> None:
             with st.container():
-                st.fragment(drawn_and_sent, run_every=every_s, key=key)(*args, **kwargs)
+                st.fragment(draw_and_send, run_every=every_s, key=key)(*args, **kwargs)
 
-        return drawn
+        return draw_in_container
 
     return decorate
 
 
-def live(every_s: float, key: str) -> Callable[[Draw], Draw]:
-    """Draw this part of the page again and again by itself, so often while few look; a paused page draws it once.
+def auto_refresh(every_s: float, key: str) -> Callable[[Draw], Draw]:
+    """Make a function a fragment that is redrawn this often, slower while many tabs are open.
 
-    A timer ends with its fragment, so a paused page has none.
+    A paused page draws it once, without a fragment, because a timer only ends with its fragment.
     """
 
     def decorate(draw: Draw) -> Draw:
         @wraps(draw)
-        def drawn(session: Session) -> None:
-            if paused():
-                with st.container(), st.container():  # where a fragment and its part would be
+        def draw_live_or_paused(session: Session) -> None:
+            if is_paused():
+                with st.container(), st.container():  # as deep as the container and the fragment of a live page
                     draw(session)
             else:
-                part(key, every_s * st.session_state.get("pace", 1))(draw)(session)
+                isolated_fragment(key, every_s * st.session_state.get("pace", 1))(draw)(session)
 
-        return drawn
+        return draw_live_or_paused
 
     return decorate
 
 
-def paused() -> bool:
-    """Whether the user has stopped the picture. The market goes on, and so does what is learned from it."""
+def is_paused() -> bool:
+    """Whether the user has paused the page. The market and the learning go on."""
     return bool(st.session_state.get("paused", False))
 
 
 def redraw() -> NoReturn:
-    """What follows from a changed input, and nothing else: for the callbacks of the inputs."""
-    st.rerun("app" if paused() else [INPUTS, NUMBERS, CHARTS])
+    """Redraw what depends on the inputs and nothing else; the callback of the inputs."""
+    st.rerun("app" if is_paused() else [INPUTS, NUMBERS, CHARTS])

@@ -1,4 +1,4 @@
-"""Guard inputs against values and clicks that come late or twice."""
+"""Guard inputs against stale values and repeated clicks that a timer's request carries to the server."""
 
 from __future__ import annotations
 
@@ -8,70 +8,70 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-ECHO_S = 2.0
-"""For so long, what an input said before is not what someone has chosen anew."""
+STALE_EVENT_S = 2.0
+"""An input that still reports a replaced value within this time is stale; later, the user has chosen it again."""
 
 
-class Given(NamedTuple):
-    """What the page put into an input; and what it replaced by that, and when."""
+class PageValue(NamedTuple):
+    """A value that the page put into an input, and the (value, monotonic seconds) pairs that it replaced."""
 
     value: Any
     replaced: tuple[tuple[Any, float], ...]
 
 
-def give(**values: Any) -> None:
-    """Put these values into the inputs of these keys, before they are drawn.
+def set_widgets(**values: Any) -> None:
+    """Set the inputs of these keys to these values, before they are drawn.
 
-    A timer's request that was on its way meanwhile still carries the old ones, and Streamlit would take them for a
-    choice: `hold` and `put_back` do not.
+    A timer's request that is already on its way still carries the old values, and Streamlit would take them for
+    the user's choice; `restore_if_stale` and `restore_stale_widgets` undo that.
     """
-    given: dict[str, Given] = st.session_state.setdefault("given", {})
-    now = monotonic()
+    page_values: dict[str, PageValue] = st.session_state.setdefault("given", {})
+    now_s = monotonic()
     for key, value in values.items():
-        replaced = given[key].replaced if key in given else ()
-        recent = tuple(each for each in replaced if now - each[1] < ECHO_S)
-        given[key] = Given(value, (*recent, (st.session_state.get(key), now)))
+        replaced = page_values[key].replaced if key in page_values else ()
+        recent = tuple(entry for entry in replaced if now_s - entry[1] < STALE_EVENT_S)
+        page_values[key] = PageValue(value, (*recent, (st.session_state.get(key), now_s)))
         st.session_state[key] = value
 
 
-def put_back(key: str) -> bool:
-    """Put back what the page gave this input, if it says what that replaced a moment ago; whether it did.
+def restore_if_stale(key: str) -> bool:
+    """Restore the value that the page set if the input reports the one before it. Return True if restored.
 
-    To be called first by a callback that does more than to have the inputs drawn.
+    Any other value is the user's choice and ends the guard. A callback that does more than redraw calls this first.
     """
-    given: dict[str, Given] = st.session_state.get("given", {})
-    if key not in given:
+    page_values: dict[str, PageValue] = st.session_state.get("given", {})
+    if key not in page_values:
         return False
-    value, replaced = given[key]
-    says = st.session_state.get(key)
-    if says == value:
+    value, replaced = page_values[key]
+    reported = st.session_state.get(key)
+    if reported == value:
         return False
-    if any(says == old and monotonic() - at < ECHO_S for old, at in replaced):
+    if any(reported == old_value and monotonic() - set_s < STALE_EVENT_S for old_value, set_s in replaced):
         st.session_state[key] = value
         return True
-    del given[key]  # someone has chosen anew
+    del page_values[key]  # the user has chosen anew
     return False
 
 
-def hold() -> None:
-    """Put back what was given a moment ago and is what it was before: to be called before the inputs are drawn."""
+def restore_stale_widgets() -> None:
+    """Restore every input that reports a value which the page has just replaced. Call before drawing the inputs."""
     for key in list(st.session_state.get("given", {})):
-        put_back(key)
+        restore_if_stale(key)
 
 
-def once(action: Callable[[], object]) -> Callable[[], None]:
-    """What a button calls: the action, but only once until the button is drawn again.
+def run_once(action: Callable[[], object]) -> Callable[[], None]:
+    """Wrap a button's action so that it runs only once until the button is drawn again.
 
     A click that meets one of the page's timers reaches the server twice: with the timer's run, and as itself.
 
-    >>> step = once(lambda: print("a step"))
+    >>> step = run_once(lambda: print("a step"))
     >>> step(); step()
     a step
     """
-    waiting = [action]
+    pending = [action]
 
     def act() -> None:
-        if waiting:
-            waiting.pop()()
+        if pending:
+            pending.pop()()
 
     return act

@@ -1,40 +1,121 @@
-"""The left panel: which market, which order, at which fees. What a link may say lives in its query parameters."""
+"""Draw the left panel: which market, which order, at which fees. A link carries these inputs as query parameters."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import streamlit as st
 
 from estimation.order import Order, OrderError, Style, Unit
 from feeds import VENUES, FeedError
-from fees.schedules import FeeTier
 from orderbook import Side
 from sessions.market import Market, learn_contract
 from sessions.session import Session
 from ui.data_source import source_inputs
-from ui.fee_form import fee_inputs, tables
-from ui.fragments import INPUTS, part, redraw
-from ui.input_guards import give, hold, put_back
-from ui.tab_lifecycle import lifeline
+from ui.fee_form import fee_inputs, fee_tables
+from ui.fragments import INPUTS, isolated_fragment, redraw
+from ui.input_guards import restore_if_stale, restore_stale_widgets, set_widgets
+from ui.tab_lifecycle import bind_to_tab
 from ui.text.formatting import plain
 from ui.text.vocabulary import HELP, ORDER_TYPES, STYLE_WORDS, UNIT_WORDS
 
-FIRST_QUANTITY: dict[Unit, float] = {"quote": 100_000.0, "base": 1.0, "contracts": 100.0}
-LONGEST_SYMBOL = 40
+DEFAULT_QUANTITY: dict[Unit, float] = {"quote": 100_000.0, "base": 1.0, "contracts": 100.0}
+MAX_SYMBOL_CHARACTERS = 40
 
 
-@part(INPUTS)
-def inputs(session: Session) -> None:
-    """Everything the user decides; what is drawn by itself never draws this panel again."""
-    hold()
+class NumberField(NamedTuple):
+    """One number input of the form.
+
+    key: of the widget, and of the query parameter in a link. default: None for an input that may stay empty.
+    to_order: converts what is typed to the unit of the order. The order itself checks its limits and raises OrderError.
+    """
+
+    label: str
+    key: str
+    default: float | None
+    step: float
+    format: str
+    to_order: Callable[[float], float] = float
+    help: str | None = None
+    placeholder: str | None = None
+
+    def draw(self) -> float | None:
+        """Draw the input. Return its number in the unit of the order; None while it is empty."""
+        typed = st.number_input(
+            self.label,
+            value=self.default,
+            step=self.step,
+            format=self.format,
+            key=self.key,
+            help=self.help,
+            placeholder=self.placeholder,
+            bind="query-params",
+            on_change=redraw,
+        )
+        return None if typed is None else self.to_order(typed)
+
+
+VOLATILITY = NumberField(
+    "Volatility, % a year",
+    "volatility",
+    default=None,
+    step=5.0,
+    format="%.1f",
+    to_order=lambda percent: percent / 100,
+    help=HELP["volatility"],
+    placeholder="measured",
+)
+TIMING_FIELDS = {
+    "latency_s": NumberField(
+        "Latency, ms",
+        "latency",
+        default=100.0,
+        step=10.0,
+        format="%.0f",
+        to_order=lambda ms: ms / 1e3,
+        help=HELP["latency"],
+    ),
+    "passive_s": NumberField("Wait at the best price, s", "wait", default=2.0, step=1.0, format="%.1f"),
+    "horizon_s": NumberField(
+        "Spread over, minutes", "minutes", default=5.0, step=1.0, format="%.1f", to_order=lambda minutes: minutes * 60
+    ),
+    "steps": NumberField("In how many parts", "parts", default=10.0, step=1.0, format="%.0f", to_order=round),
+    "risk_aversion": NumberField(
+        "Risk aversion, per million USD",
+        "risk",
+        default=1.0,
+        step=1.0,
+        format="%.3f",
+        to_order=lambda per_million: per_million / 1e6,
+        help=HELP["risk"],
+    ),
+    "daily_volume": NumberField(
+        "Daily volume, coins",
+        "daily",
+        default=None,
+        step=1000.0,
+        format="%.0f",
+        help="With it, impact follows the square-root law.",
+        placeholder="unknown",
+    ),
+}
+"""The inputs of timing and risk, by the field of Order that each one sets."""
+
+
+@isolated_fragment(INPUTS)
+def order_form(session: Session) -> None:
+    """Draw all that the user decides; the timers of other fragments never redraw this panel."""
+    restore_stale_widgets()
     market = market_inputs(session)
     order = order_inputs(session, market)
     if order is not None:
         session.order = order
-    steer(session, market)
+    connect_to_selection(session, market)
 
 
 def market_inputs(session: Session) -> Market | None:
-    """The market to look at; None, and a sentence, if there is no such market."""
+    """Draw the choice of the market and return it; None, and a sentence, if there is no such market."""
     venue = st.selectbox(
         "Exchange",
         list(VENUES),
@@ -42,7 +123,7 @@ def market_inputs(session: Session) -> Market | None:
         filter_mode=None,
         key="venue",
         bind="query-params",
-        on_change=_another_venue,
+        on_change=_switch_venue,
         args=(session,),
     )
     symbol = st.selectbox(
@@ -57,54 +138,61 @@ def market_inputs(session: Session) -> Market | None:
     source = source_inputs(venue, symbol or "")
     if source.get("recording", True) is None or source.get("address", True) == "":
         return None
-    venue, symbol = source.pop("venue", venue), source.pop("symbol", symbol)
-    note = None
+    # A recording that names its market overrides the choice.
+    venue = source.pop("venue", venue)
+    symbol = source.pop("symbol", symbol)
+    problem = None
     try:
-        if len(symbol) > LONGEST_SYMBOL:
-            raise ValueError(f"no symbol has more than {LONGEST_SYMBOL} characters")
+        if len(symbol) > MAX_SYMBOL_CHARACTERS:
+            raise ValueError(f"no symbol has more than {MAX_SYMBOL_CHARACTERS} characters")
         if not source and VENUES[venue].instruments_url(symbol):
-            note = ask_contract(venue, symbol)
+            problem = ask_contract(venue, symbol)
         market = Market(venue, symbol, **source)
     except (ValueError, FeedError) as error:
-        st.error(plain(f"{VENUES[venue].title} can't show {symbol[:LONGEST_SYMBOL]!r}: {error}"))
+        st.error(plain(f"{VENUES[venue].title} can't show {symbol[:MAX_SYMBOL_CHARACTERS]!r}: {error}"))
         return None
-    if note:
-        st.caption(plain(note))
+    if problem:
+        st.caption(plain(problem))
     return market
 
 
 def ask_contract(venue: str, symbol: str) -> str | None:
-    """Ask the venue what a contract of this symbol is, at most every five minutes; return why not, if that failed."""
-    spinner = f"Asking {VENUES[venue].title} what a contract is"
+    """Ask the venue for this contract size, at most every five minutes; return why it failed, else None."""
+    spinner = f"Asking {VENUES[venue].title} for the contract size"
     return st.cache_data(ttl=300, show_spinner=spinner)(learn_contract)(venue, symbol)
 
 
-def _another_venue(session: Session) -> None:
-    """The same coin, currency and product on the new venue, as far as it has them; fees and unit follow."""
-    venue, before = VENUES[st.session_state.venue], session.market
+def _switch_venue(session: Session) -> None:
+    """Select the new venue's symbol that is most like the one before.
+
+    It has the same coin, currency and product as far as the venue has them. Fees and unit follow.
+    """
+    venue = VENUES[st.session_state.venue]
+    before = session.market
     wanted = "" if before is None else VENUES[before.venue].instrument(before.symbol)
 
-    def alike(symbol: str) -> list[bool]:
-        there = venue.instrument(symbol).replace("/", " ").split()
-        return [ours == theirs for ours, theirs in zip(wanted.replace("/", " ").split(), there, strict=False)]
+    def matches(symbol: str) -> list[bool]:
+        """Compare coin, currency and product with the wanted ones; lists order by the first that differs."""
+        offered = venue.instrument(symbol).replace("/", " ").split()
+        return [ours == theirs for ours, theirs in zip(wanted.replace("/", " ").split(), offered, strict=False)]
 
-    symbol = max(venue.symbols, key=alike)
+    symbol = max(venue.symbols, key=matches)
     market = Market(venue.name, symbol)
-    name, fees = next(iter(tables(market).items()))
-    give(symbol=symbol, fees=name)
+    table_name, fees = next(iter(fee_tables(market).items()))
+    set_widgets(symbol=symbol, fees=table_name)
     if fees is not None:
-        give(tier=fees.tiers[0].name)
+        set_widgets(tier=fees.tiers[0].name)
     if st.session_state.unit == "contracts" and market.contract_size is None:
-        give(unit="quote", quantity=_in_unit(session, "quote"))
+        set_widgets(unit="quote", quantity=_quantity_in(session, "quote"))
     redraw()
 
 
 def order_inputs(session: Session, market: Market | None) -> Order | None:
-    """The order the inputs describe; None, and a sentence, if it cannot be priced."""
+    """Draw the inputs of the order and return it; None, and a sentence, if it cannot be priced."""
     side: Side = st.segmented_control(
         "Side",
         list(Side),
-        format_func=lambda each: each.name.title(),
+        format_func=lambda side: side.name.title(),
         required=True,
         default=Side.BUY,
         key="side",
@@ -121,18 +209,14 @@ def order_inputs(session: Session, market: Market | None) -> Order | None:
         filter_mode=None,
         key="unit",
         bind="query-params",
-        on_change=_another_unit,
+        on_change=_convert_quantity,
         args=(session,),
     )
-    quantity = quantity_column.number_input(
-        "Quantity",
-        value=FIRST_QUANTITY[unit],
-        step=FIRST_QUANTITY[unit] / 10,
-        format="%.2f" if unit == "quote" else "%.6f",
-        key="quantity",
-        bind="query-params",
-        on_change=redraw,
-    )
+    default = DEFAULT_QUANTITY[unit]
+    quantity_format = "%.2f" if unit == "quote" else "%.6f"
+    numbers: dict[str, Any] = {}
+    with quantity_column:
+        numbers["quantity"] = NumberField("Quantity", "quantity", default, default / 10, quantity_format).draw()
     kind_column, style_column = st.columns([2, 3], gap="small")
     kind = kind_column.selectbox(
         "Order type", list(ORDER_TYPES), filter_mode=None, key="type", bind="query-params", on_change=redraw
@@ -147,19 +231,10 @@ def order_inputs(session: Session, market: Market | None) -> Order | None:
         on_change=redraw,
     )
     tier = session.order.tier if market is None else fee_inputs(session, market)
-    volatility = st.number_input(
-        "Volatility, % a year",
-        value=None,
-        step=5.0,
-        format="%.1f",
-        placeholder="measured",
-        key="volatility",
-        help=HELP["volatility"],
-        bind="query-params",
-        on_change=redraw,
-    )
+    numbers["volatility"] = VOLATILITY.draw()
+    numbers |= timing_inputs()
     try:
-        order = timed(side, quantity, unit, style, tier, None if volatility is None else volatility / 100)
+        order = Order(side=side, unit=unit, style=style, tier=tier, **numbers)
     except OrderError as error:
         st.session_state["order problem"] = f"The one on the left can't be priced: {error}."
         st.error(f"This order can't be priced: {error}. The numbers are still those of the order before.")
@@ -168,107 +243,37 @@ def order_inputs(session: Session, market: Market | None) -> Order | None:
     return order
 
 
-def timed(side: Side, quantity: float, unit: Unit, style: Style, tier: FeeTier, volatility: float | None) -> Order:
-    """The order with what the user says of timing and risk. Raises OrderError."""
+def timing_inputs() -> dict[str, Any]:
+    """Draw the inputs of timing and risk. Return their values by the name of the field of Order."""
     with st.expander("Timing and risk"):
-        latency_ms = st.number_input(
-            "Latency, ms",
-            value=100.0,
-            step=10.0,
-            format="%.0f",
-            key="latency",
-            help=HELP["latency"],
-            bind="query-params",
-            on_change=redraw,
-        )
-        passive_s = st.number_input(
-            "Wait at the best price, s",
-            value=2.0,
-            step=1.0,
-            format="%.1f",
-            key="wait",
-            bind="query-params",
-            on_change=redraw,
-        )
-        horizon_min = st.number_input(
-            "Spread over, minutes",
-            value=5.0,
-            step=1.0,
-            format="%.1f",
-            key="minutes",
-            bind="query-params",
-            on_change=redraw,
-        )
-        steps = st.number_input(
-            "In how many parts",
-            value=10.0,
-            step=1.0,
-            format="%.0f",
-            key="parts",
-            bind="query-params",
-            on_change=redraw,
-        )
-        risk = st.number_input(
-            "Risk aversion, per million USD",
-            value=1.0,
-            step=1.0,
-            format="%.3f",
-            key="risk",
-            help=HELP["risk"],
-            bind="query-params",
-            on_change=redraw,
-        )
-        volume = st.number_input(
-            "Daily volume, coins",
-            value=None,
-            step=1000.0,
-            format="%.0f",
-            key="daily",
-            placeholder="unknown",
-            help="With it, impact follows the square-root law.",
-            bind="query-params",
-            on_change=redraw,
-        )
-    return Order(
-        side=side,
-        quantity=quantity,
-        unit=unit,
-        style=style,
-        latency_s=latency_ms / 1e3,
-        passive_s=passive_s,
-        horizon_s=horizon_min * 60,
-        steps=round(steps),
-        risk_aversion=risk / 1e6,
-        volatility=volatility,
-        daily_volume=volume,
-        tier=tier,
-    )
+        return {name: field.draw() for name, field in TIMING_FIELDS.items()}
 
 
-def _another_unit(session: Session) -> None:
-    """The same size in the unit just chosen."""
-    if not put_back("unit"):
-        give(quantity=_in_unit(session, st.session_state.unit))
+def _convert_quantity(session: Session) -> None:
+    """Convert the quantity to the unit just chosen, so that the order keeps its size."""
+    if not restore_if_stale("unit"):
+        set_widgets(quantity=_quantity_in(session, st.session_state.unit))
         redraw()
 
 
-def _in_unit(session: Session, unit: Unit) -> float:
-    """The size of the order last priced, in this unit; a first guess where none was priced."""
-    shown, market = session.latest, session.market
-    if shown is None or market is None:
-        return FIRST_QUANTITY[unit]
-    size, mid = shown.estimate.quantity, shown.estimate.mid
+def _quantity_in(session: Session, unit: Unit) -> float:
+    """Return the size of the order last priced, in this unit; the unit's default if none was priced."""
+    priced = session.latest
+    market = session.market
+    if priced is None or market is None:
+        return DEFAULT_QUANTITY[unit]
+    quantity_base = priced.estimate.quantity
     if unit == "quote":
-        return round(size * mid, 2)
-    return round(size if unit == "base" else size / (market.contract_size or 1.0), 6)
+        return round(quantity_base * priced.estimate.mid, 2)
+    return round(quantity_base if unit == "base" else quantity_base / (market.contract_size or 1.0), 6)
 
 
-def steer(session: Session, market: Market | None) -> None:
-    """Connect to what the inputs say, or let go of it; a problem becomes a sentence."""
+def connect_to_selection(session: Session, market: Market | None) -> None:
+    """Connect to the selected market, or disconnect if there is none; tell the user in a sentence if it fails."""
     if market is None or not st.session_state.connect:
         session.disconnect()
         return
-    lifeline(session, id(session))
+    bind_to_tab(session, id(session))
     if market == session.market:
         return
     had_player = session.player is not None
@@ -277,5 +282,5 @@ def steer(session: Session, market: Market | None) -> None:
     except (ValueError, OSError) as error:
         st.session_state.connect = False
         st.error(plain(f"That market can't be opened: {error}"))
-    if had_player != (session.player is not None):  # its buttons stand outside this panel
+    if had_player != (session.player is not None):  # the playback controls stand outside this fragment
         st.rerun()

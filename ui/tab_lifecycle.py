@@ -19,16 +19,16 @@ from sessions.comparison import Comparison
 from sessions.session import Session
 from websocket_client import FeedHub
 
-Kept = Session | Comparison | BacktestJobs
-PAGES_AT_FULL_PACE = 4
-LAST_RUN_S = 3.0
-"""A run that was going on when its tab was closed has ended by then."""
+TabResource = Session | Comparison | BacktestJobs
+TABS_AT_FULL_RATE = 4
+LAST_SCRIPT_RUN_S = 3.0
+"""A script run that was going on when its tab closed has ended by then."""
 
 
 @st.cache_resource(show_spinner=False)
-def hub() -> FeedHub:
-    """The process's one hub, made when all is imported but scikit-learn and machine code: they load beside the page."""
-    _freeze()
+def shared_hub() -> FeedHub:
+    """Return the process's one hub; the first call also loads scikit-learn and machine code, beside the page."""
+    _freeze_modules()
     threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
     return FeedHub()
 
@@ -36,54 +36,61 @@ def hub() -> FeedHub:
 def _warm_up() -> None:
     fast_parser.warm_up()
     warm_up()
-    _freeze()
+    _freeze_modules()
 
 
-def _freeze() -> None:
-    """Streamlit collects garbage after every run; what is frozen here, all modules, need not be looked at again."""
+def _freeze_modules() -> None:
+    """Exempt all modules from garbage collection, which Streamlit runs after every script run."""
     gc.collect()
     gc.freeze()
 
 
 @st.cache_resource(show_spinner=False)
-def pages() -> WeakSet[Session]:
-    """Every page that this process draws."""
+def tab_sessions() -> WeakSet[Session]:
+    """Return the sessions of all tabs that this process draws."""
     return WeakSet()
 
 
-def pace() -> int:
-    """How many times slower than alone a page is drawn: one process draws for all who look."""
-    return 1 + max(0, sum(session.connected for session in list(pages())) - 1) // PAGES_AT_FULL_PACE
+def slowdown() -> int:
+    """Return how many times slower than alone a tab is redrawn, since one process draws for all of them."""
+    n_connected = sum(session.is_connected for session in list(tab_sessions()))
+    return 1 + max(0, n_connected - 1) // TABS_AT_FULL_RATE
 
 
-def keep_pace() -> None:
-    """Set the timers anew if there are many more, or many fewer, pages than when they were set."""
-    if pace() != st.session_state.get("pace", pace()):
+def rerun_if_slowdown_changed() -> None:
+    """Set this tab's timers anew once there are so many more, or fewer, tabs that the slowdown differs."""
+    if slowdown() != st.session_state.get("pace", slowdown()):
         st.rerun()
 
 
-class Tie(NamedTuple):
-    """What a browser tab holds on to."""
+class TabBinding(NamedTuple):
+    """A resource that belongs to a browser tab, and the tab's Streamlit session id."""
 
-    held: Kept
-    tab: str
+    resource: TabResource
+    tab_id: str
 
 
-def _let_go(tie: Tie) -> None:
-    """Release what a closed tab held; and once more, should its last run, stopped too late, have taken it again."""
-    tie.held.release()
+def _release_on_close(binding: TabBinding) -> None:
+    """Release the resource of a closed tab.
+
+    A script run that was still going on may take the resource again, so check once more after it has ended.
+    """
+    binding.resource.release()
     if runtime.exists():
-        asyncio.get_running_loop().call_later(LAST_RUN_S, _make_sure, tie)
+        asyncio.get_running_loop().call_later(LAST_SCRIPT_RUN_S, _release_if_closed, binding)
 
 
-def _make_sure(tie: Tie) -> None:
-    if not runtime.get_instance().is_active_session(tie.tab):
-        tie.held.release()
+def _release_if_closed(binding: TabBinding) -> None:
+    if not runtime.get_instance().is_active_session(binding.tab_id):
+        binding.resource.release()
 
 
-@st.cache_resource(scope="session", on_release=_let_go, show_spinner=False)
-def lifeline(_held: Kept, key: int) -> Tie:  # noqa: ARG001 - the cache uses it
-    """Tied to the browser tab by its key: when it goes, the feed is let go of; when it comes back, the feed goes on."""
-    _held.resume()
+@st.cache_resource(scope="session", on_release=_release_on_close, show_spinner=False)
+def bind_to_tab(_resource: TabResource, key: int) -> TabBinding:  # noqa: ARG001 - the cache uses it
+    """Bind a resource to the browser tab: release it when the tab closes, resume it when the tab comes back.
+
+    Streamlit caches the binding by `key` for as long as the tab is open.
+    """
+    _resource.resume()
     context = get_script_run_ctx()
-    return Tie(_held, context.session_id if context else "")
+    return TabBinding(_resource, context.session_id if context else "")

@@ -1,49 +1,55 @@
-"""Connect and pause: what stops and starts the page as a whole."""
+"""Connect and pause: the buttons that stop and start the whole page."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from sessions.session import Session
-from ui.fragments import paused
+from ui.fragments import is_paused
 from ui.text.vocabulary import HELP
 
 
-def buttons(session: Session) -> None:
-    """Connect and pause, beside each other; outside every fragment, since all of the page follows them.
+def toolbar(session: Session) -> None:
+    """Draw the two buttons side by side, outside every fragment, because the whole page depends on them.
 
-    Streamlit may answer one press twice when a timer's request meets it, so what turns something on and what
-    turns it off again are two buttons: to press either twice is to press it once.
+    Streamlit may deliver one click twice when it meets a timer's request. Therefore "on" and "off" are two buttons
+    with two keys: a second click on either changes nothing.
     """
-    left, right = st.columns(2, gap="small")
-    with left:
+    connect_column, pause_column = st.columns(2, gap="small")
+    with connect_column:
         if st.session_state.connect:
-            off, icon = "Disconnect", ":material/link_off:"
-            st.button(off, icon=icon, key=off, width="stretch", on_click=_connect, args=(session, False))
+            label, icon = "Disconnect", ":material/link_off:"
         else:
-            on, icon = "Connect", ":material/link:"
-            st.button(on, icon=icon, key=on, width="stretch", on_click=_connect, args=(session, True))
-    with right:
-        if paused():
-            words, icon, explained = "Continue", ":material/play_arrow:", HELP["continue"]
-        else:
-            words, icon, explained = "Pause", ":material/pause:", HELP["pause"]
+            label, icon = "Connect", ":material/link:"
         st.button(
-            words,
+            label,
             icon=icon,
-            key=words,
+            key=label,
+            width="stretch",
+            on_click=_set_connected,
+            args=(session, not st.session_state.connect),
+        )
+    with pause_column:
+        if is_paused():
+            label, icon, explanation = "Continue", ":material/play_arrow:", HELP["continue"]
+        else:
+            label, icon, explanation = "Pause", ":material/pause:", HELP["pause"]
+        st.button(
+            label,
+            icon=icon,
+            key=label,
             shortcut="P",
             width="stretch",
-            help=explained,
-            on_click=_pause,
-            args=(not paused(),),
+            help=explanation,
+            on_click=_set_paused,
+            args=(not is_paused(),),
         )
 
 
-def _connect(session: Session, wanted: bool) -> None:
+def _set_connected(session: Session, is_wanted: bool) -> None:
     session.disconnect()
-    st.session_state.connect = wanted
+    st.session_state.connect = is_wanted
 
 
-def _pause(wanted: bool) -> None:
-    st.session_state.paused = wanted
+def _set_paused(is_wanted: bool) -> None:
+    st.session_state.paused = is_wanted

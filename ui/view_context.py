@@ -1,39 +1,42 @@
-"""What all that is drawn in one tab shares: the order's cost now, the theme, and axes that stand still."""
+"""State that all views of one tab share: the order's current price, the theme, and the charts' sticky axes."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from sessions.session import Session, Shown
+from sessions.session import PricedBook, Session
 from ui.charts.base import StickyAxes, Theme
 
 
-def current(session: Session) -> Shown | None:
-    """The newest book and what the order costs on it, priced now if it was changed since that book came.
+def price_current_order(session: Session) -> PricedBook | None:
+    """Return the newest book with what the order costs on it; None before the first book.
 
-    The next book of a quiet market may be long in coming, and that of an ended recording never comes.
+    If the order was changed after that book came, price it again now: the next book of a quiet market may take
+    long, and that of an ended recording never comes.
     """
-    shown, calculator = session.latest, session.calculator
-    if shown is None or calculator is None or shown.estimate.order == session.order:
-        return shown
+    newest = session.latest
+    calculator = session.calculator
+    if newest is None or calculator is None or newest.estimate.order == session.order:
+        return newest
     for estimate in calculator.what_if([session.order]):
-        if estimate.market_ns == shown.estimate.market_ns:
-            return Shown(shown.book, estimate)
+        if estimate.market_ns == newest.estimate.market_ns:
+            return PricedBook(newest.book, estimate)
+    # A newer book came meanwhile, and its estimate may already be of the changed order.
     return session.latest
 
 
 def order_problem() -> str:
-    """Why the inputs are no order, so that what is shown is of the order before; empty if they are one."""
+    """Return why the inputs are not a valid order, so that the page still shows the order before; empty if valid."""
     problem: str = st.session_state.get("order problem", "")
     return problem
 
 
-def theme() -> Theme:
-    """The theme the user sees."""
+def current_theme() -> Theme:
+    """Return the theme that the user sees."""
     return "light" if st.context.theme.type == "light" else "dark"
 
 
-def axes() -> StickyAxes:
-    """The axes of this tab's pictures."""
-    kept: StickyAxes = st.session_state.setdefault("axes", StickyAxes())
-    return kept
+def sticky_axes() -> StickyAxes:
+    """Return the axes that this tab's charts share."""
+    axes: StickyAxes = st.session_state.setdefault("axes", StickyAxes())
+    return axes

@@ -1,4 +1,4 @@
-"""The first visit's three steps, until the visitor has seen enough of them."""
+"""Show a first visitor three steps, until the visitor dismisses them."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offse
 """
 
 JS = """
-const KEPT = "trade-simulator first steps"
+const STORAGE_KEY = "trade-simulator first steps"
 
-function seen() {
-  try { return window.localStorage.getItem(KEPT) === "seen" } catch { return false }
+function isDismissed() {
+  try { return window.localStorage.getItem(STORAGE_KEY) === "seen" } catch { return false }
 }
 
 export default function ({ parentElement }) {
   const steps = parentElement.querySelector("section")
-  steps.hidden = seen()
+  steps.hidden = isDismissed()
   parentElement.querySelector("button").onclick = () => {
     steps.hidden = true
-    try { window.localStorage.setItem(KEPT, "seen") } catch { /* then they show again on the next visit */ }
+    try { window.localStorage.setItem(STORAGE_KEY, "seen") } catch { /* they show again next time */ }
   }
 }
 """
@@ -55,6 +55,6 @@ def _component() -> ComponentRenderer:
     return st.components.v2.component("first_steps", html=HTML, css=CSS, js=JS)
 
 
-def hint() -> None:
-    """Three steps and a button that puts them away for good: the browser remembers, the link and the server do not."""
+def welcome() -> None:
+    """Draw three steps and a button that dismisses them for good; only the browser remembers that."""
     _component()(key="hint")

@@ -240,7 +240,7 @@ def test_text_from_elsewhere_is_shown_as_text(visit: Callable[..., Page]) -> Non
     page.get_by_role("radio", name="Files").click()
     learned = {"venue": ELSEWHERE, "symbol": ":smile:"}
     upload(page, "learned", "![x](y).json", learned)
-    eventually(lambda: f"it was learned of {ELSEWHERE} :smile:" in read(page))
+    eventually(lambda: f"it was learned on {ELSEWHERE} :smile:" in read(page))
     assert not made_of_text(page)
     assert {urlsplit(url).port for url in asked} <= {urlsplit(origin).port, None}
 
@@ -249,7 +249,7 @@ def test_a_paused_page_stands_still_while_the_market_goes_on(page: Page) -> None
     """Pause stops every timer of the page; the P key does, too, but not where something is typed. A changed input
     is priced on the market of now, and the picture stands still again."""
     page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_text("The picture stands still")).to_be_visible()
+    expect(page.get_by_text("The page is paused")).to_be_visible()
     # What is drawn for the first time may still be on its way; a page that lives changes five times a second.
     page.evaluate("""() => { window.changed = performance.now();
         new MutationObserver(() => window.changed = performance.now()).observe(document.querySelector('.stMain'),
@@ -258,13 +258,13 @@ def test_a_paused_page_stands_still_while_the_market_goes_on(page: Page) -> None
     then = float(read_tick(page, "ns"))
     type_in(page, "Quantity", "250000")
     wait_for(page, f"Number(d.quantity) === 250000 && Number(d.ns) > {then} + 1e9")
-    expect(page.get_by_text("The picture stands still")).to_be_visible()
+    expect(page.get_by_text("The page is paused")).to_be_visible()
     page.get_by_label("Quantity", exact=True).press("p")
-    expect(page.get_by_text("The picture stands still")).to_be_visible()
+    expect(page.get_by_text("The page is paused")).to_be_visible()
     page.get_by_role("heading", name="Trade Simulator").click()
     page.keyboard.press("p")
     wait_for(page, f"Number(d.ns) > {then} + 3e9")
-    expect(page.get_by_text("The picture stands still")).to_have_count(0)
+    expect(page.get_by_text("The page is paused")).to_have_count(0)
 
 
 class Stage:

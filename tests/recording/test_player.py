@@ -286,7 +286,7 @@ def test_a_recording_of_a_replay_is_equal_to_it(session: Watched, path: Path, tm
     """Begun in the middle, paused, stepped, sped up and played to the end: the same frames, one for one."""
     session.connect(Market("okx", SYMBOL, recording=path))
     eventually(lambda: len(session.seen) > 2)
-    session.record(tmp_path / "recordings")
+    session.start_recording(tmp_path / "recordings")
     session.buttons.pause()
     session.buttons.step()
     session.buttons.speed = 0
@@ -315,7 +315,7 @@ def test_recordings_of_real_replays_are_equal_to_them(
     """The same with what venues really sent, REST bodies, lines of other symbols and all."""
     path = recordings / f"{name}.jsonl.gz"
     session.connect(Market(venue, symbol, recording=path))
-    session.record(tmp_path)
+    session.start_recording(tmp_path)
     session.buttons.speed = 0
     eventually(lambda: session.recorder and session.recorder.frames >= len(frames(path)), 30)
     session.stop_recording()
@@ -329,7 +329,7 @@ def test_a_live_recording_starts_with_a_whole_book_and_keeps_a_reconnect(session
     with LoopbackExchange("okx", "BTC-USDT") as exchange:
         session.connect(Market("okx", "BTC-USDT", address=exchange.url))
         eventually(lambda: session.seen)
-        session.record(tmp_path)
+        session.start_recording(tmp_path)
         eventually(lambda: session.recorder and session.recorder.frames > 2)
         exchange.change(bids=[("99.5", "7")])
         eventually(lambda: 7.0 in session.seen[-1].bids[:, 1])
@@ -352,7 +352,7 @@ def test_a_simulated_market_is_recorded_without_a_break(session: Watched, tmp_pa
     """Whole books need no new connection: recording begins with the next one, and all since then are in the file."""
     session.connect(Market("simulated", "BTC-USDT-SWAP"))
     eventually(lambda: session.seen)
-    session.record(tmp_path)
+    session.start_recording(tmp_path)
     eventually(lambda: session.recorder and session.recorder.frames >= 5)
     session.stop_recording()
     assert session.recorder is not None
@@ -369,7 +369,7 @@ def test_a_simulated_market_is_recorded_without_a_break(session: Watched, tmp_pa
 def test_a_page_that_goes_leaves_a_whole_file(session: Watched, tmp_path: Path, leave: str) -> None:
     """A closed tab, a disconnect and another market all end the recording with a file that is complete."""
     session.connect(Market("simulated", "BTC-USDT-SWAP"))
-    session.record(tmp_path)
+    session.start_recording(tmp_path)
     recorder = session.recorder
     assert recorder is not None
     eventually(lambda: recorder.frames >= 2)
@@ -386,11 +386,11 @@ def test_a_page_that_goes_leaves_a_whole_file(session: Watched, tmp_path: Path, 
 def test_recording_without_a_market_or_a_folder_says_so(session: Watched, tmp_path: Path) -> None:
     """Nothing connected, or a file in the folder's place: an error with its reason, and nothing is recorded."""
     with pytest.raises(RuntimeError, match="no market"):
-        session.record(tmp_path)
+        session.start_recording(tmp_path)
     session.connect(Market("simulated", "BTC-USDT-SWAP"))
     (tmp_path / "taken").write_text("")
     with pytest.raises(OSError, match="taken"):
-        session.record(tmp_path / "taken")
+        session.start_recording(tmp_path / "taken")
     assert session.recorder is None
 
 

@@ -12,12 +12,12 @@ import pytest
 from calculations import Order
 from network.status import Status
 from orderbook import Side
-from sessions.comparison import Comparison, Offer, all_in_price, first_tier, rivals
+from sessions.comparison import Comparison, VenueCost, all_in_price, comparable_markets, first_tier
 from sessions.market import Market
 from sessions.session import STALE_S
 from tests.support.loopback import eventually
 from tests.support.loopback_exchange import LoopbackExchange
-from ui.text.captions import offers_table
+from ui.text.captions import comparison_table
 from ui.text.formatting import plain
 from websocket_client import FeedHub
 
@@ -51,15 +51,15 @@ def test_the_best_price_after_all_costs_is_marked(
 ) -> None:
     """Both venues price the order with their own tier, and exactly the better all-in price is the cheapest."""
     comparison.watch(markets, Order(side, 0.5))
-    eventually(lambda: all(offer.all_in_price for offer in comparison.offers()))
-    offers = comparison.offers()
-    for offer in offers:
-        assert offer.estimate is not None
-        assert offer.estimate.order.tier == first_tier(offer.market)
-        assert offer.all_in_price == all_in_price(offer.estimate)
-    prices = [offer.all_in_price or 0.0 for offer in offers]
+    eventually(lambda: all(row.all_in_price for row in comparison.venue_costs()))
+    rows = comparison.venue_costs()
+    for row in rows:
+        assert row.estimate is not None
+        assert row.estimate.order.tier == first_tier(row.market)
+        assert row.all_in_price == all_in_price(row.estimate)
+    prices = [row.all_in_price or 0.0 for row in rows]
     best = min(prices) if side is Side.BUY else max(prices)
-    assert [offer.cheapest for offer in offers] == [price == best for price in prices]
+    assert [row.is_cheapest for row in rows] == [price == best for price in prices]
 
 
 def test_frozen_book_is_neither_priced_nor_cheapest_whatever_heartbeats_come(
@@ -67,12 +67,12 @@ def test_frozen_book_is_neither_priced_nor_cheapest_whatever_heartbeats_come(
 ) -> None:
     """Kraken stops but for heartbeats while OKX goes on: its row shows an age and no price until a book comes."""
     comparison.watch(markets, Order(Side.BUY, 0.5))
-    eventually(lambda: all(offer.all_in_price for offer in comparison.offers()))
+    eventually(lambda: all(row.all_in_price for row in comparison.venue_costs()))
 
-    def pulse() -> Offer:
+    def pulse() -> VenueCost:
         exchanges["okx"].change(asks=[("101.0", "4.00000000")])
         exchanges["kraken"].heartbeat()
-        kraken = comparison.offers()[1]
+        kraken = comparison.venue_costs()[1]
         assert kraken.status is not None
         assert kraken.status.state == "live"
         return kraken
@@ -81,21 +81,21 @@ def test_frozen_book_is_neither_priced_nor_cheapest_whatever_heartbeats_come(
     frozen = pulse()
     assert frozen.age_s is not None
     assert frozen.age_s >= STALE_S
-    assert not any(offer.cheapest for offer in comparison.offers())
-    row = next(line for line in offers_table([frozen]).splitlines() if "Kraken" in line)
+    assert not any(row.is_cheapest for row in comparison.venue_costs())
+    row = next(line for line in comparison_table([frozen]).splitlines() if "Kraken" in line)
     assert f"| {frozen.age_s:.1f} | Connected" in row
     assert "no new prices for" in row
     exchanges["kraken"].change(asks=[("101.0", "4.00000000")])
     eventually(lambda: pulse().estimate is not None)
-    eventually(lambda: any(offer.cheapest for offer in comparison.offers()))
+    eventually(lambda: any(row.is_cheapest for row in comparison.venue_costs()))
 
 
 def test_only_the_same_instrument_is_compared() -> None:
     """A swap is lined up with swaps, dollars with dollars, and simulated prices with nobody else's."""
-    swap = {each.venue for each in rivals(Market("okx", "BTC-USDT-SWAP"))}
+    swap = {each.venue for each in comparable_markets(Market("okx", "BTC-USDT-SWAP"))}
     assert swap >= {"okx", "gomarket-okx", "binance-usdm"}
     assert not swap & {"simulated", "binance", "coinbase", "kraken"}
-    dollars = {each.venue for each in rivals(Market("coinbase", "BTC-USD"))}
+    dollars = {each.venue for each in comparable_markets(Market("coinbase", "BTC-USD"))}
     assert dollars >= {"coinbase", "kraken"}
     assert not dollars & {"simulated", "okx", "gomarket-okx", "binance", "binance-usdm"}
 
@@ -103,15 +103,15 @@ def test_only_the_same_instrument_is_compared() -> None:
 def test_a_venue_without_prices_takes_no_part(comparison: Comparison) -> None:
     """Where nobody answers there is no estimate, no price and no winner."""
     comparison.watch((Market("okx", "BTC-USDT", address="ws://127.0.0.1:9"),), Order(Side.BUY, 1.0))
-    (offer,) = comparison.offers()
-    assert (offer.estimate, offer.all_in_price, offer.cheapest) == (None, None, False)
+    (row,) = comparison.venue_costs()
+    assert (row.estimate, row.all_in_price, row.is_cheapest) == (None, None, False)
 
 
 def test_words_of_a_venue_are_text_in_the_table() -> None:
     """What a server says when it refuses stands in its row letter by letter: no picture, no link, no other cell."""
     said = "![x](http://a.example) | www.a.example | :smile:"
     status = Status("given up", 0, 0, 0, 0, 0, 0, 5, None, None, said, 0, None)
-    offer = Offer(Market("okx", "BTC-USDT"), status, None, None, None, cheapest=False)
-    row = offers_table([offer]).splitlines()[-1]
+    row = VenueCost(Market("okx", "BTC-USDT"), status, None, None, None, is_cheapest=False)
+    row = comparison_table([row]).splitlines()[-1]
     assert plain(said) in row
     assert re.sub(r"\\.", "", row).count("|") == 9

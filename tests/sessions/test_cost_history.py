@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessions.cost_history import MOST_POINTS, SPAN_NS, CostHistory, is_continuous
+from sessions.cost_history import MAX_POINTS, SPAN_NS, CostHistory, is_continuous
 
 steps = st.tuples(st.integers(0, 3_000_000_000), st.none() | st.floats(-50, 50), st.sampled_from("ab"))
 
@@ -15,16 +15,16 @@ steps = st.tuples(st.integers(0, 3_000_000_000), st.none() | st.floats(-50, 50),
 @given(st.lists(steps, min_size=1, max_size=120))
 def test_every_second_of_every_order_keeps_its_newest_and_its_range(added: list[tuple[int, float | None, str]]) -> None:
     """Runs of one order within one second are one point: the last cost, and the lowest and highest of the run."""
-    trail, now, runs = CostHistory(), 0, []
+    history, now, runs = CostHistory(), 0, []
     for wait, cost, order in added:
         now += wait
-        trail.add(now, cost, order)
+        history.add(now, cost, order)
         key = (now // 10**9, cost is None, order)
         if not runs or runs[-1][0] != key:
             runs.append((key, []))
         runs[-1][1].append((now, cost))
     kept = [run for run in runs if run[1][-1][0] >= now - SPAN_NS]
-    points = trail.until(now, cost, order)
+    points = history.points_until(now, cost, order)
     assert [(p.market_ns, p.net_bps, p.order) for p in points] == [(*run[-1], key[2]) for key, run in kept]
     for point, (_, run) in zip(points, kept, strict=True):
         costs = [cost for _, cost in run if cost is not None]
@@ -34,27 +34,27 @@ def test_every_second_of_every_order_keeps_its_newest_and_its_range(added: list[
 @given(st.lists(steps, min_size=1, max_size=60), st.data())
 def test_it_ends_at_the_estimate_that_is_shown(added: list[tuple[int, float | None, str]], data: st.DataObject) -> None:
     """Whatever came since, the last point is what is shown, alone where its order was changed, and none is later."""
-    trail, now, shown = CostHistory(), 0, []
+    history, now, shown = CostHistory(), 0, []
     for wait, cost, order in added:
         now += wait
-        trail.add(now, cost, order)
+        history.add(now, cost, order)
         shown.append((now, cost, order))
     market_ns, cost, order = data.draw(st.sampled_from(shown))
     for priced_anew in (order, "another"):
-        points = trail.until(market_ns, cost, priced_anew)
+        points = history.points_until(market_ns, cost, priced_anew)
         assert (points[-1].market_ns, points[-1].net_bps, points[-1].order) == (market_ns, cost, priced_anew)
         assert [p.market_ns for p in points] == sorted(p.market_ns for p in points)
         before = [p for p in points[:-1] if p.market_ns < market_ns]
-        assert before == [p for p in trail.until(now, *shown[-1][1:]) if p.market_ns < market_ns]
+        assert before == [p for p in history.points_until(now, *shown[-1][1:]) if p.market_ns < market_ns]
 
 
 def test_a_fast_market_stays_small_and_ends_at_the_newest() -> None:
     """A hundred books a second for ten minutes are some 300 points of the last five minutes."""
-    trail = CostHistory()
+    history = CostHistory()
     for row in range(60_000):
-        trail.add(row * 10_000_000, row / 1e4, "a")
-    points = trail.until(599_990_000_000, 59_999 / 1e4, "a")
-    assert 295 <= len(points) <= 305 < MOST_POINTS
+        history.add(row * 10_000_000, row / 1e4, "a")
+    points = history.points_until(599_990_000_000, 59_999 / 1e4, "a")
+    assert 295 <= len(points) <= 305 < MAX_POINTS
     assert points[-1].net_bps == 59_999 / 1e4
     assert points[-1].market_ns - points[0].market_ns <= SPAN_NS
     assert all(is_continuous(a, b) for a, b in pairwise(points))
@@ -62,7 +62,7 @@ def test_a_fast_market_stays_small_and_ends_at_the_newest() -> None:
 
 def test_a_step_back_in_time_begins_anew() -> None:
     """A replay that was turned back shows nothing of a future it has not reached."""
-    trail = CostHistory()
-    trail.add(10**12, 5.0, "a")
-    trail.add(10**11, 6.0, "a")
-    assert [point.net_bps for point in trail.until(10**11, 6.0, "a")] == [6.0]
+    history = CostHistory()
+    history.add(10**12, 5.0, "a")
+    history.add(10**11, 6.0, "a")
+    assert [point.net_bps for point in history.points_until(10**11, 6.0, "a")] == [6.0]

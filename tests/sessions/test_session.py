@@ -14,7 +14,7 @@ import pytest
 from calculations import Order
 from orderbook import Side
 from sessions.market import Market
-from sessions.session import DUE_S, NEW_S, Session, learned_for
+from sessions.session import NEW_BOOK_S, NEXT_BOOK_DUE_S, Session, parse_learned
 from tests.support.loopback import eventually
 from websocket_client import FeedHub
 
@@ -52,7 +52,7 @@ def test_a_book_that_is_due_is_waited_for() -> None:
         seen = session.latest
         if seen is None or not 0.03 < (time.perf_counter_ns() - seen.estimate.stamps.received_ns) / 1e9 < 0.06:
             return False
-        session.await_due()
+        session.wait_for_due_book()
         return session.latest is not seen
 
     eventually(waited)
@@ -62,7 +62,7 @@ def test_a_book_that_is_due_is_waited_for() -> None:
 def test_nobody_waits_for_a_book_that_is_not_due() -> None:
     """Before the first book, right after one, and once a market has fallen silent, there is nothing to wait for."""
     session = Session(FeedHub(), Order(Side.BUY, 1.0))
-    session.await_due()
+    session.wait_for_due_book()
     session.connect(SIMULATED)
     eventually(lambda: session.latest)
     session.disconnect()
@@ -74,13 +74,13 @@ def test_nobody_waits_for_a_book_that_is_not_due() -> None:
         stamps = shown.estimate.stamps._replace(received_ns=received_ns)
         session.latest = shown._replace(estimate=replace(shown.estimate, stamps=stamps))
         began = time.perf_counter()
-        session.await_due()
+        session.wait_for_due_book()
         return time.perf_counter() - began
 
     # A busy machine can be slow, but not time and again.
-    for age_s in (0.0, DUE_S, 60.0):
-        assert min(asked_at(age_s) for _ in range(10)) < NEW_S
-    assert max(asked_at(2 * NEW_S) for _ in range(10)) > DUE_S - 3 * NEW_S
+    for age_s in (0.0, NEXT_BOOK_DUE_S, 60.0):
+        assert min(asked_at(age_s) for _ in range(10)) < NEW_BOOK_S
+    assert max(asked_at(2 * NEW_BOOK_S) for _ in range(10)) > NEXT_BOOK_DUE_S - 3 * NEW_BOOK_S
 
 
 def test_two_viewers_share_one_market_and_keep_their_own_orders() -> None:
@@ -160,7 +160,7 @@ def test_what_was_learned_goes_on_in_another_session() -> None:
     content = json.dumps(teacher.calculator.learned()).encode()
     teacher.disconnect()
     pupil = Session(FeedHub(), order)
-    pupil.connect(SIMULATED, learned_for(content, SIMULATED))
+    pupil.connect(SIMULATED, parse_learned(content, SIMULATED))
     eventually(lambda: pupil.latest)
     assert pupil.calculator is not None
     scorecard = pupil.calculator.scorecard()
@@ -173,7 +173,7 @@ def test_what_was_learned_goes_on_in_another_session() -> None:
     ("content", "words"),
     [
         (b"null", "nothing had been learned"),
-        (b"[1]", "no saved learning"),
+        (b"[1]", "not a file of saved learning"),
         (b"{", "Expecting"),
         (b'{"venue": "okx", "symbol": "BTC-USDT"}', "okx BTC-USDT"),
     ],
@@ -181,4 +181,4 @@ def test_what_was_learned_goes_on_in_another_session() -> None:
 def test_saved_learning_that_does_not_fit_says_why(content: bytes, words: str) -> None:
     """A file that is broken, empty or of another market is refused with its reason."""
     with pytest.raises(ValueError, match=words):
-        learned_for(content, SIMULATED)
+        parse_learned(content, SIMULATED)

@@ -74,13 +74,13 @@ def made(name: str = "market.jsonl", books: int = 400) -> Path:
     return path
 
 
-def runs_of(app: AppTest) -> BacktestJobs:
+def jobs_of(app: AppTest) -> BacktestJobs:
     found: BacktestJobs = app.session_state["backtests"]
     return found
 
 
 def run_of(app: AppTest) -> BacktestJob:
-    found = runs_of(app).run
+    found = jobs_of(app).job
     assert found is not None
     return found
 
@@ -170,7 +170,7 @@ def test_other_sizes_are_worked_out_too(app: AppTest) -> None:
         exact = [some["net_cost_bps"].mean(), *some["net_cost_bps"].quantile([0.5, 0.95, 0.99])]
         assert cells(app, f"{size:,.0f} USD") == pytest.approx(exact, abs=5.1e-3)
     app.number_input(key="quantity").set_value(50_000.0)
-    run_until(app, lambda: "It was changed since the results below: press Run for new ones." in said(app))
+    run_until(app, lambda: "The order was changed since the results below: press Run for new ones." in said(app))
 
 
 def test_sizes_that_are_none_are_a_sentence(app: AppTest) -> None:
@@ -307,9 +307,9 @@ def test_rows_that_are_too_many_are_not_offered(app: AppTest, monkeypatch: pytes
     made(books=200)
     app.run()
     run = worked_out(app)
-    sizes = {kind: len(run.rows(kind) or b"") for kind in ("csv", "json", "parquet")}
+    sizes = {kind: len(run.export_rows(kind) or b"") for kind in ("csv", "json", "parquet")}
     assert sizes["parquet"] < sizes["csv"]
-    monkeypatch.setattr(backtest_job, "MOST_BYTES", sizes["csv"] - 1)
+    monkeypatch.setattr(backtest_job, "MAX_DOWNLOAD_BYTES", sizes["csv"] - 1)
     app.selectbox(key="backtest format").set_value("csv")
     press(app, "backtest prepare")
     assert "too large to download from here" in said(app)
@@ -318,9 +318,9 @@ def test_rows_that_are_too_many_are_not_offered(app: AppTest, monkeypatch: pytes
     rows = taken(app, "parquet")[0]
     assert len(rows) == 200
     assert_same_rows(pd.read_parquet("rows.parquet"), rows)
-    monkeypatch.setattr(backtest_job, "MOST_BYTES", 1000)
+    monkeypatch.setattr(backtest_job, "MAX_DOWNLOAD_BYTES", 1000)
     run = worked_out(app)
-    assert not run.kept
+    assert not run.has_rows
     assert "These rows are more than" in said(app)
     assert [each.value for each in app.code if "backtest.py" in each.value] == [command]
     assert not app.get("download_button")
@@ -331,18 +331,18 @@ def test_a_second_run_takes_the_place_of_the_first(tmp_path: Path, long: bytes) 
     """The first one ends; both rows' folders go with their runs."""
     path = tmp_path / "long.jsonl"
     path.write_bytes(long)
-    source, tests = RecordingSource.from_path(path, "okx", "BTC-USDT"), BacktestJobs()
-    tests.start(source, [Order(Side.BUY, 1.0)], "one")
-    first = tests.run
+    source, jobs = RecordingSource.from_path(path, "okx", "BTC-USDT"), BacktestJobs()
+    jobs.start(source, [Order(Side.BUY, 1.0)], "one")
+    first = jobs.job
     assert first is not None
-    tests.start(source, [Order(Side.BUY, 2.0)], "two")
+    jobs.start(source, [Order(Side.BUY, 2.0)], "two")
     assert first.join(2)
     assert first.state == "stopped"
-    assert tests.run is not None
-    assert tests.run.name == "two"
-    tests.stop()
-    assert tests.run.join(2)
-    folders = [run._folder for run in (first, tests.run)]
+    assert jobs.job is not None
+    assert jobs.job.name == "two"
+    jobs.stop()
+    assert jobs.job.join(2)
+    folders = [run._folder for run in (first, jobs.job)]
     assert all(folder.stat().st_mode & 0o077 == 0 for folder in folders)
-    del first, tests
+    del first, jobs
     assert not any(folder.exists() for folder in folders)

@@ -12,13 +12,13 @@ from streamlit.testing.v1 import AppTest
 
 from calculations import Order, TradingCalculator
 from orderbook import Side
-from sessions.session import Shown
+from sessions.session import PricedBook
 from tests.support.loopback import Server, gateway_frame, make_talk
 from tests.support.synthetic_markets import book
 from tests.test_app import app, metrics, run_until, view
-from ui.detail_tabs import VIEWS
+from ui.detail_tabs import TABS
 from ui.estimate_component import CELLS
-from ui.estimate_panel import bar
+from ui.estimate_panel import cost_bar
 
 __all__ = ["app"]  # the fixture
 
@@ -50,7 +50,7 @@ def test_changing_the_size_breaks_the_history_and_its_end_is_what_is_shown(app: 
     picture = charts(app)["trail chart"]
     today, before = line(picture, "Net cost"), line(picture, "Other orders")
     assert today[0][1] is None
-    assert today[-1] == [0.0, pytest.approx(float(view(app)["tick"]["net"]), abs=1e-5)]
+    assert today[-1] == [0.0, pytest.approx(float(view(app)["probe"]["net"]), abs=1e-5)]
     first = today[1][0]
     assert first is not None
     assert all(minutes is not None and minutes <= first for minutes, _ in before)
@@ -61,7 +61,7 @@ def test_the_history_ends_at_the_headline(app: AppTest) -> None:
     seen: set[str] = set()
 
     def compared() -> bool:
-        tick = view(app)["tick"]
+        tick = view(app)["probe"]
         if tick and "trail chart" in charts(app):
             assert history_end(app) == pytest.approx(float(tick["net"]), abs=1e-5)
             seen.add(tick["ns"])
@@ -90,7 +90,7 @@ def test_every_view_is_drawn_alone(app: AppTest) -> None:
         "Was it right?": {"predicted chart", "errors chart", "reliability chart"},
         "Speed": {"latency chart"},
     }
-    for chosen in VIEWS:
+    for chosen in TABS:
         app.segmented_control(key="closer").set_value(chosen)
         wanted = always | pictures.get(chosen, set())
         run_until(app, lambda wanted=wanted: set(charts(app)) == wanted)  # type: ignore[misc]
@@ -108,7 +108,7 @@ def test_old_numbers_are_marked_with_their_age(app: AppTest) -> None:
         assert set(metrics(app)) == set(CELLS.values())
         app.number_input(key="quantity").set_value(3_000.0)
         app.run()
-        assert view(app)["tick"]["quantity"] == "3000.0"  # priced anew although no book came
+        assert view(app)["probe"]["quantity"] == "3000.0"  # priced anew although no book came
         assert history_end(app) == pytest.approx(float(metrics(app)["Net cost"].removesuffix(" bps")), abs=1e-3)
         assert re.fullmatch(r"Old: no new prices for [2-4] s", view(app)["text"]["badge"])
 
@@ -119,8 +119,8 @@ def test_a_gain_is_drawn_as_one() -> None:
     seen = book([(99.9, 5.0)], [(100.1, 5.0)])
     estimate = TradingCalculator(order).estimate(seen)
     gain = replace(estimate, slippage_bps=-1.0, fee_bps=4.0, impact_bps=0.0, net_cost_bps=3.0)
-    drawn = bar(Shown(seen, gain))
+    drawn = cost_bar(PricedBook(seen, gain))
     assert [piece[:3] for piece in drawn.pieces] == [("gain", 0.0, 20.0), ("cost", 20.0, 80.0)]
     assert drawn.net == 80.0
-    unknown = bar(Shown(seen, replace(estimate, slippage_bps=None, net_cost_bps=None)))
+    unknown = cost_bar(PricedBook(seen, replace(estimate, slippage_bps=None, net_cost_bps=None)))
     assert (unknown.pieces, unknown.net) == ((), None)

@@ -120,7 +120,7 @@ def test_the_file_says_what_it_is_of(app: AppTest) -> None:
     assert "It is of OKX, BTC-USDT: that counts, not the choice above." in said(app)
     assert session(app).market.venue == "okx"  # type: ignore[union-attr]
     path.write_bytes(path.read_bytes().replace(b'"okx"', b'"else"', 1))
-    run_until(app, shows(app, "It says it is of else BTC-USDT, which is not known here"))
+    run_until(app, shows(app, "The recording names else BTC-USDT, which is not known here"))
     assert session(app).market.venue == "kraken"  # type: ignore[union-attr]
     run_until(app, shows(app, "There is no order book of Kraken"))
 
@@ -185,8 +185,8 @@ def test_what_is_wrong_further_on_is_a_sentence(
     app: AppTest, content: bytes, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A recording that begins well: the trouble is told while the page lives on, and within bounds."""
-    assert 64 * 2**20 < data_source.MOST_UNPACKED <= 2**30
-    monkeypatch.setattr(data_source, "MOST_UNPACKED", 100_000_000)
+    assert 64 * 2**20 < data_source.MAX_UNPACKED_BYTES <= 2**30
+    monkeypatch.setattr(data_source, "MAX_UNPACKED_BYTES", 100_000_000)
     app.run()
     app.file_uploader(key=UPLOAD).upload("r.jsonl", content, "text/plain").run()
     run_until(app, shows(app, words), timeout_s=40)

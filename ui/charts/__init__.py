@@ -1,1 +1,1 @@
-"""Charts as plain data."""
+"""The charts of the page as plain data: option dictionaries of ECharts."""

@@ -1,9 +1,9 @@
-"""Pictures of a backtest: the cost over time, how it is spread, by the hour of the day, and by the order's size."""
+"""Draw the net cost of a backtest: over time, its distribution, by the hour of the day, and by the order's size."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,39 +19,52 @@ from ui.charts.base import (
     legend,
     line,
     mark_line,
+    min_axis_length,
     round_short,
+    time_axis,
     value_axis,
 )
 
-LEAST_BPS, LEAST_SHARE = 0.02, 0.002
-"""The shortest axis, bps and a share of the cost: smaller moves are not blown up."""
-GAP = 10.0
-"""A line is broken where nothing is known for so many times the usual distance."""
-UNKNOWN = 0.05
-TOO_CLOSE = 0.1
+MIN_AXIS_BPS = 0.02
+"""The shortest axis of a cost."""
+GAP_IN_MEDIAN_STEPS = 10.0
+"""A line breaks where there is no number for this many times the median distance of its points."""
+MAX_UNPRICED_SHARE = 0.05
+"""Sizes without a number for more of the books than this are not drawn."""
+MIN_MARK_DISTANCE = 0.1
+"""Two marks closer than this share of the axis become one, because their words would overlap."""
 
-Row = list[Any]
+
+class RangePoint(NamedTuple):
+    """A point of both lines over time: milliseconds since 1970, least and most cost, bps; None breaks the lines."""
+
+    ms: float
+    low_bps: float | None
+    high_bps: float | None
 
 
 def over_time_chart(summary: Summary, theme: Theme) -> Option:
-    """Least and most net cost in each stretch of the recording, so that no spike is lost."""
+    """Return the least and the most net cost in each stretch of the recording, so that no spike is lost."""
     colours = PALETTES[theme]
-    low, high = broken_lines(summary)
-    between = {"stack": "range", "stackStrategy": "all", "tooltip": {"show": False}, "silent": True}
-    width = [[a[0], None if a[1] is None else round_short(b[1] - a[1])] for a, b in zip(low, high, strict=True)]
-    return base_option(
-        {
-            "type": "time",
-            "min": summary.first_ns / 1e6,
-            "max": max(summary.last_ns, summary.first_ns + 1_000_000) / 1e6,
-            "axisLabel": {"color": colours.text, "fontSize": 11, "hideOverlap": True},
-            "axisLine": {"lineStyle": {"color": colours.grid}},
-            "splitLine": {"show": False},
-        },
-        value_axis(cost_axis([row[1] for row in (*low, *high) if row[1] is not None]), colours),
+    points = range_points(summary)
+    low = [[point.ms, point.low_bps] for point in points]
+    high = [[point.ms, point.high_bps] for point in points]
+    # ECharts draws a band as two stacked lines: an invisible one at its low end, and the width on top of it.
+    width = [
         [
-            line("", low, colours.accent, 0, **between),
-            line("", width, colours.accent, 0, **between) | {"areaStyle": {"color": colours.accent, "opacity": 0.3}},
+            point.ms,
+            None if point.low_bps is None or point.high_bps is None else round_short(point.high_bps - point.low_bps),
+        ]
+        for point in points
+    ]
+    band = {"stack": "range", "stackStrategy": "all", "tooltip": {"show": False}, "silent": True}
+    costs = [cost for _, cost in (*low, *high) if cost is not None]
+    return base_option(
+        time_axis(summary.first_ns, summary.last_ns, colours, fontSize=11),
+        value_axis(cost_axis(costs), colours),
+        [
+            line("", low, colours.accent, 0, **band),
+            line("", width, colours.accent, 0, **band) | {"areaStyle": {"color": colours.accent, "opacity": 0.3}},
             line("Least", low, colours.slippage, 1.2),
             line("Most", high, colours.accent, 1.5),
         ],
@@ -62,49 +75,49 @@ def over_time_chart(summary: Summary, theme: Theme) -> Option:
     )
 
 
-def broken_lines(summary: Summary) -> tuple[list[Row], list[Row]]:
-    """[ms since 1970, bps] of the least and of the most cost; a row of None breaks the lines.
+def range_points(summary: Summary) -> list[RangePoint]:
+    """Return the points of the lines over time, with their breaks.
 
-    What stands alone between two breaks goes on for its stretch, for a line of one point is not seen.
+    The last stretch before a break gets a second point at its end, because a line of one point is invisible.
     """
-    over = summary.over_time
-    length = (summary.last_ns - summary.first_ns) // BUCKETS + 1
-    starts = over.market_ns
-    usual = float(np.median(np.diff(starts))) if len(starts) > 1 else float(length)
-    low: list[Row] = []
-    high: list[Row] = []
-    for row, (start, least, most) in enumerate(zip(starts.tolist(), over.low_bps, over.high_bps, strict=True)):
-        last = row + 1 == len(starts)
-        broken = last or starts[row + 1] - start > GAP * usual
-        for at in (start, start + length) if broken else (start,):
-            low.append([at / 1e6, round_short(least)])
-            high.append([at / 1e6, round_short(most)])
-        if broken and not last:
-            for each in (low, high):
-                each.append([(start + length) / 1e6, None])
-    return low, high
+    over_time = summary.over_time
+    stretch_ns = (summary.last_ns - summary.first_ns) // BUCKETS + 1
+    starts_ns = over_time.market_ns
+    median_step_ns = float(np.median(np.diff(starts_ns))) if len(starts_ns) > 1 else float(stretch_ns)
+    points = []
+    stretches = zip(starts_ns.tolist(), over_time.low_bps, over_time.high_bps, strict=True)
+    for row, (start_ns, low_bps, high_bps) in enumerate(stretches):
+        is_last = row + 1 == len(starts_ns)
+        ends_line = is_last or starts_ns[row + 1] - start_ns > GAP_IN_MEDIAN_STEPS * median_step_ns
+        point = RangePoint(start_ns / 1e6, round_short(low_bps), round_short(high_bps))
+        points.append(point)
+        if ends_line:
+            points.append(point._replace(ms=(start_ns + stretch_ns) / 1e6))
+        if ends_line and not is_last:
+            points.append(RangePoint((start_ns + stretch_ns) / 1e6, None, None))
+    return points
 
 
-def histogram_chart(histogram: Histogram, spread: Distribution, theme: Theme) -> Option:
-    """The share of the books by net cost, with marks at P50 and P95."""
+def histogram_chart(histogram: Histogram, distribution: Distribution, theme: Theme) -> Option:
+    """Return the share of the books by net cost, with marks at P50 and P95."""
     colours = PALETTES[theme]
-    edges, total = histogram.edges_bps, int(histogram.books.sum())
-    shares = (100 * histogram.books / total).tolist()
+    edges = histogram.edges_bps
+    shares = (100 * histogram.books / int(histogram.books.sum())).tolist()
     steps = [[round_short(edge), round_short(share)] for edge, share in zip(edges, [*shares, 0.0], strict=True)]
     bars = line(
         "Share of the books", steps, colours.accent, 1, step="end", areaStyle={"color": colours.accent, "opacity": 0.45}
     )
     marks = mark_line("{b}", 0.0, colours)
-    # Words that would lie on one another become one.
-    apart = spread.p95 - spread.p50 > TOO_CLOSE * float(edges[-1] - edges[0])
-    named = (("P50", spread.p50), ("P95", spread.p95)) if apart else (("P50, P95", spread.p95),)
+    p50, p95 = distribution.p50, distribution.p95
+    is_apart = p95 - p50 > MIN_MARK_DISTANCE * float(edges[-1] - edges[0])
+    named_values = (("P50", p50), ("P95", p95)) if is_apart else (("P50, P95", p95),)
     marks["data"] = [
         {"name": name, "xAxis": round_short(min(max(value, float(edges[0])), float(edges[-1])))}
-        for name, value in named
+        for name, value in named_values
     ]
-    across = StickyAxes().fit("", float(edges[0]), float(edges[-1]))
+    edge_axis = StickyAxes().fit("", float(edges[0]), float(edges[-1]))
     return base_option(
-        value_axis(across._replace(low=float(edges[0]), high=float(edges[-1])), colours)
+        value_axis(edge_axis._replace(low=float(edges[0]), high=float(edges[-1])), colours)
         | {"interval": None, "splitNumber": 4, "axisLabel": _short_labels(colours.text)},
         value_axis(
             Axis(0, 100, 25) if max(shares) > 80 else StickyAxes().fit("", 0.0, max(shares)), colours, "{value} %"
@@ -119,10 +132,10 @@ def _short_labels(colour: str) -> Option:
 
 
 def hours_chart(hours: Sequence[Hour], theme: Theme) -> Option:
-    """The average net cost of every hour of the day that the recording has."""
+    """Return the average net cost of each hour of the day; hours that the recording does not have stay empty."""
     colours = PALETTES[theme]
-    known = {hour.hour: hour for hour in hours}
-    points = [round_short(known[hour].net_cost_bps) if hour in known else None for hour in range(HOURS)]
+    averages_bps = {hour.hour: round_short(hour.net_cost_bps) for hour in hours}
+    points = [averages_bps.get(hour) for hour in range(HOURS)]
     return base_option(
         {
             "type": "category",
@@ -149,39 +162,41 @@ def hours_chart(hours: Sequence[Hour], theme: Theme) -> Option:
 
 
 def sizes_chart(summaries: Sequence[Summary], theme: Theme) -> Option:
-    """P50 and P95 of the net cost by the order's size, in its own unit; the first is the order itself, and is marked.
+    """Return P50 and P95 of the net cost by the order's size, in its own unit.
 
-    Left out are sizes that more than UNKNOWN of the books have no number for: it would be the largest ones.
+    summaries[0] is the order of the page, and is marked. Sizes that have no number for more than MAX_UNPRICED_SHARE
+    of the books are left out: the missing costs are the largest ones, so the quantiles of the others are too low.
     """
     colours = PALETTES[theme]
-    known = sorted(
-        (each.order.quantity, spread)
-        for each in summaries
-        if (spread := each.components["net_cost_bps"]) is not None and each.unpriced <= UNKNOWN * each.books
+    priced = sorted(
+        (summary.order.quantity, distribution)
+        for summary in summaries
+        if (distribution := summary.components["net_cost_bps"]) is not None
+        and summary.unpriced <= MAX_UNPRICED_SHARE * summary.books
     )
-    sizes = [each.order.quantity for each in summaries]
+    sizes = [summary.order.quantity for summary in summaries]
     low, high = min(sizes), max(sizes)
-    across = StickyAxes().fit_log("", low, high if high > low else 2 * low)
-    own = line(
+    size_axis = StickyAxes().fit_log("", low, high if high > low else 2 * low)
+    p95_line = line(
         "P95",
-        [[round_short(size), round_short(spread.p95)] for size, spread in known],
+        [[round_short(size), round_short(distribution.p95)] for size, distribution in priced],
         colours.accent,
         showSymbol=True,
         symbolSize=6,
     )
-    own["markLine"] = mark_line("your order", round_short(summaries[0].order.quantity), colours)
-    half = line(
+    p95_line["markLine"] = mark_line("your order", round_short(summaries[0].order.quantity), colours)
+    p50_line = line(
         "P50",
-        [[round_short(size), round_short(spread.p50)] for size, spread in known],
+        [[round_short(size), round_short(distribution.p50)] for size, distribution in priced],
         colours.slippage,
         showSymbol=True,
         symbolSize=6,
     )
-    costs = [cost for _, spread in known for cost in (spread.p50, spread.p95)]
+    costs = [cost for _, distribution in priced for cost in (distribution.p50, distribution.p95)]
     return base_option(
-        value_axis(across, colours) | {"type": "log", "axisLabel": {"color": colours.text, "fontSize": 11}},
+        value_axis(size_axis, colours) | {"type": "log", "axisLabel": {"color": colours.text, "fontSize": 11}},
         value_axis(cost_axis(costs), colours),
-        [half, own],
+        [p50_line, p95_line],
         grid=grid(left=60, top=36, right=28),
         legend=legend(["P50", "P95"], colours),
         tooltip={"trigger": "axis", "valueFormatter": "%.3f bps"},
@@ -189,12 +204,12 @@ def sizes_chart(summaries: Sequence[Summary], theme: Theme) -> Option:
 
 
 def cost_axis(costs: Sequence[float]) -> Axis:
-    """Round ends around these costs; from zero where there are none."""
+    """Return an axis with round ends around these costs, bps; from 0 to 1 if there are none."""
     if not len(costs):
         return StickyAxes().fit("", 0.0, 1.0)
     low, high = min(costs), max(costs)
-    least = max(LEAST_BPS, LEAST_SHARE * max(abs(low), abs(high)))
-    if high - low < least:
+    min_length = min_axis_length((low, high), MIN_AXIS_BPS)
+    if high - low < min_length:
         middle = (low + high) / 2
-        low, high = middle - least / 2, middle + least / 2
+        low, high = middle - min_length / 2, middle + min_length / 2
     return StickyAxes().fit("", low, high)

@@ -1,22 +1,32 @@
-"""The parts that all charts share: palettes, axes and base options of ECharts."""
+"""Build what all charts share: palettes, axes and base options of ECharts."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 Theme = Literal["dark", "light"]
 Option = dict[str, Any]
 
-LOOSE = 4.0
-"""An axis is kept until it is so many times longer than needed."""
-
-LINES, ROOM = 4.5, 0.2
-"""Lines across a picture, and the room between what is drawn and its edge, in lines."""
+MAX_AXIS_EXCESS = 4.0
+"""A sticky axis is replaced once it is this many times longer than needed."""
+MAX_LOG_AXIS_EXCESS = 30.0
+"""The same for an axis of powers, as a factor of the ratio of its ends."""
+GRID_LINES = 4.5
+"""Grid lines across a chart."""
+HEADROOM = 0.2
+"""Room between the highest value and the end of its axis, in distances of grid lines."""
+MIN_AXIS_SHARE = 0.002
+"""The shortest axis of a cost, as a share of that cost: smaller moves are not blown up."""
 
 
 class Palette(NamedTuple):
-    """Okabe and Ito's blue and orange, told apart by the colour-blind too; the parts of the cost keep their colours."""
+    """The colours of one theme.
+
+    Bid and ask are Okabe and Ito's blue and orange, which colour-blind readers can tell apart. The components of the
+    cost have the same colours in both themes.
+    """
 
     bid: str
     ask: str
@@ -36,7 +46,7 @@ PALETTES: dict[str, Palette] = {
 
 
 class Axis(NamedTuple):
-    """Where a picture's axis begins and ends, and how far its lines are apart."""
+    """The two ends of an axis, and the distance of its grid lines."""
 
     low: float
     high: float
@@ -44,7 +54,7 @@ class Axis(NamedTuple):
 
 
 class StickyAxes:
-    """The axes of all pictures, kept from one drawing to the next so that the pictures stand still.
+    """The axes of all charts, kept from one drawing to the next so that the charts stand still.
 
     >>> axes = StickyAxes()
     >>> axes.fit("cost", 0.0, 5.1), axes.fit("cost", 0.0, 5.9), axes.fit("cost", 0.0, 1.0)
@@ -55,37 +65,39 @@ class StickyAxes:
         self._kept: dict[str, Axis] = {}
 
     def fit(self, name: str, low: float, high: float, least: float = 1e-9) -> Axis:
-        """Round ends around these values, never closer than `least`; the kept ones while they fit."""
+        """Return the kept axis of this name while it fits, else a new one with round ends, at least `least` long."""
         kept = self._kept.get(name)
         span = max(high - low, least)
-        if kept and kept.low <= low and high <= kept.high and kept.high - kept.low <= LOOSE * span:
+        if kept and kept.low <= low and high <= kept.high and kept.high - kept.low <= MAX_AXIS_EXCESS * span:
             return kept
-        step = round_up(span / LINES)
-        first, last = math.floor(low / step + 1e-9), math.ceil(high / step + ROOM)
-        self._kept[name] = Axis(*(float(f"{value:.9g}") for value in (first * step, last * step, step)))
+        step = round_up(span / GRID_LINES)
+        first_line = math.floor(low / step + 1e-9)
+        last_line = math.ceil(high / step + HEADROOM)
+        # Nine digits remove the noise of the multiplication from the labels.
+        self._kept[name] = Axis(*(float(f"{value:.9g}") for value in (first_line * step, last_line * step, step)))
         return self._kept[name]
 
     def fit_log(self, name: str, low: float, high: float) -> Axis:
-        """The same for an axis of powers: it begins at a power of ten and ends at 1, 2 or 5 times one."""
+        """Return the same for an axis of powers, which begins at a power of ten and ends at 1, 2 or 5 times one."""
         kept = self._kept.get(name)
-        if kept and kept.low <= low and high <= kept.high and kept.high / kept.low <= 30 * high / low:
+        if kept and kept.low <= low and high <= kept.high and kept.high / kept.low <= MAX_LOG_AXIS_EXCESS * high / low:
             return kept
         self._kept[name] = Axis(10.0 ** math.floor(math.log10(low)), round_up(high), 1.0)
         return self._kept[name]
 
 
 def round_up(value: float) -> float:
-    """The next 1, 2 or 5 times a power of ten.
+    """Round up to the next 1, 2 or 5 times a power of ten.
 
     >>> [round_up(x) for x in (0.7, 1.01, 2_350_000)]
     [1.0, 2.0, 5000000.0]
     """
     power = 10.0 ** math.floor(math.log10(value))
-    return next(m * power for m in (1.0, 2.0, 5.0, 10.0) if value <= m * power * (1 + 1e-9))
+    return next(digit * power for digit in (1.0, 2.0, 5.0, 10.0) if value <= digit * power * (1 + 1e-9))
 
 
 def money_unit(amount: float) -> tuple[float, str]:
-    """The unit that keeps an axis of this length readable.
+    """Return the unit that keeps an axis of this length readable, and its suffix.
 
     >>> money_unit(2_500_000), money_unit(40_000), money_unit(900)
     ((1000000.0, 'M'), (1000.0, 'k'), (1.0, ''))
@@ -94,12 +106,17 @@ def money_unit(amount: float) -> tuple[float, str]:
 
 
 def round_short(value: float) -> float:
-    """A number to seven digits: more than any picture shows, and shorter to send."""
+    """Round to seven digits: more than any chart shows, and shorter to send."""
     return float(f"{value:.7g}")
 
 
+def min_axis_length(costs_bps: Sequence[float], floor_bps: float) -> float:
+    """Return the shortest axis for these costs, bps: floor_bps, or MIN_AXIS_SHARE of the largest cost if longer."""
+    return max(floor_bps, MIN_AXIS_SHARE * max(map(abs, costs_bps)))
+
+
 def base_option(x_axis: Option, y_axis: Option, series: list[Option], **more: Any) -> Option:
-    """An option without motion, its plot filling all but the axis labels; `more` overrides or adds."""
+    """Return an option without animation whose plot fills all but the axis labels; `more` overrides or adds."""
     return {
         "animation": False,
         "grid": grid(),
@@ -111,26 +128,41 @@ def base_option(x_axis: Option, y_axis: Option, series: list[Option], **more: An
 
 
 def grid(**room: int) -> list[Option]:
-    """Where the plot lies, pixels from the edges; in a list, because Streamlit adds room of its own to one alone."""
+    """Return where the plot lies, pixels from the edges.
+
+    It stands in a list, because Streamlit adds room of its own to a grid that does not.
+    """
     return [{"left": 52, "right": 16, "top": 26, "bottom": 22, "outerBoundsMode": "none"} | room]
 
 
-def value_axis(axis: Axis, colours: Palette, words: str = "{value}", **more: Any) -> Option:
-    """A straight axis between fixed ends, its labels as `words`."""
+def value_axis(axis: Axis, colours: Palette, label_format: str = "{value}", **more: Any) -> Option:
+    """Return a linear axis between fixed ends; label_format writes its labels."""
     return {
         "type": "value",
         "min": axis.low,
         "max": axis.high,
         "interval": axis.step,
-        "axisLabel": {"formatter": words, "color": colours.text, "fontSize": 11},
+        "axisLabel": {"formatter": label_format, "color": colours.text, "fontSize": 11},
         "splitLine": {"lineStyle": {"color": colours.grid}},
         "axisLine": {"lineStyle": {"color": colours.grid}},
         **more,
     }
 
 
+def time_axis(first_ns: int, last_ns: int, colours: Palette, **label: Any) -> Option:
+    """Return a time axis between two market times, at least a millisecond long; `label` adds to its labels."""
+    return {
+        "type": "time",
+        "min": first_ns / 1e6,
+        "max": max(last_ns, first_ns + 1_000_000) / 1e6,
+        "axisLabel": {"color": colours.text, "hideOverlap": True, **label},
+        "axisLine": {"lineStyle": {"color": colours.grid}},
+        "splitLine": {"show": False},
+    }
+
+
 def legend(names: list[str], colours: Palette) -> Option:
-    """The names of a picture's series, above it."""
+    """Return the legend above a chart: the names of its series."""
     return {
         "top": 0,
         "right": 8,
@@ -145,7 +177,7 @@ def legend(names: list[str], colours: Palette) -> Option:
 
 
 def line(name: str, data: list[Any], colour: str, width: float = 1.5, **more: Any) -> Option:
-    """A line without points."""
+    """Return a line series without symbols at its points."""
     return {
         "name": name,
         "type": "line",
@@ -159,7 +191,7 @@ def line(name: str, data: list[Any], colour: str, width: float = 1.5, **more: An
 
 
 def mark_line(words: str, value: float, colours: Palette, axis: str = "xAxis", **label: Any) -> Option:
-    """A dashed line across the picture at one value, with its words at the end."""
+    """Return a dashed line across the chart at one value, with its words at the end; `label` overrides or adds."""
     return {
         "silent": True,
         "symbol": "none",

@@ -1,4 +1,4 @@
-"""Pictures of the cost: its parts as a bar, against the order's size, and over the last minutes."""
+"""Draw the net cost: its components as a bar, by the order's size, and over the last minutes."""
 
 from __future__ import annotations
 
@@ -25,30 +25,28 @@ from ui.charts.base import (
     legend,
     line,
     mark_line,
+    min_axis_length,
     round_short,
     value_axis,
 )
 
-SIZES = 25
-MOST_WALKS = 600
-"""Books walked for one curve: a schedule walks once for each of its parts."""
-
-SPAN = 30.0
-"""The curve runs from this part of the order's size to so many times it."""
-
-LEAST_QUOTE, MOST_QUOTE = 1e-6, 1e12
-
-
-PARTS = ("Slippage", "Fees", "Impact")
-UNSEEN = 0.05
-"""Gains smaller than this part of the costs do not move the curve's axis."""
-
-LEAST_BPS, LEAST_SHARE = 0.2, 0.002
-"""The shortest axis of the last minutes, bps and a share of the cost: smaller moves are not blown up."""
+MAX_CURVE_SIZES = 25
+MIN_CURVE_SIZES = 9
+MAX_CURVE_WALKS = 600
+"""Book walks for one curve: a schedule takes one for each of its child orders."""
+CURVE_SPAN = 30.0
+"""The curve runs from the order's size divided by this to its size times this."""
+MIN_CURVE_QUOTE = 1e-6
+MAX_CURVE_QUOTE = 1e12
+COMPONENTS = ("Slippage", "Fees", "Impact")
+NEGLIGIBLE_GAIN = 0.05
+"""Gains smaller than this share of the costs do not move the curve's axis."""
+MIN_HISTORY_BPS = 0.2
+"""The shortest axis of the last minutes."""
 
 
-class Part(NamedTuple):
-    """One part of the cost as a piece of a bar: |bps| long, from start to end; costs lie right of zero, gains left."""
+class BarSegment(NamedTuple):
+    """One component of the cost as a piece of a bar, |bps| long; costs lie right of zero, gains left."""
 
     name: str
     bps: float
@@ -56,92 +54,118 @@ class Part(NamedTuple):
     end_bps: float
 
 
-def cost_stack(estimate: Estimate) -> list[Part]:
-    """Slippage, fees and impact end to end; empty where the slippage is unknown.
+def stack_components(estimate: Estimate) -> list[BarSegment]:
+    """Lay slippage, fees and impact end to end; empty where the slippage is unknown.
 
-    Gains are laid out to the left of zero and costs to the right, so that a rebate is seen as one:
-    their lengths, gains taken off, are the net cost.
+    Gains go to the left of zero and costs to the right, so that a rebate can be seen. The lengths of the costs less
+    those of the gains are the net cost.
     """
     if estimate.slippage_bps is None:
         return []
-    parts, ends = [], {True: 0.0, False: 0.0}
-    for name, cost in zip(PARTS, (estimate.slippage_bps, estimate.fee_bps, estimate.impact_bps), strict=True):
-        start = ends[cost < 0]
-        end = ends[cost < 0] = start + cost
-        parts.append(Part(name, cost, min(start, end), max(start, end)))
-    return parts
+    segments = []
+    outer_end = {"gain": 0.0, "cost": 0.0}
+    costs_bps = (estimate.slippage_bps, estimate.fee_bps, estimate.impact_bps)
+    for name, cost_bps in zip(COMPONENTS, costs_bps, strict=True):
+        kind = "gain" if cost_bps < 0 else "cost"
+        start = outer_end[kind]
+        end = start + cost_bps
+        outer_end[kind] = end
+        segments.append(BarSegment(name, cost_bps, min(start, end), max(start, end)))
+    return segments
 
 
 def visible_quote(book: OrderBook, order: Order) -> float:
-    """What the visible book holds for this order's side, valued at the mid as the order is."""
+    """Return what the visible book holds for this order, quote; valued at the mid, as the order is."""
     return float(book.taken_by(order.side)[:, 1].sum()) * book.mid
 
 
-def curve_axis(today: Estimate, visible: float, axes: StickyAxes) -> Axis:
-    """The sizes around today's order that the curve spans, quote; no further than the book has something to say."""
-    size = today.quantity * today.mid
-    most = min(SPAN * size, max(3 * size, 6 * visible), MOST_QUOTE)
-    low = max(min(size, most) / SPAN, LEAST_QUOTE)
-    return axes.fit_log("curve size", low, max(most, SPAN * low))
+def curve_axis(estimate: Estimate, visible: float, axes: StickyAxes) -> Axis:
+    """Return the axis of the sizes that the curve spans around the order's own, quote.
+
+    It ends soon after the sizes for which the book has an answer. visible: what the book holds, quote.
+    """
+    size = estimate.quantity * estimate.mid
+    high = min(CURVE_SPAN * size, max(3 * size, 6 * visible), MAX_CURVE_QUOTE)
+    low = max(min(size, high) / CURVE_SPAN, MIN_CURVE_QUOTE)
+    return axes.fit_log("curve size", low, max(high, CURVE_SPAN * low))
 
 
-def curve_orders(today: Estimate, visible: float, axis: Axis) -> list[Order]:
-    """The same order in many sizes, evenly on a scale of powers, today's and the visible book's own among them."""
-    order, size = today.order, today.quantity * today.mid
-    walks = order.steps if order.style == "schedule" else 1
-    sizes = np.geomspace(axis.low, axis.high, min(SIZES, max(9, MOST_WALKS // walks)))
+def curve_orders(estimate: Estimate, visible: float, axis: Axis) -> list[Order]:
+    """Return the same order in many sizes, evenly spaced by ratio, with its own and the visible book's size.
+
+    visible: what the book holds, quote.
+    """
+    order = estimate.order
+    size = estimate.quantity * estimate.mid
+    n_walks = order.steps if order.style == "schedule" else 1
+    n_sizes = min(MAX_CURVE_SIZES, max(MIN_CURVE_SIZES, MAX_CURVE_WALKS // n_walks))
+    sizes = np.geomspace(axis.low, axis.high, n_sizes)
     sizes = np.unique(np.append(sizes, [size, visible]).clip(axis.low, axis.high))
-    return [replace(order, quantity=float(each), unit="quote") for each in sizes]
+    return [replace(order, quantity=float(size), unit="quote") for size in sizes]
 
 
 def curve_chart(
     estimates: Sequence[Estimate],
-    today: Estimate,
+    shown: Estimate,
     visible: float,
-    sizes_axis: Axis,
+    size_axis: Axis,
     axes: StickyAxes,
     theme: Theme,
     sign: str = "$",
 ) -> Option:
-    """The cost of `estimates` by size, its parts stacked; dashed where the visible book no longer answers.
+    """Return the net cost by size with its components stacked, dashed beyond the visible book.
 
-    It ends where the book is too thin to say. today: the order at its own size. visible: what the book holds, quote.
+    The curve ends where the book is too thin for a number.
+
+    Args:
+        estimates: the order in the sizes of curve_orders, smallest first.
+        shown: the order at its own size.
+        visible: what the book holds, quote.
+        size_axis: the axis of curve_axis, quote.
+        axes: the tab's axes, for the axis of the cost.
+        theme: of the page.
+        sign: of the currency, before its amounts.
     """
     colours = PALETTES[theme]
-    known = [each for each in estimates if each.net_cost_bps is not None]
-    rows = np.array([(e.quantity * e.mid, e.slippage_bps, e.fee_bps, e.impact_bps, e.net_cost_bps) for e in known])
+    priced = [each for each in estimates if each.net_cost_bps is not None]
+    rows = np.array([(e.quantity * e.mid, e.slippage_bps, e.fee_bps, e.impact_bps, e.net_cost_bps) for e in priced])
     rows = rows.reshape(-1, 5).astype(float)
-    sizes, parts, net = rows[:, 0], rows[:, 1:4], rows[:, 4]
-    gains, costs = parts.clip(max=0).sum(axis=1), parts.clip(min=0).sum(axis=1)
-    top, gain = costs.max(initial=0.1), gains.min(initial=0.0)
-    axis = axes.fit("curve cost", gain if gain < -UNSEEN * top else 0.0, top)
-    guessed = np.array([each.slippage_source == "extrapolated" for each in known], dtype=bool)
-    seen = int(np.argmax(guessed)) if guessed.any() else len(known)
+    sizes = rows[:, 0]
+    components = rows[:, 1:4]
+    net = rows[:, 4]
+    costs = components.clip(min=0)
+    gains = components.clip(max=0)
+    highest = costs.sum(axis=1).max(initial=0.1)
+    lowest = gains.sum(axis=1).min(initial=0.0)
+    axis = axes.fit("curve cost", lowest if lowest < -NEGLIGIBLE_GAIN * highest else 0.0, highest)
+    is_extrapolated = np.array([each.slippage_source == "extrapolated" for each in priced], dtype=bool)
+    n_visible = int(np.argmax(is_extrapolated)) if is_extrapolated.any() else len(priced)
 
     def points(values: Floats, rows: slice = slice(None)) -> list[list[float]]:
         return [[round_short(size), round_short(value)] for size, value in zip(sizes[rows], values[rows], strict=True)]
 
     areas = [
         line(name, points(clipped[:, column]), shade, 0, stack=stack, areaStyle={"color": shade, "opacity": 0.45})
-        for stack, clipped in (("costs", parts.clip(min=0)), ("gains", parts.clip(max=0)))
-        for column, (name, shade) in enumerate(part_colours(colours).items())
+        for stack, clipped in (("costs", costs), ("gains", gains))
+        for column, (name, shade) in enumerate(component_colours(colours).items())
     ]
-    size = today.quantity * today.mid
-    # No number: the headline is drawn more often, and would soon say another one.
-    words = "your order: too thin" if today.net_cost_bps is None else "your order"
-    solid = line("Net cost", points(net, slice(seen)), colours.mark, z=5)
-    dashed = line("Beyond the visible book", points(net, slice(max(seen - 1, 0), None)), colours.mark, z=5)
+    size = shown.quantity * shown.mid
+    # The mark has no number: the headline is drawn more often, and would soon show another one.
+    words = "your order: too thin" if shown.net_cost_bps is None else "your order"
+    solid = line("Net cost", points(net, slice(n_visible)), colours.mark, z=5)
+    # The dashed line begins at the last solid point, so that the two join.
+    dashed = line("Beyond the visible book", points(net, slice(max(n_visible - 1, 0), None)), colours.mark, z=5)
     dashed["lineStyle"] |= {"type": "dashed"}
     solid["markLine"] = mark_line(words, round_short(size), colours, align="center")
     dashed["markArea"] = {
         "silent": True,
         "itemStyle": {"color": colours.text, "opacity": 0.10},
         "label": {"color": colours.text, "fontSize": 11, "position": "insideTopRight"},
-        "data": [[{"name": "beyond the book", "xAxis": round_short(visible)}, {"xAxis": sizes_axis.high}]]
-        if visible < sizes_axis.high
+        "data": [[{"name": "beyond the book", "xAxis": round_short(visible)}, {"xAxis": size_axis.high}]]
+        if visible < size_axis.high
         else [],
     }
-    x_axis = value_axis(sizes_axis, colours, f"{sign}{{value}}") | {"type": "log"}
+    x_axis = value_axis(size_axis, colours, f"{sign}{{value}}") | {"type": "log"}
     return base_option(
         x_axis,
         value_axis(axis, colours),
@@ -151,31 +175,32 @@ def curve_chart(
     )
 
 
-def trail_chart(points: Sequence[HistoryPoint], axes: StickyAxes, theme: Theme) -> Option:
-    """The net cost over the last five minutes, minutes before the newest book; today's order stands out.
+def cost_history_chart(points: Sequence[HistoryPoint], axes: StickyAxes, theme: Theme) -> Option:
+    """Return the net cost over the last five minutes, in minutes before the newest point, whose order stands out.
 
-    The line breaks where the order changed, where nobody could say, and at a silence; the pale band
-    behind it is the range within each second.
+    The line breaks where the order changed, where the cost was unknown, and at a gap; the pale band behind it is the
+    range within each second.
     """
     colours = PALETTES[theme]
-    now = points[-1]
-    before, today = broken_lines(points)
+    newest = points[-1]
+    other_orders, shown_order = split_by_order(points)
     costs = [cost for p in points if p.net_bps is not None for cost in (p.low_bps, p.high_bps)] or [0.0]
-    axis = axes.fit("trail cost", min(costs), max(costs), max(LEAST_BPS, LEAST_SHARE * max(map(abs, costs))))
-    band = [
-        [minutes, None if net is None else low, None if net is None else round(high - low, 5)]
-        for minutes, net, low, high in today
+    axis = axes.fit("trail cost", min(costs), max(costs), min_axis_length(costs, MIN_HISTORY_BPS))
+    # ECharts draws a band as two stacked lines: an invisible one at its low end, and the width on top of it.
+    band_low = [[row.minutes, None if row.net_bps is None else row.low_bps] for row in shown_order]
+    band_width = [
+        [row.minutes, None if row.net_bps is None else round(row.high_bps - row.low_bps, 5)] for row in shown_order
     ]
-    flat = {"stack": "range", "stackStrategy": "all", "z": 1}
+    stacked = {"stack": "range", "stackStrategy": "all", "z": 1}
     series = [
-        line("Lowest", [row[:2] for row in band], colours.accent, 0, **flat),
-        line("Range in a second", [[row[0], row[2]] for row in band], colours.accent, 0, **flat)
+        line("Lowest", band_low, colours.accent, 0, **stacked),
+        line("Range in a second", band_width, colours.accent, 0, **stacked)
         | {"areaStyle": {"color": colours.accent, "opacity": 0.25}},
-        line("Other orders", [list(row[:2]) for row in before], colours.text, 1.2),
-        line("Net cost", [list(row[:2]) for row in today], colours.accent, 1.8),
+        line("Other orders", [list(row[:2]) for row in other_orders], colours.text, 1.2),
+        line("Net cost", [list(row[:2]) for row in shown_order], colours.accent, 1.8),
     ]
-    if now.net_bps is not None:
-        series[-1]["markLine"] = mark_line("now", round(now.net_bps, 5), colours, "yAxis", position="insideStartTop")
+    if newest.net_bps is not None:
+        series[-1]["markLine"] = mark_line("now", round(newest.net_bps, 5), colours, "yAxis", position="insideStartTop")
     return base_option(
         value_axis(Axis(-5, 0, 1), colours, "{value} min"),
         value_axis(axis, colours),
@@ -186,25 +211,32 @@ def trail_chart(points: Sequence[HistoryPoint], axes: StickyAxes, theme: Theme) 
     )
 
 
-Row = tuple[float, float | None, float, float]
+class HistoryRow(NamedTuple):
+    """One point of a line of the history; minutes before the newest point, net_bps None to break the line."""
+
+    minutes: float
+    net_bps: float | None
+    low_bps: float = 0.0
+    high_bps: float = 0.0
 
 
-def broken_lines(points: Sequence[HistoryPoint]) -> tuple[list[Row], list[Row]]:
-    """(minutes before now, net, low, high) of other orders, and of the newest one; a row of None breaks the line."""
-    now = points[-1]
-    lines: tuple[list[Row], list[Row]] = [], []
-    last: HistoryPoint | None = None
+def split_by_order(points: Sequence[HistoryPoint]) -> tuple[list[HistoryRow], list[HistoryRow]]:
+    """Split the history into the lines of other orders and of the newest point's order, with their breaks."""
+    newest = points[-1]
+    other_orders: list[HistoryRow] = []
+    shown_order: list[HistoryRow] = []
+    previous: HistoryPoint | None = None
     for point in points:
-        minutes = round((point.market_ns - now.market_ns) / 60e9, 4)
-        rows = lines[point.order == now.order]
-        if last is not None and not is_continuous(last, point):
-            rows.append((minutes, None, 0.0, 0.0))
+        minutes = round((point.market_ns - newest.market_ns) / 60e9, 4)
+        rows = shown_order if point.order == newest.order else other_orders
+        if previous is not None and not is_continuous(previous, point):
+            rows.append(HistoryRow(minutes, None))
         if point.net_bps is not None:
-            rows.append((minutes, round(point.net_bps, 5), round(point.low_bps, 5), round(point.high_bps, 5)))
-        last = point
-    return lines
+            rows.append(HistoryRow(minutes, round(point.net_bps, 5), round(point.low_bps, 5), round(point.high_bps, 5)))
+        previous = point
+    return other_orders, shown_order
 
 
-def part_colours(colours: Palette) -> dict[str, str]:
-    """The colour of each part of the cost."""
-    return dict(zip(PARTS, (colours.slippage, colours.fees, colours.impact), strict=True))
+def component_colours(colours: Palette) -> dict[str, str]:
+    """Return the colour of each component of the cost."""
+    return dict(zip(COMPONENTS, (colours.slippage, colours.fees, colours.impact), strict=True))

@@ -1,17 +1,18 @@
-"""The picture of a recording's time: its mid price as a thin line, and a mark where it is played."""
+"""Draw the timeline of a recording: its mid price as a thin line, and a mark at the playback position."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from ui.charts.base import PALETTES, Theme
+from ui.charts.base import PALETTES, Option, Theme, time_axis
 
 Curve = tuple[tuple[int, float, float], ...]
-"""(market_ns, lowest mid, highest mid), in the order of time."""
+"""(market_ns, lowest mid, highest mid) of each stretch, in the order of time."""
 
 
-def timeline_chart(curve: Curve, span: tuple[int, int], position_ns: int | None, theme: Theme) -> dict[str, Any]:
-    """The mid price over the whole recording, lows and highs kept, with a mark at the position."""
+def timeline_chart(curve: Curve, span: tuple[int, int], position_ns: int | None, theme: Theme) -> Option:
+    """Return the mid price over the whole recording, lows and highs included, with a mark at the position.
+
+    span: market_ns of the first and the last line. position_ns: None for no mark.
+    """
     colours = PALETTES[theme]
     points = [
         [market_ns / 1e6, price] for market_ns, low, high in curve for price in ((low,) if low == high else (low, high))
@@ -21,14 +22,7 @@ def timeline_chart(curve: Curve, span: tuple[int, int], position_ns: int | None,
         "animation": False,
         "useUTC": True,
         "grid": {"left": 2, "right": 2, "top": 4, "bottom": 0},
-        "xAxis": {
-            "type": "time",
-            "min": span[0] / 1e6,
-            "max": max(span[1], span[0] + 1_000_000) / 1e6,
-            "axisLabel": {"color": colours.text, "hideOverlap": True},
-            "axisLine": {"lineStyle": {"color": colours.grid}},
-            "splitLine": {"show": False},
-        },
+        "xAxis": time_axis(*span, colours),
         "yAxis": {"type": "value", "scale": True, "show": False},
         "series": [
             {

@@ -1,1 +1,1 @@
-"""The page's vocabulary, formatting, captions and advice."""
+"""The texts of the page: vocabulary, formatting, captions and advice."""

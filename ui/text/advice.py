@@ -1,4 +1,4 @@
-"""What the same order would cost done otherwise, in sentences made of computed numbers alone."""
+"""Say what the same order would cost if it were traded another way; every number in it is computed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from dataclasses import replace
 from estimation.estimate import Estimate
 from estimation.order import Order
 from orderbook import Side
-from ui.text.formatting import money, size
+from ui.text.formatting import format_money, format_size
 
 
-def alternatives(order: Order) -> list[Order]:
-    """The order sent at once, waiting at the best price first, and spread over time."""
+def alternative_orders(order: Order) -> list[Order]:
+    """Return the order in its three styles: sent at once, waiting at the best price first, spread over time."""
     return [replace(order, style="now"), replace(order, style="passive"), replace(order, style="schedule")]
 
 
 def advice(now: Estimate, waiting: Estimate, spread: Estimate, coin: str, currency: str) -> str:
-    """What each way of doing the order costs, and what is given up for it."""
+    """Say what each way of trading the order costs, and how certain that is.
+
+    now, waiting, spread: the estimates of the same order in its three styles, on the same book.
+    """
     words = [_now_words(now, coin, currency)]
     if spread.order.steps > 1:
         words.append(_spread_words(now, spread, currency))
@@ -28,50 +31,54 @@ def advice(now: Estimate, waiting: Estimate, spread: Estimate, coin: str, curren
     return " ".join(words)
 
 
-def about(value: float, currency: str) -> str:
-    """An amount to whole units, or three digits: more would promise too much.
+def format_about(value: float, currency: str) -> str:
+    """Format an amount of money with three digits, or cents below a hundred: more would promise too much.
 
-    >>> about(312.44, "USD"), about(1_234_567.0, "USDT"), about(0.2612, "USD"), about(45.67, "GBP")
-    ('$312', '$1,230,000', '$0.26', '45.67 GBP')
+    >>> [format_about(amount, "USD") for amount in (312.44, 1_234_567.0, 0.2612)], format_about(45.67, "GBP")
+    (['$312', '$1,230,000', '$0.26'], '45.67 GBP')
     """
     if abs(value) < 100:
-        return money(value, currency)
-    return money(float(f"{value:.3g}"), currency).replace(".00", "")
+        return format_money(value, currency)
+    return format_money(float(f"{value:.3g}"), currency).replace(".00", "")
 
 
-def duration(seconds: float) -> str:
-    """A span of time in its natural unit.
+def format_duration(seconds: float) -> str:
+    """Format a span of time in its natural unit.
 
-    >>> duration(300), duration(45), duration(60), duration(7200), duration(5400)
-    ('5 minutes', '45 seconds', '1 minute', '2 hours', '90 minutes')
+    >>> [format_duration(seconds) for seconds in (300, 45, 60, 7200, 5400)]
+    ['5 minutes', '45 seconds', '1 minute', '2 hours', '90 minutes']
     """
     for unit, length in (("hour", 3600), ("minute", 60)):
         if seconds >= 2 * length or seconds == length:
-            count = seconds / length
-            return f"{count:.3g} {unit}" + ("" if count == 1 else "s")
+            n_units = seconds / length
+            return f"{n_units:.3g} {unit}" + ("" if n_units == 1 else "s")
     return f"{seconds:.3g} seconds"
 
 
 def _now_words(now: Estimate, coin: str, currency: str) -> str:
     verb = "Buying" if now.order.side is Side.BUY else "Selling"
-    what = f"{verb} {_amount(now, coin, currency)} now"
+    action = f"{verb} {_order_size(now, coin, currency)} now"
     if now.net_cost_bps is None:
-        holds = f"the visible book holds {size(now.fill.quantity, coin)}; your order is {size(now.quantity, coin)}"
-        return f"Too thin: {what[0].lower()}{what[1:]} can't be priced, {holds}."
-    return f"{what} costs about {_cost(now, currency)} ({now.net_cost_bps:,.1f} bps{_guess_mark(now)})."
+        held = format_size(now.fill.quantity, coin)
+        wanted = format_size(now.quantity, coin)
+        holds = f"the visible book holds {held}; your order is {wanted}"
+        return f"Too thin: {action[0].lower()}{action[1:]} can't be priced, {holds}."
+    return f"{action} costs about {_cost(now, currency)} ({now.net_cost_bps:,.1f} bps{_guess_mark(now)})."
 
 
 def _spread_words(now: Estimate, spread: Estimate, currency: str) -> str:
-    over = f"Spread over {duration(spread.order.horizon_s)}"
-    cost, risk = _quote(spread, spread.net_cost_bps), _quote(spread, spread.timing_risk_bps)
+    over = f"Spread over {format_duration(spread.order.horizon_s)}"
+    cost = _in_quote(spread, spread.net_cost_bps)
+    risk = _in_quote(spread, spread.timing_risk_bps)
     if cost is None or risk is None:
         return f"{over}: the book is too thin even for the {spread.order.steps} parts."
-    words = f"{over}: about {about(cost, currency)} ± {about(risk, currency)}{_guess_mark(spread)}"
-    at_once = _quote(now, now.net_cost_bps)
+    words = f"{over}: about {format_about(cost, currency)} ± {format_about(risk, currency)}{_guess_mark(spread)}"
+    at_once = _in_quote(now, now.net_cost_bps)
     if at_once is None:
         return f"{words}."
     saving = at_once - cost
-    if saving <= 0 or about(cost, currency) == about(at_once, currency):  # what reads the same is no cheaper
+    # Two costs that read the same must not be called cheaper and dearer.
+    if saving <= 0 or format_about(cost, currency) == format_about(at_once, currency):
         return f"{words}, no cheaper and less certain."
     if saving < risk:
         return f"{words}, cheaper on average but less certain."
@@ -79,24 +86,24 @@ def _spread_words(now: Estimate, spread: Estimate, currency: str) -> str:
 
 
 def _guess_mark(estimate: Estimate) -> str:
-    """Mark a cost for which the visible book is too small."""
+    """Mark a cost that is partly guessed because the visible book is too small; empty otherwise."""
     return ", partly guessed" if estimate.slippage_source == "extrapolated" else ""
 
 
-def _amount(estimate: Estimate, coin: str, currency: str) -> str:
+def _order_size(estimate: Estimate, coin: str, currency: str) -> str:
     order = estimate.order
     if order.unit == "quote":
-        return f"{money(order.quantity, currency).removesuffix('.00')} of {coin}"
+        return f"{format_money(order.quantity, currency).removesuffix('.00')} of {coin}"
     if order.unit == "base":
         return f"{order.quantity:,.8g} {coin}"
     return f"{order.quantity:,.8g} contracts"
 
 
 def _cost(estimate: Estimate, currency: str) -> str:
-    cost = _quote(estimate, estimate.net_cost_bps)
-    return "unknown" if cost is None else about(cost, currency)
+    cost = _in_quote(estimate, estimate.net_cost_bps)
+    return "unknown" if cost is None else format_about(cost, currency)
 
 
-def _quote(estimate: Estimate, bps: float | None) -> float | None:
-    """What so many basis points of this order are in its currency."""
+def _in_quote(estimate: Estimate, bps: float | None) -> float | None:
+    """Convert basis points of this order to its currency; None stays None."""
     return None if bps is None else bps / 1e4 * estimate.quantity * estimate.mid

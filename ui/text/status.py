@@ -1,4 +1,4 @@
-"""Describe the connection, the market and the process in a sentence."""
+"""Describe the connection, the market and the process in sentences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Colour = Literal["green", "blue", "violet"]
 
 
 def connection_words(status: Status | None) -> str:
-    """What the connection does, in a sentence."""
+    """Describe the connection in a sentence."""
     if status is None:
         return "Not connected."
     problem = f" {status.last_error}" if status.last_error else ""
@@ -34,7 +34,7 @@ def connection_words(status: Status | None) -> str:
 
 
 def live_words(market: Market) -> tuple[str, str, Colour]:
-    """What kind of prices these are, with an icon and a colour of its own."""
+    """Return what kind of prices these are, with the badge's icon and colour."""
     if market.recording is not None or market.replayed:
         return "Recording, not now", "history", "blue"
     if market.is_simulated:
@@ -43,16 +43,19 @@ def live_words(market: Market) -> tuple[str, str, Colour]:
 
 
 def system_words(system: System) -> str:
-    """What the process uses, in a line."""
+    """Describe the memory, processor and threads of the process in a sentence."""
     cpu = "" if system.cpu_percent is None else f", {system.cpu_percent:.0f} % of a core"
     return f"Memory {system.rss_bytes / 2**20:,.0f} MB{cpu}, {len(system.threads)} threads."
 
 
-def state_words(status: Status | None, paused: bool, ended: bool, old_s: float | None) -> str:
-    """What goes on between the market and this page, in a sentence; old_s: the age of prices too old to be live."""
-    if paused and status is not None:
-        return "The picture stands still. Prices are still received and learned from: press Continue to see them."
-    if ended:
+def state_words(status: Status | None, is_paused: bool, has_ended: bool, old_s: float | None) -> str:
+    """Describe in a sentence what happens between the market and the page.
+
+    old_s: the age of the prices, seconds, if they are too old to be live; None if they are live.
+    """
+    if is_paused and status is not None:
+        return "The page is paused. Prices are still received and learned from: press Continue to see them."
+    if has_ended:
         return "Every price of this recording has been shown."
     if status is not None and status.state == "live" and old_s is not None:
         return f"Connected, but no new prices for {old_s:.0f} s: they are old."

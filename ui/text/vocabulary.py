@@ -1,4 +1,4 @@
-"""The page's vocabulary: what each choice and each number is called."""
+"""Name each choice and each number of the page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FEE_TABLE_WORDS = {
 UNIT_WORDS: dict[Unit, str] = {"quote": "USD", "base": "coins", "contracts": "contracts"}
 
 JOINER = "\u2060"
-"""The Unicode word joiner: takes no room, allows no line break, and is part of no address."""
+"""The Unicode word joiner: invisible, allows no line break, and ends an address."""
 
 HELP = {
     "net": "What the whole order costs against the price you see now: slippage, fees and counted market impact, added.",
@@ -38,33 +38,34 @@ HELP = {
     "maker": "The part of your order that other traders would fill if you waited at the best price (maker). The rest "
     "crosses the gap (taker).",
     "latency": "How long after the decision your order reaches the exchange.",
-    "compare": "The same order on every exchange that trades the same thing. Cheapest is who gives the best price "
+    "compare": "The same order on every exchange that trades the same thing. The cheapest one has the best price "
     "after all costs.",
-    "learned": "The models start from nothing on every visit, and need some minutes. Keep what they learned of this "
-    "market, and go on from there next time.",
+    "learned": "The models start from nothing on every visit, and need some minutes. Download what they learned on "
+    "this market to go on from there next time.",
     "advice": "± is one standard deviation of how the price moves meanwhile: two times in three it moves by less.",
     "schedule": "Almgren and Chriss, Optimal Execution of Portfolio Transactions (2000): trade slowly and you move the "
     "price less, but it has longer to move against you. The best schedule weighs one against the other.",
-    "right": "Every guess is kept until the order books that came later show what it should have been.",
-    "speed": "From receiving an order book to having priced your order, and to having drawn this page.",
-    "pause": "Stops the picture, not the market: prices are still received and learned from. Key: P.",
-    "continue": "The picture follows the market again. Key: P.",
+    "right": "Every prediction is kept until later order books show what it should have been.",
+    "speed": "The time from receiving an order book to having priced your order, and to having drawn this page.",
+    "pause": "Stops the page, not the market: prices are still received and learned from. Key: P.",
+    "continue": "The page follows the market again. Key: P.",
     "volatility": "How much the price swings in a year. Leave it empty to use what is measured here.",
-    "backtest": "Every order book of the recording is priced as if it came live, the learning included: each guess is "
-    "made from what was known by then. The parsed books are kept beside the recording, so the next time is quicker.",
+    "backtest": "Every order book of the recording is priced as if it came live, the learning included: each "
+    "prediction uses only what was known by then. The parsed books are kept beside the recording, so the next time is "
+    "quicker.",
     "backtest table": "P50: half of the order books cost no more than this. P95: 95 of 100 cost no more. P99: 99 of "
     "100.",
     "risk": "How much more you pay for certainty. 0 spreads the order evenly; larger trades faster.",
 }
 
 BAND_WORDS: dict[Style, str] = {
-    "now": "In 95 of 100 past cases the outcome fell into such a band around the guess.",
+    "now": "In 95 of 100 past cases the outcome fell into such a band around the estimate.",
     "passive": "If the price comes to your order, all of it fills there. If the price moves away, all of it crosses "
     "the gap after the usual move. How often the cost lies between has not been measured well enough for a percentage.",
     "schedule": "± is how far the price usually moves while the parts are traded: two times in three it moves by "
     "less. It has not been measured well enough for a 95 % band.",
 }
-"""How far the net cost may be off, by the way the order is traded."""
+"""How far the net cost may be off, by the style of the order."""
 
 LATENCY_WORDS = {
     "processing time": "Processing time",

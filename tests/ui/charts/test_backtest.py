@@ -18,9 +18,16 @@ from calculations import Order, OrderError, TradingCalculator
 from estimation.scorecard import Scorecard
 from orderbook import Side
 from sessions.backtest_job import Progress
-from ui.charts.backtest import broken_lines, cost_axis, histogram_chart, hours_chart, over_time_chart, sizes_chart
+from ui.charts.backtest import cost_axis, histogram_chart, hours_chart, over_time_chart, range_points, sizes_chart
 from ui.charts.base import Option
-from ui.text.backtest import MOST_SIZES, found_words, other_sizes, progress_words, sizes_table, summary_table
+from ui.text.backtest import (
+    MAX_OTHER_SIZES,
+    parse_other_sizes,
+    progress_words,
+    result_words,
+    sizes_table,
+    summary_table,
+)
 
 HOUR_NS = 3_600_000_000_000
 NAN = math.nan
@@ -55,7 +62,9 @@ def test_the_cost_over_time_hides_no_spike_and_invents_nothing(rows: list[tuple[
     """The least and most of all rows are drawn; every point drawn is a row's cost of its stretch; time goes on."""
     rows.sort()
     summary = summed([at for at, _ in rows], [cost for _, cost in rows])
-    low, high = broken_lines(summary)
+    points = range_points(summary)
+    low = [[point.ms, point.low_bps] for point in points]
+    high = [[point.ms, point.high_bps] for point in points]
     drawn = shown(over_time_chart(summary, "dark"))
     assert (drawn["Least"], drawn["Most"]) == (low, high)
     frame = pd.DataFrame(rows, columns=["ns", "net"]).dropna()
@@ -77,12 +86,12 @@ def test_a_gap_breaks_the_line() -> None:
     """Half an hour without a number is no straight line but a hole, and a stretch between two holes is seen."""
     minutes = [*range(60), 90, *range(120, 180)]
     summary = summed([minute * 60 * 10**9 for minute in minutes], [5.0] * len(minutes))
-    low, _ = broken_lines(summary)
-    holes = [row for row, point in enumerate(low) if point[1] is None]
-    assert len(holes) == 2
-    alone = low[holes[0] + 1 : holes[1]]
-    assert [point[1] for point in alone] == [5.0, 5.0]
-    assert alone[0][0] <= 90 * 60 * 1e3 < alone[1][0]
+    points = range_points(summary)
+    gaps = [row for row, point in enumerate(points) if point.low_bps is None]
+    assert len(gaps) == 2
+    alone = points[gaps[0] + 1 : gaps[1]]
+    assert [point.low_bps for point in alone] == [5.0, 5.0]
+    assert alone[0].ms <= 90 * 60 * 1e3 < alone[1].ms
 
 
 def test_the_histogram_counts_every_book() -> None:
@@ -164,7 +173,7 @@ def test_the_table_and_the_sentences_say_what_the_rows_say() -> None:
     column = pd.Series(net).dropna()
     exact = [column.mean(), *column.quantile([0.5, 0.95, 0.99])]
     assert [float(cell.strip(" *")) for cell in row.split("|")[2:-1]] == pytest.approx(exact, abs=5e-4)
-    words = found_words(summary)
+    words = result_words(summary)
     assert "Cheapest: **4.000 bps** at 1970-01-01 01:00:00 UTC" in words
     assert "Dearest: **8.000 bps** at 1970-01-01 02:00:00 UTC" in words
     assert "in 50 % of the books, and gave no number at all in 25 %." in words
@@ -173,26 +182,26 @@ def test_the_table_and_the_sentences_say_what_the_rows_say() -> None:
 def test_sizes_are_typed_as_anybody_types_them() -> None:
     """Commas, spaces, both; the order's own comes first and no size twice; all else as in the order."""
     order = Order(Side.SELL, 5.0, "quote", style="passive")
-    orders = other_sizes(" 1, 2,5  1e3;2.0 ", order)
+    orders = parse_other_sizes(" 1, 2,5  1e3;2.0 ", order)
     assert [each.quantity for each in orders] == [5.0, 1.0, 2.0, 1000.0]
     assert {(each.side, each.unit, each.style) for each in orders} == {(Side.SELL, "quote", "passive")}
-    assert other_sizes("", order) == (order,)
+    assert parse_other_sizes("", order) == (order,)
 
 
 @pytest.mark.parametrize("text", ["x", "0", "-1", "nan", "inf", "1e13", "1 2 three", "1" * 5000])
 def test_what_is_no_size_is_refused(text: str) -> None:
     """In a short sentence."""
     with pytest.raises(OrderError) as refused:
-        other_sizes(text, Order(Side.BUY, 1.0))
+        parse_other_sizes(text, Order(Side.BUY, 1.0))
     assert len(str(refused.value)) < 120
 
 
 def test_twenty_sizes_are_enough() -> None:
     """Twenty are taken, one more is not."""
-    sizes = [str(size) for size in range(2, MOST_SIZES + 3)]
-    assert len(other_sizes(" ".join(sizes[:-1]), Order(Side.BUY, 1.0))) == MOST_SIZES + 1
+    sizes = [str(size) for size in range(2, MAX_OTHER_SIZES + 3)]
+    assert len(parse_other_sizes(" ".join(sizes[:-1]), Order(Side.BUY, 1.0))) == MAX_OTHER_SIZES + 1
     with pytest.raises(OrderError, match="20 other sizes are enough, and these are 21"):
-        other_sizes(" ".join(sizes), Order(Side.BUY, 1.0))
+        parse_other_sizes(" ".join(sizes), Order(Side.BUY, 1.0))
 
 
 def test_how_far_it_is() -> None:

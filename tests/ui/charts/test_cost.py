@@ -16,7 +16,15 @@ from orderbook import OrderBook, Side
 from sessions.cost_history import CostHistory, HistoryPoint
 from tests.support.synthetic_markets import book, queue_market
 from ui.charts.base import StickyAxes, round_short
-from ui.charts.cost import broken_lines, cost_stack, curve_axis, curve_chart, curve_orders, trail_chart, visible_quote
+from ui.charts.cost import (
+    cost_history_chart,
+    curve_axis,
+    curve_chart,
+    curve_orders,
+    split_by_order,
+    stack_components,
+    visible_quote,
+)
 
 BOOK = book([(99.9, 5.0), (99.0, 20.0)], [(100.1, 5.0), (101.0, 30.0)])
 REBATE = FeeTier("paid to wait", maker=-0.0003, taker=0.0004)
@@ -43,7 +51,7 @@ def lines(option: dict[str, Any], *names: str) -> list[list[list[float]]]:
 def test_the_bar_adds_up_to_the_net_cost(style: Any, side: Side, quantity: float, tier: FeeTier) -> None:
     """Costs to the right less gains to the left is the net cost, and pieces neither overlap nor leave a gap."""
     estimate = TradingCalculator(Order(side, quantity, style=style, tier=tier)).estimate(BOOK)
-    parts = cost_stack(estimate)
+    parts = stack_components(estimate)
     if estimate.net_cost_bps is None:
         assert parts == []
         return
@@ -119,22 +127,22 @@ def test_what_if_teaches_nothing() -> None:
     assert asked.resolved_samples == left_alone.resolved_samples > 50
 
 
-def trail_points(*costs: tuple[float, float | None, str]) -> list[HistoryPoint]:
-    trail = CostHistory()
+def history_points(*costs: tuple[float, float | None, str]) -> list[HistoryPoint]:
+    history = CostHistory()
     for seconds, cost, order in costs:
-        trail.add(round(seconds * 1e9), cost, order)
+        history.add(round(seconds * 1e9), cost, order)
     seconds, cost, order = costs[-1]
-    return trail.until(round(seconds * 1e9), cost, order)
+    return history.points_until(round(seconds * 1e9), cost, order)
 
 
 def test_the_line_breaks_where_the_order_changed() -> None:
     """Two orders are two lines with a hole between them, and the last point is the newest estimate."""
-    points = trail_points((0, 5.0, "a"), (1, 5.2, "a"), (2, 9.0, "b"), (3, 9.5, "b"))
-    before, today = broken_lines(points)
+    points = history_points((0, 5.0, "a"), (1, 5.2, "a"), (2, 9.0, "b"), (3, 9.5, "b"))
+    before, today = split_by_order(points)
     assert [net for _, net, _, _ in before] == [5.0, 5.2]
     assert [net for _, net, _, _ in today] == [None, 9.0, 9.5]
     assert today[-1][0] == 0.0
-    option = trail_chart(points, StickyAxes(), "dark")
+    option = cost_history_chart(points, StickyAxes(), "dark")
     json.dumps(option, allow_nan=False)
     assert lines(option, "Net cost")[0][-1] == [0.0, 9.5]
 
@@ -142,11 +150,11 @@ def test_the_line_breaks_where_the_order_changed() -> None:
 def test_the_line_breaks_at_thin_books_and_at_silence() -> None:
     """No line joins points around a book that was too thin, or more than five seconds apart."""
     costs = ((0, 5.0, "a"), (1, None, "a"), (2, 5.1, "a"), (9, 5.2, "a"), (10, 5.3, "a"))
-    _, today = broken_lines(trail_points(*costs))
+    _, today = split_by_order(history_points(*costs))
     assert [net for _, net, _, _ in today] == [5.0, None, None, 5.1, None, 5.2, 5.3]
 
 
 def test_coming_back_to_an_order_does_not_join_its_two_times() -> None:
     """The same order before and after another one is one colour, and two pieces."""
-    _, today = broken_lines(trail_points((0, 5.0, "a"), (1, 9.0, "b"), (2, 5.1, "a")))
+    _, today = split_by_order(history_points((0, 5.0, "a"), (1, 9.0, "b"), (2, 5.1, "a")))
     assert [net for _, net, _, _ in today] == [5.0, None, 5.1]

@@ -14,7 +14,7 @@ from calculations import Order, TradingCalculator
 from orderbook import OrderBook, Side
 from tests.support.synthetic_markets import book
 from ui.charts.base import StickyAxes
-from ui.charts.depth import POINTS, depth_chart
+from ui.charts.depth import MAX_SIDE_POINTS, depth_chart
 
 BOOK = book([(99.0, 1.0), (98.0, 2.0)], [(101.0, 1.0), (103.0, 3.0)])
 
@@ -43,7 +43,7 @@ def test_what_the_order_takes_is_its_money(side: Side, quantity: float) -> None:
 
 
 def test_a_deep_book_is_thinned_but_keeps_its_ends() -> None:
-    """Of 1,000 levels a side at most POINTS are drawn, the best and the last among them."""
+    """Of 1,000 levels a side at most MAX_SIDE_POINTS are drawn, the best and the last among them."""
     rows = np.arange(1000)
     deep = book(
         np.column_stack((100 - 0.01 * rows, 1 + rows % 3)), np.column_stack((100.01 + 0.01 * rows, 1 + rows % 7))
@@ -51,7 +51,7 @@ def test_a_deep_book_is_thinned_but_keeps_its_ends() -> None:
     option = drawn(deep, Order(Side.BUY, 1.0))
     for name, levels in (("Buyers waiting", deep.bids), ("Sellers waiting", deep.asks)):
         side = points(option, name)
-        assert len(side) <= POINTS + 1
+        assert len(side) <= MAX_SIDE_POINTS + 1
         assert side[0] == [pytest.approx((levels[0, 0] / deep.mid - 1) * 1e4, abs=1e-4), 0.0]
         money = float(levels[:, 0] @ levels[:, 1])
         unit = {"$%.2fk": 1e3, "$%.2fM": 1e6, "$%.2f": 1.0}[option["tooltip"]["valueFormatter"]]

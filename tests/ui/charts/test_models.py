@@ -17,15 +17,15 @@ from tests.support.synthetic_markets import book, queue_market
 from ui.charts.base import StickyAxes
 from ui.charts.models import (
     AT_ONCE,
-    BINS_MS,
+    BIN_EDGES_MS,
     CHOSEN,
     EVEN,
     error_chart,
     frontier,
     frontier_chart,
-    known_pairs,
     latency_chart,
     latency_counts,
+    outcome_pairs,
     predicted_chart,
     reliability_chart,
     trajectory_chart,
@@ -101,7 +101,7 @@ def test_every_estimate_has_a_frontier_picture() -> None:
 def test_guesses_and_outcomes_are_those_kept(trained: TradingCalculator) -> None:
     """One dot for every recent outcome that has both numbers, at exactly these numbers."""
     kept = trained.recent()
-    pairs = known_pairs(kept)
+    pairs = outcome_pairs(kept)
     both = [r for r in kept if r.slippage_bps is not None and r.realised_slippage_bps is not None]
     assert len(pairs) == len(both) > 100
     assert pairs.sum(axis=0) == pytest.approx(
@@ -156,5 +156,5 @@ def test_the_histogram_counts_every_measurement_once(measured: list[float]) -> N
     counts = latency_counts({"parse": measured, "fees": []})
     assert sum(counts["parse"]) == len(measured)
     assert sum(counts["fees"]) == 0
-    for row in range(1, len(BINS_MS) - 2):
-        assert counts["parse"][row] == sum(BINS_MS[row] <= each < BINS_MS[row + 1] for each in measured)
+    for row in range(1, len(BIN_EDGES_MS) - 2):
+        assert counts["parse"][row] == sum(BIN_EDGES_MS[row] <= each < BIN_EDGES_MS[row + 1] for each in measured)

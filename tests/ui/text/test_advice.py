@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from calculations import Estimate, Order, TradingCalculator
 from orderbook import Side
 from tests.support.synthetic_markets import book
-from ui.text.advice import about, advice, alternatives
+from ui.text.advice import advice, alternative_orders, format_about
 
 BOOK = book([(99.9, 50.0), (99.0, 200.0)], [(100.1, 50.0), (101.0, 300.0)])
 
@@ -21,7 +21,7 @@ BOOK = book([(99.9, 50.0), (99.0, 200.0)], [(100.1, 50.0), (101.0, 300.0)])
 def priced(order: Order) -> list[Estimate]:
     calculator = TradingCalculator(order)
     calculator.estimate(BOOK)
-    return calculator.what_if(alternatives(order))
+    return calculator.what_if(alternative_orders(order))
 
 
 def usd(estimate: Estimate) -> float:
@@ -37,7 +37,7 @@ def test_every_amount_is_computed_and_the_verdict_is_true(side: Side, quantity: 
     words = advice(now, waiting, spread, "BTC", "USD")
     amounts = re.findall(r"-?\$\d+(?:,\d{3})*(?:\.\d\d)?", words)
     sigma = spread.timing_risk_bps / 1e4 * spread.quantity * spread.mid
-    assert amounts == [about(each, "USD") for each in (usd(now), usd(spread), sigma, usd(waiting))]
+    assert amounts == [format_about(each, "USD") for each in (usd(now), usd(spread), sigma, usd(waiting))]
     assert "Spread over 20 minutes" in words
     saving = usd(now) - usd(spread) if amounts[0] != amounts[1] else 0.0  # what reads the same is no cheaper
     assert ("no cheaper" in words) == (saving <= 0)
@@ -48,7 +48,7 @@ def test_every_amount_is_computed_and_the_verdict_is_true(side: Side, quantity: 
 @example(0.125)
 def test_about_is_within_half_a_percent(value: float) -> None:
     """What is rounded for reading is never far from what was computed."""
-    read = float(about(value, "USD").replace("$", "").replace(",", ""))
+    read = float(format_about(value, "USD").replace("$", "").replace(",", ""))
     assert read == pytest.approx(value, rel=0.005, abs=0.00501)  # half a cent, and the last digit of binary numbers
 
 
@@ -83,5 +83,5 @@ def test_one_part_is_not_called_spread() -> None:
 def test_alternatives_differ_in_style_alone() -> None:
     """The same order in its three styles."""
     order = Order(Side.BUY, 2.0, style="passive", horizon_s=77.0)
-    assert [each.style for each in alternatives(order)] == ["now", "passive", "schedule"]
-    assert {replace(each, style="now") for each in alternatives(order)} == {replace(order, style="now")}
+    assert [each.style for each in alternative_orders(order)] == ["now", "passive", "schedule"]
+    assert {replace(each, style="now") for each in alternative_orders(order)} == {replace(order, style="now")}
