@@ -60,8 +60,8 @@ class Watched(Session):
         self.seen: list[OrderBook] = []
         self.slow_s = 0.0
 
-    def _on_book(self, market: Market, calculator):  # type: ignore[no-untyped-def]
-        price = super()._on_book(market, calculator)
+    def _book_callback(self, market: Market, calculator):  # type: ignore[no-untyped-def]
+        price = super()._book_callback(market, calculator)
 
         def see(book: OrderBook) -> None:
             price(book)
@@ -121,7 +121,7 @@ def test_it_plays_at_once_and_pauses_without_seeming_dead(
 def test_a_pause_before_the_first_book_waits_for_as_long_as_it_lasts(session: Watched, path: Path) -> None:
     """Paused before anything was shown, the client goes on waiting where a venue would be given up."""
     session.connect(Market("okx", SYMBOL, recording=path))
-    viewer = session._viewer
+    viewer = session._subscription
     assert viewer is not None
     timings = viewer._shared.client._timings
     assert timings.first_book_s == float("inf")
