@@ -29,7 +29,7 @@ from ui.text.vocabulary import JOINER
 APP = PROJECT / "app.py"
 
 
-async def hang_up(web_socket: ServerConnection, _number: int) -> None:
+async def close_at_once(web_socket: ServerConnection, _number: int) -> None:
     """A server that takes the call and hangs up."""
     await web_socket.close()
 
@@ -48,30 +48,30 @@ def run_until(app: AppTest, condition: Callable[[], Any], timeout_s: float = 15)
         assert not app.exception, app.exception
         if condition():
             return
-        assert time.monotonic() < deadline, said(app)
+        assert time.monotonic() < deadline, page_text(app)
         time.sleep(0.05)
 
 
 def view(app: AppTest) -> dict[str, Any]:
     """What the answer was last told to show."""
-    (told,) = (
+    (view_data,) = (
         json.loads(each.proto.json) for each in app.get("bidi_component") if each.proto.component_name == "answer"
     )
-    found: dict[str, Any] = told
-    return found
+    shown_view: dict[str, Any] = view_data
+    return shown_view
 
 
-def as_read(markdown: str) -> str:
+def unescape_markdown(markdown: str) -> str:
     """What a reader sees of a text that may hold escaped words from elsewhere."""
     return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown.replace(JOINER, ""))
 
 
 def sentences(elements: Iterable[Any]) -> list[str]:
     """What a reader sees of errors, captions and the like."""
-    return [as_read(each.value) for each in elements]
+    return [unescape_markdown(each.value) for each in elements]
 
 
-def said(app: AppTest) -> str:
+def page_text(app: AppTest) -> str:
     """All the words of the answer, and all sentences around it."""
     around = (*app.error, *app.warning, *app.caption, *app.markdown, *app.info)
     return "\n".join([*view(app)["text"].values(), *sentences(around)])
@@ -79,11 +79,11 @@ def said(app: AppTest) -> str:
 
 def metrics(app: AppTest) -> dict[str, str]:
     """The big numbers by name; none while one waits for them."""
-    told = view(app)
-    return {label: told["text"][name] for name, label in CELLS.items()} if told["has"]["answer"] else {}
+    view_data = view(app)
+    return {label: view_data["text"][name] for name, label in CELLS.items()} if view_data["has"]["answer"] else {}
 
 
-def bps(app: AppTest, name: str) -> float:
+def metric_bps(app: AppTest, name: str) -> float:
     """One of the big numbers in basis points."""
     return float(metrics(app)[name].removesuffix(" bps"))
 
@@ -92,20 +92,20 @@ def test_first_visit_shows_all_four_costs_of_a_simulated_market(app: AppTest) ->
     """Without a click, net cost and its three parts appear, the parts adding up to the whole."""
     run_until(app, lambda: "Net cost" in metrics(app))
     assert set(metrics(app)) == {"Net cost", "Slippage", "Fees", "Market impact", "Maker / taker"}
-    parts = sum(bps(app, name) for name in ("Slippage", "Fees", "Market impact"))
-    assert bps(app, "Net cost") == pytest.approx(parts, abs=0.0021)
-    assert bps(app, "Fees") == pytest.approx(5.0, abs=0.01)  # OKX swaps, Regular: 0.05 % taker
+    parts = sum(metric_bps(app, name) for name in ("Slippage", "Fees", "Market impact"))
+    assert metric_bps(app, "Net cost") == pytest.approx(parts, abs=0.0021)
+    assert metric_bps(app, "Fees") == pytest.approx(5.0, abs=0.01)  # OKX swaps, Regular: 0.05 % taker
 
 
-def test_a_larger_order_slips_more(app: AppTest) -> None:
+def test_larger_order_shows_more_slippage(app: AppTest) -> None:
     """The slippage on screen follows the quantity."""
     run_until(app, lambda: "Slippage" in metrics(app))
-    small = bps(app, "Slippage")
+    small = metric_bps(app, "Slippage")
     app.number_input(key="quantity").set_value(4_000_000.0)
-    run_until(app, lambda: metrics(app)["Slippage"] != "unknown" and bps(app, "Slippage") > small + 0.1)
+    run_until(app, lambda: metrics(app)["Slippage"] != "unknown" and metric_bps(app, "Slippage") > small + 0.1)
 
 
-def test_an_old_quantity_on_its_way_does_not_undo_a_new_unit(app: AppTest) -> None:
+def test_stale_quantity_from_a_request_on_its_way_does_not_undo_a_new_unit(app: AppTest) -> None:
     """The size turned into coins stays, although a request from before still says the number of dollars."""
     run_until(app, lambda: "Slippage" in metrics(app))
     app.selectbox(key="unit").set_value("base")
@@ -120,7 +120,7 @@ def test_an_old_quantity_on_its_way_does_not_undo_a_new_unit(app: AppTest) -> No
     assert app.number_input(key="quantity").value == 3.0
 
 
-def test_an_order_beyond_the_book_has_no_made_up_number(app: AppTest) -> None:
+def test_order_far_beyond_the_book_shows_unknown_costs(app: AppTest) -> None:
     """A hundred times the visible book: the page says too thin, and shows no slippage and no total."""
     app.session_state["quantity"] = 500_000_000.0
     run_until(app, lambda: metrics(app).get("Slippage") == "unknown")
@@ -147,7 +147,7 @@ def test_answer_of_another_order_is_grey_and_says_which_order_it_is_of(app: AppT
 
 
 @pytest.mark.parametrize("quantity", [0.0, -1.0, 1e300])
-def test_a_quantity_that_makes_no_sense_is_refused_in_a_sentence(app: AppTest, quantity: float) -> None:
+def test_invalid_quantity_is_refused_in_a_sentence_and_numbers_go_on(app: AppTest, quantity: float) -> None:
     """The sentence names the trouble, and the numbers of the last good order go on."""
     run_until(app, lambda: "Slippage" in metrics(app))
     app.number_input(key="quantity").set_value(quantity)
@@ -156,7 +156,7 @@ def test_a_quantity_that_makes_no_sense_is_refused_in_a_sentence(app: AppTest, q
     assert "Net cost" in metrics(app)
 
 
-def test_an_unreachable_address_is_given_up_with_a_reason(app: AppTest) -> None:
+def test_unreachable_address_is_given_up_with_a_reason(app: AppTest) -> None:
     """A port where nobody listens: the page says so and stays usable."""
     app.session_state["source"] = "address"
     app.session_state["address"] = "ws://127.0.0.1:9"
@@ -171,11 +171,11 @@ def test_an_unreachable_address_is_given_up_with_a_reason(app: AppTest) -> None:
         (Server(stay_silent, make_refusal(200, "<html>hello</html>")), "WebSocket"),
         (Server(make_talk("x" * 30_000_000)), "above 16 MiB"),
         (Server(make_talk()), "no new data"),
-        (Server(hang_up), "closed"),
+        (Server(close_at_once), "closed"),
     ],
     ids=["garbage", "html", "30 MB", "silence", "drops"],
 )
-def test_a_server_that_is_no_exchange_is_a_sentence(app: AppTest, server: Server, words: str) -> None:
+def test_server_that_is_not_an_exchange_is_explained_in_a_sentence(app: AppTest, server: Server, words: str) -> None:
     """Garbage, a web page, a frame of 30 MB, silence, and hanging up at once: the page says what is wrong and lives."""
     with server:
         app.session_state["venue"] = "gomarket-okx"
@@ -188,7 +188,7 @@ def test_a_server_that_is_no_exchange_is_a_sentence(app: AppTest, server: Server
 @pytest.mark.parametrize(
     ("address", "words"), [("http://127.0.0.1:9", "ws://"), ("ws://[127.0.0.1:9", "the address cannot be read")]
 )
-def test_an_address_that_is_none_is_a_sentence(app: AppTest, address: str, words: str) -> None:
+def test_unreadable_address_is_refused_in_a_sentence(app: AppTest, address: str, words: str) -> None:
     """http:// is no WebSocket address, half a bracket is no address at all, and the page says so."""
     app.session_state["source"] = "address"
     app.session_state["address"] = address
@@ -212,7 +212,7 @@ def test_unencrypted_address_is_warned_about_unless_it_is_this_machine(
     assert any("not encrypted" in warning for warning in sentences(app.warning)) == is_warned
 
 
-def test_real_frames_cost_what_they_cost(app: AppTest, recordings: Path) -> None:
+def test_recorded_gateway_frames_slip_by_hundredths_of_a_basis_point(app: AppTest, recordings: Path) -> None:
     """A buy of 100,000 USD on the gateway's real frames slips by hundredths of a basis point, not by 125."""
     with serve(recordings / "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz") as address:
         app.session_state["venue"] = "gomarket-okx"
@@ -220,20 +220,20 @@ def test_real_frames_cost_what_they_cost(app: AppTest, recordings: Path) -> None
         app.session_state["address"] = address
         app.session_state["replayed"] = True
         run_until(app, lambda: "Slippage" in metrics(app))
-        assert 0.0 < bps(app, "Slippage") < 0.5
-        assert bps(app, "Fees") == pytest.approx(5.0, abs=0.01)
-        page = said(app)
+        assert 0.0 < metric_bps(app, "Slippage") < 0.5
+        assert metric_bps(app, "Fees") == pytest.approx(5.0, abs=0.01)
+        page = page_text(app)
         assert "Recording, not now" in page
         assert "2025-05-15 11:13" in page
 
 
-def test_every_venue_is_offered_with_its_symbols(app: AppTest) -> None:
+def test_exchange_picker_offers_every_venue(app: AppTest) -> None:
     """The pickers offer what each venue has."""
     app.run()
     assert app.selectbox(key="venue").options == [app.selectbox(key="venue").format_func(name) for name in VENUES]
 
 
-def test_a_symbol_no_exchange_has_is_a_sentence(app: AppTest) -> None:
+def test_unknown_symbol_is_refused_by_name_in_a_sentence(app: AppTest) -> None:
     """A typed symbol that cannot be one of this exchange's is refused by name, and the page lives on."""
     app.session_state["venue"] = "okx"
     app.session_state["symbol"] = "BITCOIN"
@@ -242,7 +242,7 @@ def test_a_symbol_no_exchange_has_is_a_sentence(app: AppTest) -> None:
     assert any("BITCOIN" in error for error in sentences(app.error))
 
 
-def test_comparing_lists_every_exchange_of_the_instrument(app: AppTest) -> None:
+def test_comparison_lists_every_exchange_of_the_instrument(app: AppTest) -> None:
     """The comparison names each real exchange with the same swap, and says why one has no price."""
     app.run()
     app.segmented_control(key="closer").set_value("All exchanges")
@@ -253,7 +253,7 @@ def test_comparing_lists_every_exchange_of_the_instrument(app: AppTest) -> None:
     assert "Simulated" not in table
 
 
-def test_an_export_is_what_it_says(app: AppTest) -> None:
+def test_prepared_export_has_the_rows_that_the_page_counts(app: AppTest) -> None:
     """The prepared file holds the rows that are counted beside it, byte for byte what the button gives."""
     run_until(app, lambda: "Net cost" in metrics(app))
     app.segmented_control(key="closer").set_value("Files").run()
@@ -265,7 +265,7 @@ def test_an_export_is_what_it_says(app: AppTest) -> None:
     assert any(f"{prepared.rows:,} rows" in each for each in sentences(app.caption))
 
 
-def test_an_unsafe_file_name_is_a_sentence(app: AppTest) -> None:
+def test_unsafe_file_name_is_refused_in_a_sentence(app: AppTest) -> None:
     """A name that would leave the folder is refused in words and nothing is prepared."""
     run_until(app, lambda: "Net cost" in metrics(app))
     app.segmented_control(key="closer").set_value("Files").run()
@@ -275,24 +275,24 @@ def test_an_unsafe_file_name_is_a_sentence(app: AppTest) -> None:
     assert "prepared" not in app.session_state
 
 
-def test_spot_fees_for_a_swap_are_possible_and_warned_of(app: AppTest) -> None:
+def test_spot_fees_on_a_swap_are_charged_with_a_warning(app: AppTest) -> None:
     """A perpetual never pays spot fees: choosing them works, and the page says what is wrong with it."""
     run_until(app, lambda: "Fees" in metrics(app))
     assert not app.warning
     app.selectbox(key="fees").set_value("Today, spot")
-    run_until(app, lambda: bps(app, "Fees") > 9)
+    run_until(app, lambda: metric_bps(app, "Fees") > 9)
     assert any("never pays spot fees" in each for each in sentences(app.warning))
 
 
-def test_a_thirty_day_volume_finds_its_tier(app: AppTest) -> None:
+def test_thirty_day_volume_selects_its_fee_tier(app: AppTest) -> None:
     """Typing what was traded picks the tier, and the fee on screen follows."""
     run_until(app, lambda: "Fees" in metrics(app))
     app.number_input(key="traded").set_value(10_000_000.0)
-    run_until(app, lambda: bps(app, "Fees") < 4.9)
+    run_until(app, lambda: metric_bps(app, "Fees") < 4.9)
     assert any(each.startswith("Your fee tier: **VIP") for each in sentences(app.markdown))
 
 
-def test_the_history_keeps_as_many_rows_as_the_user_wants_and_says_what_went(app: AppTest) -> None:
+def test_history_keeps_the_chosen_number_of_rows_and_counts_the_dropped_ones(app: AppTest) -> None:
     """With room for five rows the file has the five newest, and the page says how many had to go."""
     run_until(app, lambda: "Net cost" in metrics(app))
     app.segmented_control(key="closer").set_value("Files").run()
@@ -303,7 +303,7 @@ def test_the_history_keeps_as_many_rows_as_the_user_wants_and_says_what_went(app
     assert any("had to give way" in each for each in sentences(app.caption))
 
 
-def test_the_speed_report_has_a_row_a_stage(app: AppTest) -> None:
+def test_speed_report_has_one_row_per_stage(app: AppTest) -> None:
     """The performance report names the three latencies of the page, with or without memory and threads."""
     run_until(app, lambda: "Net cost" in metrics(app))
     app.segmented_control(key="closer").set_value("Files").run()
@@ -315,7 +315,7 @@ def test_the_speed_report_has_a_row_a_stage(app: AppTest) -> None:
     assert "rss_bytes" not in frame
 
 
-def test_contracts_are_offered_only_where_there_are_any(app: AppTest) -> None:
+def test_order_in_contracts_becomes_money_on_a_spot_market(app: AppTest) -> None:
     """Moving from a swap to a spot market, an order in contracts becomes one in money again, never a wrong size."""
     app.run()
     app.selectbox(key="unit").set_value("contracts").run()
@@ -325,7 +325,7 @@ def test_contracts_are_offered_only_where_there_are_any(app: AppTest) -> None:
     assert app.session_state["session"].order.unit == "quote"
 
 
-def test_another_exchange_keeps_the_question_sensible(app: AppTest) -> None:
+def test_switching_the_exchange_keeps_coin_and_size_and_takes_its_fees(app: AppTest) -> None:
     """The same coin is looked for there; contracts that it does not have become the money they were; the fees and
     the tier are those of the new exchange, whatever was chosen for the old one."""
     run_until(app, lambda: "Net cost" in metrics(app))
@@ -353,7 +353,7 @@ def test_another_exchange_keeps_the_question_sensible(app: AppTest) -> None:
     assert app.session_state["symbol"] == "ETHUSDT"
 
 
-def test_another_unit_keeps_the_size(app: AppTest) -> None:
+def test_switching_the_unit_keeps_the_size(app: AppTest) -> None:
     """The quantity is turned into the unit just chosen, there and back again."""
     run_until(app, lambda: "Net cost" in metrics(app))
     app.selectbox(key="unit").set_value("base").run()
@@ -366,7 +366,7 @@ def test_another_unit_keeps_the_size(app: AppTest) -> None:
 
 
 @pytest.mark.parametrize("name", ["source", "address", "replayed", "recording", "speed", "connect", "paused", "closer"])
-def test_a_link_cannot_do_what_a_click_does(app: AppTest, name: str) -> None:
+def test_link_cannot_set_the_price_source_or_the_connection(app: AppTest, name: str) -> None:
     """Where prices come from, and whether they come, is not for a link to say."""
     for value in ("address", "ws://127.0.0.1:9", "recordings/x.jsonl", "true", "false", "All exchanges"):
         app.query_params[name] = [value]

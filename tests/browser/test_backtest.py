@@ -67,7 +67,7 @@ def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
 
-def test_it_runs_shows_and_gives_its_rows(page: Page, folder: Path, tmp_path: Path) -> None:
+def test_backtest_runs_shows_results_and_downloads_its_rows(page: Page, folder: Path, tmp_path: Path) -> None:
     """Run, see how far it is while the live numbers go on, see table and pictures, and take away the very rows that
     backtest() gives; nothing sticks out to the side, on a phone neither."""
     page.get_by_role("radio", name="Backtest").click()

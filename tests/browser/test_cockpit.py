@@ -40,7 +40,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         browser.close()
 
 
-def test_all_that_matters_is_above_the_fold(page: Page) -> None:
+def test_all_numbers_and_live_charts_are_above_the_fold(page: Page) -> None:
     """At 1440 x 900 every number, the three pictures, and the way to more are in sight without scrolling,
     once the first steps were put away."""
     page.get_by_role("button", name="Got it").click()
@@ -53,7 +53,7 @@ def test_all_that_matters_is_above_the_fold(page: Page) -> None:
     assert chooser["y"] + chooser["height"] <= 900
 
 
-def test_pictures_are_updated_in_place(page: Page) -> None:
+def test_charts_are_updated_in_place(page: Page) -> None:
     """Over 60 updates, with the size changed among them, no canvas is made anew and nothing moves."""
     page.evaluate(WATCH)
     tagged = page.locator("canvas[data-tagged]").count()
@@ -68,7 +68,7 @@ def test_pictures_are_updated_in_place(page: Page) -> None:
     assert page.locator("#tick").get_attribute("data-quantity") == "250000.0"
 
 
-def test_every_number_explains_itself(page: Page) -> None:
+def test_question_mark_explains_every_number(page: Page) -> None:
     """A question mark says what its number means: by pointing, by the keyboard, by a click; Escape puts it away."""
     for name in ("Net cost", "Slippage", "Fees", "Market impact", "Maker / taker", "what else could be done"):
         mark = page.get_by_role("button", name=f"About: {name}", exact=True)
@@ -92,7 +92,7 @@ def test_every_number_explains_itself(page: Page) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1024, 768), (390, 844)])
-def test_narrow_screens_scroll_down_only(page: Page, width: int, height: int) -> None:
+def test_narrow_screens_do_not_scroll_sideways(page: Page, width: int, height: int) -> None:
     """On a tablet and on a phone nothing sticks out to the side, and no number is cut off."""
     page.set_viewport_size({"width": width, "height": height})
     page.wait_for_function(f"() => window.innerWidth === {width}")

@@ -70,12 +70,12 @@ def page(visit: Callable[..., Page]) -> Page:
     return opened
 
 
-def question(page: Page) -> dict[str, str]:
+def query_parameters(page: Page) -> dict[str, str]:
     """What the page's address says of the inputs."""
     return {name: values[-1] for name, values in parse_qs(urlsplit(page.url).query).items()}
 
 
-def test_live_without_a_click(visit: Callable[..., Page]) -> None:
+def test_first_visit_shows_a_cost_without_a_click_or_network(visit: Callable[..., Page]) -> None:
     """A fresh page shows a cost with no account and no network, says that the market is simulated, and talks to
     nobody but its own server."""
     page = visit("?unknown=1")
@@ -105,7 +105,7 @@ def test_numbers_follow_the_market_and_the_quantity(page: Page) -> None:
     assert page.evaluate(unmarked) == 0
 
 
-def test_a_bad_quantity_is_answered_in_a_sentence(page: Page) -> None:
+def test_invalid_quantity_is_answered_in_a_sentence(page: Page) -> None:
     """Zero and negative quantities get a sentence; the numbers of the last good order stay alive."""
     for bad in ("0", "-5"):
         type_in(page, "Quantity", bad)
@@ -114,10 +114,10 @@ def test_a_bad_quantity_is_answered_in_a_sentence(page: Page) -> None:
         wait_for(page, f"Number(d.ns) > {now} && Number(d.quantity) === 100000")
 
 
-def test_every_input_counts_and_a_link_asks_the_same_again(page: Page, visit: Callable[..., Page]) -> None:
+def test_every_input_changes_the_price_and_the_link_restores_it(page: Page, visit: Callable[..., Page]) -> None:
     """Each input of the panel changes what is priced and what the address says; a visitor with that address sees
     the same order. What equals the default is not in the address."""
-    assert question(page) == {}
+    assert query_parameters(page) == {}
     page.get_by_role("radio", name="Sell").click()
     choose(page, "Symbol", "ETH-USDT-SWAP")
     expect(page.locator("[data-slot=market]")).to_contain_text("ETH-USDT-SWAP")
@@ -141,7 +141,7 @@ def test_every_input_counts_and_a_link_asks_the_same_again(page: Page, visit: Ca
     type_in(page, "Risk aversion, per million USD", "2")
     type_in(page, "Daily volume, coins", "90000")
     expect(page.get_by_text("4 parts over 7 minutes")).to_be_visible()
-    asked = question(page)
+    asked = query_parameters(page)
     assert {"side": "Sell", "symbol": "ETH-USDT-SWAP", "unit": "coins", "tier": "VIP2"}.items() <= asked.items()
     assert {name: float(asked[name]) for name in ("quantity", "volatility", "latency", "wait", "minutes")} == {
         "quantity": 12.5, "volatility": 80.0, "latency": 250.0, "wait": 3.0, "minutes": 7.0,
@@ -151,10 +151,10 @@ def test_every_input_counts_and_a_link_asks_the_same_again(page: Page, visit: Ca
     expect(other.get_by_text("4 parts over 7 minutes")).to_be_visible()
     expect(other.locator(".cell.fees").get_by_text("VIP2")).to_be_visible()
     expect(other.get_by_role("radio", name="Sell")).to_be_checked()
-    assert question(other) == asked
+    assert query_parameters(other) == asked
 
 
-def test_a_hostile_link_is_answered_with_defaults_or_a_sentence(visit: Callable[..., Page]) -> None:
+def test_hostile_link_is_answered_with_defaults_or_a_sentence(visit: Callable[..., Page]) -> None:
     """Nonsense in a link never reaches the market, another server or the script: the page shows its defaults, or
     says in a sentence what it can't show."""
 
@@ -178,7 +178,7 @@ def test_a_hostile_link_is_answered_with_defaults_or_a_sentence(visit: Callable[
         )
         wait_for(page, "Number(d.quantity) === 100000", timeout_s=30)
         expect(page.get_by_text("Simulated market, not real prices")).to_be_visible()
-        assert not {"venue", "side", "unit", "quantity", "parts"} & question(page).keys()
+        assert not {"venue", "side", "unit", "quantity", "parts"} & query_parameters(page).keys()
         page.goto(f"{origin}?symbol=![x](http://127.0.0.1:{elsewhere.port}/x.png)<img src=x onerror=alert(1)>")
         expect(page.get_by_text("Simulated market can't show")).to_be_visible(timeout=30_000)
         page.goto(f"{origin}?quantity=1e300&parts=nan&minutes=-1e-300")
@@ -195,7 +195,7 @@ ELSEWHERE = "![x](//a.io/p) [c](//b.io) www.a.io a@b.io :smile: $x$ &lt;"
 SENTENCES = "[data-testid=stMarkdownContainer], [data-testid=stCaptionContainer]"
 
 
-def made_of_text(page: Page) -> list[str]:
+def markup_in_sentences(page: Page) -> list[str]:
     """Pictures, links and icons within the page's sentences; its buttons have icons of their own."""
     made: list[str] = page.eval_on_selector_all(
         f":is({SENTENCES}):not(button *) :is(img, a, [role=img], .katex)", "found => found.map(each => each.outerHTML)"
@@ -203,7 +203,7 @@ def made_of_text(page: Page) -> list[str]:
     return made
 
 
-def read(page: Page) -> str:
+def page_text(page: Page) -> str:
     """All sentences of the page as a reader sees them."""
     texts: list[str] = page.locator(SENTENCES).all_inner_texts()
     return "\n".join(texts).replace(JOINER, "")
@@ -225,8 +225,8 @@ def test_text_from_elsewhere_is_shown_as_text(visit: Callable[..., Page]) -> Non
     for symbol in ("www.evil.example", ":smile:", ":material/delete:"):
         page.goto(f"{origin}?symbol={symbol}")
         expect(page.get_by_text("Simulated market can't show")).to_be_visible(timeout=30_000)
-        assert f"'{symbol}'" in read(page)
-        assert not made_of_text(page)
+        assert f"'{symbol}'" in page_text(page)
+        assert not markup_in_sentences(page)
     page.goto(f"{origin}?fees=My own file")
     wait_for(page, "Number(d.net) > 0", timeout_s=30)
     page.get_by_text("Fee table and 30-day volume").click()
@@ -235,17 +235,17 @@ def test_text_from_elsewhere_is_shown_as_text(visit: Callable[..., Page]) -> Non
     good, bad = fees | {"tiers": [tier]}, fees | {ELSEWHERE: 1}
     for content, expected in ((good, f"{ELSEWHERE}: maker 0.01 %"), (bad, f"{ELSEWHERE[:3]}.json can't be used")):
         upload(page, "own-fees", f"{ELSEWHERE[:3]}.json", content)
-        eventually(lambda wanted=expected: wanted in read(page))
-        assert not made_of_text(page)
+        eventually(lambda wanted=expected: wanted in page_text(page))
+        assert not markup_in_sentences(page)
     page.get_by_role("radio", name="Files").click()
     learned = {"venue": ELSEWHERE, "symbol": ":smile:"}
     upload(page, "learned", "![x](y).json", learned)
-    eventually(lambda: f"it was learned on {ELSEWHERE} :smile:" in read(page))
-    assert not made_of_text(page)
+    eventually(lambda: f"it was learned on {ELSEWHERE} :smile:" in page_text(page))
+    assert not markup_in_sentences(page)
     assert {urlsplit(url).port for url in asked} <= {urlsplit(origin).port, None}
 
 
-def test_a_paused_page_stands_still_while_the_market_goes_on(page: Page) -> None:
+def test_paused_page_stands_still_while_the_market_goes_on(page: Page) -> None:
     """Pause stops every timer of the page; the P key does, too, but not where something is typed. A changed input
     is priced on the market of now, and the picture stands still again."""
     page.get_by_role("button", name="Pause").click()
@@ -283,7 +283,7 @@ class Stage:
         return make_refusal(503, "closed", Retry_After="999")(connection, request) if self.cue == "refuse" else None
 
 
-def test_every_state_of_a_connection_is_said(page: Page) -> None:
+def test_every_connection_state_is_shown_in_words(page: Page) -> None:
     """Live, too thin, old, stale, lost, given up and connected again: each is said in words and with an icon, and
     numbers that are old look old."""
     stage = Stage()
@@ -315,7 +315,7 @@ def test_every_state_of_a_connection_is_said(page: Page) -> None:
         expect(page.get_by_text("Connected:").first).to_be_visible(timeout=10_000)
 
 
-def test_the_first_steps_are_shown_until_they_are_put_away(page: Page, visit: Callable[..., Page]) -> None:
+def test_first_steps_are_shown_until_they_are_dismissed(page: Page, visit: Callable[..., Page]) -> None:
     """A first visit has three steps; put away, they stay away on this browser, and a link does not carry that."""
     expect(page.get_by_text("Pick a market.")).to_be_visible()
     page.get_by_role("button", name="Got it").click()
@@ -328,7 +328,7 @@ def test_the_first_steps_are_shown_until_they_are_put_away(page: Page, visit: Ca
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_it_looks_right_and_is_accessible(visit: Callable[..., Page], theme: str) -> None:
+def test_page_fits_every_screen_and_is_accessible(visit: Callable[..., Page], theme: str) -> None:
     """In both themes and on three screens: nothing is wider than the screen, every essential input is in sight
     without scrolling, and axe finds nothing against WCAG 2.2 AA."""
     page = visit(theme=theme)
@@ -347,21 +347,21 @@ def test_it_looks_right_and_is_accessible(visit: Callable[..., Page], theme: str
         page.screenshot(path=SCREENSHOTS / f"page-{theme}-{name}.png")
     for closed in ("Fee table and 30-day volume", "Timing and risk"):
         page.get_by_text(closed).click()
-    assert not against_the_rules(page)
+    assert not accessibility_violations(page)
     width, height = SIZES["desktop"]
     page.set_viewport_size({"width": width, "height": height})
     page.get_by_label("Risk aversion, per million USD", exact=True).wait_for()
-    assert not against_the_rules(page)
+    assert not accessibility_violations(page)
 
 
-def against_the_rules(page: Page) -> list[tuple[str, list[str]]]:
+def accessibility_violations(page: Page) -> list[tuple[str, list[str]]]:
     """What axe finds against WCAG 2.2 A and AA: each rule with the elements that break it."""
     levels = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
     found = Axe().run(page, options={"runOnly": {"type": "tag", "values": levels}}).response["violations"]
     return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
 
 
-def test_the_keyboard_reaches_every_input_in_the_order_of_reading(page: Page) -> None:
+def test_keyboard_reaches_every_input_in_reading_order(page: Page) -> None:
     """Tab goes through the panel from top to bottom, and each stop has a name."""
     named = []
     while "How" not in named and len(named) < 30:
@@ -373,7 +373,7 @@ def test_the_keyboard_reaches_every_input_in_the_order_of_reading(page: Page) ->
     assert places == sorted(places), named
 
 
-def test_an_export_is_downloaded_while_the_numbers_run(page: Page) -> None:
+def test_export_is_downloaded_while_the_numbers_run(page: Page) -> None:
     """The file that arrives has as many rows as the page said, and the numbers ran on meanwhile."""
     page.get_by_role("radio", name="Files").click()
     page.get_by_role("button", name="Prepare the file").click()
@@ -404,7 +404,7 @@ def test_ten_viewers_of_one_feed_stay_live(server: tuple[str, int]) -> None:
     assert min(counted) == max(counted) == 3
 
 
-def test_closed_tabs_leave_nothing(browser: Browser, server: tuple[str, int]) -> None:
+def test_closed_tabs_leave_no_socket_and_no_thread(browser: Browser, server: tuple[str, int]) -> None:
     """After the last tab closed, the market's server is gone within 5 seconds; visits leave no thread each."""
     process = psutil.Process(server[1])
     eventually(lambda: sockets(process) == 1)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 COUNT = 600
 
 
-def at(index: int) -> int:
+def frame_ns(index: int) -> int:
     """market_ns of the frame whose best bid holds this size."""
     return BEGIN_NS + index * STEP_NS
 
@@ -57,7 +57,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     context.close()
 
 
-def stands_still(page: Page) -> int:
+def wait_until_still(page: Page) -> int:
     """Wait until the same book has been on screen for a second of looks; its market_ns."""
     page.evaluate("window.looks = 0")
     page.wait_for_function(
@@ -74,47 +74,47 @@ def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
 
-def is_shown(page: Page, market_ns: int) -> None:
+def wait_until_shown(page: Page, market_ns: int) -> None:
     """Wait until the book of this time is on screen, to the last digit."""
     page.wait_for_function(f"() => document.querySelector('#tick')?.dataset.ns === '{market_ns}'", timeout=15_000)
 
 
-def test_play_pause_step_jump_and_speed(page: Page) -> None:
+def test_play_pause_step_jump_and_speed_work(page: Page) -> None:
     """Every control of the player does what it says, by what the page then shows."""
     choose(page, "Prices from", "A recording")
     slider = page.get_by_role("slider", name="Jump to (UTC)")
     expect(slider).to_be_visible(timeout=15_000)
-    wait_for(page, f"Number(d.ns) > {at(0)} && Number(d.ns) < {at(COUNT)}")
+    wait_for(page, f"Number(d.ns) > {frame_ns(0)} && Number(d.ns) < {frame_ns(COUNT)}")
     expect(page.get_by_text("Recording, not now")).to_be_visible()
     expect(page.locator(".st-key-timeline canvas").first).to_be_visible()
 
     press(page, "Pause")
     expect(page.get_by_text("Paused")).to_be_visible()
-    here = stands_still(page)
+    here = wait_until_still(page)
     for steps in (1, 2, 3):
         press(page, "Step")
-        is_shown(page, here + steps * STEP_NS)
-        assert stands_still(page) == here + steps * STEP_NS
+        wait_until_shown(page, here + steps * STEP_NS)
+        assert wait_until_still(page) == here + steps * STEP_NS
 
     slider.focus()
     slider.press("End")
-    is_shown(page, at(COUNT))
+    wait_until_shown(page, frame_ns(COUNT))
     slider.press("Home")
-    is_shown(page, at(1))
+    wait_until_shown(page, frame_ns(1))
     expect(page.get_by_text("It went back in time, so the models learn anew.")).to_be_visible()
     slider.press("ArrowRight")
-    page.wait_for_function(f"() => Number(document.querySelector('#tick')?.dataset.ns) > {at(1)}", timeout=15_000)
+    page.wait_for_function(f"() => Number(document.querySelector('#tick')?.dataset.ns) > {frame_ns(1)}", timeout=15_000)
 
     press(page, "Play")
     choose(page, "Speed", "50x")
     expect(page.get_by_text("The recording has ended")).to_be_visible(timeout=15_000)
-    is_shown(page, at(COUNT))
+    wait_until_shown(page, frame_ns(COUNT))
     choose(page, "Speed", "1x")  # or it would have ended again before anyone looked
     press(page, "Play again")
-    wait_for(page, f"Number(d.ns) < {at(COUNT)}")
+    wait_for(page, f"Number(d.ns) < {frame_ns(COUNT)}")
 
 
-def test_an_upload_plays_and_a_broken_one_is_a_sentence(page: Page, tmp_path: Path) -> None:
+def test_broken_upload_is_refused_in_a_sentence_and_a_good_one_plays(page: Page, tmp_path: Path) -> None:
     """A web page with a recording's name is refused in words; the right file after it plays; the name is only text."""
     choose(page, "Prices from", "A recording")
     choose(page, "Recording", "Upload a file")
@@ -127,10 +127,10 @@ def test_an_upload_plays_and_a_broken_one_is_a_sentence(page: Page, tmp_path: Pa
     chooser.set_input_files(write_recording(tmp_path / "mine.jsonl", okx_frames(COUNT, first=5000)))
     choose(page, "Exchange", "OKX")
     choose(page, "Symbol", "BTC-USDT")
-    wait_for(page, f"Number(d.ns) >= {at(5000)} && Number(d.ns) < {at(5000 + COUNT)}")
+    wait_for(page, f"Number(d.ns) >= {frame_ns(5000)} && Number(d.ns) < {frame_ns(5000 + COUNT)}")
 
 
-def test_a_recording_is_made_and_taken_away(page: Page, folder: Path, tmp_path: Path) -> None:
+def test_recording_is_made_and_downloaded(page: Page, folder: Path, tmp_path: Path) -> None:
     """Record counts, Stop ends one whole file, and the download is that file, byte for byte."""
     press(page, "Record")
     expect(page.get_by_text("Recording simulated-BTC-USDT-SWAP-")).to_be_visible()
@@ -138,8 +138,8 @@ def test_a_recording_is_made_and_taken_away(page: Page, folder: Path, tmp_path: 
     press(page, "Stop recording")
     with page.expect_download() as download:
         press(page, "Download")
-    (made,) = (folder / "recordings").glob("simulated-*")
-    assert download.value.suggested_filename == made.name
+    (recorded,) = (folder / "recordings").glob("simulated-*")
+    assert download.value.suggested_filename == recorded.name
     download.value.save_as(tmp_path / "taken")
-    assert (tmp_path / "taken").read_bytes() == made.read_bytes()
-    assert {tick.kind for tick in read(made)} == {"meta", "recv"}
+    assert (tmp_path / "taken").read_bytes() == recorded.read_bytes()
+    assert {tick.kind for tick in read(recorded)} == {"meta", "recv"}

@@ -46,7 +46,7 @@ def comparison() -> Iterator[Comparison]:
 
 
 @pytest.mark.parametrize("side", list(Side))
-def test_the_best_price_after_all_costs_is_marked(
+def test_best_price_after_all_costs_is_marked_cheapest(
     comparison: Comparison, markets: tuple[Market, ...], side: Side
 ) -> None:
     """Both venues price the order with their own tier, and exactly the better all-in price is the cheapest."""
@@ -90,7 +90,7 @@ def test_frozen_book_is_neither_priced_nor_cheapest_whatever_heartbeats_come(
     eventually(lambda: any(row.is_cheapest for row in comparison.venue_costs()))
 
 
-def test_only_the_same_instrument_is_compared() -> None:
+def test_only_markets_of_the_same_instrument_are_comparable() -> None:
     """A swap is lined up with swaps, dollars with dollars, and simulated prices with nobody else's."""
     swap = {each.venue for each in comparable_markets(Market("okx", "BTC-USDT-SWAP"))}
     assert swap >= {"okx", "gomarket-okx", "binance-usdm"}
@@ -100,14 +100,14 @@ def test_only_the_same_instrument_is_compared() -> None:
     assert not dollars & {"simulated", "okx", "gomarket-okx", "binance", "binance-usdm"}
 
 
-def test_a_venue_without_prices_takes_no_part(comparison: Comparison) -> None:
+def test_venue_without_prices_takes_no_part(comparison: Comparison) -> None:
     """Where nobody answers there is no estimate, no price and no winner."""
     comparison.watch((Market("okx", "BTC-USDT", address="ws://127.0.0.1:9"),), Order(Side.BUY, 1.0))
     (row,) = comparison.venue_costs()
     assert (row.estimate, row.all_in_price, row.is_cheapest) == (None, None, False)
 
 
-def test_words_of_a_venue_are_text_in_the_table() -> None:
+def test_error_text_of_a_venue_is_escaped_in_the_table() -> None:
     """What a server says when it refuses stands in its row letter by letter: no picture, no link, no other cell."""
     said = "![x](http://a.example) | www.a.example | :smile:"
     status = Status("given up", 0, 0, 0, 0, 0, 0, 5, None, None, said, 0, None)

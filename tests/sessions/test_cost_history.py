@@ -13,7 +13,7 @@ steps = st.tuples(st.integers(0, 3_000_000_000), st.none() | st.floats(-50, 50),
 
 
 @given(st.lists(steps, min_size=1, max_size=120))
-def test_every_second_of_every_order_keeps_its_newest_and_its_range(added: list[tuple[int, float | None, str]]) -> None:
+def test_history_keeps_newest_cost_and_range_of_every_second(added: list[tuple[int, float | None, str]]) -> None:
     """Runs of one order within one second are one point: the last cost, and the lowest and highest of the run."""
     history, now, runs = CostHistory(), 0, []
     for wait, cost, order in added:
@@ -32,7 +32,7 @@ def test_every_second_of_every_order_keeps_its_newest_and_its_range(added: list[
 
 
 @given(st.lists(steps, min_size=1, max_size=60), st.data())
-def test_it_ends_at_the_estimate_that_is_shown(added: list[tuple[int, float | None, str]], data: st.DataObject) -> None:
+def test_history_ends_at_the_shown_estimate(added: list[tuple[int, float | None, str]], data: st.DataObject) -> None:
     """Whatever came since, the last point is what is shown, alone where its order was changed, and none is later."""
     history, now, shown = CostHistory(), 0, []
     for wait, cost, order in added:
@@ -48,7 +48,7 @@ def test_it_ends_at_the_estimate_that_is_shown(added: list[tuple[int, float | No
         assert before == [p for p in history.points_until(now, *shown[-1][1:]) if p.market_ns < market_ns]
 
 
-def test_a_fast_market_stays_small_and_ends_at_the_newest() -> None:
+def test_history_of_a_fast_market_stays_small() -> None:
     """A hundred books a second for ten minutes are some 300 points of the last five minutes."""
     history = CostHistory()
     for row in range(60_000):
@@ -60,7 +60,7 @@ def test_a_fast_market_stays_small_and_ends_at_the_newest() -> None:
     assert all(is_continuous(a, b) for a, b in pairwise(points))
 
 
-def test_a_step_back_in_time_begins_anew() -> None:
+def test_step_back_in_time_clears_the_history() -> None:
     """A replay that was turned back shows nothing of a future it has not reached."""
     history = CostHistory()
     history.add(10**12, 5.0, "a")

@@ -21,14 +21,14 @@ from websocket_client import FeedHub
 SIMULATED = Market("simulated", "BTC-USDT-SWAP")
 
 
-def left_over() -> tuple[int, int]:
+def count_threads_and_sockets() -> tuple[int, int]:
     """Feed, replay and learning threads of this process, and its open sockets."""
     ours = ("feed", "replay", "learning")
     threads = [thread for thread in threading.enumerate() if thread.name.startswith(ours)]
     return len(threads), len(psutil.Process().net_connections())
 
 
-def test_prices_flow_and_follow_the_order() -> None:
+def test_session_prices_a_market_and_follows_the_order() -> None:
     """A simulated market gives estimates at once, and the next one after a new order is of that order."""
     session = Session(FeedHub(), Order(Side.BUY, 100_000.0, "quote"))
     session.connect(SIMULATED)
@@ -43,7 +43,7 @@ def test_prices_flow_and_follow_the_order() -> None:
     assert session.status is None
 
 
-def test_a_book_that_is_due_is_waited_for() -> None:
+def test_waiting_for_a_due_book_brings_it() -> None:
     """While a market sends ten books a second, asking for the next one some time after the last brings it."""
     session = Session(FeedHub(), Order(Side.BUY, 1.0))
     session.connect(SIMULATED)
@@ -59,7 +59,7 @@ def test_a_book_that_is_due_is_waited_for() -> None:
     session.disconnect()
 
 
-def test_nobody_waits_for_a_book_that_is_not_due() -> None:
+def test_waiting_returns_at_once_if_no_book_is_due() -> None:
     """Before the first book, right after one, and once a market has fallen silent, there is nothing to wait for."""
     session = Session(FeedHub(), Order(Side.BUY, 1.0))
     session.wait_for_due_book()
@@ -83,7 +83,7 @@ def test_nobody_waits_for_a_book_that_is_not_due() -> None:
     assert max(asked_at(2 * NEW_BOOK_S) for _ in range(10)) > NEXT_BOOK_DUE_S - 3 * NEW_BOOK_S
 
 
-def test_two_viewers_share_one_market_and_keep_their_own_orders() -> None:
+def test_two_sessions_share_one_feed_and_keep_their_own_orders() -> None:
     """The same market on two tabs is one feed; each tab prices its own order."""
     hub = FeedHub()
     first, second = Session(hub, Order(Side.BUY, 1.0)), Session(hub, Order(Side.BUY, 3.0))
@@ -101,7 +101,7 @@ def test_two_viewers_share_one_market_and_keep_their_own_orders() -> None:
     second.disconnect()
 
 
-def test_a_release_forgets_nothing_and_resumes() -> None:
+def test_released_session_resumes_with_its_market() -> None:
     """A tab that went away and came back goes on with the same market and history."""
     session = Session(FeedHub(), Order(Side.BUY, 1.0))
     session.connect(SIMULATED)
@@ -116,17 +116,17 @@ def test_a_release_forgets_nothing_and_resumes() -> None:
     assert session.status is None
 
 
-def test_fifty_opens_and_closes_leave_nothing() -> None:
+def test_fifty_sessions_leave_no_thread_and_no_socket() -> None:
     """After fifty visits there is no thread and no socket more than before the first."""
     hub = FeedHub()
-    eventually(lambda: left_over()[0] == 0)
-    before = left_over()
+    eventually(lambda: count_threads_and_sockets()[0] == 0)
+    before = count_threads_and_sockets()
     for _ in range(50):
         session = Session(hub, Order(Side.BUY, 1.0))
         session.connect(SIMULATED)
         eventually(lambda each=session: each.latest)  # type: ignore[misc]
         session.release()
-    eventually(lambda: left_over() <= before, timeout_s=5)
+    eventually(lambda: count_threads_and_sockets() <= before, timeout_s=5)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_fifty_opens_and_closes_leave_nothing() -> None:
         (Market("gomarket-okx", "BTC-USDT-SWAP", recording=Path("missing.jsonl")), "missing.jsonl"),
     ],
 )
-def test_what_cannot_be_opened_says_why(market: Market, words: str) -> None:
+def test_market_that_cannot_be_opened_raises_with_the_reason(market: Market, words: str) -> None:
     """A wrong address and a missing recording raise at once, with the offending value."""
     session = Session(FeedHub(), Order(Side.BUY, 1.0))
     with pytest.raises((ValueError, OSError), match=words):
@@ -144,13 +144,13 @@ def test_what_cannot_be_opened_says_why(market: Market, words: str) -> None:
     assert session.status is None
 
 
-def test_an_unknown_symbol_is_refused_by_name() -> None:
+def test_unknown_symbol_is_refused_by_name() -> None:
     """A contract whose size is unknown cannot be priced, so there is no such market."""
     with pytest.raises(ValueError, match="DOGE-USDT-SWAP"):
         Market("gomarket-okx", "DOGE-USDT-SWAP")
 
 
-def test_what_was_learned_goes_on_in_another_session() -> None:
+def test_saved_learning_continues_in_another_session() -> None:
     """A session that is given what another learned of the same market knows as much at its first book."""
     order = Order(Side.BUY, 1.0, passive_s=0.5)
     teacher = Session(FeedHub(), order)
@@ -178,7 +178,7 @@ def test_what_was_learned_goes_on_in_another_session() -> None:
         (b'{"venue": "okx", "symbol": "BTC-USDT"}', "okx BTC-USDT"),
     ],
 )
-def test_saved_learning_that_does_not_fit_says_why(content: bytes, words: str) -> None:
+def test_saved_learning_that_does_not_fit_is_refused_with_the_reason(content: bytes, words: str) -> None:
     """A file that is broken, empty or of another market is refused with its reason."""
     with pytest.raises(ValueError, match=words):
         parse_learned(content, SIMULATED)

@@ -33,7 +33,7 @@ from sessions.backtest_job import BacktestJob, BacktestJobs
 from tests.recording.test_recording import HOSTILE
 from tests.support.live_rows import assert_same_rows
 from tests.support.synthetic_recordings import BEGIN_NS, okx_frames, write_recording
-from tests.test_app import APP, metrics, run_until, said, sentences
+from tests.test_app import APP, metrics, page_text, run_until, sentences
 
 BTC = "BTC-USDT-SWAP"
 LONG = 30_000
@@ -48,17 +48,17 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     page.session_state["closer"] = "Backtest"
     yield page
     st.cache_resource.clear()
-    ended()
+    wait_for_backtest_threads()
 
 
 @pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def long_recording(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A recording that takes a while."""
     path = write_recording(tmp_path_factory.mktemp("long") / "long.jsonl", okx_frames(LONG))
     return b'{"t":"meta","venue":"okx","symbol":"BTC-USDT"}\n' + path.read_bytes()
 
 
-def ended() -> None:
+def wait_for_backtest_threads() -> None:
     """Wait until no backtest works any more."""
     deadline = time.monotonic() + 10
     while any(thread.name == "backtest" for thread in threading.enumerate()):
@@ -66,7 +66,7 @@ def ended() -> None:
         time.sleep(0.01)
 
 
-def made(name: str = "market.jsonl", books: int = 400) -> Path:
+def make_recording(name: str = "market.jsonl", books: int = 400) -> Path:
     """A recording of the simulated market that says so."""
     path = write_recording(RECORDINGS / name, list(islice(simulated(BTC, seed=7, start_ns=BEGIN_NS), books)))
     about = {"t": "meta", "venue": "simulated", "symbol": BTC}
@@ -79,14 +79,14 @@ def jobs_of(app: AppTest) -> BacktestJobs:
     return found
 
 
-def run_of(app: AppTest) -> BacktestJob:
+def job_of(app: AppTest) -> BacktestJob:
     found = jobs_of(app).job
     assert found is not None
     return found
 
 
-def is_(app: AppTest, state: str) -> Callable[[], bool]:
-    return lambda: run_of(app).state == state
+def has_state(app: AppTest, state: str) -> Callable[[], bool]:
+    return lambda: job_of(app).state == state
 
 
 def press(app: AppTest, key: str = "backtest run") -> None:
@@ -94,15 +94,15 @@ def press(app: AppTest, key: str = "backtest run") -> None:
     assert not app.exception
 
 
-def worked_out(app: AppTest) -> BacktestJob:
+def run_to_end(app: AppTest) -> BacktestJob:
     """Run what is chosen, to its end."""
     press(app)
-    run_until(app, is_(app, "done"), timeout_s=30)
+    run_until(app, has_state(app, "done"), timeout_s=30)
     app.run()
-    return run_of(app)
+    return job_of(app)
 
 
-def taken(app: AppTest, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+def download_rows(app: AppTest, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The rows as they are downloaded, and what explains them."""
     app.selectbox(key="backtest format").set_value(kind)
     press(app, "backtest prepare")
@@ -115,25 +115,25 @@ def taken(app: AppTest, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     return found, json.loads(prepared.about)
 
 
-def cells(app: AppTest, words: str) -> list[float]:
+def table_numbers(app: AppTest, words: str) -> list[float]:
     """The numbers of a row of the page's tables."""
     (line,) = [line for each in app.markdown for line in each.value.splitlines() if line.startswith(f"| {words} |")]
     return [float(cell.strip(" *").replace(",", "")) for cell in line.split("|")[2:6]]
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
-def test_what_is_shown_is_what_is_downloaded_and_what_the_backtest_says(
+def test_shown_results_equal_the_downloaded_rows_and_backtest(
     app: AppTest, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The order of the left panel on every book: the table is pandas' over the downloaded rows, these are the rows of
     backtest(), and what explains them names recording, market, order, fees and software."""
     monkeypatch.setattr(output, "_BATCH_ROWS", 130)  # so that files are put together from several pieces
-    path = made()
+    path = make_recording()
     app.session_state["quantity"] = 2_000_000.0
     run_until(app, lambda: "Net cost" in metrics(app))
-    assert "The order is the one on the left: buy 2,000,000 USD, all at once" in said(app)
-    run = worked_out(app)
-    rows, about = taken(app, kind)
+    assert "The order is the one on the left: buy 2,000,000 USD, all at once" in page_text(app)
+    job = run_to_end(app)
+    rows, about = download_rows(app, kind)
     assert tuple(rows) == COLUMNS
     order = app.session_state["session"].order
     assert (order.quantity, order.unit) == (2_000_000.0, "quote")
@@ -142,40 +142,40 @@ def test_what_is_shown_is_what_is_downloaded_and_what_the_backtest_says(
     assert_same_rows(rows, backtest(path, "simulated", BTC, order))
     for column, words in (("slippage_bps", "Slippage"), ("fee_bps", "Fees"), ("net_cost_bps", "**Net cost**")):
         exact = [rows[column].mean(), *rows[column].quantile([0.5, 0.95, 0.99])]
-        assert cells(app, words) == pytest.approx(exact, abs=5.1e-4)
-    assert f"**{len(rows):,} order books** of Simulated market {BTC} in market.jsonl" in said(app)
-    assert f"Dearest: **{rows['net_cost_bps'].max():.3f} bps**" in said(app)
-    (told,) = about["backtests"]
+        assert table_numbers(app, words) == pytest.approx(exact, abs=5.1e-4)
+    assert f"**{len(rows):,} order books** of Simulated market {BTC} in market.jsonl" in page_text(app)
+    assert f"Dearest: **{rows['net_cost_bps'].max():.3f} bps**" in page_text(app)
+    (metadata,) = about["backtests"]
     assert about["software"].startswith("trade-simulator ")
-    assert (told["recording"], told["venue"], told["symbol"]) == ("market.jsonl", "simulated", BTC)
-    assert (told["order"]["quantity"], told["order"]["tier"]["name"]) == (2_000_000.0, "Regular")
+    assert (metadata["recording"], metadata["venue"], metadata["symbol"]) == ("market.jsonl", "simulated", BTC)
+    assert (metadata["order"]["quantity"], metadata["order"]["tier"]["name"]) == (2_000_000.0, "Regular")
     assert len(app.get("echarts_chart")) == 3 + 3
-    assert run.join(5)
+    assert job.join(5)
     assert sorted(each.suffix for each in RECORDINGS.iterdir()) == [".books", ".jsonl"]
 
 
-def test_other_sizes_are_worked_out_too(app: AppTest) -> None:
+def test_each_other_size_has_its_own_table_row_and_file_rows(app: AppTest) -> None:
     """Each size is an order of its own in table, picture and rows; the file has them one after the other."""
-    path = made(books=150)
+    path = make_recording(books=150)
     app.run()
     app.text_input(key="backtest sizes quote").set_value("5e5, 1e7").run()
-    worked_out(app)
+    run_to_end(app)
     assert len(app.get("echarts_chart")) == 3 + 4
-    rows, _ = taken(app, "parquet")
+    rows, _ = download_rows(app, "parquet")
     assert rows["order_quantity"].unique().tolist() == [100_000.0, 5e5, 1e7]
     order = app.session_state["session"].order
-    for size, some in rows.groupby("order_quantity"):
+    for size, size_rows in rows.groupby("order_quantity"):
         same = replace(order, quantity=float(str(size)))
-        assert_same_rows(some.reset_index(drop=True), backtest(path, "simulated", BTC, same))
-        exact = [some["net_cost_bps"].mean(), *some["net_cost_bps"].quantile([0.5, 0.95, 0.99])]
-        assert cells(app, f"{size:,.0f} USD") == pytest.approx(exact, abs=5.1e-3)
+        assert_same_rows(size_rows.reset_index(drop=True), backtest(path, "simulated", BTC, same))
+        exact = [size_rows["net_cost_bps"].mean(), *size_rows["net_cost_bps"].quantile([0.5, 0.95, 0.99])]
+        assert table_numbers(app, f"{size:,.0f} USD") == pytest.approx(exact, abs=5.1e-3)
     app.number_input(key="quantity").set_value(50_000.0)
-    run_until(app, lambda: "The order was changed since the results below: press Run for new ones." in said(app))
+    run_until(app, lambda: "The order was changed since the results below: press Run for new ones." in page_text(app))
 
 
-def test_sizes_that_are_none_are_a_sentence(app: AppTest) -> None:
+def test_invalid_sizes_are_refused_in_a_sentence_and_disable_run(app: AppTest) -> None:
     """And there is nothing to run until they are mended."""
-    made(books=20)
+    make_recording(books=20)
     app.run()
     app.text_input(key="backtest sizes quote").set_value("1000 ![x](http://x)").run()
     (sentence,) = sentences(app.error)
@@ -187,13 +187,13 @@ def test_sizes_that_are_none_are_a_sentence(app: AppTest) -> None:
     assert not app.button(key="backtest run").disabled
 
 
-def test_no_recording_is_a_sentence(app: AppTest) -> None:
+def test_empty_recordings_folder_is_explained_in_a_sentence(app: AppTest) -> None:
     """It says where one comes from."""
     app.run()
-    assert "There is no recording yet. Press Record on the left" in said(app)
+    assert "There is no recording yet. Press Record on the left" in page_text(app)
 
 
-def test_a_file_that_is_no_recording_is_a_sentence(app: AppTest) -> None:
+def test_file_that_is_not_a_recording_is_refused_in_a_sentence(app: AppTest) -> None:
     """Whatever lies in the folder, whatever its name: a short sentence, nothing of it left, and a page that goes on."""
     path = RECORDINGS / "evil ![](x).jsonl"
     for name, content in HOSTILE.items():
@@ -209,16 +209,16 @@ def test_a_file_that_is_no_recording_is_a_sentence(app: AppTest) -> None:
     assert app.error, "it is said until something else is done"
 
 
-def test_sizes_in_one_unit_are_not_taken_for_another(app: AppTest) -> None:
+def test_changed_order_unit_empties_the_field_of_sizes(app: AppTest) -> None:
     """With the order's unit changed on the left, the field says so and is empty: 5,000 USD are not 5,000 coins."""
-    made(books=20)
+    make_recording(books=20)
     run_until(app, lambda: "Net cost" in metrics(app))
     app.text_input(key="backtest sizes quote").set_value("5000").run()
     app.selectbox(key="unit").set_value("base")
     run_until(app, lambda: any(field.key == "backtest sizes base" for field in app.text_input))
     field = app.text_input(key="backtest sizes base")
     assert (field.label, field.value) == ("Other sizes, coins", "")
-    assert [order.unit for order in worked_out(app).orders] == ["base"]
+    assert [order.unit for order in run_to_end(app).orders] == ["base"]
 
 
 @pytest.mark.parametrize(
@@ -226,111 +226,113 @@ def test_sizes_in_one_unit_are_not_taken_for_another(app: AppTest) -> None:
     [(b"<html>\n", "line 401"), (b"", "There is no order book of OKX ETH-USDT in market.jsonl")],
     ids=["late nonsense", "another market's books"],
 )
-def test_what_is_wrong_further_on_is_a_sentence(app: AppTest, more: bytes, words: str) -> None:
+def test_recording_that_breaks_further_on_is_explained_in_a_sentence(app: AppTest, more: bytes, words: str) -> None:
     """What begins well and breaks, or holds no book of its market, is told once it is known."""
-    path = made()
+    path = make_recording()
     if more:
         path.write_bytes(path.read_bytes().rsplit(b"\n", 2)[0] + b"\n" + more)
     else:
         path.write_bytes(path.read_bytes().replace(b'"simulated"', b'"okx"').replace(BTC.encode(), b"ETH-USDT", 1))
     app.run()
     press(app)
-    run_until(app, lambda: words in said(app))
+    run_until(app, lambda: words in page_text(app))
     assert not app.get("download_button")
 
 
-def test_stop_ends_it_and_run_begins_anew(app: AppTest, long: bytes) -> None:
+def test_stop_ends_the_backtest_and_run_starts_it_again(app: AppTest, long_recording: bytes) -> None:
     """Stop ends the thread at once and leaves nothing half done; the page says so; Run works it out to its end."""
     path = RECORDINGS / "long.jsonl"
-    path.write_bytes(long)
+    path.write_bytes(long_recording)
     app.run()
     press(app)
-    run = run_of(app)
-    run_until(app, lambda: run.progress.books > 0)
+    job = job_of(app)
+    run_until(app, lambda: job.progress.books > 0)
     assert app.button(key="backtest run").label == "Stop"
     press(app)
-    assert run.join(2)
-    assert (run.state, run.summaries) == ("stopped", ())
+    assert job.join(2)
+    assert (job.state, job.summaries) == ("stopped", ())
     app.run()
-    assert "Stopped before its end: there are no results." in said(app)
+    assert "Stopped before its end: there are no results." in page_text(app)
     assert [each.name for each in RECORDINGS.iterdir()] == ["long.jsonl"]
-    path.write_bytes(b"\n".join(long.split(b"\n")[:100]) + b"\n")
-    assert worked_out(app).summaries[0].books == 99
+    path.write_bytes(b"\n".join(long_recording.split(b"\n")[:100]) + b"\n")
+    assert run_to_end(app).summaries[0].books == 99
 
 
-def test_a_closed_tab_ends_it_and_an_open_one_begins_it_anew(app: AppTest, long: bytes) -> None:
+def test_closed_tab_stops_the_backtest_and_a_returning_one_restarts_it(app: AppTest, long_recording: bytes) -> None:
     """The release of the tab stops the thread; a tab that comes back has it worked out after all."""
-    (RECORDINGS / "long.jsonl").write_bytes(long)
+    (RECORDINGS / "long.jsonl").write_bytes(long_recording)
     app.run()
     press(app)
-    run = run_of(app)
-    assert run.state == "running"
+    job = job_of(app)
+    assert job.state == "running"
     st.cache_resource.clear()
-    assert run.join(2)
-    assert run.state == "stopped"
+    assert job.join(2)
+    assert job.state == "stopped"
     app.run()
-    again = run_of(app)
-    assert again is not run
+    again = job_of(app)
+    assert again is not job
     assert again.state == "running"
     press(app)
     assert again.join(2)
 
 
-def test_an_upload_is_worked_out_in_its_private_place(app: AppTest) -> None:
+def test_backtest_of_an_upload_keeps_its_books_in_the_private_folder(app: AppTest) -> None:
     """It is there to choose by its own name; its books are kept where nobody else can read them, and nowhere else."""
-    content = gzip.compress(made(books=60).read_bytes())
+    content = gzip.compress(make_recording(books=60).read_bytes())
     (RECORDINGS / "market.jsonl").unlink()
     app.session_state["source"] = "recording"
     app.run()
     app.file_uploader(key="recording file").upload("mine.jsonl.gz", content, "application/gzip").run()
-    run = worked_out(app)
-    assert (run.name, run.summaries[0].recording, run.summaries[0].books) == ("mine.jsonl.gz", "mine.jsonl.gz", 60)
+    job = run_to_end(app)
+    assert (job.name, job.summaries[0].recording, job.summaries[0].books) == ("mine.jsonl.gz", "mine.jsonl.gz", 60)
     assert list(RECORDINGS.iterdir()) == []
-    assert run.source.path.parent.stat().st_mode & 0o077 == 0
-    assert run.source.max_bytes is not None
-    _, about = taken(app, "csv")
+    assert job.source.path.parent.stat().st_mode & 0o077 == 0
+    assert job.source.max_bytes is not None
+    _, about = download_rows(app, "csv")
     assert about["recordings"] == ["mine.jsonl.gz"]
 
 
-def test_a_bomb_is_a_sentence(tmp_path: Path) -> None:
+def test_gzip_bomb_fails_the_job_with_a_reason(tmp_path: Path) -> None:
     """What unpacks to more than it may is told, and given up."""
     path = tmp_path / "bomb.jsonl.gz"
     path.write_bytes(gzip.compress(b"".join(encode(tick) + b"\n" for tick in okx_frames(3000))))
-    run = BacktestJob(RecordingSource.from_path(path, "okx", "BTC-USDT", 300_000), [Order(Side.BUY, 1.0)], "bomb")
-    assert run.join(10)
-    assert run.state == "failed"
-    assert "unpacks to over 300,000 bytes" in run.error
+    job = BacktestJob(RecordingSource.from_path(path, "okx", "BTC-USDT", 300_000), [Order(Side.BUY, 1.0)], "bomb")
+    assert job.join(10)
+    assert job.state == "failed"
+    assert "unpacks to over 300,000 bytes" in job.error
 
 
-def test_rows_that_are_too_many_are_not_offered(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_above_the_limit_are_not_offered_and_a_command_is_named(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Above the limit the page names the command that has none; one format may be refused, and another given."""
-    made(books=200)
+    make_recording(books=200)
     app.run()
-    run = worked_out(app)
-    sizes = {kind: len(run.export_rows(kind) or b"") for kind in ("csv", "json", "parquet")}
+    job = run_to_end(app)
+    sizes = {kind: len(job.export_rows(kind) or b"") for kind in ("csv", "json", "parquet")}
     assert sizes["parquet"] < sizes["csv"]
     monkeypatch.setattr(backtest_job, "MAX_DOWNLOAD_BYTES", sizes["csv"] - 1)
     app.selectbox(key="backtest format").set_value("csv")
     press(app, "backtest prepare")
-    assert "too large to download from here" in said(app)
+    assert "too large to download from here" in page_text(app)
     (command,) = [each.value for each in app.code if "backtest.py" in each.value]
     subprocess.run(["/bin/bash", "-c", command], check=True, timeout=60, capture_output=True)
-    rows = taken(app, "parquet")[0]
+    rows = download_rows(app, "parquet")[0]
     assert len(rows) == 200
     assert_same_rows(pd.read_parquet("rows.parquet"), rows)
     monkeypatch.setattr(backtest_job, "MAX_DOWNLOAD_BYTES", 1000)
-    run = worked_out(app)
-    assert not run.has_rows
-    assert "These rows are more than" in said(app)
+    job = run_to_end(app)
+    assert not job.has_rows
+    assert "These rows are more than" in page_text(app)
     assert [each.value for each in app.code if "backtest.py" in each.value] == [command]
     assert not app.get("download_button")
-    assert cells(app, "Fees")[0] == pytest.approx(5.0, abs=0.01)
+    assert table_numbers(app, "Fees")[0] == pytest.approx(5.0, abs=0.01)
 
 
-def test_a_second_run_takes_the_place_of_the_first(tmp_path: Path, long: bytes) -> None:
+def test_second_job_replaces_the_first_and_both_folders_are_deleted(tmp_path: Path, long_recording: bytes) -> None:
     """The first one ends; both rows' folders go with their runs."""
     path = tmp_path / "long.jsonl"
-    path.write_bytes(long)
+    path.write_bytes(long_recording)
     source, jobs = RecordingSource.from_path(path, "okx", "BTC-USDT"), BacktestJobs()
     jobs.start(source, [Order(Side.BUY, 1.0)], "one")
     first = jobs.job
@@ -342,7 +344,7 @@ def test_a_second_run_takes_the_place_of_the_first(tmp_path: Path, long: bytes) 
     assert jobs.job.name == "two"
     jobs.stop()
     assert jobs.job.join(2)
-    folders = [run._folder for run in (first, jobs.job)]
+    folders = [job._folder for job in (first, jobs.job)]
     assert all(folder.stat().st_mode & 0o077 == 0 for folder in folders)
     del first, jobs
     assert not any(folder.exists() for folder in folders)

@@ -41,7 +41,7 @@ def history_end(app: AppTest) -> float | None:
     return net
 
 
-def test_changing_the_size_breaks_the_history_and_its_end_is_what_is_shown(app: AppTest) -> None:
+def test_new_size_breaks_the_history_line_which_ends_at_the_shown_cost(app: AppTest) -> None:
     """Costs of the order before are another line; today's begins after a hole and ends at the newest cost."""
     run_until(app, lambda: "trail chart" in charts(app) and len(line(charts(app)["trail chart"], "Net cost")) > 1)
     assert line(charts(app)["trail chart"], "Other orders") == []
@@ -56,7 +56,7 @@ def test_changing_the_size_breaks_the_history_and_its_end_is_what_is_shown(app: 
     assert all(minutes is not None and minutes <= first for minutes, _ in before)
 
 
-def test_the_history_ends_at_the_headline(app: AppTest) -> None:
+def test_history_line_ends_at_the_headline_in_every_drawing(app: AppTest) -> None:
     """In every drawing the line ends at the number that stands above it, also right after a new size."""
     seen: set[str] = set()
 
@@ -72,7 +72,7 @@ def test_the_history_ends_at_the_headline(app: AppTest) -> None:
     run_until(app, compared)
 
 
-def test_the_maker_share_and_every_source_stand_beside_the_numbers(app: AppTest) -> None:
+def test_each_large_number_has_a_source_and_an_explanation(app: AppTest) -> None:
     """Each of the five numbers has a caption that says where it comes from, and an explanation."""
     run_until(app, lambda: view(app)["has"]["answer"])
     text = view(app)["text"]
@@ -81,7 +81,7 @@ def test_the_maker_share_and_every_source_stand_beside_the_numbers(app: AppTest)
     assert text["slippage from"] == "Book walk"
 
 
-def test_every_view_is_drawn_alone(app: AppTest) -> None:
+def test_chosen_tab_draws_its_charts_and_no_others(app: AppTest) -> None:
     """Choosing a view draws its pictures and none of the others'."""
     run_until(app, lambda: "depth chart" in charts(app))
     always = {"depth chart", "curve chart", "trail chart"}
@@ -96,7 +96,7 @@ def test_every_view_is_drawn_alone(app: AppTest) -> None:
         run_until(app, lambda wanted=wanted: set(charts(app)) == wanted)  # type: ignore[misc]
 
 
-def test_old_numbers_are_marked_with_their_age(app: AppTest) -> None:
+def test_silent_feed_greys_the_numbers_and_shows_their_age(app: AppTest) -> None:
     """A feed that fell silent: its numbers are greyed by their mark, the badge counts the seconds, and a new size is
     priced on the last book."""
     with Server(make_talk(gateway_frame(95_000.0))) as server:
@@ -113,7 +113,7 @@ def test_old_numbers_are_marked_with_their_age(app: AppTest) -> None:
         assert re.fullmatch(r"Old: no new prices for [2-4] s", view(app)["text"]["badge"])
 
 
-def test_a_gain_is_drawn_as_one() -> None:
+def test_gain_is_drawn_hatched_left_of_zero() -> None:
     """What is earned lies hatched left of zero, and a mark stands where costs less gains end."""
     order = Order(Side.BUY, 1.0)
     seen = book([(99.9, 5.0)], [(100.1, 5.0)])

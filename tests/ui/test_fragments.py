@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> Iterator[list[ForwardMsg]]:
             yield sent
 
 
-def test_every_part_is_alone_in_a_place_of_the_page(run: list[ForwardMsg]) -> None:
+def test_every_fragment_is_alone_in_a_container_of_the_page(run: list[ForwardMsg]) -> None:
     """What a part draws lies in a block that no part drew and that nobody else draws in.
 
     Streamlit may drop what a part drew in a run of the whole page, and then takes its blocks away: they must not

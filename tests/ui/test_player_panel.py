@@ -22,7 +22,7 @@ from tests.recording.test_recording import HOSTILE
 from tests.recording.test_tardis_csv import row, table
 from tests.support.served_page import free_port
 from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, okx_frames, write_recording
-from tests.test_app import APP, metrics, run_until, said, sentences
+from tests.test_app import APP, metrics, page_text, run_until, sentences
 from ui import data_source
 
 UPLOAD = "recording file"
@@ -54,87 +54,87 @@ def player(app: AppTest) -> Player:
     return found
 
 
-def shows(app: AppTest, words: str) -> Callable[[], bool]:
-    return lambda: words in said(app)
+def page_shows(app: AppTest, words: str) -> Callable[[], bool]:
+    return lambda: words in page_text(app)
 
 
-def made(name: str, count: int = 200) -> Path:
+def make_recording(name: str, count: int = 200) -> Path:
     return write_recording(RECORDINGS / name, okx_frames(count))
 
 
-def clock(market_ns: int) -> datetime:
+def slider_time(market_ns: int) -> datetime:
     """A time as the slider has it."""
     return datetime(1970, 1, 1) + timedelta(microseconds=market_ns // 1000)  # noqa: DTZ001
 
 
-def test_a_recording_plays_and_its_buttons_do_what_they_say(app: AppTest) -> None:
+def test_recording_plays_and_every_playback_control_works(app: AppTest) -> None:
     """It plays without a click; Pause, Step, Jump, speed and Play again, each seen in what the page then shows."""
-    made("made.jsonl", 60)
+    make_recording("made.jsonl", 60)
     run_until(app, lambda: "Net cost" in metrics(app))
     run_until(app, lambda: len(app.slider) == 1)
-    assert "Recording, not now" in said(app)
+    assert "Recording, not now" in page_text(app)
     app.button(key="play").click().run()
     assert not player(app).playing
-    run_until(app, shows(app, "Recording paused"))
+    run_until(app, page_shows(app, "Recording paused"))
     run_until(app, lambda: session(app).latest.book.market_ns == player(app).position)  # type: ignore[union-attr]
     before = player(app).position
     assert before is not None
     app.button(key="step").click().run()
     run_until(app, lambda: session(app).latest.book.market_ns == before + STEP_NS)  # type: ignore[union-attr]
-    app.slider[0].set_value(clock(BEGIN_NS + STEP_NS * 3 // 2)).run()
+    app.slider[0].set_value(slider_time(BEGIN_NS + STEP_NS * 3 // 2)).run()
     run_until(app, lambda: player(app).position == BEGIN_NS + 2 * STEP_NS)
-    run_until(app, shows(app, "It went back in time, so the models learn anew."))
+    run_until(app, page_shows(app, "It went back in time, so the models learn anew."))
     app.selectbox(key="speed").set_value(0.0).run()
     app.button(key="play").click().run()
-    run_until(app, shows(app, "The recording has ended"))
+    run_until(app, page_shows(app, "The recording has ended"))
     app.button(key="play").click().run()
     assert not app.exception
 
 
-def test_an_old_place_on_its_way_does_not_undo_a_step(app: AppTest) -> None:
+def test_stale_slider_position_on_its_way_does_not_undo_a_step(app: AppTest) -> None:
     """Where a step led stays, although a request from before still says the place before it; a new place counts."""
-    made("made.jsonl", 60)
+    make_recording("made.jsonl", 60)
     run_until(app, lambda: len(app.slider) == 1 and "Net cost" in metrics(app))
     app.button(key="play").click().run()
-    run_until(app, lambda: (place := player(app).position) is not None and app.slider[0].value == clock(place))
+    run_until(app, lambda: (place := player(app).position) is not None and app.slider[0].value == slider_time(place))
     before = player(app).position
     assert before is not None
     app.button(key="step").click().run()
-    run_until(app, lambda: app.slider[0].value == clock(before + STEP_NS))
-    app.slider[0].set_value(clock(before)).run()
-    assert app.slider[0].value == clock(before + STEP_NS)
+    run_until(app, lambda: app.slider[0].value == slider_time(before + STEP_NS))
+    app.slider[0].set_value(slider_time(before)).run()
+    assert app.slider[0].value == slider_time(before + STEP_NS)
     assert not player(app).went_back
     assert player(app).position == before + STEP_NS
-    app.slider[0].set_value(clock(before + 5 * STEP_NS)).run()
+    app.slider[0].set_value(slider_time(before + 5 * STEP_NS)).run()
     run_until(app, lambda: player(app).position == before + 5 * STEP_NS)
 
 
-def test_the_file_says_what_it_is_of(app: AppTest) -> None:
+def test_market_named_in_the_recording_wins_over_the_choice(app: AppTest) -> None:
     """A meta line of another market wins over what was chosen, and the page says so; an unknown venue does not."""
     about = {"t": "meta", "venue": "okx", "symbol": "BTC-USDT"}
-    path = made("made.jsonl")
+    path = make_recording("made.jsonl")
     path.write_bytes(json.dumps(about).encode() + b"\n" + path.read_bytes())
     app.session_state["venue"] = "kraken"
     app.session_state["symbol"] = "BTC/USD"
     run_until(app, lambda: "Net cost" in metrics(app))
-    assert "It is of OKX, BTC-USDT: that counts, not the choice above." in said(app)
+    assert "It is of OKX, BTC-USDT: that counts, not the choice above." in page_text(app)
     assert session(app).market.venue == "okx"  # type: ignore[union-attr]
     path.write_bytes(path.read_bytes().replace(b'"okx"', b'"else"', 1))
-    run_until(app, shows(app, "The recording names else BTC-USDT, which is not known here"))
+    run_until(app, page_shows(app, "The recording names else BTC-USDT, which is not known here"))
     assert session(app).market.venue == "kraken"  # type: ignore[union-attr]
-    run_until(app, shows(app, "There is no order book of Kraken"))
+    run_until(app, page_shows(app, "There is no order book of Kraken"))
 
 
-def test_a_csv_plays(app: AppTest) -> None:
+def test_tardis_csv_plays_as_the_market_it_names(app: AppTest) -> None:
     """A Tardis file is a recording like any other, of the market that it names."""
     table(RECORDINGS / "book.csv.gz", 5, *(row(5, index * 100_000) for index in range(30)))
     run_until(app, lambda: "Net cost" in metrics(app))
-    assert "Binance futures" in said(app)
+    assert "Binance futures" in page_text(app)
     app.button(key="play").click().run()
     assert not app.exception
 
 
-def test_an_upload_plays_from_a_private_place_that_goes_with_it(app: AppTest) -> None:
+def test_upload_plays_from_a_private_folder_that_is_deleted_with_it(app: AppTest) -> None:
     """What is uploaded is played like a file of the folder; its copy is readable by nobody else, and then gone."""
     content = gzip.compress(b"".join(encode(tick) + b"\n" for tick in okx_frames(50)))
     app.run()
@@ -156,7 +156,7 @@ def test_an_upload_plays_from_a_private_place_that_goes_with_it(app: AppTest) ->
 
 
 BOMB = gzip.compress(encode(RecordedFrame("recv", 1, "x" * 100_000)) + b"\n") * 1100
-FAR = {
+BROKEN_FURTHER_ON = {
     "a bomb": (BOMB, "unpacks to over 100,000,000 bytes"),
     "zeros": (gzip.compress(b"\0" * 2**20) * 100, "longer than"),
     "late nonsense": (b"".join(encode(tick) + b"\n" for tick in okx_frames(50)) + b"<html>\n", "line 51"),
@@ -168,7 +168,7 @@ FAR = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_file_that_is_no_recording_is_a_sentence(app: AppTest, content: bytes) -> None:
+def test_file_that_is_not_a_recording_is_refused_in_a_sentence(app: AppTest, content: bytes) -> None:
     """Whatever is uploaded, the page answers in one short sentence and stays usable."""
     app.run()
     app.file_uploader(key=UPLOAD).upload("evil ![](http://x).jsonl", content, "text/plain").run()
@@ -180,8 +180,8 @@ def test_a_file_that_is_no_recording_is_a_sentence(app: AppTest, content: bytes)
     assert session(app).market is None
 
 
-@pytest.mark.parametrize(("content", "words"), FAR.values(), ids=FAR.keys())
-def test_what_is_wrong_further_on_is_a_sentence(
+@pytest.mark.parametrize(("content", "words"), BROKEN_FURTHER_ON.values(), ids=BROKEN_FURTHER_ON.keys())
+def test_recording_that_breaks_further_on_is_explained_in_a_sentence(
     app: AppTest, content: bytes, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A recording that begins well: the trouble is told while the page lives on, and within bounds."""
@@ -189,11 +189,11 @@ def test_what_is_wrong_further_on_is_a_sentence(
     monkeypatch.setattr(data_source, "MAX_UNPACKED_BYTES", 100_000_000)
     app.run()
     app.file_uploader(key=UPLOAD).upload("r.jsonl", content, "text/plain").run()
-    run_until(app, shows(app, words), timeout_s=40)
+    run_until(app, page_shows(app, words), timeout_s=40)
     assert not app.exception
 
 
-def test_recording_from_the_page_gives_a_file_that_plays(app: AppTest) -> None:
+def test_recording_made_on_the_page_plays(app: AppTest) -> None:
     """Record, stop, download: what was recorded of the simulated market is in the folder and plays at once."""
     app.session_state["source"] = "exchange"
     app.session_state["venue"] = "simulated"
@@ -203,17 +203,17 @@ def test_recording_from_the_page_gives_a_file_that_plays(app: AppTest) -> None:
     recorder = session(app).recorder
     assert recorder is not None
     run_until(app, lambda: recorder.frames >= 3)
-    run_until(app, shows(app, f"{recorder.path.name}:"))
+    run_until(app, page_shows(app, f"{recorder.path.name}:"))
     app.button(key="record").click().run()
     assert recorder.finished
-    assert f"Recorded {recorder.path}: {recorder.frames:,} frames" in said(app)
+    assert f"Recorded {recorder.path}: {recorder.frames:,} frames" in page_text(app)
     assert [each.label for each in app.get("download_button")].count("Download") == 1
     app.selectbox(key="source").set_value("recording").run()
     run_until(app, lambda: session(app).player is not None and session(app).latest is not None)
     assert player(app).path == recorder.path
 
 
-def test_the_page_names_a_command_that_records_without_it(app: AppTest) -> None:
+def test_command_in_the_help_of_record_runs_as_it_stands(app: AppTest) -> None:
     """What the help of Record names runs as it stands, from the folder the page runs in, into the folder it lists."""
     app.session_state["source"] = "exchange"
     app.session_state["venue"] = "simulated"
@@ -225,7 +225,7 @@ def test_the_page_names_a_command_that_records_without_it(app: AppTest) -> None:
     assert (meta(path)["venue"], meta(path)["symbol"]) == ("simulated", "ETH-USDT-SWAP")
 
 
-def test_recording_an_exchange_that_sends_nothing_leaves_no_file(app: AppTest) -> None:
+def test_recording_a_silent_exchange_leaves_no_file(app: AppTest) -> None:
     """The page says that nothing arrived, offers no download, and has no new file to play."""
     app.session_state["source"] = "address"
     app.session_state["address"] = f"ws://127.0.0.1:{free_port()}"
@@ -233,15 +233,15 @@ def test_recording_an_exchange_that_sends_nothing_leaves_no_file(app: AppTest) -
     app.button(key="record").click().run()
     assert len(list(RECORDINGS.iterdir())) == 1
     app.button(key="record").click().run()
-    assert "Nothing arrived while it recorded, so there is no file." in said(app)
-    assert "Recorded " not in said(app)
-    assert "It can't be downloaded" not in said(app)
+    assert "Nothing arrived while it recorded, so there is no file." in page_text(app)
+    assert "Recorded " not in page_text(app)
+    assert "It can't be downloaded" not in page_text(app)
     assert "Download" not in [each.label for each in app.get("download_button")]
     assert list(RECORDINGS.iterdir()) == []
     assert not app.exception
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(app: AppTest) -> None:
+def test_unwritable_recordings_folder_is_explained_in_a_sentence(app: AppTest) -> None:
     """Where no file can be made, the page says so, goes on, and the button works once there is room."""
     app.session_state["source"] = "exchange"
     app.session_state["venue"] = "simulated"
@@ -250,8 +250,8 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(app: AppTest) -> None:
     RECORDINGS.write_text("in the way")
     run_until(app, lambda: "Net cost" in metrics(app))
     app.button(key="record").click().run()
-    assert "Nothing can be recorded: " in said(app)
+    assert "Nothing can be recorded: " in page_text(app)
     RECORDINGS.unlink()
     app.button(key="record").click().run()
-    assert "Nothing can be recorded" not in said(app)
+    assert "Nothing can be recorded" not in page_text(app)
     assert session(app).recorder is not None

@@ -37,7 +37,7 @@ def scorecard() -> Scorecard:
     return TradingCalculator(Order(Side.BUY, 1.0)).scorecard()
 
 
-def summed(clock: list[int], net: list[float], quantity: float = 1.0, walk: list[float] | None = None) -> Summary:
+def summarise(clock: list[int], net: list[float], quantity: float = 1.0, walk: list[float] | None = None) -> Summary:
     """A summary of rows with these net costs; NaN where nobody knows."""
     columns: dict[str, Any] = {name: np.zeros(len(net)) for name in COMPONENTS}
     columns |= {"market_ns": np.array(clock), "net_cost_bps": np.array(net)}
@@ -47,7 +47,7 @@ def summed(clock: list[int], net: list[float], quantity: float = 1.0, walk: list
         return tally.summary()
 
 
-def shown(option: Option) -> dict[str, list[Any]]:
+def series_data(option: Option) -> dict[str, list[Any]]:
     """The data of each series by its name; a picture must be JSON without NaN."""
     json.dumps(option, allow_nan=False)
     return {series["name"]: series["data"] for series in option["series"]}
@@ -58,34 +58,34 @@ COSTS = st.one_of(st.just(NAN), st.floats(-50, 500).map(lambda cost: round(cost,
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 10**14), COSTS), min_size=1, max_size=300))
-def test_the_cost_over_time_hides_no_spike_and_invents_nothing(rows: list[tuple[int, float]]) -> None:
+def test_chart_over_time_keeps_every_spike_and_adds_none(rows: list[tuple[int, float]]) -> None:
     """The least and most of all rows are drawn; every point drawn is a row's cost of its stretch; time goes on."""
     rows.sort()
-    summary = summed([at for at, _ in rows], [cost for _, cost in rows])
+    summary = summarise([at for at, _ in rows], [cost for _, cost in rows])
     points = range_points(summary)
     low = [[point.ms, point.low_bps] for point in points]
     high = [[point.ms, point.high_bps] for point in points]
-    drawn = shown(over_time_chart(summary, "dark"))
+    drawn = series_data(over_time_chart(summary, "dark"))
     assert (drawn["Least"], drawn["Most"]) == (low, high)
     frame = pd.DataFrame(rows, columns=["ns", "net"]).dropna()
     assert all(a[0] <= b[0] for a, b in pairwise(low))
-    known = [row for row in high if row[1] is not None]
+    drawn_rows = [row for row in high if row[1] is not None]
     if frame.empty:
-        assert known == []
+        assert drawn_rows == []
         return
-    assert max(row[1] for row in known) == pytest.approx(frame["net"].max(), rel=1e-6)
+    assert max(row[1] for row in drawn_rows) == pytest.approx(frame["net"].max(), rel=1e-6)
     assert min(row[1] for row in low if row[1] is not None) == pytest.approx(frame["net"].min(), rel=1e-6)
     length = (rows[-1][0] - rows[0][0]) // BUCKETS + 1
     starts = set(((frame["ns"] - rows[0][0]) // length * length + rows[0][0]).tolist())
-    for ms, _ in known:
+    for ms, _ in drawn_rows:
         at = round(ms * 1e6)
         assert any(abs(at - start) <= 64 or abs(at - length - start) <= 64 for start in starts)
 
 
-def test_a_gap_breaks_the_line() -> None:
+def test_gap_breaks_the_line_and_a_lone_stretch_stays_visible() -> None:
     """Half an hour without a number is no straight line but a hole, and a stretch between two holes is seen."""
     minutes = [*range(60), 90, *range(120, 180)]
-    summary = summed([minute * 60 * 10**9 for minute in minutes], [5.0] * len(minutes))
+    summary = summarise([minute * 60 * 10**9 for minute in minutes], [5.0] * len(minutes))
     points = range_points(summary)
     gaps = [row for row, point in enumerate(points) if point.low_bps is None]
     assert len(gaps) == 2
@@ -94,14 +94,14 @@ def test_a_gap_breaks_the_line() -> None:
     assert alone[0].ms <= 90 * 60 * 1e3 < alone[1].ms
 
 
-def test_the_histogram_counts_every_book() -> None:
+def test_histogram_counts_every_book() -> None:
     """The shares sum to all, and the marks stand at the quantiles that pandas finds."""
     net = np.random.default_rng(4).gamma(2.0, 3.0, 5000)
-    summary = summed(list(range(5000)), net.tolist())
+    summary = summarise(list(range(5000)), net.tolist())
     spread = summary.components["net_cost_bps"]
     assert spread is not None
     option = histogram_chart(summary.histogram, spread, "light")
-    (points,) = shown(option).values()
+    (points,) = series_data(option).values()
     assert sum(share for _, share in points) == pytest.approx(100.0, abs=1e-3)
     marks = {mark["name"]: mark["xAxis"] for mark in option["series"][0]["markLine"]["data"]}
     assert marks == {
@@ -110,9 +110,9 @@ def test_the_histogram_counts_every_book() -> None:
     }
 
 
-def test_one_cost_alone_is_a_picture_too() -> None:
+def test_recording_of_one_book_has_valid_charts() -> None:
     """A recording of one book, or of one cost: axes of some length, and the point inside."""
-    summary = summed([HOUR_NS], [5.0])
+    summary = summarise([HOUR_NS], [5.0])
     spread = summary.components["net_cost_bps"]
     assert spread is not None
     for option in (
@@ -121,54 +121,54 @@ def test_one_cost_alone_is_a_picture_too() -> None:
         hours_chart(summary.by_hour, "dark"),
         sizes_chart([summary], "dark"),
     ):
-        shown(option)
+        series_data(option)
         for mark in option["series"][0].get("markLine", {}).get("data", []):
             assert mark["name"] == "P50, P95", "one mark where two would lie on one another"
         assert option["xAxis"].get("min", 0) < option["xAxis"].get("max", 1)
         assert option["yAxis"]["min"] < option["yAxis"]["max"]
 
 
-def test_hours_stand_at_their_hour() -> None:
+def test_average_of_each_hour_stands_at_its_hour() -> None:
     """Each hour's average by pandas, at its place among 24; nothing at hours that the recording does not have."""
     clock = [hour * HOUR_NS + step for hour in (5, 6, 23, 29) for step in range(3)]
     net = [float(row) for row in range(12)]
-    (points,) = shown(hours_chart(summed(clock, net).by_hour, "dark")).values()
+    (points,) = series_data(hours_chart(summarise(clock, net).by_hour, "dark")).values()
     means = pd.Series(net).groupby(pd.to_datetime(clock).hour).mean()
     assert {hour: cost for hour, cost in enumerate(points) if cost is not None} == means.to_dict()
     assert len(points) == 24
 
 
-def test_sizes_without_enough_numbers_are_not_drawn() -> None:
+def test_sizes_with_too_many_unknown_costs_are_left_out() -> None:
     """The costs that nobody knows are the largest, so a P95 of the others would be too low: such a size is left out of
     the picture, and the table says how many books have no number."""
     clock = list(range(100))
-    some = [
-        summed(clock, [2.0] * 95 + [9.0] * 5, 10.0),
-        summed(clock, [1.0] * 100, 1.0),
-        summed(clock, [5.0] * 94 + [NAN] * 6, 1000.0),
-        summed(clock, [NAN] * 100, 1e6),
+    summaries = [
+        summarise(clock, [2.0] * 95 + [9.0] * 5, 10.0),
+        summarise(clock, [1.0] * 100, 1.0),
+        summarise(clock, [5.0] * 94 + [NAN] * 6, 1000.0),
+        summarise(clock, [NAN] * 100, 1e6),
     ]
-    drawn = shown(sizes_chart(some, "dark"))
+    drawn = series_data(sizes_chart(summaries, "dark"))
     assert drawn["P50"] == [[1.0, 1.0], [10.0, 2.0]]
     assert drawn["P95"] == [[1.0, 1.0], [10.0, pytest.approx(2.35)]]
-    lines = sizes_table(some).splitlines()[2:]
+    lines = sizes_table(summaries).splitlines()[2:]
     assert [line.split("|")[1].strip() for line in lines] == ["1 coins", "10 coins", "1,000 coins", "1,000,000 coins"]
     assert lines[2].endswith("| 6 % | 6 % |")
     assert "no number" in lines[3]
 
 
 @given(st.lists(st.floats(-1e4, 1e4), max_size=5))
-def test_an_axis_holds_its_costs(costs: list[float]) -> None:
+def test_cost_axis_holds_its_costs(costs: list[float]) -> None:
     """Whatever the costs, the axis has a length and every cost is on it."""
     axis = cost_axis(costs)
     assert axis.low < axis.high
     assert all(axis.low - 1e-6 <= cost <= axis.high + 1e-6 for cost in costs)
 
 
-def test_the_table_and_the_sentences_say_what_the_rows_say() -> None:
+def test_table_and_sentences_equal_the_rows() -> None:
     """Average and quantiles by pandas, cheapest and dearest with their time, thin books in percent."""
     net = [5.0, 4.0, 8.0, NAN]
-    summary = summed([HOUR_NS * n for n in range(4)], net, walk=[1.0, 1.0, NAN, NAN])
+    summary = summarise([HOUR_NS * n for n in range(4)], net, walk=[1.0, 1.0, NAN, NAN])
     row = next(line for line in summary_table(summary).splitlines() if "Net cost" in line)
     column = pd.Series(net).dropna()
     exact = [column.mean(), *column.quantile([0.5, 0.95, 0.99])]
@@ -179,7 +179,7 @@ def test_the_table_and_the_sentences_say_what_the_rows_say() -> None:
     assert "in 50 % of the books, and gave no number at all in 25 %." in words
 
 
-def test_sizes_are_typed_as_anybody_types_them() -> None:
+def test_sizes_may_be_separated_by_commas_or_spaces() -> None:
     """Commas, spaces, both; the order's own comes first and no size twice; all else as in the order."""
     order = Order(Side.SELL, 5.0, "quote", style="passive")
     orders = parse_other_sizes(" 1, 2,5  1e3;2.0 ", order)
@@ -189,14 +189,14 @@ def test_sizes_are_typed_as_anybody_types_them() -> None:
 
 
 @pytest.mark.parametrize("text", ["x", "0", "-1", "nan", "inf", "1e13", "1 2 three", "1" * 5000])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_invalid_size_is_refused_in_a_short_sentence(text: str) -> None:
     """In a short sentence."""
     with pytest.raises(OrderError) as refused:
         parse_other_sizes(text, Order(Side.BUY, 1.0))
     assert len(str(refused.value)) < 120
 
 
-def test_twenty_sizes_are_enough() -> None:
+def test_more_than_twenty_sizes_are_refused() -> None:
     """Twenty are taken, one more is not."""
     sizes = [str(size) for size in range(2, MAX_OTHER_SIZES + 3)]
     assert len(parse_other_sizes(" ".join(sizes[:-1]), Order(Side.BUY, 1.0))) == MAX_OTHER_SIZES + 1
@@ -204,7 +204,7 @@ def test_twenty_sizes_are_enough() -> None:
         parse_other_sizes(" ".join(sizes), Order(Side.BUY, 1.0))
 
 
-def test_how_far_it_is() -> None:
+def test_progress_words_count_books_while_reading_and_while_pricing() -> None:
     """Books and the share of the file while nobody knows the total, books of all from then on."""
     assert progress_words(Progress("reading", 0.125, 2048)) == (
         "Reading the recording: 2,048 order books in 12 % of it."

@@ -42,13 +42,13 @@ def curve(order: Order, on: OrderBook = BOOK) -> tuple[TradingCalculator, Estima
     return calculator, today, estimates, option
 
 
-def lines(option: dict[str, Any], *names: str) -> list[list[list[float]]]:
+def series_data(option: dict[str, Any], *names: str) -> list[list[list[float]]]:
     return [series["data"] for name in names for series in option["series"] if series["name"] == name]
 
 
 @settings(deadline=None)
 @given(styles, st.sampled_from(Side), st.floats(0.01, 150.0), st.sampled_from([REBATE, Order(Side.BUY, 1.0).tier]))
-def test_the_bar_adds_up_to_the_net_cost(style: Any, side: Side, quantity: float, tier: FeeTier) -> None:
+def test_bar_adds_up_to_the_net_cost(style: Any, side: Side, quantity: float, tier: FeeTier) -> None:
     """Costs to the right less gains to the left is the net cost, and pieces neither overlap nor leave a gap."""
     estimate = TradingCalculator(Order(side, quantity, style=style, tier=tier)).estimate(BOOK)
     parts = stack_components(estimate)
@@ -64,11 +64,11 @@ def test_the_bar_adds_up_to_the_net_cost(style: Any, side: Side, quantity: float
 
 @pytest.mark.parametrize("style", ["now", "passive", "schedule"])
 @pytest.mark.parametrize("quantity", [0.3, 20.0, 90.0])
-def test_the_curve_says_what_the_calculator_says(style: Any, quantity: float) -> None:
+def test_every_size_on_the_curve_costs_what_the_calculator_says(style: Any, quantity: float) -> None:
     """Every drawn size costs what a fresh calculator says of such an order; today's size is among them."""
     order = Order(Side.BUY, quantity, style=style)
     _, today, estimates, option = curve(order)
-    solid, dashed = lines(option, "Net cost", "Beyond the visible book")
+    solid, dashed = series_data(option, "Net cost", "Beyond the visible book")
     drawn = dict(map(tuple, (*solid, *dashed)))
     known = [each for each in estimates if each.net_cost_bps is not None]
     assert len(drawn) == len(known) > 5
@@ -81,10 +81,10 @@ def test_the_curve_says_what_the_calculator_says(style: Any, quantity: float) ->
 
 
 @pytest.mark.parametrize("style", ["now", "passive", "schedule"])
-def test_the_curves_areas_add_up_to_its_line(style: Any) -> None:
+def test_areas_of_the_curve_add_up_to_its_line(style: Any) -> None:
     """At every size the six areas, three of costs and three of gains, sum to the net cost."""
     _, _, _, option = curve(Order(Side.SELL, 3.0, style=style, tier=REBATE))
-    solid, dashed = lines(option, "Net cost", "Beyond the visible book")
+    solid, dashed = series_data(option, "Net cost", "Beyond the visible book")
     areas = [series["data"] for series in option["series"] if "areaStyle" in series]
     assert len(areas) == 6
     net = dict((*map(tuple, solid), *map(tuple, dashed)))
@@ -92,10 +92,10 @@ def test_the_curves_areas_add_up_to_its_line(style: Any) -> None:
         assert sum(value for _, value in row) == pytest.approx(net[row[0][0]], abs=4e-4)
 
 
-def test_the_curve_is_dashed_from_the_end_of_the_book_and_ends_where_nobody_knows() -> None:
+def test_curve_is_dashed_beyond_the_book_and_ends_where_costs_are_unknown() -> None:
     """Solid to the visible book's own size, dashed to at most five times it, nothing beyond."""
     _, _, _, option = curve(Order(Side.BUY, 30.0))
-    solid, dashed = lines(option, "Net cost", "Beyond the visible book")
+    solid, dashed = series_data(option, "Net cost", "Beyond the visible book")
     visible = 35.0 * 100.0
     assert solid[-1][0] == pytest.approx(visible)
     assert dashed[0] == solid[-1]
@@ -104,14 +104,14 @@ def test_the_curve_is_dashed_from_the_end_of_the_book_and_ends_where_nobody_know
 
 
 @pytest.mark.parametrize("order", [Order(Side.BUY, 1e-9), Order(Side.BUY, 1e12), Order(Side.SELL, 1e12, unit="quote")])
-def test_the_smallest_and_the_largest_order_have_a_curve(order: Order) -> None:
+def test_smallest_and_largest_orders_have_a_curve(order: Order) -> None:
     """Orders at the ends of what can be typed are drawn without complaint."""
     _, _, estimates, option = curve(order)
     assert len(estimates) >= 9
     assert option["xAxis"]["min"] < option["xAxis"]["max"]
 
 
-def test_what_if_teaches_nothing() -> None:
+def test_pricing_other_sizes_does_not_change_the_estimate() -> None:
     """A calculator asked about other orders after every book says and keeps exactly what one never asked does."""
     order = Order(Side.BUY, 3.0)
     asked, left_alone = TradingCalculator(order), TradingCalculator(order)
@@ -135,7 +135,7 @@ def history_points(*costs: tuple[float, float | None, str]) -> list[HistoryPoint
     return history.points_until(round(seconds * 1e9), cost, order)
 
 
-def test_the_line_breaks_where_the_order_changed() -> None:
+def test_history_line_breaks_where_the_order_changed() -> None:
     """Two orders are two lines with a hole between them, and the last point is the newest estimate."""
     points = history_points((0, 5.0, "a"), (1, 5.2, "a"), (2, 9.0, "b"), (3, 9.5, "b"))
     before, today = split_by_order(points)
@@ -144,17 +144,17 @@ def test_the_line_breaks_where_the_order_changed() -> None:
     assert today[-1][0] == 0.0
     option = cost_history_chart(points, StickyAxes(), "dark")
     json.dumps(option, allow_nan=False)
-    assert lines(option, "Net cost")[0][-1] == [0.0, 9.5]
+    assert series_data(option, "Net cost")[0][-1] == [0.0, 9.5]
 
 
-def test_the_line_breaks_at_thin_books_and_at_silence() -> None:
+def test_history_line_breaks_at_thin_books_and_at_gaps() -> None:
     """No line joins points around a book that was too thin, or more than five seconds apart."""
     costs = ((0, 5.0, "a"), (1, None, "a"), (2, 5.1, "a"), (9, 5.2, "a"), (10, 5.3, "a"))
     _, today = split_by_order(history_points(*costs))
     assert [net for _, net, _, _ in today] == [5.0, None, None, 5.1, None, 5.2, 5.3]
 
 
-def test_coming_back_to_an_order_does_not_join_its_two_times() -> None:
+def test_returning_to_an_order_does_not_join_its_two_lines() -> None:
     """The same order before and after another one is one colour, and two pieces."""
     _, today = split_by_order(history_points((0, 5.0, "a"), (1, 9.0, "b"), (2, 5.1, "a")))
     assert [net for _, net, _, _ in today] == [5.0, None, 5.1]

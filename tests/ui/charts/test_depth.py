@@ -31,7 +31,7 @@ def points(option: dict[str, Any], name: str) -> list[list[float]]:
 
 @pytest.mark.parametrize("side", Side)
 @pytest.mark.parametrize("quantity", [0.5, 1.0, 2.5])
-def test_what_the_order_takes_is_its_money(side: Side, quantity: float) -> None:
+def test_area_of_the_order_ends_at_the_money_it_pays_and_its_worst_price(side: Side, quantity: float) -> None:
     """The order's own area ends at the money it pays and at the worst price it reaches."""
     taken = points(drawn(BOOK, Order(side, quantity)), "Your order")
     levels, left, paid, worst = BOOK.taken_by(side), quantity, 0.0, 0.0
@@ -42,7 +42,7 @@ def test_what_the_order_takes_is_its_money(side: Side, quantity: float) -> None:
     assert taken[-1][0] == pytest.approx((worst / 100 - 1) * 1e4, rel=1e-5)
 
 
-def test_a_deep_book_is_thinned_but_keeps_its_ends() -> None:
+def test_deep_book_is_thinned_and_keeps_both_ends() -> None:
     """Of 1,000 levels a side at most MAX_SIDE_POINTS are drawn, the best and the last among them."""
     rows = np.arange(1000)
     deep = book(
@@ -58,7 +58,7 @@ def test_a_deep_book_is_thinned_but_keeps_its_ends() -> None:
         assert side[-1][1] * unit == pytest.approx(money, rel=1e-4)
 
 
-def test_one_absurd_order_far_away_does_not_squeeze_the_picture() -> None:
+def test_order_absurdly_far_away_does_not_squeeze_the_depth_chart() -> None:
     """Sellers up to 20 times the price beside buyers within a percent: the picture ends at three times the buyers'."""
     lopsided = book([(99.9, 1.0), (99.0, 1.0)], [(100.1, 1.0), (101.0, 2.0), (2000.0, 5.0)])
     near = drawn(lopsided, Order(Side.BUY, 2.0))
@@ -70,7 +70,7 @@ def test_one_absurd_order_far_away_does_not_squeeze_the_picture() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(0, 1e6)), min_size=1, max_size=30))
-def test_an_axis_always_holds_what_is_drawn(spans: list[tuple[float, float]]) -> None:
+def test_sticky_axis_always_holds_the_drawn_values(spans: list[tuple[float, float]]) -> None:
     """Whatever came before, the ends lie outside the values, on a line, and not absurdly far out."""
     axes = StickyAxes()
     for low, length in spans:
@@ -83,7 +83,7 @@ def test_an_axis_always_holds_what_is_drawn(spans: list[tuple[float, float]]) ->
         assert axis.high - axis.low <= 4.0 * least * (1 + 1e-6) + slack
 
 
-def test_axes_stand_still_while_the_book_breathes() -> None:
+def test_axes_stand_still_while_the_book_grows_and_shrinks() -> None:
     """Books that grow and shrink by a fifth, over and over, change the axes at most once."""
     axes, seen = StickyAxes(), set()
     for row in range(200):
@@ -96,7 +96,7 @@ def test_axes_stand_still_while_the_book_breathes() -> None:
 
 
 @given(st.floats(1e-2, 1e12), st.floats(1.5, 1e5))
-def test_an_axis_of_powers_begins_at_a_power(low: float, times: float) -> None:
+def test_log_axis_begins_at_a_power_of_ten(low: float, times: float) -> None:
     """It holds both ends and begins at a power of ten."""
     axis = StickyAxes().fit_log("any", low, low * times)
     assert axis.low <= low * (1 + 1e-9)

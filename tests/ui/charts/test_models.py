@@ -34,7 +34,7 @@ from ui.charts.models import (
 BOOK = book([(99.9, 5.0), (99.0, 20.0)], [(100.1, 5.0), (101.0, 30.0)])
 
 
-def once(**order: Any) -> Estimate:
+def estimate_of(**order: Any) -> Estimate:
     return TradingCalculator(Order(Side.BUY, **({"quantity": 5.0} | order))).estimate(BOOK)
 
 
@@ -48,11 +48,11 @@ def trained() -> TradingCalculator:
 
 @settings(deadline=None)
 @given(st.floats(0.01, 1e4), st.floats(1.0, 1e5), st.integers(1, 200), st.floats(0.0, 1e-2), st.floats(0.01, 5.0))
-def test_the_frontier_falls_and_holds_every_named_schedule(
+def test_frontier_falls_and_no_named_schedule_beats_it(
     quantity: float, horizon_s: float, steps: int, risk_aversion: float, volatility: float
 ) -> None:
     """More risk never costs more; all at once is riskless and dearest, an even pace cheapest, the chosen between."""
-    estimate = once(
+    estimate = estimate_of(
         quantity=quantity, horizon_s=horizon_s, steps=steps, risk_aversion=risk_aversion, volatility=volatility
     )
     curve, named = frontier(estimate)
@@ -68,9 +68,9 @@ def test_the_frontier_falls_and_holds_every_named_schedule(
         assert cost <= on_line + tolerance
 
 
-def test_the_even_schedule_costs_what_the_paper_says() -> None:
+def test_even_schedule_costs_what_the_paper_says() -> None:
     """E = gamma X^2 / 2 + epsilon X + (eta - gamma tau / 2) X^2 / T, V = sigma^2 X^2 T (1 - 1/N)(2 - 1/N) / 6."""
-    estimate = once(horizon_s=600.0, steps=12, volatility=0.6)
+    estimate = estimate_of(horizon_s=600.0, steps=12, volatility=0.6)
     q, p, tau = estimate.quantity, estimate.parameters, 50.0
     eta_tilde = p["eta"].value - p["gamma"].value * tau / 2
     cost = p["gamma"].value * q * q / 2 + p["half_spread"].value * q + eta_tilde * q * q / 600
@@ -80,9 +80,9 @@ def test_the_even_schedule_costs_what_the_paper_says() -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 10, 200])
-def test_the_schedule_is_drawn_from_the_whole_order_to_nothing(steps: int) -> None:
+def test_trajectory_falls_from_the_whole_order_to_zero(steps: int) -> None:
     """It begins with the order, ends with nothing after the horizon, never rises, and never lags the even pace."""
-    option = trajectory_chart(once(steps=steps, risk_aversion=1e-3), StickyAxes(), "dark")
+    option = trajectory_chart(estimate_of(steps=steps, risk_aversion=1e-3), StickyAxes(), "dark")
     json.dumps(option, allow_nan=False)
     path = next(series["data"] for series in option["series"] if series["name"] == CHOSEN)
     assert path[0] == [0, 5.0]
@@ -92,22 +92,22 @@ def test_the_schedule_is_drawn_from_the_whole_order_to_nothing(steps: int) -> No
     assert all(left <= 5.0 - minute + 1e-3 for minute, left in path)
 
 
-def test_every_estimate_has_a_frontier_picture() -> None:
+def test_extreme_orders_have_a_frontier_chart() -> None:
     """Typed and extreme orders are drawn as plain JSON."""
     for order in ({"steps": 1}, {"quantity": 1e-6}, {"quantity": 1e9}, {"risk_aversion": 0.0}, {"volatility": 100.0}):
-        json.dumps(frontier_chart(once(**order), StickyAxes(), "light"), allow_nan=False)
+        json.dumps(frontier_chart(estimate_of(**order), StickyAxes(), "light"), allow_nan=False)
 
 
-def test_guesses_and_outcomes_are_those_kept(trained: TradingCalculator) -> None:
+def test_predicted_chart_has_one_dot_per_resolved_outcome(trained: TradingCalculator) -> None:
     """One dot for every recent outcome that has both numbers, at exactly these numbers."""
-    kept = trained.recent()
-    pairs = outcome_pairs(kept)
-    both = [r for r in kept if r.slippage_bps is not None and r.realised_slippage_bps is not None]
+    outcomes = trained.recent()
+    pairs = outcome_pairs(outcomes)
+    both = [r for r in outcomes if r.slippage_bps is not None and r.realised_slippage_bps is not None]
     assert len(pairs) == len(both) > 100
     assert pairs.sum(axis=0) == pytest.approx(
         [sum(r.slippage_bps or 0.0 for r in both), sum(r.realised_slippage_bps or 0.0 for r in both)]
     )
-    option = predicted_chart(kept, StickyAxes(), "dark")
+    option = predicted_chart(outcomes, StickyAxes(), "dark")
     json.dumps(option, allow_nan=False)
     low, high = option["xAxis"]["min"], option["xAxis"]["max"]
     assert low <= pairs.min()
@@ -115,7 +115,7 @@ def test_guesses_and_outcomes_are_those_kept(trained: TradingCalculator) -> None
     assert (option["yAxis"]["min"], option["yAxis"]["max"]) == (low, high)
 
 
-def test_the_bins_of_reliability_hold_every_scored_quote(trained: TradingCalculator) -> None:
+def test_reliability_bins_hold_every_scored_quote(trained: TradingCalculator) -> None:
     """The dots' quotes sum to all that were scored, and what was said and what came are shares."""
     card = trained.scorecard()
     assert card is not None
@@ -123,10 +123,10 @@ def test_the_bins_of_reliability_hold_every_scored_quote(trained: TradingCalcula
     json.dumps(option, allow_nan=False)
     dots = [dot["value"] for dot in option["series"][1]["data"]]
     assert sum(rows for _, _, rows in dots) == card.fill.samples > 0
-    assert all(0 <= said <= 100 and 0 <= came <= 100 for said, came, _ in dots)
+    assert all(0 <= predicted <= 100 and 0 <= filled <= 100 for predicted, filled, _ in dots)
 
 
-def test_errors_stand_beside_the_walk(trained: TradingCalculator) -> None:
+def test_error_chart_shows_the_errors_of_both_models_and_both_spans(trained: TradingCalculator) -> None:
     """Four bars: the walk's and the shown error, over the session and over the last five minutes."""
     card = trained.scorecard()
     assert card is not None
@@ -135,7 +135,7 @@ def test_errors_stand_beside_the_walk(trained: TradingCalculator) -> None:
     assert shown == [pytest.approx(s.rmse, abs=1e-3) for s in (card.slippage, card.slippage_recent)]
 
 
-def test_before_the_first_outcome_the_pictures_are_empty_not_broken() -> None:
+def test_charts_are_empty_before_the_first_outcome() -> None:
     """A calculator that has seen one book has nothing to show, and shows that."""
     calculator = TradingCalculator(Order(Side.BUY, 1.0))
     calculator.estimate(BOOK)
@@ -151,7 +151,7 @@ def test_before_the_first_outcome_the_pictures_are_empty_not_broken() -> None:
 
 
 @given(st.lists(st.floats(0.0, 1e7), max_size=100))
-def test_the_histogram_counts_every_measurement_once(measured: list[float]) -> None:
+def test_latency_histogram_counts_every_measurement_once(measured: list[float]) -> None:
     """Counts sum to the measurements, also of those beyond the ends; inside, each lies between its bin's edges."""
     counts = latency_counts({"parse": measured, "fees": []})
     assert sum(counts["parse"]) == len(measured)

@@ -31,7 +31,9 @@ def usd(estimate: Estimate) -> float:
 
 @settings(deadline=None)
 @given(st.sampled_from(Side), st.floats(0.1, 400.0), st.integers(2, 50), st.floats(0.0, 1e-3))
-def test_every_amount_is_computed_and_the_verdict_is_true(side: Side, quantity: float, steps: int, risk: float) -> None:
+def test_every_amount_in_the_advice_is_computed_and_its_verdict_is_true(
+    side: Side, quantity: float, steps: int, risk: float
+) -> None:
     """Now, spread, its risk, and waiting appear in that order, and dearer or cheaper is said as it is."""
     now, waiting, spread = priced(Order(side, quantity, steps=steps, risk_aversion=risk, horizon_s=1200.0))
     words = advice(now, waiting, spread, "BTC", "USD")
@@ -46,19 +48,19 @@ def test_every_amount_is_computed_and_the_verdict_is_true(side: Side, quantity: 
 
 @given(st.floats(0.0, 1e12))
 @example(0.125)
-def test_about_is_within_half_a_percent(value: float) -> None:
+def test_rounded_amount_is_within_half_a_percent(value: float) -> None:
     """What is rounded for reading is never far from what was computed."""
     read = float(format_about(value, "USD").replace("$", "").replace(",", ""))
     assert read == pytest.approx(value, rel=0.005, abs=0.00501)  # half a cent, and the last digit of binary numbers
 
 
 @pytest.mark.parametrize(("unit", "words"), [("base", "Selling 3 BTC now"), ("quote", "Selling $3 of BTC now")])
-def test_the_order_is_named_as_it_was_typed(unit: Any, words: str) -> None:
+def test_advice_names_the_order_in_the_unit_it_was_typed_in(unit: Any, words: str) -> None:
     """In coins or in money."""
     assert advice(*priced(Order(Side.SELL, 3.0, unit)), "BTC", "USD").startswith(words)
 
 
-def test_a_book_too_thin_has_no_amount() -> None:
+def test_advice_on_a_book_too_thin_has_no_amount() -> None:
     """A hundred times the book: the sentence names both sizes, and neither way of doing it has a price."""
     words = advice(*priced(Order(Side.BUY, 35_000.0)), "BTC", "USD")
     assert words.startswith("Too thin: buying 35,000 BTC now can't be priced, the visible book holds 350.0000 BTC")
@@ -75,12 +77,12 @@ def test_cost_from_beyond_the_visible_book_is_marked_whatever_the_style() -> Non
     assert ", partly guessed" not in advice(*priced(Order(Side.BUY, 100.0)), "BTC", "USD")
 
 
-def test_one_part_is_not_called_spread() -> None:
+def test_schedule_of_one_part_is_not_offered_as_spread() -> None:
     """A schedule of one part is all at once, and is not offered as something else."""
     assert "Spread" not in advice(*priced(Order(Side.BUY, 1.0, steps=1)), "BTC", "USD")
 
 
-def test_alternatives_differ_in_style_alone() -> None:
+def test_alternative_orders_differ_in_style_only() -> None:
     """The same order in its three styles."""
     order = Order(Side.BUY, 2.0, style="passive", horizon_s=77.0)
     assert [each.style for each in alternative_orders(order)] == ["now", "passive", "schedule"]

@@ -25,7 +25,7 @@ from ui.text.captions import (
 BOOK = book([(99.9, 5.0), (99.0, 20.0)], [(100.1, 5.0), (101.0, 30.0)])
 
 
-def test_the_captions_follow_the_model_from_nothing_to_use() -> None:
+def test_captions_follow_the_model_from_warm_up_over_trial_to_use() -> None:
     """Book by book: warming up counts to ten, the trial to sixty, then samples and a score stand there."""
     calculator, seen = TradingCalculator(Order(Side.BUY, 3.0)), []
     for each in queue_market(500, 3):
@@ -43,7 +43,7 @@ def test_the_captions_follow_the_model_from_nothing_to_use() -> None:
     assert seen[-1][0] in ("Model", "Book walk")
 
 
-def test_the_band_is_the_slippages_moved_by_what_is_sure() -> None:
+def test_net_band_is_the_slippage_band_shifted_by_fees_and_impact() -> None:
     """Until outcomes were seen there is none; then it is as wide as the slippage's and holds the net cost."""
     calculator = TradingCalculator(Order(Side.BUY, 3.0))
     first = calculator.estimate(BOOK)
@@ -88,7 +88,7 @@ def test_caption_claims_no_percentage_for_styles_whose_band_was_not_measured(sid
 
 
 @pytest.mark.parametrize(("side", "crossing"), [(Side.BUY, Fraction(201, 2)), (Side.SELL, Fraction(99, 1))])
-def test_ends_of_a_waiting_order_are_exact(side: Side, crossing: Fraction) -> None:
+def test_both_ends_of_a_waiting_order_are_exact(side: Side, crossing: Fraction) -> None:
     """Filled: the own touch and the maker fee. Not filled: the usual move away, then the walk and the taker fee."""
     tier = FeeTier("any", 0.0002, 0.0005)
     calculator = TradingCalculator(Order(side, 10.0, tier=tier))
@@ -118,7 +118,7 @@ def test_market_that_never_moved_gets_no_band_of_width_zero() -> None:
     assert net_caption(estimate, estimate, 200, 100) == ("No band yet", "The price has not moved so far")
 
 
-def test_a_thin_book_says_how_thin() -> None:
+def test_thin_book_names_the_share_it_holds() -> None:
     """Beyond the visible book the share it holds is named, and no total is claimed beyond five times it."""
     for quantity, source in ((70.0, "Partly guessed"), (700.0, "Too thin")):
         calculator = TradingCalculator(Order(Side.BUY, quantity))
@@ -130,7 +130,7 @@ def test_a_thin_book_says_how_thin() -> None:
     assert net_caption(estimate, estimate, 0, 0)[0] == "No total"
 
 
-def test_impact_and_maker_name_their_source() -> None:
+def test_impact_and_maker_captions_name_their_source() -> None:
     """Nothing is counted for an order sent at once; a schedule names the model; a first maker share is a prior."""
     free = FeeTier("free", 0.0, 0.0)
     calculator = TradingCalculator(Order(Side.BUY, 3.0, tier=free))
