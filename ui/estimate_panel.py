@@ -82,7 +82,7 @@ def estimate_view(session: Session, badge: Badge, priced: PricedBook) -> Estimat
         return waiting_view(session, badge)
     n_resolved = calculator.resolved_samples
     coin, currency = split_instrument(VENUES[priced.book.venue].instrument(priced.book.symbol))
-    by_style = {each.order.style: each for each in calculator.what_if(alternative_orders(order))}
+    by_style = {alternative.order.style: alternative for alternative in calculator.what_if(alternative_orders(order))}
     if not by_style:
         return waiting_view(session, badge)
     # The shown estimate itself: what_if may already be on a newer book.

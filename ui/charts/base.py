@@ -64,10 +64,10 @@ class StickyAxes:
     def __init__(self) -> None:
         self._kept: dict[str, Axis] = {}
 
-    def fit(self, name: str, low: float, high: float, least: float = 1e-9) -> Axis:
-        """Return the kept axis of this name while it fits, else a new one with round ends, at least `least` long."""
+    def fit(self, name: str, low: float, high: float, min_length: float = 1e-9) -> Axis:
+        """Return the kept axis of this name while it fits, else a new one with round ends, at least min_length long."""
         kept = self._kept.get(name)
-        span = max(high - low, least)
+        span = max(high - low, min_length)
         if kept and kept.low <= low and high <= kept.high and kept.high - kept.low <= MAX_AXIS_EXCESS * span:
             return kept
         step = round_up(span / GRID_LINES)
@@ -177,7 +177,15 @@ def legend(names: list[str], colours: Palette) -> Option:
 
 
 def line(name: str, data: list[Any], colour: str, width: float = 1.5, **more: Any) -> Option:
-    """Return a line series without symbols at its points."""
+    """Return a line series without symbols at its points.
+
+    Args:
+        name: of the series, in the legend and the tooltip.
+        data: the points, [x, y] or y alone; None for y breaks the line.
+        colour: of the line.
+        width: pixels.
+        **more: overrides or adds to the options of the series.
+    """
     return {
         "name": name,
         "type": "line",
@@ -191,7 +199,15 @@ def line(name: str, data: list[Any], colour: str, width: float = 1.5, **more: An
 
 
 def mark_line(words: str, value: float, colours: Palette, axis: str = "xAxis", **label: Any) -> Option:
-    """Return a dashed line across the chart at one value, with its words at the end; `label` overrides or adds."""
+    """Return a dashed line across the chart at one value, with its words at the end.
+
+    Args:
+        words: of the label.
+        value: where the line stands on the axis.
+        colours: of the theme.
+        axis: the axis of the value, "xAxis" or "yAxis".
+        **label: overrides or adds to the label's style.
+    """
     return {
         "silent": True,
         "symbol": "none",

@@ -127,7 +127,7 @@ def curve_chart(
         sign: of the currency, before its amounts.
     """
     colours = PALETTES[theme]
-    priced = [each for each in estimates if each.net_cost_bps is not None]
+    priced = [estimate for estimate in estimates if estimate.net_cost_bps is not None]
     rows = np.array([(e.quantity * e.mid, e.slippage_bps, e.fee_bps, e.impact_bps, e.net_cost_bps) for e in priced])
     rows = rows.reshape(-1, 5).astype(float)
     sizes = rows[:, 0]
@@ -138,7 +138,7 @@ def curve_chart(
     highest = costs.sum(axis=1).max(initial=0.1)
     lowest = gains.sum(axis=1).min(initial=0.0)
     axis = axes.fit("curve cost", lowest if lowest < -NEGLIGIBLE_GAIN * highest else 0.0, highest)
-    is_extrapolated = np.array([each.slippage_source == "extrapolated" for each in priced], dtype=bool)
+    is_extrapolated = np.array([estimate.slippage_source == "extrapolated" for estimate in priced], dtype=bool)
     n_visible = int(np.argmax(is_extrapolated)) if is_extrapolated.any() else len(priced)
 
     def points(values: Floats, rows: slice = slice(None)) -> list[list[float]]:

@@ -32,7 +32,13 @@ def depth_chart(book: OrderBook, estimate: Estimate, axes: StickyAxes, theme: Th
     """Return the money waiting on both sides by distance from the mid, and what this order would take.
 
     A side far longer than the other is cut at MAX_SIDE_RATIO times the other, or beyond what the order reaches.
-    sign: of the currency, before its amounts.
+
+    Args:
+        book: the order book.
+        estimate: what the order costs on it.
+        axes: the tab's axes.
+        theme: of the page.
+        sign: of the currency, before its amounts.
     """
     colours = PALETTES[theme]
     mid = book.mid

@@ -15,14 +15,19 @@ def alternative_orders(order: Order) -> list[Order]:
     return [replace(order, style="now"), replace(order, style="passive"), replace(order, style="schedule")]
 
 
-def advice(now: Estimate, waiting: Estimate, spread: Estimate, coin: str, currency: str) -> str:
+def advice(at_once: Estimate, waiting: Estimate, scheduled: Estimate, coin: str, currency: str) -> str:
     """Say what each way of trading the order costs, and how certain that is.
 
-    now, waiting, spread: the estimates of the same order in its three styles, on the same book.
+    Args:
+        at_once: the order sent at once.
+        waiting: the same order on the same book, waiting at the best price first.
+        scheduled: the same order on the same book, spread over time.
+        coin: the name of the base currency.
+        currency: the name of the quote currency.
     """
-    words = [_now_words(now, coin, currency)]
-    if spread.order.steps > 1:
-        words.append(_spread_words(now, spread, currency))
+    words = [_at_once_words(at_once, coin, currency)]
+    if scheduled.order.steps > 1:
+        words.append(_scheduled_words(at_once, scheduled, currency))
     if waiting.net_cost_bps is not None:
         words.append(
             f"Waiting at the best price for {waiting.order.passive_s:g} s first: about {_cost(waiting, currency)}"
@@ -55,30 +60,30 @@ def format_duration(seconds: float) -> str:
     return f"{seconds:.3g} seconds"
 
 
-def _now_words(now: Estimate, coin: str, currency: str) -> str:
-    verb = "Buying" if now.order.side is Side.BUY else "Selling"
-    action = f"{verb} {_order_size(now, coin, currency)} now"
-    if now.net_cost_bps is None:
-        held = format_size(now.fill.quantity, coin)
-        wanted = format_size(now.quantity, coin)
+def _at_once_words(at_once: Estimate, coin: str, currency: str) -> str:
+    verb = "Buying" if at_once.order.side is Side.BUY else "Selling"
+    action = f"{verb} {_order_size(at_once, coin, currency)} now"
+    if at_once.net_cost_bps is None:
+        held = format_size(at_once.fill.quantity, coin)
+        wanted = format_size(at_once.quantity, coin)
         holds = f"the visible book holds {held}; your order is {wanted}"
         return f"Too thin: {action[0].lower()}{action[1:]} can't be priced, {holds}."
-    return f"{action} costs about {_cost(now, currency)} ({now.net_cost_bps:,.1f} bps{_guess_mark(now)})."
+    return f"{action} costs about {_cost(at_once, currency)} ({at_once.net_cost_bps:,.1f} bps{_guess_mark(at_once)})."
 
 
-def _spread_words(now: Estimate, spread: Estimate, currency: str) -> str:
-    over = f"Spread over {format_duration(spread.order.horizon_s)}"
-    cost = _in_quote(spread, spread.net_cost_bps)
-    risk = _in_quote(spread, spread.timing_risk_bps)
+def _scheduled_words(at_once: Estimate, scheduled: Estimate, currency: str) -> str:
+    over = f"Spread over {format_duration(scheduled.order.horizon_s)}"
+    cost = _in_quote(scheduled, scheduled.net_cost_bps)
+    risk = _in_quote(scheduled, scheduled.timing_risk_bps)
     if cost is None or risk is None:
-        return f"{over}: the book is too thin even for the {spread.order.steps} parts."
-    words = f"{over}: about {format_about(cost, currency)} ± {format_about(risk, currency)}{_guess_mark(spread)}"
-    at_once = _in_quote(now, now.net_cost_bps)
-    if at_once is None:
+        return f"{over}: the book is too thin even for the {scheduled.order.steps} parts."
+    words = f"{over}: about {format_about(cost, currency)} ± {format_about(risk, currency)}{_guess_mark(scheduled)}"
+    cost_at_once = _in_quote(at_once, at_once.net_cost_bps)
+    if cost_at_once is None:
         return f"{words}."
-    saving = at_once - cost
+    saving = cost_at_once - cost
     # Two costs that read the same must not be called cheaper and dearer.
-    if saving <= 0 or format_about(cost, currency) == format_about(at_once, currency):
+    if saving <= 0 or format_about(cost, currency) == format_about(cost_at_once, currency):
         return f"{words}, no cheaper and less certain."
     if saving < risk:
         return f"{words}, cheaper on average but less certain."
