@@ -1,4 +1,4 @@
-"""The page's script as Streamlit runs it, without a browser: numbers follow the inputs, errors are sentences."""
+"""Run the page's script as Streamlit does, without a browser: numbers follow the inputs, errors are sentences."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ APP = PROJECT / "app.py"
 
 
 async def close_at_once(web_socket: ServerConnection, _number: int) -> None:
-    """A server that takes the call and hangs up."""
+    """Accept the connection and close it at once."""
     await web_socket.close()
 
 
@@ -53,7 +53,7 @@ def run_until(app: AppTest, condition: Callable[[], Any], timeout_s: float = 15)
 
 
 def view(app: AppTest) -> dict[str, Any]:
-    """What the answer was last told to show."""
+    """Return the view that the answer last received."""
     (view_data,) = (
         json.loads(each.proto.json) for each in app.get("bidi_component") if each.proto.component_name == "answer"
     )
@@ -62,29 +62,29 @@ def view(app: AppTest) -> dict[str, Any]:
 
 
 def unescape_markdown(markdown: str) -> str:
-    """What a reader sees of a text that may hold escaped words from elsewhere."""
+    """Return what a reader sees of a text that may hold escaped words from elsewhere."""
     return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown.replace(JOINER, ""))
 
 
 def sentences(elements: Iterable[Any]) -> list[str]:
-    """What a reader sees of errors, captions and the like."""
+    """Return what a reader sees of errors, captions and the like."""
     return [unescape_markdown(each.value) for each in elements]
 
 
 def page_text(app: AppTest) -> str:
-    """All the words of the answer, and all sentences around it."""
+    """Return all words of the answer, and all sentences around it."""
     around = (*app.error, *app.warning, *app.caption, *app.markdown, *app.info)
     return "\n".join([*view(app)["text"].values(), *sentences(around)])
 
 
 def metrics(app: AppTest) -> dict[str, str]:
-    """The big numbers by name; none while one waits for them."""
+    """Return the large numbers by their label; empty while the page waits for prices."""
     view_data = view(app)
     return {label: view_data["text"][name] for name, label in CELLS.items()} if view_data["has"]["answer"] else {}
 
 
 def metric_bps(app: AppTest, name: str) -> float:
-    """One of the big numbers in basis points."""
+    """Return one of the large numbers in basis points."""
     return float(metrics(app)[name].removesuffix(" bps"))
 
 
@@ -106,7 +106,7 @@ def test_larger_order_shows_more_slippage(app: AppTest) -> None:
 
 
 def test_stale_quantity_from_a_request_on_its_way_does_not_undo_a_new_unit(app: AppTest) -> None:
-    """The size turned into coins stays, although a request from before still says the number of dollars."""
+    """The size converted to coins stays, although an earlier request still carries the number of dollars."""
     run_until(app, lambda: "Slippage" in metrics(app))
     app.selectbox(key="unit").set_value("base")
     app.run()
@@ -148,7 +148,7 @@ def test_answer_of_another_order_is_grey_and_says_which_order_it_is_of(app: AppT
 
 @pytest.mark.parametrize("quantity", [0.0, -1.0, 1e300])
 def test_invalid_quantity_is_refused_in_a_sentence_and_numbers_go_on(app: AppTest, quantity: float) -> None:
-    """The sentence names the trouble, and the numbers of the last good order go on."""
+    """The sentence names the problem, and the numbers of the last valid order go on."""
     run_until(app, lambda: "Slippage" in metrics(app))
     app.number_input(key="quantity").set_value(quantity)
     app.run()
@@ -157,7 +157,7 @@ def test_invalid_quantity_is_refused_in_a_sentence_and_numbers_go_on(app: AppTes
 
 
 def test_unreachable_address_is_given_up_with_a_reason(app: AppTest) -> None:
-    """A port where nobody listens: the page says so and stays usable."""
+    """A port where nobody listens: the page names it and stays usable."""
     app.session_state["source"] = "address"
     app.session_state["address"] = "ws://127.0.0.1:9"
     run_until(app, lambda: re.match("Reconnecting|Given up", view(app)["text"]["sentence"]))
@@ -363,6 +363,24 @@ def test_switching_the_unit_keeps_the_size(app: AppTest) -> None:
     assert app.number_input(key="quantity").value == pytest.approx(100_000, rel=0.01)
     app.selectbox(key="unit").set_value("contracts").run()
     assert app.number_input(key="quantity").value == pytest.approx(100 * 100_000 / estimate.mid, rel=0.01)
+
+
+def test_number_inputs_set_the_order_in_its_own_units(app: AppTest) -> None:
+    """Milliseconds, minutes, percent and "per million" become the seconds and plain numbers of the order."""
+    app.run()
+    typed = {"latency": 250.0, "wait": 3.0, "minutes": 7.0, "parts": 4.0, "risk": 2.0}
+    for key, value in typed.items():
+        app.number_input(key=key).set_value(value)
+    app.run()
+    order = app.session_state["session"].order
+    assert (order.latency_s, order.passive_s, order.horizon_s, order.steps) == (0.25, 3.0, 420.0, 4)
+    assert order.risk_aversion == 2e-6
+    assert (order.volatility, order.daily_volume) == (None, None), "what is empty is measured, or unknown"
+    app.number_input(key="volatility").set_value(80.0)
+    app.number_input(key="daily").set_value(90_000.0)
+    app.run()
+    order = app.session_state["session"].order
+    assert (order.volatility, order.daily_volume) == (0.8, 90_000.0)
 
 
 @pytest.mark.parametrize("name", ["source", "address", "replayed", "recording", "speed", "connect", "paused", "closer"])

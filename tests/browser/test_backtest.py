@@ -1,4 +1,4 @@
-"""The backtest in a real browser: run on a recording while the numbers go on, looked at, and taken away."""
+"""Test the backtest in a real browser: run it while the numbers go on, look at it, download it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The results in a real browser: all in sight, in place, and true to each other while the market moves."""
+"""Test the results in a real browser: all in sight, in place, and consistent while the market moves."""
 
 from __future__ import annotations
 

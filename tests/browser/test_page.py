@@ -1,4 +1,4 @@
-"""The page in a real browser: alive in seconds, true to its inputs, calm, and gone without a trace."""
+"""Test the page in a real browser: live within seconds, true to its inputs, and gone without a trace."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def page(visit: Callable[..., Page]) -> Page:
 
 
 def query_parameters(page: Page) -> dict[str, str]:
-    """What the page's address says of the inputs."""
+    """Return the inputs that the page's address carries."""
     return {name: values[-1] for name, values in parse_qs(urlsplit(page.url).query).items()}
 
 
@@ -196,7 +196,7 @@ SENTENCES = "[data-testid=stMarkdownContainer], [data-testid=stCaptionContainer]
 
 
 def markup_in_sentences(page: Page) -> list[str]:
-    """Pictures, links and icons within the page's sentences; its buttons have icons of their own."""
+    """Return the images, links and icons within the page's sentences; icons of buttons do not count."""
     made: list[str] = page.eval_on_selector_all(
         f":is({SENTENCES}):not(button *) :is(img, a, [role=img], .katex)", "found => found.map(each => each.outerHTML)"
     )
@@ -204,7 +204,7 @@ def markup_in_sentences(page: Page) -> list[str]:
 
 
 def page_text(page: Page) -> str:
-    """All sentences of the page as a reader sees them."""
+    """Return all sentences of the page as a reader sees them."""
     texts: list[str] = page.locator(SENTENCES).all_inner_texts()
     return "\n".join(texts).replace(JOINER, "")
 
@@ -247,7 +247,7 @@ def test_text_from_elsewhere_is_shown_as_text(visit: Callable[..., Page]) -> Non
 
 def test_paused_page_stands_still_while_the_market_goes_on(page: Page) -> None:
     """Pause stops every timer of the page; the P key does, too, but not where something is typed. A changed input
-    is priced on the market of now, and the picture stands still again."""
+    is priced on the current market, and the page stands still again."""
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("The page is paused")).to_be_visible()
     # What is drawn for the first time may still be on its way; a page that lives changes five times a second.
@@ -316,7 +316,7 @@ def test_every_connection_state_is_shown_in_words(page: Page) -> None:
 
 
 def test_first_steps_are_shown_until_they_are_dismissed(page: Page, visit: Callable[..., Page]) -> None:
-    """A first visit has three steps; put away, they stay away on this browser, and a link does not carry that."""
+    """A first visit shows three steps; dismissed, they stay hidden in this browser, and a link does not hide them."""
     expect(page.get_by_text("Pick a market.")).to_be_visible()
     page.get_by_role("button", name="Got it").click()
     expect(page.get_by_text("Pick a market.")).to_be_hidden()
@@ -355,7 +355,7 @@ def test_page_fits_every_screen_and_is_accessible(visit: Callable[..., Page], th
 
 
 def accessibility_violations(page: Page) -> list[tuple[str, list[str]]]:
-    """What axe finds against WCAG 2.2 A and AA: each rule with the elements that break it."""
+    """Return each rule of WCAG 2.2 A and AA that axe finds broken, with the elements that break it."""
     levels = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
     found = Axe().run(page, options={"runOnly": {"type": "tag", "values": levels}}).response["violations"]
     return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
@@ -431,5 +431,5 @@ def test_closed_tabs_leave_no_socket_and_no_thread(browser: Browser, server: tup
 
 
 def sockets(process: psutil.Process) -> int:
-    """All network sockets a process holds, listening or connected."""
+    """Count the network sockets of a process, listening or connected."""
     return len(process.net_connections())

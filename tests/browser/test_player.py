@@ -1,4 +1,4 @@
-"""Recordings in a real browser: played, paused, stepped, jumped in, sped up, uploaded, refused and made."""
+"""Test recordings in a real browser: play, pause, step, jump, speed, upload, refuse and record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COUNT = 600
 
 
 def frame_ns(index: int) -> int:
-    """market_ns of the frame whose best bid holds this size."""
+    """Return market_ns of the frame whose best bid holds this size."""
     return BEGIN_NS + index * STEP_NS
 
 

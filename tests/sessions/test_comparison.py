@@ -1,4 +1,4 @@
-"""The same order on several venues: each pays its own fees, and the best price after all costs is marked."""
+"""Test the comparison: each venue has its own fees, and the best price after all costs is marked."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def markets(exchanges: dict[str, LoopbackExchange]) -> tuple[Market, ...]:
 
 @pytest.fixture
 def comparison() -> Iterator[Comparison]:
-    """A comparison whose feeds are gone, threads and all, once nothing is watched any more."""
+    """Yield a comparison; afterwards all its feeds and their threads must be gone."""
     watching = Comparison(FeedHub())
     yield watching
     watching.watch((), Order(Side.BUY, 1.0))
@@ -108,7 +108,7 @@ def test_venue_without_prices_takes_no_part(comparison: Comparison) -> None:
 
 
 def test_error_text_of_a_venue_is_escaped_in_the_table() -> None:
-    """What a server says when it refuses stands in its row letter by letter: no picture, no link, no other cell."""
+    """A server's reason for refusing appears letter by letter in its row: no image, no link, no other cell."""
     said = "![x](http://a.example) | www.a.example | :smile:"
     status = Status("given up", 0, 0, 0, 0, 0, 0, 5, None, None, said, 0, None)
     row = VenueCost(Market("okx", "BTC-USDT"), status, None, None, None, is_cheapest=False)

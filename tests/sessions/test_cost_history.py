@@ -1,4 +1,4 @@
-"""The last minutes' cost against a list of everything, thinned by brute force."""
+"""Test the cost history against a list of all estimates, thinned by brute force."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_history_keeps_newest_cost_and_range_of_every_second(added: list[tuple[i
 
 @given(st.lists(steps, min_size=1, max_size=60), st.data())
 def test_history_ends_at_the_shown_estimate(added: list[tuple[int, float | None, str]], data: st.DataObject) -> None:
-    """Whatever came since, the last point is what is shown, alone where its order was changed, and none is later."""
+    """The last point is the shown estimate, also for a changed order, and no point is later, whatever came since."""
     history, now, shown = CostHistory(), 0, []
     for wait, cost, order in added:
         now += wait
@@ -61,7 +61,7 @@ def test_history_of_a_fast_market_stays_small() -> None:
 
 
 def test_step_back_in_time_clears_the_history() -> None:
-    """A replay that was turned back shows nothing of a future it has not reached."""
+    """A rewound replay shows no cost of a time that it has not reached again."""
     history = CostHistory()
     history.add(10**12, 5.0, "a")
     history.add(10**11, 6.0, "a")

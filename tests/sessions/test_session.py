@@ -1,4 +1,4 @@
-"""One viewer's wiring: prices appear, the order is followed, markets are swapped, and nothing is left behind."""
+"""Test one viewer's session: prices appear, orders and markets change, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIMULATED = Market("simulated", "BTC-USDT-SWAP")
 
 
 def count_threads_and_sockets() -> tuple[int, int]:
-    """Feed, replay and learning threads of this process, and its open sockets."""
+    """Count the feed, replay and learning threads of this process, and its open sockets."""
     ours = ("feed", "replay", "learning")
     threads = [thread for thread in threading.enumerate() if thread.name.startswith(ours)]
     return len(threads), len(psutil.Process().net_connections())
@@ -151,7 +151,7 @@ def test_unknown_symbol_is_refused_by_name() -> None:
 
 
 def test_saved_learning_continues_in_another_session() -> None:
-    """A session that is given what another learned of the same market knows as much at its first book."""
+    """A session that continues another one's model state has its samples at the first book."""
     order = Order(Side.BUY, 1.0, passive_s=0.5)
     teacher = Session(FeedHub(), order)
     teacher.connect(SIMULATED)

@@ -1,4 +1,4 @@
-"""The page's backtest as Streamlit runs it, without a browser: from a recording to its rows, and how it may end."""
+"""Run the page's backtest as Streamlit does, without a browser: from a recording to its rows, and all its ends."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LONG = 30_000
 
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The page, its backtest in view, in a folder with nothing in it but room for recordings."""
+    """Return the page with its backtest tab open, in a folder that holds only an empty folder of recordings."""
     monkeypatch.chdir(tmp_path)
     RECORDINGS.mkdir()
     page = AppTest.from_file(str(APP), default_timeout=20)
@@ -53,13 +53,13 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
 
 @pytest.fixture(scope="module")
 def long_recording(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A recording that takes a while."""
+    """Return a recording whose backtest takes a while."""
     path = write_recording(tmp_path_factory.mktemp("long") / "long.jsonl", okx_frames(LONG))
     return b'{"t":"meta","venue":"okx","symbol":"BTC-USDT"}\n' + path.read_bytes()
 
 
 def wait_for_backtest_threads() -> None:
-    """Wait until no backtest works any more."""
+    """Wait until no backtest thread runs any more."""
     deadline = time.monotonic() + 10
     while any(thread.name == "backtest" for thread in threading.enumerate()):
         assert time.monotonic() < deadline
@@ -67,7 +67,7 @@ def wait_for_backtest_threads() -> None:
 
 
 def make_recording(name: str = "market.jsonl", books: int = 400) -> Path:
-    """A recording of the simulated market that says so."""
+    """Write a recording of the simulated market that names its market."""
     path = write_recording(RECORDINGS / name, list(islice(simulated(BTC, seed=7, start_ns=BEGIN_NS), books)))
     about = {"t": "meta", "venue": "simulated", "symbol": BTC}
     path.write_bytes(json.dumps(about).encode() + b"\n" + path.read_bytes())
@@ -95,7 +95,7 @@ def press(app: AppTest, key: str = "backtest run") -> None:
 
 
 def run_to_end(app: AppTest) -> BacktestJob:
-    """Run what is chosen, to its end."""
+    """Run the chosen backtest to its end."""
     press(app)
     run_until(app, has_state(app, "done"), timeout_s=30)
     app.run()
@@ -103,7 +103,7 @@ def run_to_end(app: AppTest) -> BacktestJob:
 
 
 def download_rows(app: AppTest, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The rows as they are downloaded, and what explains them."""
+    """Return the rows as they are downloaded, and their metadata."""
     app.selectbox(key="backtest format").set_value(kind)
     press(app, "backtest prepare")
     prepared = app.session_state["backtest file"][1]
@@ -116,7 +116,7 @@ def download_rows(app: AppTest, kind: str) -> tuple[pd.DataFrame, dict[str, Any]
 
 
 def table_numbers(app: AppTest, words: str) -> list[float]:
-    """The numbers of a row of the page's tables."""
+    """Return the numbers of a row of the page's tables."""
     (line,) = [line for each in app.markdown for line in each.value.splitlines() if line.startswith(f"| {words} |")]
     return [float(cell.strip(" *").replace(",", "")) for cell in line.split("|")[2:6]]
 
@@ -174,7 +174,7 @@ def test_each_other_size_has_its_own_table_row_and_file_rows(app: AppTest) -> No
 
 
 def test_invalid_sizes_are_refused_in_a_sentence_and_disable_run(app: AppTest) -> None:
-    """And there is nothing to run until they are mended."""
+    """The Run button stays disabled until the sizes are corrected."""
     make_recording(books=20)
     app.run()
     app.text_input(key="backtest sizes quote").set_value("1000 ![x](http://x)").run()
@@ -188,13 +188,13 @@ def test_invalid_sizes_are_refused_in_a_sentence_and_disable_run(app: AppTest) -
 
 
 def test_empty_recordings_folder_is_explained_in_a_sentence(app: AppTest) -> None:
-    """It says where one comes from."""
+    """The sentence says how to get a recording."""
     app.run()
     assert "There is no recording yet. Press Record on the left" in page_text(app)
 
 
 def test_file_that_is_not_a_recording_is_refused_in_a_sentence(app: AppTest) -> None:
-    """Whatever lies in the folder, whatever its name: a short sentence, nothing of it left, and a page that goes on."""
+    """Every hostile file in the folder: a short sentence, nothing left behind, and the page goes on."""
     path = RECORDINGS / "evil ![](x).jsonl"
     for name, content in HOSTILE.items():
         path.write_bytes(content)
@@ -227,7 +227,7 @@ def test_changed_order_unit_empties_the_field_of_sizes(app: AppTest) -> None:
     ids=["late nonsense", "another market's books"],
 )
 def test_recording_that_breaks_further_on_is_explained_in_a_sentence(app: AppTest, more: bytes, words: str) -> None:
-    """What begins well and breaks, or holds no book of its market, is told once it is known."""
+    """A recording that breaks later, or has no book of its market, is explained once that is known."""
     path = make_recording()
     if more:
         path.write_bytes(path.read_bytes().rsplit(b"\n", 2)[0] + b"\n" + more)
@@ -259,7 +259,7 @@ def test_stop_ends_the_backtest_and_run_starts_it_again(app: AppTest, long_recor
 
 
 def test_closed_tab_stops_the_backtest_and_a_returning_one_restarts_it(app: AppTest, long_recording: bytes) -> None:
-    """The release of the tab stops the thread; a tab that comes back has it worked out after all."""
+    """Closing the tab stops the thread; a tab that comes back runs the backtest again."""
     (RECORDINGS / "long.jsonl").write_bytes(long_recording)
     app.run()
     press(app)
@@ -277,7 +277,7 @@ def test_closed_tab_stops_the_backtest_and_a_returning_one_restarts_it(app: AppT
 
 
 def test_backtest_of_an_upload_keeps_its_books_in_the_private_folder(app: AppTest) -> None:
-    """It is there to choose by its own name; its books are kept where nobody else can read them, and nowhere else."""
+    """The upload is offered by its own name; its parsed books are kept only where nobody else can read them."""
     content = gzip.compress(make_recording(books=60).read_bytes())
     (RECORDINGS / "market.jsonl").unlink()
     app.session_state["source"] = "recording"
@@ -293,13 +293,31 @@ def test_backtest_of_an_upload_keeps_its_books_in_the_private_folder(app: AppTes
 
 
 def test_gzip_bomb_fails_the_job_with_a_reason(tmp_path: Path) -> None:
-    """What unpacks to more than it may is told, and given up."""
+    """A file that unpacks beyond its bound ends the job, with the reason."""
     path = tmp_path / "bomb.jsonl.gz"
     path.write_bytes(gzip.compress(b"".join(encode(tick) + b"\n" for tick in okx_frames(3000))))
     job = BacktestJob(RecordingSource.from_path(path, "okx", "BTC-USDT", 300_000), [Order(Side.BUY, 1.0)], "bomb")
     assert job.join(10)
     assert job.state == "failed"
     assert "unpacks to over 300,000 bytes" in job.error
+
+
+def test_unexpected_error_is_logged_and_named_in_a_sentence(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error that is not a fault of the file leaves its traceback in the log, and the page says where to look."""
+
+    def fail(*_: object) -> Iterator[object]:
+        yield 1 / 0
+
+    monkeypatch.setattr(backtest_job, "iter_task", fail)
+    make_recording(books=20)
+    app.run()
+    press(app)
+    run_until(app, lambda: "market.jsonl can't be worked out: unexpected error; see the log" in page_text(app))
+    (record,) = [record for record in caplog.records if record.name == "sessions.backtest_job"]
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
 
 
 def test_rows_above_the_limit_are_not_offered_and_a_command_is_named(
@@ -330,7 +348,7 @@ def test_rows_above_the_limit_are_not_offered_and_a_command_is_named(
 
 
 def test_second_job_replaces_the_first_and_both_folders_are_deleted(tmp_path: Path, long_recording: bytes) -> None:
-    """The first one ends; both rows' folders go with their runs."""
+    """The first job stops; the folders of both are deleted with their jobs."""
     path = tmp_path / "long.jsonl"
     path.write_bytes(long_recording)
     source, jobs = RecordingSource.from_path(path, "okx", "BTC-USDT"), BacktestJobs()

@@ -1,4 +1,4 @@
-"""The right panel as Streamlit runs it, without a browser: pictures agree with numbers, and states are told."""
+"""Run the right panel as Streamlit does, without a browser: charts agree with numbers, states are shown."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["app"]  # the fixture
 
 
 def charts(app: AppTest) -> dict[str, Any]:
-    """Every picture's option by its key."""
+    """Return the option of every chart by its key."""
     found: dict[str, Any] = {each.key: json.loads(each.proto.spec) for each in app.get("echarts_chart")}
     return found
 
@@ -35,7 +35,7 @@ def line(option: dict[str, Any], name: str) -> list[list[float | None]]:
 
 
 def history_end(app: AppTest) -> float | None:
-    """Where the line of the last minutes ends, bps."""
+    """Return the cost at which the line of the last minutes ends, bps."""
     minutes, net = line(charts(app)["trail chart"], "Net cost")[-1]
     assert minutes == 0.0
     return net
@@ -57,7 +57,7 @@ def test_new_size_breaks_the_history_line_which_ends_at_the_shown_cost(app: AppT
 
 
 def test_history_line_ends_at_the_headline_in_every_drawing(app: AppTest) -> None:
-    """In every drawing the line ends at the number that stands above it, also right after a new size."""
+    """In every drawing the line ends at the headline's number, also right after a new size."""
     seen: set[str] = set()
 
     def compared() -> bool:
@@ -82,7 +82,7 @@ def test_each_large_number_has_a_source_and_an_explanation(app: AppTest) -> None
 
 
 def test_chosen_tab_draws_its_charts_and_no_others(app: AppTest) -> None:
-    """Choosing a view draws its pictures and none of the others'."""
+    """Choosing a tab draws its charts and none of the other tabs'."""
     run_until(app, lambda: "depth chart" in charts(app))
     always = {"depth chart", "curve chart", "trail chart"}
     pictures = {
@@ -114,7 +114,7 @@ def test_silent_feed_greys_the_numbers_and_shows_their_age(app: AppTest) -> None
 
 
 def test_gain_is_drawn_hatched_left_of_zero() -> None:
-    """What is earned lies hatched left of zero, and a mark stands where costs less gains end."""
+    """A gain is hatched and left of zero; a mark stands where costs less gains end."""
     order = Order(Side.BUY, 1.0)
     seen = book([(99.9, 5.0)], [(100.1, 5.0)])
     estimate = TradingCalculator(order).estimate(seen)

@@ -1,4 +1,4 @@
-"""The parts of the page that are drawn alone each have a place that is the page's own, by what the server sends."""
+"""Every fragment of the page has a container of the page's own, by the messages that the server sends."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Place = tuple[int, ...]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[list[ForwardMsg]]:
-    """All that the server sends a new visitor until the page is whole."""
+def first_run(tmp_path: Path) -> Iterator[list[ForwardMsg]]:
+    """Return all messages that the server sends a new visitor until the page is complete."""
     with served_page(tmp_path / "log") as (address, _):
         stream = f"{address.replace('http', 'ws', 1)}/_stcore/stream"
         with connect(stream, subprotocols=["streamlit"], proxy=None, max_size=None, origin=address) as socket:
@@ -30,22 +30,22 @@ def run(tmp_path: Path) -> Iterator[list[ForwardMsg]]:
             yield sent
 
 
-def test_every_fragment_is_alone_in_a_container_of_the_page(run: list[ForwardMsg]) -> None:
-    """What a part draws lies in a block that no part drew and that nobody else draws in.
+def test_every_fragment_is_alone_in_a_container_of_the_page(first_run: list[ForwardMsg]) -> None:
+    """A fragment draws into a container that the page drew, and nothing else draws into that container.
 
-    Streamlit may drop what a part drew in a run of the whole page, and then takes its blocks away: they must not
-    leave a hole that what follows moves up into, or the next message names a place that is not there.
+    Streamlit may drop what a fragment drew in a run of the whole page, and then removes its blocks. They must not
+    leave a hole for the following blocks to move into, or the next message names a place that does not exist.
     """
-    drawn = [(tuple(each.metadata.delta_path), each.delta.fragment_id) for each in run if each.HasField("delta")]
-    parts: dict[str, set[Place]] = {}
-    for place, part in drawn:
-        if part:
-            parts.setdefault(part, set()).add(place)
-    assert len(parts) >= 4  # the inputs, the numbers, the pictures, the closer view
-    of_page = {place for place, part in drawn if not part}
-    for places in parts.values():
+    drawn = [(tuple(each.metadata.delta_path), each.delta.fragment_id) for each in first_run if each.HasField("delta")]
+    places_by_fragment: dict[str, set[Place]] = {}
+    for place, fragment in drawn:
+        if fragment:
+            places_by_fragment.setdefault(fragment, set()).add(place)
+    assert len(places_by_fragment) >= 4  # the inputs, the numbers, the charts, the detail tab
+    page_places = {place for place, fragment in drawn if not fragment}
+    for places in places_by_fragment.values():
         root = min(places, key=len)
-        home = root[:-1]
-        assert home in of_page
+        container = root[:-1]
+        assert container in page_places
         assert root[-1] == 0
-        assert [place for place, _ in drawn if place[:-1] == home] == [root]
+        assert [place for place, _ in drawn if place[:-1] == container] == [root]

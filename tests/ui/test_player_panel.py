@@ -1,4 +1,4 @@
-"""The page's script with recordings: what plays, what it says of itself, and every hostile file a sentence."""
+"""Play recordings on the page, without a browser; every hostile file is answered in a sentence."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UPLOAD = "recording file"
 
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The page in a folder with nothing in it but room for recordings."""
+    """Return the page, running in a folder that holds only an empty folder of recordings."""
     monkeypatch.chdir(tmp_path)
     RECORDINGS.mkdir()
     page = AppTest.from_file(str(APP), default_timeout=20)
@@ -63,7 +63,7 @@ def make_recording(name: str, count: int = 200) -> Path:
 
 
 def slider_time(market_ns: int) -> datetime:
-    """A time as the slider has it."""
+    """Return a market time as the slider holds it."""
     return datetime(1970, 1, 1) + timedelta(microseconds=market_ns // 1000)  # noqa: DTZ001
 
 
@@ -110,7 +110,7 @@ def test_stale_slider_position_on_its_way_does_not_undo_a_step(app: AppTest) -> 
 
 
 def test_market_named_in_the_recording_wins_over_the_choice(app: AppTest) -> None:
-    """A meta line of another market wins over what was chosen, and the page says so; an unknown venue does not."""
+    """A meta line with another market wins over the choice, and the page says so; an unknown venue does not win."""
     about = {"t": "meta", "venue": "okx", "symbol": "BTC-USDT"}
     path = make_recording("made.jsonl")
     path.write_bytes(json.dumps(about).encode() + b"\n" + path.read_bytes())
@@ -135,7 +135,7 @@ def test_tardis_csv_plays_as_the_market_it_names(app: AppTest) -> None:
 
 
 def test_upload_plays_from_a_private_folder_that_is_deleted_with_it(app: AppTest) -> None:
-    """What is uploaded is played like a file of the folder; its copy is readable by nobody else, and then gone."""
+    """An upload plays like a file of the folder; nobody else can read its copy, which is deleted with it."""
     content = gzip.compress(b"".join(encode(tick) + b"\n" for tick in okx_frames(50)))
     app.run()
     app.file_uploader(key=UPLOAD).upload("../../my own.jsonl.gz", content, "application/gzip").run()
@@ -169,7 +169,7 @@ BROKEN_FURTHER_ON = {
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
 def test_file_that_is_not_a_recording_is_refused_in_a_sentence(app: AppTest, content: bytes) -> None:
-    """Whatever is uploaded, the page answers in one short sentence and stays usable."""
+    """The page answers every such upload in one short sentence and stays usable."""
     app.run()
     app.file_uploader(key=UPLOAD).upload("evil ![](http://x).jsonl", content, "text/plain").run()
     assert not app.exception
@@ -184,7 +184,7 @@ def test_file_that_is_not_a_recording_is_refused_in_a_sentence(app: AppTest, con
 def test_recording_that_breaks_further_on_is_explained_in_a_sentence(
     app: AppTest, content: bytes, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A recording that begins well: the trouble is told while the page lives on, and within bounds."""
+    """A recording that begins well: the page names the problem, goes on, and stays within its bounds."""
     assert 64 * 2**20 < data_source.MAX_UNPACKED_BYTES <= 2**30
     monkeypatch.setattr(data_source, "MAX_UNPACKED_BYTES", 100_000_000)
     app.run()
@@ -214,7 +214,7 @@ def test_recording_made_on_the_page_plays(app: AppTest) -> None:
 
 
 def test_command_in_the_help_of_record_runs_as_it_stands(app: AppTest) -> None:
-    """What the help of Record names runs as it stands, from the folder the page runs in, into the folder it lists."""
+    """The command runs as it stands, from the folder the page runs in, into the folder that the page lists."""
     app.session_state["source"] = "exchange"
     app.session_state["venue"] = "simulated"
     app.session_state["symbol"] = "ETH-USDT-SWAP"

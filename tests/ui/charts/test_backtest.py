@@ -1,4 +1,4 @@
-"""Pictures and words of a backtest against the rows that they are of: nothing hidden, nothing invented."""
+"""Test the charts and texts of a backtest against its rows: nothing hidden, nothing invented."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def scorecard() -> Scorecard:
 
 
 def summarise(clock: list[int], net: list[float], quantity: float = 1.0, walk: list[float] | None = None) -> Summary:
-    """A summary of rows with these net costs; NaN where nobody knows."""
+    """Return a summary of rows with these net costs, bps; NaN is an unknown cost."""
     columns: dict[str, Any] = {name: np.zeros(len(net)) for name in COMPONENTS}
     columns |= {"market_ns": np.array(clock), "net_cost_bps": np.array(net)}
     columns["walk_bps"] = np.array(net if walk is None else walk)
@@ -48,7 +48,7 @@ def summarise(clock: list[int], net: list[float], quantity: float = 1.0, walk: l
 
 
 def series_data(option: Option) -> dict[str, list[Any]]:
-    """The data of each series by its name; a picture must be JSON without NaN."""
+    """Return the data of each series by its name; the chart must be JSON without NaN."""
     json.dumps(option, allow_nan=False)
     return {series["name"]: series["data"] for series in option["series"]}
 
@@ -59,7 +59,7 @@ COSTS = st.one_of(st.just(NAN), st.floats(-50, 500).map(lambda cost: round(cost,
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 10**14), COSTS), min_size=1, max_size=300))
 def test_chart_over_time_keeps_every_spike_and_adds_none(rows: list[tuple[int, float]]) -> None:
-    """The least and most of all rows are drawn; every point drawn is a row's cost of its stretch; time goes on."""
+    """The least and most of all rows are drawn; every point is the cost of a row in its stretch; times never fall."""
     rows.sort()
     summary = summarise([at for at, _ in rows], [cost for _, cost in rows])
     points = range_points(summary)
@@ -83,7 +83,7 @@ def test_chart_over_time_keeps_every_spike_and_adds_none(rows: list[tuple[int, f
 
 
 def test_gap_breaks_the_line_and_a_lone_stretch_stays_visible() -> None:
-    """Half an hour without a number is no straight line but a hole, and a stretch between two holes is seen."""
+    """Half an hour without a number is a gap, not a straight line; a stretch between two gaps is still visible."""
     minutes = [*range(60), 90, *range(120, 180)]
     summary = summarise([minute * 60 * 10**9 for minute in minutes], [5.0] * len(minutes))
     points = range_points(summary)
@@ -111,7 +111,7 @@ def test_histogram_counts_every_book() -> None:
 
 
 def test_recording_of_one_book_has_valid_charts() -> None:
-    """A recording of one book, or of one cost: axes of some length, and the point inside."""
+    """A recording of one book gives axes of some length, with the point inside."""
     summary = summarise([HOUR_NS], [5.0])
     spread = summary.components["net_cost_bps"]
     assert spread is not None
@@ -139,8 +139,8 @@ def test_average_of_each_hour_stands_at_its_hour() -> None:
 
 
 def test_sizes_with_too_many_unknown_costs_are_left_out() -> None:
-    """The costs that nobody knows are the largest, so a P95 of the others would be too low: such a size is left out of
-    the picture, and the table says how many books have no number."""
+    """Unknown costs are the largest ones, so a P95 of the others would be too low. Such a size is left out,
+    and the table says how many books have no number."""
     clock = list(range(100))
     summaries = [
         summarise(clock, [2.0] * 95 + [9.0] * 5, 10.0),
@@ -190,7 +190,7 @@ def test_sizes_may_be_separated_by_commas_or_spaces() -> None:
 
 @pytest.mark.parametrize("text", ["x", "0", "-1", "nan", "inf", "1e13", "1 2 three", "1" * 5000])
 def test_invalid_size_is_refused_in_a_short_sentence(text: str) -> None:
-    """In a short sentence."""
+    """The reason is one short sentence."""
     with pytest.raises(OrderError) as refused:
         parse_other_sizes(text, Order(Side.BUY, 1.0))
     assert len(str(refused.value)) < 120
@@ -205,7 +205,7 @@ def test_more_than_twenty_sizes_are_refused() -> None:
 
 
 def test_progress_words_count_books_while_reading_and_while_pricing() -> None:
-    """Books and the share of the file while nobody knows the total, books of all from then on."""
+    """Count books and the share of the file until the total is known, then books of the total."""
     assert progress_words(Progress("reading", 0.125, 2048)) == (
         "Reading the recording: 2,048 order books in 12 % of it."
     )

@@ -1,4 +1,4 @@
-"""Pictures of the cost: bars that add up, a curve that says what the calculator says, lines that break."""
+"""Test the charts of the cost: bars that add up, a curve that equals the calculator, lines that break."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_smallest_and_largest_orders_have_a_curve(order: Order) -> None:
 
 
 def test_pricing_other_sizes_does_not_change_the_estimate() -> None:
-    """A calculator asked about other orders after every book says and keeps exactly what one never asked does."""
+    """A calculator that prices other orders after every book gives the same estimates as one that does not."""
     order = Order(Side.BUY, 3.0)
     asked, left_alone = TradingCalculator(order), TradingCalculator(order)
     others = [replace(order, quantity=each, style=style) for each in (0.1, 40.0) for style in ("passive", "schedule")]
@@ -155,6 +155,6 @@ def test_history_line_breaks_at_thin_books_and_at_gaps() -> None:
 
 
 def test_returning_to_an_order_does_not_join_its_two_lines() -> None:
-    """The same order before and after another one is one colour, and two pieces."""
+    """The same order before and after another one is one colour in two pieces."""
     _, today = split_by_order(history_points((0, 5.0, "a"), (1, 9.0, "b"), (2, 5.1, "a")))
     assert [net for _, net, _, _ in today] == [5.0, None, 5.1]

@@ -1,4 +1,4 @@
-"""The picture of the book against brute force over its levels, and axes that stand still."""
+"""Test the depth chart against brute force over the book's levels, and the sticky axes."""
 
 from __future__ import annotations
 

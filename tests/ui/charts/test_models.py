@@ -1,4 +1,4 @@
-"""Pictures of the models against what the models promise: schedules that end, frontiers that fall, bins that sum."""
+"""Test the charts of the models: schedules that end, frontiers that fall, bins that add up."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_predicted_chart_has_one_dot_per_resolved_outcome(trained: TradingCalcul
 
 
 def test_reliability_bins_hold_every_scored_quote(trained: TradingCalculator) -> None:
-    """The dots' quotes sum to all that were scored, and what was said and what came are shares."""
+    """The dots' quotes add up to all scored ones; predicted and filled are percentages."""
     card = trained.scorecard()
     assert card is not None
     option = reliability_chart(card.fill, "dark")
@@ -136,7 +136,7 @@ def test_error_chart_shows_the_errors_of_both_models_and_both_spans(trained: Tra
 
 
 def test_charts_are_empty_before_the_first_outcome() -> None:
-    """A calculator that has seen one book has nothing to show, and shows that."""
+    """After one book, every chart is valid JSON without outcomes."""
     calculator = TradingCalculator(Order(Side.BUY, 1.0))
     calculator.estimate(BOOK)
     card = calculator.scorecard()

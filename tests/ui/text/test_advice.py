@@ -1,4 +1,4 @@
-"""The advice says what was computed and nothing else: every number in it is one of the estimates'."""
+"""The advice contains computed numbers only: each of them is one of the estimates'."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ def test_every_amount_in_the_advice_is_computed_and_its_verdict_is_true(
 @given(st.floats(0.0, 1e12))
 @example(0.125)
 def test_rounded_amount_is_within_half_a_percent(value: float) -> None:
-    """What is rounded for reading is never far from what was computed."""
+    """An amount rounded for reading is never far from the computed one."""
     read = float(format_about(value, "USD").replace("$", "").replace(",", ""))
     assert read == pytest.approx(value, rel=0.005, abs=0.00501)  # half a cent, and the last digit of binary numbers
 
 
 @pytest.mark.parametrize(("unit", "words"), [("base", "Selling 3 BTC now"), ("quote", "Selling $3 of BTC now")])
 def test_advice_names_the_order_in_the_unit_it_was_typed_in(unit: Any, words: str) -> None:
-    """In coins or in money."""
+    """The advice names the size in coins or in money, as it was typed."""
     assert advice(*priced(Order(Side.SELL, 3.0, unit)), "BTC", "USD").startswith(words)
 
 
 def test_advice_on_a_book_too_thin_has_no_amount() -> None:
-    """A hundred times the book: the sentence names both sizes, and neither way of doing it has a price."""
+    """An order of a hundred times the book: the sentence names both sizes and no style has a price."""
     words = advice(*priced(Order(Side.BUY, 35_000.0)), "BTC", "USD")
     assert words.startswith("Too thin: buying 35,000 BTC now can't be priced, the visible book holds 350.0000 BTC")
     assert "too thin even for the 10 parts" in words
@@ -83,7 +83,7 @@ def test_schedule_of_one_part_is_not_offered_as_spread() -> None:
 
 
 def test_alternative_orders_differ_in_style_only() -> None:
-    """The same order in its three styles."""
+    """Return the same order in its three styles, equal in all else."""
     order = Order(Side.BUY, 2.0, style="passive", horizon_s=77.0)
     assert [each.style for each in alternative_orders(order)] == ["now", "passive", "schedule"]
     assert {replace(each, style="now") for each in alternative_orders(order)} == {replace(order, style="now")}

@@ -62,7 +62,7 @@ def test_net_band_is_the_slippage_band_shifted_by_fees_and_impact() -> None:
 
 
 def styled(calculator: TradingCalculator, style: Style) -> tuple[Estimate, Estimate]:
-    """The calculator's order in this style, and sent at once, on its newest book."""
+    """Price the calculator's order in this style, and sent at once, on its newest book."""
     order = replace(calculator.order, style=style)
     estimate, at_once = calculator.what_if([order, replace(order, style="now")])
     return estimate, at_once
