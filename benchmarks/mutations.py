@@ -148,7 +148,7 @@ MUTATIONS = [
     ),
     Mutation(
         "who comes back to a recording is shown what was on its way",
-        *("recording/player.py", "self._to_show, self._seeking_book = True, False", "self._engine.handled()"),
+        *("recording/player.py", "self._has_unshown_book = True", "self.acknowledge()"),
         "tests/recording/test_player.py",
     ),
     Mutation(

@@ -1,10 +1,14 @@
-"""Recordings and endless markets played on a loopback WebSocket, in the envelope, at any pace.
+"""Play recorded frames to one WebSocket listener, at any pace and from any place.
 
-Beside a recording's own lines, a listener gets: {"t":"idle"} after a quiet second, so that a pause or a
-thin market is not taken for a dead line; {"t":"end"} once after the last line (its "data" says what was
-wrong with a broken recording), after which the connection stays open; and, on the way to another place,
-messages of several lines: those bring a feed up to date and are not shown, and {"t":"again"} in them
-says that the run begins from its first line.
+Beside the recording's own lines, the listener gets three marks:
+
+- {"t":"idle"} after a quiet second, so that it does not take a pause or a thin market for a dead connection.
+- {"t":"end"} once after the last line; its "data" says what was wrong with a broken recording. The connection stays
+  open.
+- {"t":"again"} where the recording begins again from its first line.
+
+On the way to another place the listener gets messages of several lines. They bring its feed up to date and are not
+shown.
 """
 
 from __future__ import annotations
@@ -21,238 +25,314 @@ from websockets.asyncio.server import ServerConnection
 from recording.format import RecordedFrame, RecordingError, encode
 
 IDLE_EVERY_S = 1.0
-"""A listener hears something at least so often."""
+"""A listener gets a message at least this often."""
 LONGEST_WAIT_S = 30.0
 """A longer silence between two lines is cut to this."""
 CATCH_UP_LIMIT_S = 1.0
-"""Who falls further behind than this goes on from here instead of catching up."""
-_MOMENT_S = 0.002
-_BATCH = 256 * 1024
-_SHOWN = frozenset({"recv", "http", "book"})
+"""If playback lags by more than this, resume from the current time instead of catching up."""
+_POLL_S = 0.002
+"""How often a listener that is behind is looked at again."""
+_BATCH_BYTES = 256 * 1024
+_YIELD_EVERY_FRAMES = 64
+"""A run of frames that are all due lets the loop's other tasks work this often."""
+_SHOWN_KINDS = frozenset({"recv", "http", "book"})
 
 
 class Playback:
-    """One way through a run of ticks: where it is, how fast it goes, and what the listener still has to get.
+    """The controls, the position and the pace of one recording that is played to one listener.
 
-    Belongs to the server's loop; only `change` may be called from elsewhere. The newest connection is the
-    listener, and an older one ends. open_ticks begins the run again; None if that cannot be done. ahead is
-    how many messages may be on their way to a listener that counts what it has `handled`.
+    Any thread may use the controls: they note what is wanted and wake the server's loop, which alone moves the
+    position. The newest connection is the listener, and an older one ends. A new listener goes on where the last one
+    was.
+
+    Args:
+        frames: What is played.
+        reopen: Returns the frames from the first one on; None if they cannot be had again.
+        speed: Times the recorder's clock; 0 is as fast as the listener takes it. Raises ValueError if it is no speed.
+        playing: Whether it begins playing, or paused.
+        ahead: How many messages may be on their way to a listener that acknowledges each; None if it does not.
     """
 
     def __init__(
         self,
-        ticks: Iterator[RecordedFrame],
-        open_ticks: Callable[[], Iterator[RecordedFrame]] | None,
-        speed: float,
-        playing: bool,
+        frames: Iterator[RecordedFrame],
+        reopen: Callable[[], Iterator[RecordedFrame]] | None,
+        speed: float = 1.0,
+        playing: bool = False,
         ahead: int | None = None,
     ) -> None:
-        self._ticks = ticks
-        self._open_ticks = open_ticks
-        self._ahead: RecordedFrame | None = None
+        self.playing = playing
+        self.ended = False
+        """Whether the last line has been sent."""
+        self.position: int | None = None
+        """market_ns of the last line sent; None before the first."""
+        self.seek_target: int | None = None
+        """market_ns of the place that a jump is on its way to; None if there is none, 0 for the very beginning."""
+        self._speed = checked_speed(speed)
+        self._is_seekable = reopen is not None
+        self._frames = frames
+        self._reopen = reopen
+        self._must_reopen = False  # the next jump starts at the beginning
+        self._next_frame: RecordedFrame | None = None
+        self._n_passed = 0  # frames since the beginning
+        self._resume_at: int | None = None  # a new listener's feed is brought up to date with this many frames
+        self._steps = 0  # frames still to be shown while paused
+        self._error = ""
+        self._pace_anchor: tuple[float, int] | None = None  # when the last line was due, and its market_ns
         self._listener: ServerConnection | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
-        self._again = False  # the next jump starts at the beginning
-        self.lines = 0
-        """Ticks passed since the beginning."""
-        self.resume_at: int | None = None
-        """So many of them bring a new listener's feed up to date, before the next is shown."""
-        self._anchor: tuple[float, int] | None = None  # when the last line was due, and its market_ns
-        self._said = 0.0
-        self._most_ahead = math.inf if ahead is None else ahead
-        self._sent = 0  # frames, and messages of several lines
-        self._on_their_way: deque[tuple[int, int]] = deque()  # frames: how many were sent before, and lines
-        self.handled = 0
-        """How many of those sent the listener has handled; written by the listener alone."""
-        self.speed = checked_speed(speed)
-        self.playing = playing
-        self.steps = 0
-        self.target: int | None = None
-        self.position: int | None = None
-        self.ended = False
-        self.error = ""
+        self._last_sent_s = 0.0
+        self._max_ahead = math.inf if ahead is None else ahead
+        self._n_sent = 0  # shown frames, and messages of several lines
+        self._n_acknowledged = 0  # of those sent; written by the listener's thread alone
+        self._in_flight: deque[tuple[int, int]] = deque()  # of a shown frame: _n_sent and _n_passed before it
 
     @property
-    def place(self) -> int | None:
-        """Ticks up to the first frame that the listener has not handled, where the next one goes on; all, if it
-        does not count. None before the first."""
-        if self.resume_at is not None or not self.lines:
-            return self.resume_at
-        not_handled = (lines for sent, lines in self._on_their_way.copy() if sent >= self.handled)
-        return next(not_handled, self.lines)
+    def speed(self) -> float:
+        """Times the recorder's clock; 0 is as fast as the listener takes it."""
+        return self._speed
 
-    def close(self) -> None:
-        """Lets go of the recording's file, once nobody is played to any more."""
-        if isinstance(self._ticks, Generator):
-            with contextlib.suppress(ValueError):  # a listener that does not end is still being read for
-                self._ticks.close()
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        self._speed = checked_speed(speed)
+        self._wake()
 
-    def change(self, steps: int = 0) -> None:
-        """Has the listener's loop look again at speed, playing and target, and go so many steps more."""
-        if self._loop is None:
-            self.steps += steps
-            return
-        with contextlib.suppress(RuntimeError):  # a loop that has closed has no listener
-            self._loop.call_soon_threadsafe(self._look_again, steps)
+    def play(self) -> None:
+        """Go on; from the beginning again once the recording has ended."""
+        self.playing = True
+        if self.ended and self._reopen is not None:
+            self._must_reopen = True
+            self.seek_target = 0
+        self._wake()
 
-    def restart(self) -> None:
-        """Begins the run again, if that can be done."""
-        if self._open_ticks is not None:
-            self._again, self.target = True, 0
-            self.change()
+    def pause(self) -> None:
+        """Stop before the next line."""
+        self.playing = False
+        self._wake()
 
-    def _look_again(self, steps: int = 0) -> None:
-        self.steps += steps
-        self._anchor = None
-        self._changed.set()
+    def step(self) -> None:
+        """Play one more frame, then pause."""
+        self.playing = False
+        self._wake(steps=1)
 
-    async def play(self, connection: ServerConnection) -> None:
-        """Plays to this connection until it closes or a newer one comes."""
+    def seek(self, market_ns: int) -> None:
+        """Go to the first line at or after that time; if paused, show that line.
+
+        Raises ValueError for a recording without times.
+        """
+        if not self._is_seekable:
+            raise ValueError("this recording has no times to go to")
+        self.seek_target = market_ns
+        self._wake()
+
+    def acknowledge(self) -> None:
+        """Count one frame, or one message of several lines, as handled. The listener calls this, on one thread only."""
+        self._n_acknowledged += 1
+
+    async def stream_to(self, connection: ServerConnection) -> None:
+        """Play to this connection until it closes or a newer one comes."""
         self._loop = asyncio.get_running_loop()
         self._listener = connection
-        self._look_again()
-        if self._open_ticks:
-            # The last listener has heard this much, and the new one's feed knows nothing of it.
-            self.resume_at = self.place
-            self._again = self._again or self.lines > 0
+        self._apply_change()
+        if self._reopen is not None:
+            # The last listener has had this much, and the new one's feed knows nothing of it.
+            self._resume_at = self._place
+            self._must_reopen = self._must_reopen or self._n_passed > 0
         self.ended = False
-        self._said = monotonic()
-        self._sent = self.handled
-        self._on_their_way.clear()
-        turns = 0
+        self._last_sent_s = monotonic()
+        self._n_sent = self._n_acknowledged
+        self._in_flight.clear()
+        n_streamed = 0
         while self._listener is connection:
-            if self.target is not None or self.resume_at is not None:
-                await self._jump(connection, self.target)
+            if self.seek_target is not None or self._resume_at is not None:
+                await self._jump(connection, self.seek_target)
                 continue
-            tick = self._next()
-            if tick is None and not self.ended:
+            frame = self._peek()
+            if frame is None and not self.ended:
                 self.ended = True
-                await self._say(connection, encode(RecordedFrame("end", None, self.error)))
-            wait_s = math.inf if tick is None else self._wait_s(tick)
-            if tick is None or wait_s > 0:
+                await self._send(connection, encode(RecordedFrame("end", None, self._error)))
+            wait_s = math.inf if frame is None else self._due_in_s(frame)
+            if frame is None or wait_s > 0:
                 await self._rest(connection, wait_s)
                 continue
-            if not await self._heard(connection):
+            if not await self._has_room(connection):
                 continue
-            if tick.kind in _SHOWN:
-                self.steps = max(0, self.steps - 1)
-                self._note_on_its_way()
-                self._sent += 1
-            self._passed(tick)
-            await self._say(connection, encode(tick))
-            turns += 1
-            if turns % 64 == 0:
+            if frame.kind in _SHOWN_KINDS:
+                self._steps = max(0, self._steps - 1)
+                self._record_in_flight()
+                self._n_sent += 1
+            self._pass(frame)
+            await self._send(connection, encode(frame))
+            n_streamed += 1
+            if n_streamed % _YIELD_EVERY_FRAMES == 0:
                 await asyncio.sleep(0)
 
-    def _next(self) -> RecordedFrame | None:
-        """The tick that comes next, which stays next until it has passed; None at the end."""
-        if self._ahead is None:
-            try:
-                self._ahead = next(self._ticks, None)
-            except (RecordingError, OSError) as error:
-                self.error = str(error)
-        return self._ahead
+    def _suspend(self) -> None:
+        """Close the file and keep the place for the next listener. Call this once the server's loop has ended."""
+        self._resume_at = self._place
+        self._close_file()
+        if self._reopen is not None:
+            self._frames = self._reopen()
+            self._next_frame = None
+            self._n_passed = 0
+            self._must_reopen = False
+        self.ended = False
+        self._error = ""
+        self._steps = 0
+        self._in_flight.clear()
+        self._listener = None
+        self._loop = None
+        self._changed = asyncio.Event()  # the next server has a loop of its own
 
-    def _passed(self, tick: RecordedFrame) -> None:
-        self._ahead = None
-        self.lines += 1
-        if tick.market_ns is not None and self.resume_at is None:
-            self.position = tick.market_ns
+    def _close_file(self) -> None:
+        if isinstance(self._frames, Generator):
+            with contextlib.suppress(ValueError):  # it is still being read for a listener that does not end
+                self._frames.close()
 
-    def _note_on_its_way(self) -> None:
-        """Remembers where the next frame stands, until it is handled."""
-        if self._most_ahead == math.inf:
+    @property
+    def _place(self) -> int | None:
+        """Frames up to the first one that the listener has not handled, where the next listener goes on.
+
+        All that were sent if the listener does not acknowledge; None before the first.
+        """
+        if self._resume_at is not None or not self._n_passed:
+            return self._resume_at
+        unhandled = (n_passed for n_sent, n_passed in self._in_flight.copy() if n_sent >= self._n_acknowledged)
+        return next(unhandled, self._n_passed)
+
+    def _wake(self, steps: int = 0) -> None:
+        """Have the listener's loop act on what was changed, and show this many frames more."""
+        if self._loop is None:
+            self._steps += steps
             return
-        while self._on_their_way and self._on_their_way[0][0] < self.handled:
-            self._on_their_way.popleft()
-        self._on_their_way.append((self._sent, self.lines))
+        with contextlib.suppress(RuntimeError):  # a loop that has closed has no listener
+            self._loop.call_soon_threadsafe(self._apply_change, steps)
 
-    def _wait_s(self, tick: RecordedFrame) -> float:
-        """Seconds until this tick is due; infinite while paused. A tick without a time follows at once."""
-        if not self.playing and not self.steps:
+    def _apply_change(self, steps: int = 0) -> None:
+        self._steps += steps
+        self._pace_anchor = None
+        self._changed.set()
+
+    def _peek(self) -> RecordedFrame | None:
+        """Return the next frame, which stays the next one until it has passed; None at the end."""
+        if self._next_frame is None:
+            try:
+                self._next_frame = next(self._frames, None)
+            except (RecordingError, OSError) as error:
+                self._error = str(error)
+        return self._next_frame
+
+    def _pass(self, frame: RecordedFrame) -> None:
+        """Move the position behind this frame."""
+        self._next_frame = None
+        self._n_passed += 1
+        # While a new listener is brought up to date, the position is still where the last one was.
+        if frame.market_ns is not None and self._resume_at is None:
+            self.position = frame.market_ns
+
+    def _record_in_flight(self) -> None:
+        """Remember where the next frame stands until it is acknowledged."""
+        if self._max_ahead == math.inf:
+            return
+        while self._in_flight and self._in_flight[0][0] < self._n_acknowledged:
+            self._in_flight.popleft()
+        self._in_flight.append((self._n_sent, self._n_passed))
+
+    def _due_in_s(self, frame: RecordedFrame) -> float:
+        """Return the seconds until this frame is due; infinite while paused. A frame without a time is due at once."""
+        if not self.playing and not self._steps:
             return math.inf
-        if self.steps or self.speed == 0 or tick.market_ns is None:
+        if self._steps or self._speed == 0 or frame.market_ns is None:
             return 0.0
-        now = monotonic()
-        if self._anchor is None:
-            self._anchor = (now, tick.market_ns)
-        due, since = self._anchor
-        due += min(max(tick.market_ns - since, 0) / 1e9 / self.speed, LONGEST_WAIT_S)
-        if due > now:
-            return due - now
-        self._anchor = (due if now - due < CATCH_UP_LIMIT_S else now, tick.market_ns)
+        now_s = monotonic()
+        if self._pace_anchor is None:
+            self._pace_anchor = (now_s, frame.market_ns)
+        due_s, anchor_ns = self._pace_anchor
+        due_s += min(max(frame.market_ns - anchor_ns, 0) / 1e9 / self._speed, LONGEST_WAIT_S)
+        if due_s > now_s:
+            return due_s - now_s
+        self._pace_anchor = (due_s if now_s - due_s < CATCH_UP_LIMIT_S else now_s, frame.market_ns)
         return 0.0
 
-    async def _heard(self, connection: ServerConnection) -> bool:
-        """Whether the listener has handled enough of what it was sent; if not, it had a moment more."""
-        if self._sent - self.handled < self._most_ahead:
+    async def _has_room(self, connection: ServerConnection) -> bool:
+        """Return whether the listener may be sent more; if it is behind, wait a moment first."""
+        if self._n_sent - self._n_acknowledged < self._max_ahead:
             return True
-        await asyncio.sleep(_MOMENT_S)
-        if monotonic() - self._said >= IDLE_EVERY_S:
-            await self._say(connection, encode(RecordedFrame("idle", None)))
+        await asyncio.sleep(_POLL_S)
+        if monotonic() - self._last_sent_s >= IDLE_EVERY_S:
+            await self._send(connection, encode(RecordedFrame("idle", None)))
             return True
         return False
 
     async def _rest(self, connection: ServerConnection, wait_s: float) -> None:
-        """Waits so long, or until something changes; says that the line is alive."""
+        """Wait this long, or until a control is used; send a sign of life if one is due."""
         self._changed.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(wait_s, max(self._said + IDLE_EVERY_S - monotonic(), 0.0))):
+            async with asyncio.timeout(min(wait_s, max(self._last_sent_s + IDLE_EVERY_S - monotonic(), 0.0))):
                 await self._changed.wait()
-        if monotonic() - self._said >= IDLE_EVERY_S:
-            await self._say(connection, encode(RecordedFrame("idle", None)))
+        if monotonic() - self._last_sent_s >= IDLE_EVERY_S:
+            await self._send(connection, encode(RecordedFrame("idle", None)))
 
     async def _jump(self, connection: ServerConnection, target: int | None) -> None:
-        """Takes the listener's feed to the first tick at or after target, unless another target is set. 0 is the
-        very beginning, which a recording without times has too; None is the place where the last listener was."""
+        """Take the listener's feed to the first frame at or after target; stop early if another target is set.
+
+        0 is the very beginning, which a recording without times has too. None is the place where the last listener was.
+        """
         batch: list[bytes] = []
-        size = 0
-        back = False
+        n_bytes = 0
+        goes_back = False
         if target is not None:
-            back = self.position is not None and target <= self.position
-            self.resume_at = None
-        if self._open_ticks and (self._again or back):
-            self._ticks, self._ahead, self.lines, self._again = self._open_ticks(), None, 0, False
+            goes_back = self.position is not None and target <= self.position
+            self._resume_at = None
+        if self._reopen is not None and (self._must_reopen or goes_back):
+            self._frames = self._reopen()
+            self._next_frame = None
+            self._n_passed = 0
+            self._must_reopen = False
             batch.append(encode(RecordedFrame("again", None)))
-        self._on_their_way.clear()  # what was on its way before a jump is no place to come back to
-        self.ended, self.error, self.steps = False, "", 0
-        while (tick := self._next()) and self._is_before(tick, target):
-            self._passed(tick)
-            batch.append(encode(tick))
-            size += len(batch[-1])
-            if size > _BATCH:
-                await self._say_several(connection, batch)
-                batch, size = [], 0
+        self._in_flight.clear()  # what was on its way before a jump is no place to come back to
+        self.ended = False
+        self._error = ""
+        self._steps = 0
+        while (frame := self._peek()) and self._is_before(frame, target):
+            self._pass(frame)
+            batch.append(encode(frame))
+            n_bytes += len(batch[-1])
+            if n_bytes > _BATCH_BYTES:
+                await self._send_batch(connection, batch)
+                batch = []
+                n_bytes = 0
                 await asyncio.sleep(0)
-                while not await self._heard(connection):
+                while not await self._has_room(connection):
                     pass
-                if self.target != target or self._listener is not connection:
+                if self.seek_target != target or self._listener is not connection:
                     return
         if batch:
-            await self._say_several(connection, batch)
-        if self.target == target:
-            self.target = self.resume_at = None
-        self._anchor = None
+            await self._send_batch(connection, batch)
+        if self.seek_target == target:
+            self.seek_target = None
+            self._resume_at = None
+        self._pace_anchor = None
         if not self.playing:
-            self.steps = 1
+            self._steps = 1
 
-    def _is_before(self, tick: RecordedFrame, target: int | None) -> bool:
+    def _is_before(self, frame: RecordedFrame, target: int | None) -> bool:
         if target is None:
-            return self.resume_at is not None and self.lines < self.resume_at
-        return target > 0 and (tick.market_ns is None or tick.market_ns < target)
+            return self._resume_at is not None and self._n_passed < self._resume_at
+        return target > 0 and (frame.market_ns is None or frame.market_ns < target)
 
-    async def _say_several(self, connection: ServerConnection, lines: list[bytes]) -> None:
-        self._sent += 1
-        await self._say(connection, b"\n".join(lines) + b"\n")
+    async def _send_batch(self, connection: ServerConnection, lines: list[bytes]) -> None:
+        self._n_sent += 1
+        await self._send(connection, b"\n".join(lines) + b"\n")
 
-    async def _say(self, connection: ServerConnection, line: bytes) -> None:
+    async def _send(self, connection: ServerConnection, line: bytes) -> None:
         await connection.send(line, text=True)
-        self._said = monotonic()
+        self._last_sent_s = monotonic()
 
 
 def checked_speed(speed: float) -> float:
-    """The speed, if it is one: 0 or positive and finite. Raises ValueError."""
+    """Return the speed if it is 0 or positive, and finite. Raises ValueError."""
     if not 0 <= speed < math.inf:
         raise ValueError(f"speed must be 0 or more, and finite: {speed}")
     return speed

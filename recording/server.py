@@ -43,9 +43,15 @@ class Server:
         return self._url.result()
 
     def close(self) -> None:
+        """Ask the server to end; returns at once."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # closed already
                 self._loop.call_soon_threadsafe(self._stop.set)
+
+    def stop(self) -> None:
+        """End the server and wait for its thread, a second at most."""
+        self.close()
+        self._thread.join(1.0)
 
     def __enter__(self) -> str:
         return self.start()
@@ -53,8 +59,7 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-        self._thread.join(1.0)
+        self.stop()
 
     def _run(self) -> None:
         try:
@@ -109,11 +114,11 @@ def serve(path_or_ticks: str | os.PathLike[str] | Iterable[RecordedFrame], speed
     """
     checked_speed(speed)
     if not isinstance(path_or_ticks, str | os.PathLike):
-        return Server(Playback(iter(path_or_ticks), None, speed, True).play, port)
+        return Server(Playback(iter(path_or_ticks), None, speed, True).stream_to, port)
     open_ticks = partial(read, path_or_ticks)
     next(open_ticks())
 
     async def play(connection: ServerConnection) -> None:
-        await Playback(open_ticks(), None, speed, True).play(connection)
+        await Playback(open_ticks(), None, speed, True).stream_to(connection)
 
     return Server(play, port)

@@ -241,7 +241,7 @@ class Session:
         def make() -> Feed:
             feed = market.make_feed()
             if player is not None:
-                feed = ReplayFeed(feed, player.read)
+                feed = ReplayFeed(feed, player.acknowledge_read)
             elif market.has_envelope:
                 feed = ReplayFeed(feed)
             self._feed = feed
@@ -263,7 +263,7 @@ class Session:
             self.cost_history.add(estimate.market_ns, estimate.net_cost_bps, estimate.order)
             self.latest = PricedBook(book, estimate)
             if player is not None:
-                player.shown()
+                player.acknowledge_shown()
             with self._new_price:
                 self._new_price.notify_all()
             self.history.realise(calculator.realised())  # after the page is told: realised costs can wait

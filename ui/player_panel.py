@@ -169,7 +169,7 @@ def position_words(player: Player, overview: Overview) -> str:
     elif overview.span is not None:
         minutes, seconds = divmod((overview.span[1] - overview.span[0]) / 1e9, 60)
         words.append(f"{overview.frames:,} frames in {minutes:.0f} min {seconds:.0f} s.")
-    if player.went_back:
+    if player.rewound:
         words.append("It went back in time, so the models learn anew.")
     if overview.note:
         words.append(f"The file was {overview.note}; all before that plays.")

@@ -184,10 +184,10 @@ def test_again_from_the_beginning_after_the_end(session: Watched, path: Path) ->
     session.connect(Market("okx", SYMBOL, recording=path))
     session.buttons.speed = 0
     eventually(lambda: session.ended, 30)
-    assert not session.buttons.went_back
+    assert not session.buttons.rewound
     session.buttons.play()
     eventually(lambda: len(session.seen) == 2 * COUNT, 30)
-    assert session.buttons.went_back
+    assert session.buttons.rewound
     assert session.times[COUNT:] == session.times[:COUNT]
 
 
@@ -205,13 +205,13 @@ def test_a_page_that_comes_and_goes_misses_no_book(
 ) -> None:
     """Released again and again, books on their way and half handled, in the end each was shown once, in its order;
     those of the same time too."""
-    read = Player.read
+    acknowledge_read = Player.acknowledge_read
 
     def read_slowly(player: Player, gave_book: bool | None) -> None:
-        read(player, gave_book)
+        acknowledge_read(player, gave_book)
         time.sleep(0.002)
 
-    monkeypatch.setattr(Player, "read", read_slowly)
+    monkeypatch.setattr(Player, "acknowledge_read", read_slowly)
     ticks = [tick._replace(market_ns=at(index // 4)) for index, tick in enumerate(okx_frames(COUNT))]
     session.connect(Market("okx", SYMBOL, recording=write_recording(tmp_path / "r", ticks)))
     session.buttons.speed = 0
@@ -222,6 +222,24 @@ def test_a_page_that_comes_and_goes_misses_no_book(
         eventually(lambda: ours() == 0)
         session.resume()
     assert [book.bids[0, 1] for book in session.seen] == list(range(1, COUNT + 1))
+
+
+def test_player_misses_no_book_when_page_comes_back_before_its_last_feed_has_ended(
+    session: Watched, path: Path
+) -> None:
+    """Released and resumed in one breath, ten times: every book is shown, at most the one in hand twice."""
+    session.connect(Market("okx", SYMBOL, recording=path))
+    session.buttons.speed = 0
+    session.slow_s = 0.002
+    n_resumed = 10
+    for resumed in range(n_resumed):
+        eventually(lambda n_wanted=10 * resumed + 5: len(set(session.times)) >= n_wanted)  # type: ignore[misc]
+        session.release()
+        session.resume()
+    eventually(lambda: session.ended, 30)
+    assert set(session.times) == {at(index) for index in range(1, COUNT + 1)}
+    assert len(session.times) <= COUNT + n_resumed
+    assert sum(thread.name == "replay server" for thread in threading.enumerate()) == 1
 
 
 @pytest.mark.parametrize("playing", [True, False])

@@ -103,7 +103,7 @@ def test_stale_slider_position_on_its_way_does_not_undo_a_step(app: AppTest) -> 
     run_until(app, lambda: app.slider[0].value == slider_time(before + STEP_NS))
     app.slider[0].set_value(slider_time(before)).run()
     assert app.slider[0].value == slider_time(before + STEP_NS)
-    assert not player(app).went_back
+    assert not player(app).rewound
     assert player(app).position == before + STEP_NS
     app.slider[0].set_value(slider_time(before + 5 * STEP_NS)).run()
     run_until(app, lambda: player(app).position == before + 5 * STEP_NS)
