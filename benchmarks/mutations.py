@@ -129,7 +129,7 @@ MUTATIONS = [
     ),
     Mutation(
         "messages are bounded",
-        *("network/connection.py", "max_size=MAX_MESSAGE,", "max_size=None,"),
+        *("network/connection.py", "max_size=MAX_MESSAGE_BYTES,", "max_size=None,"),
         "tests/test_websocket_client.py tests/system/test_hostile.py",
     ),
     Mutation(

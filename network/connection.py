@@ -1,4 +1,7 @@
-"""One connection to a venue: opened, subscribed, kept alive, watched, and every frame handed over in order."""
+"""One WebSocket connection to a venue, from the handshake to the close.
+
+It subscribes, keeps the connection alive, watches for silence and hands over every frame in order.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,17 @@ from websockets.exceptions import (
 from websockets.uri import parse_uri
 
 from feeds import Feed, FeedError
-from network.http_client import NetworkError, fetch, is_loopback, proxy_for, refusal
+from network.http_client import NetworkError, explain_refusal, fetch, is_loopback, proxy_for
 from orderbook import OrderBook
 
-MAX_MESSAGE = 16 * 2**20
-"""The largest message taken, in bytes: Coinbase's first one is 5 MB."""
+MAX_MESSAGE_BYTES = 16 * 2**20
+"""The largest message that is accepted. Coinbase's first one has 5 MB."""
 
-MAX_WAITING = 32 * 2**20
-"""How much may wait to be handled before reading pauses, in bytes."""
+MAX_QUEUED_BYTES = 32 * 2**20
+"""Reading pauses while more than this waits to be handled."""
 
-FRAME_OVERHEAD = 512
-"""What a waiting frame costs beside its text, so that tiny frames are bounded too."""
+FRAME_OVERHEAD_BYTES = 512
+"""What a queued frame costs beside its text, so that many tiny frames are bounded too."""
 
 YIELD_EVERY_S = 0.001
 WATCH_EVERY_S = 0.05
@@ -45,14 +48,14 @@ CLOSE_TIMEOUT_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """How patient a client is, in seconds."""
+    """The time limits of a client, in seconds."""
 
-    stale_s: float = 5.0  # connected but silent for so long is stale; twice as long is lost
-    first_book_s: float = 15.0  # a new connection has so long for its first valid book
-    min_reconnect_s: float = 1.0  # two tries are at least so far apart
-    backoff_s: float = 1.0  # the wait before the next try, doubled by every failure in a row, less up to half
+    stale_s: float = 5.0  # no message for this long: stale; twice this long: reconnect
+    first_book_s: float = 15.0  # a new connection must bring its first valid book within this time
+    min_reconnect_s: float = 1.0  # two tries begin at least this far apart
+    backoff_s: float = 1.0  # the wait before the next try; doubled by every failure in a row, less up to half
     backoff_cap_s: float = 30.0
-    settled_s: float = 10.0  # after a broken protocol, a book counts as recovery only so long after connecting
+    settled_s: float = 10.0  # after a broken protocol, a book proves recovery only this long after connecting
     open_s: float = 10.0  # for name, TCP, TLS and handshake together
     ping_s: float = 20.0
     pong_s: float = 10.0
@@ -71,8 +74,8 @@ class Frame(NamedTuple):
     url: str | None
 
 
-class Note(NamedTuple):
-    """What a recording keeps: a "connect", "send", "recv" or "http"; connect and http with their url."""
+class RecordingEvent(NamedTuple):
+    """One event of a connection that a recording keeps. A "connect" and an "http" have a url."""
 
     kind: Literal["connect", "send", "recv", "http"]
     market_ns: int
@@ -81,208 +84,220 @@ class Note(NamedTuple):
 
 
 class Connection:
-    """One feed's connection, run() once; what becomes of its frames and notes is up to its owner."""
+    """One connection of one feed, for a single run().
+
+    Args:
+        url: A ws:// or wss:// address.
+        feed: A fresh feed; it says what to send and to fetch, and when the protocol is broken.
+        on_frame: Gets every frame in order. It may raise FeedError, which ends the connection.
+        on_event: Gets all that a recording needs of what this connection does by itself: "connect" and "send".
+        timings: The time limits.
+    """
 
     def __init__(
         self,
         url: str,
         feed: Feed,
-        take: Callable[[Connection, Frame], None],
-        note: Callable[[Connection, Note], None],
+        on_frame: Callable[[Connection, Frame], None],
+        on_event: Callable[[Connection, RecordingEvent], None],
         timings: Timings,
     ) -> None:
         self.feed = feed
-        self.open = False
-        self.opened = self.heard = monotonic()
-        self.ended: NetworkError | FeedError | None = None
-        self.leaving = asyncio.Event()  # a successor is wanted: it has ended, or soon will
+        self.is_open = False
+        self.opened_s = self.heard_s = monotonic()
+        self.error: NetworkError | FeedError | None = None
+        """Why it ended; None while it runs, and if it was cancelled."""
+        self.needs_successor = asyncio.Event()
+        """Set once it has ended, or soon will."""
         self.done = asyncio.Event()
-        self.booked = False  # the owner's mark: a valid book came
-        self.exchange_ns = 0  # the owner's: of the last book that was shown
-        self.held: list[Note] = []  # the owner's: not yet passed on
-        self.late: OrderBook | None = None  # the owner's: passed over, unless nothing newer follows after all
+        # The owner keeps these four here:
+        self.has_book = False  # a valid book came
+        self.exchange_ns = 0  # of the last book that was shown
+        self.held_events: list[RecordingEvent] = []  # not yet passed on
+        self.late_book: OrderBook | None = None  # passed over, unless no newer one follows after all
         self._task: asyncio.Task[None] | None = None
         self._url = url
         self._host = urlsplit(url).netloc
-        self._take = take
-        self._note = note
+        self._on_frame = on_frame
+        self._on_event = on_event
         self._timings = timings
-        self._waiting: deque[Frame | NetworkError] = deque()
-        self._waiting_bytes = 0
+        self._queue: deque[Frame | NetworkError] = deque()
+        self._queued_bytes = 0
         self._arrived = asyncio.Event()
         self._drained = asyncio.Event()
         self._helpers: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
-        self._fetching = False
-        self._fetched = -MIN_FETCH_INTERVAL_S
+        self._is_fetching = False
+        self._fetched_s = -MIN_FETCH_INTERVAL_S
 
     @property
-    def more(self) -> bool:
-        """Whether newer frames wait behind the one being handled."""
-        return bool(self._waiting) and isinstance(self._waiting[0], Frame)
+    def has_newer_frame(self) -> bool:
+        """Whether another frame waits behind the one being handled."""
+        return bool(self._queue) and isinstance(self._queue[0], Frame)
 
     async def run(self) -> None:
-        """From handshake to hanging up; `ended` then says why, and stays None if it was cancelled."""
+        """Connect, handle frames and close. Afterwards `error` says why it ended; it stays None if cancelled."""
         self._task = asyncio.current_task()
         try:
-            web_socket = await _open(self._url, self._timings.open_s)
+            web_socket = await _open_web_socket(self._url, self._timings.open_s)
             try:
-                self.opened = self.heard = monotonic()
-                self.open = True
-                self._note(self, Note("connect", time.time_ns(), self._url, self._url))
-                await self._serve(web_socket)
+                self.opened_s = self.heard_s = monotonic()
+                self.is_open = True
+                self._on_event(self, RecordingEvent("connect", time.time_ns(), self._url, self._url))
+                await self._handle_frames(web_socket)
             finally:
-                self.open = False
+                self.is_open = False
                 for task in self._helpers:
                     task.cancel()
                 await asyncio.gather(*self._helpers, return_exceptions=True)
-                await _hang_up(web_socket)
+                await _close(web_socket)
         except (NetworkError, FeedError) as error:
-            self.ended = error
+            self.error = error
         finally:
-            self.leaving.set()
+            self.needs_successor.set()
             self.done.set()
 
     def retire(self) -> None:
-        """No frame is taken after this; the hanging up follows."""
+        """Handle no frame from now on, and close the connection."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _serve(self, web_socket: ClientConnection) -> None:
-        """Hands over frame after frame until one of the helpers, or the feed, says that it is over."""
+    async def _handle_frames(self, web_socket: ClientConnection) -> None:
+        """Hand over frame after frame until a helper or the feed raises the reason to stop."""
         for text in self.feed.subscribe():
             await self._send(web_socket, text)
-        self._help(self._receive(web_socket))
-        self._help(self._watch(web_socket))
-        turn_ends = monotonic() + YIELD_EVERY_S
+        self._start_helper(self._receive(web_socket))
+        self._start_helper(self._watch(web_socket))
+        yield_at_s = monotonic() + YIELD_EVERY_S
         while True:
-            while self._waiting:
+            while self._queue:
                 if self._failure is not None:
                     raise self._failure
-                frame = self._waiting.popleft()
+                frame = self._queue.popleft()
                 if isinstance(frame, NetworkError):
                     raise frame
-                self._waiting_bytes -= len(frame.message) + FRAME_OVERHEAD
+                self._queued_bytes -= len(frame.message) + FRAME_OVERHEAD_BYTES
                 if frame.kind == "http":
-                    self._fetching = False
-                self._take(self, frame)
+                    self._is_fetching = False
+                self._on_frame(self, frame)
                 if self.feed.closing:
-                    self.leaving.set()
-                self._fetch_if_wanted()
-                if monotonic() > turn_ends:
-                    await asyncio.sleep(0)  # the reader, the watch and stop() have their turn
-                    turn_ends = monotonic() + YIELD_EVERY_S
+                    self.needs_successor.set()
+                self._fetch_if_needed()
+                if monotonic() > yield_at_s:
+                    await asyncio.sleep(0)  # let the reader, the watch and stop() work
+                    yield_at_s = monotonic() + YIELD_EVERY_S
             self._drained.set()
             if self._failure is not None:
                 raise self._failure
-            self._fetch_if_wanted()
+            self._fetch_if_needed()
             self._arrived.clear()
             await self._arrived.wait()
 
-    def _help(self, work: Coroutine[None, None, None]) -> None:
+    def _start_helper(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._helpers.add(task)
-        task.add_done_callback(self._helped)
+        task.add_done_callback(self._end_helper)
 
-    def _helped(self, task: asyncio.Task[None]) -> None:
+    def _end_helper(self, task: asyncio.Task[None]) -> None:
+        """Keep what a helper raised, for the loop that handles frames to raise."""
         self._helpers.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._failure = task.exception()
             self._arrived.set()
 
-    def _append(self, kind: Literal["recv", "http"], message: str | bytes, url: str | None = None) -> None:
-        self._waiting.append(Frame(kind, message, time.perf_counter_ns(), time.time_ns(), url))
-        self._waiting_bytes += len(message) + FRAME_OVERHEAD
+    def _enqueue(self, kind: Literal["recv", "http"], message: str | bytes, url: str | None = None) -> None:
+        self._queue.append(Frame(kind, message, time.perf_counter_ns(), time.time_ns(), url))
+        self._queued_bytes += len(message) + FRAME_OVERHEAD_BYTES
         self._arrived.set()
 
     async def _receive(self, web_socket: ClientConnection) -> None:
-        """Stamps messages as they come, and pauses while too much waits."""
+        """Stamp messages as they come, and pause while too many bytes wait."""
         try:
             while True:
                 message = await web_socket.recv()
-                self.heard = monotonic()
-                self._append("recv", message)
-                while self._waiting_bytes > MAX_WAITING:
+                self.heard_s = monotonic()
+                self._enqueue("recv", message)
+                while self._queued_bytes > MAX_QUEUED_BYTES:
                     self._drained.clear()
                     await self._drained.wait()
         except ConnectionClosed as closed:
             # Behind the frames that still wait: what arrived before the end counts.
-            self._waiting.append(_closed(self._host, closed))
+            self._queue.append(_explain_close(self._host, closed))
             self._arrived.set()
 
     async def _watch(self, web_socket: ClientConnection) -> None:
-        """Keeps the connection alive, and gives it up when it is silent, fruitless or dead."""
+        """Send keepalives and pings; raise NetworkError once the connection is silent, dead or brings no book."""
         timings = self._timings
-        said = pinged = self.opened
+        keepalive_sent_s = pinged_s = self.opened_s
         pong: asyncio.Future[float] | None = None
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
-            now = monotonic()
-            if self._waiting:
-                self.heard = now  # it is we who are slow
-            quiet_s = now - self.heard
+            now_s = monotonic()
+            if self._queue:
+                self.heard_s = now_s  # we are slow, not the venue
+            quiet_s = now_s - self.heard_s
             keepalive = self.feed.keepalive
             limit_s = max(2 * timings.stale_s, keepalive[1] + timings.pong_s if keepalive else 0.0)
             if quiet_s > limit_s:
                 raise NetworkError(f"{self._host} is connected but has been silent for {quiet_s:.1f} s")
-            if not self.booked and now - self.opened > timings.first_book_s:
+            if not self.has_book and now_s - self.opened_s > timings.first_book_s:
                 raise NetworkError(f"{self._host} sent no valid order book within {timings.first_book_s:g} s")
-            if now - self.opened > timings.max_age_s:
-                self.leaving.set()
-            if keepalive and now - max(self.heard, said) >= keepalive[1]:
-                said = now
+            if now_s - self.opened_s > timings.max_age_s:
+                self.needs_successor.set()
+            if keepalive and now_s - max(self.heard_s, keepalive_sent_s) >= keepalive[1]:
+                keepalive_sent_s = now_s
                 await self._send(web_socket, keepalive[0])
-            if pong and not pong.done() and self.heard < pinged:
-                if now - pinged > timings.pong_s:
+            if pong and not pong.done() and self.heard_s < pinged_s:
+                if now_s - pinged_s > timings.pong_s:
                     raise NetworkError(f"{self._host} sent nothing for {timings.pong_s:g} s, not even a ping's answer")
-            elif now - pinged >= timings.ping_s:
-                pinged = now
-                with contextlib.suppress(ConnectionClosed):  # which the reader tells
+            elif now_s - pinged_s >= timings.ping_s:
+                pinged_s = now_s
+                with contextlib.suppress(ConnectionClosed):  # the reader reports it
                     pong = asyncio.ensure_future(await web_socket.ping())
 
     async def _send(self, web_socket: ClientConnection, text: str) -> None:
-        self._note(self, Note("send", time.time_ns(), text, None))
-        with contextlib.suppress(ConnectionClosed):  # which the reader tells
+        self._on_event(self, RecordingEvent("send", time.time_ns(), text, None))
+        with contextlib.suppress(ConnectionClosed):  # the reader reports it
             await web_socket.send(text)
 
-    def _fetch_if_wanted(self) -> None:
+    def _fetch_if_needed(self) -> None:
         url = self.feed.snapshot_url
-        if url is not None and not self._fetching:
-            self._fetching = True
-            self._help(self._fetch(url))
+        if url is not None and not self._is_fetching:
+            self._is_fetching = True
+            self._start_helper(self._fetch(url))
 
     async def _fetch(self, url: str) -> None:
-        await asyncio.sleep(self._fetched + MIN_FETCH_INTERVAL_S - monotonic())
-        self._fetched = monotonic()
-        self._append("http", await fetch(url, self._timings.fetch_s), url)
+        await asyncio.sleep(self._fetched_s + MIN_FETCH_INTERVAL_S - monotonic())
+        self._fetched_s = monotonic()
+        self._enqueue("http", await fetch(url, self._timings.fetch_s), url)
 
 
 class _Connect(connect):
-    """A handshake that follows no redirect: the address that was asked for is the one that is shown."""
+    """A handshake that follows no redirect, so that the address connected to is the one that is shown."""
 
     def process_redirect(self, exc: Exception) -> Exception:
         return exc
 
 
 def checked_url(url: str) -> str:
-    """The address, if it can be one. Raises ValueError with a sentence for whoever typed it."""
+    """Return the address if it can be one. Raises ValueError with a sentence for the person who typed it."""
     if not url.startswith(("ws://", "wss://")):
         raise ValueError(f"the address must start with ws:// or wss://: {url[:200]!r}")
     if any(character <= " " or character == "\x7f" for character in url):
         raise ValueError(f"the address has a space or a control character in it: {url[:200]!r}")
     try:
-        where = parse_uri(url)
+        uri = parse_uri(url)
     except (WebSocketException, ValueError) as error:
         raise ValueError(f"the address cannot be read: {error}") from None
-    if where.username is not None:
+    if uri.username is not None:
         raise ValueError("the address must not carry a user name or a password")
     return url
 
 
-async def _open(url: str, open_s: float) -> ClientConnection:
-    """An open WebSocket, or NetworkError that says in words why there is none."""
-    where = urlsplit(url)
-    nearby = is_loopback(where.hostname or "")
+async def _open_web_socket(url: str, open_s: float) -> ClientConnection:
+    """Connect within open_s seconds. Raises NetworkError that says in words why that failed."""
+    parts = urlsplit(url)
+    is_local = is_loopback(parts.hostname or "")
     proxy = proxy_for(url)
     try:
         return await _Connect(
@@ -290,17 +305,18 @@ async def _open(url: str, open_s: float) -> ClientConnection:
             open_timeout=open_s,
             close_timeout=CLOSE_TIMEOUT_S,
             ping_interval=None,
-            max_size=MAX_MESSAGE,
+            max_size=MAX_MESSAGE_BYTES,
             proxy=proxy,
-            compression=None if nearby else "deflate",
+            compression=None if is_local else "deflate",
         )
     except (OSError, WebSocketException, EOFError, ValueError, ImportError) as error:
-        raise _unopened(where.netloc, error, open_s) from error
+        raise _explain_handshake(parts.netloc, error, open_s) from error
 
 
-def _unopened(host: str, error: Exception, open_s: float) -> NetworkError:
+def _explain_handshake(host: str, error: Exception, open_s: float) -> NetworkError:
+    """Return the error, in words, of a connection that could not be opened."""
     if isinstance(error, InvalidStatus) and error.response.status_code != 200:
-        return refusal(host, error.response.status_code, error.response.headers.raw_items())
+        return explain_refusal(host, error.response.status_code, error.response.headers.raw_items())
     match error:
         case InvalidStatus():
             words = f"{host} is no WebSocket: it answered with an ordinary web page (HTTP 200)"
@@ -323,10 +339,11 @@ def _unopened(host: str, error: Exception, open_s: float) -> NetworkError:
     return NetworkError(words)
 
 
-def _closed(host: str, closed: ConnectionClosed) -> NetworkError:
+def _explain_close(host: str, closed: ConnectionClosed) -> NetworkError:
+    """Return the error, in words, of a connection that was closed: by whom and why."""
     if closed.sent is not None and not closed.rcvd_then_sent:
         if closed.sent.code == 1009:
-            return NetworkError(f"{host} sent a message above {MAX_MESSAGE >> 20} MiB, which is refused")
+            return NetworkError(f"{host} sent a message above {MAX_MESSAGE_BYTES >> 20} MiB, which is refused")
         return NetworkError(f"{host} broke the WebSocket protocol: {closed.sent.reason or closed.sent.code}")
     if closed.rcvd is not None:
         reason = f", {closed.rcvd.reason!r}" if closed.rcvd.reason else ""
@@ -334,8 +351,8 @@ def _closed(host: str, closed: ConnectionClosed) -> NetworkError:
     return NetworkError(f"{host} dropped the connection without a word")
 
 
-async def _hang_up(web_socket: ClientConnection) -> None:
-    """Says goodbye if the other side listens, and leaves at once if it does not."""
+async def _close(web_socket: ClientConnection) -> None:
+    """Close in order if the other side answers soon, and cut the connection if it does not."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await web_socket.close()

@@ -1,4 +1,4 @@
-"""REST beside the socket: one bounded GET that can be cut short, and what an HTTP refusal means in words."""
+"""Fetch REST snapshots by bounded GETs that can be cut short, and explain HTTP refusals in words."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from websockets.exceptions import InvalidProxy
 from websockets.proxy import get_proxy, parse_proxy
 from websockets.uri import parse_uri
 
-MAX_BODY = 32 * 2**20
-"""The largest REST body taken, in bytes; Binance's 5,000 levels are about 0.5 MB."""
+MAX_BODY_BYTES = 32 * 2**20
+"""The largest REST body that is accepted. Binance's 5,000 levels have about 0.5 MB."""
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 class NetworkError(Exception):
     """A connection that could not be made or kept; the message says why in words.
 
-    retry_after_s is how long the other side asked to be left alone, 0 if it did not say.
+    retry_after_s is how long the other side asked us to wait, 0 if it did not say.
     """
 
     def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
@@ -41,14 +41,14 @@ class NetworkError(Exception):
         self.retry_after_s = retry_after_s
 
 
-def refusal(host: str, status: int, headers: Iterable[tuple[str, str]]) -> NetworkError:
-    """What an HTTP answer other than the hoped-for one means, and how long to stay away.
+def explain_refusal(host: str, status: int, headers: Iterable[tuple[str, str]]) -> NetworkError:
+    """Return the error of an HTTP answer that refuses: what it means, and how long the other side asks us to wait.
 
-    >>> str(refusal("api.example", 429, [("Retry-After", "7")]))
+    >>> str(explain_refusal("api.example", 429, [("Retry-After", "7")]))
     'api.example says that too many requests came from here (HTTP 429); it asks to wait 7 s'
     """
-    told = {name.lower(): value for name, value in headers}
-    wait_s = retry_after_s(told.get("retry-after"))
+    values = {name.lower(): value for name, value in headers}
+    wait_s = parse_retry_after_s(values.get("retry-after"))
     match status:
         case 403 | 451:
             words = f"{host} refuses this address or region (HTTP {status}): choose another venue or network"
@@ -61,30 +61,30 @@ def refusal(host: str, status: int, headers: Iterable[tuple[str, str]]) -> Netwo
         case 404:
             words = f"{host} knows no such path (HTTP 404): check the address and the symbol"
         case _ if 300 <= status < 400:
-            words = f"{host} redirects to {told.get('location', 'nowhere')[:200]} (HTTP {status}): not followed"
+            words = f"{host} redirects to {values.get('location', 'nowhere')[:200]} (HTTP {status}): not followed"
         case _:
             words = f"{host} answered HTTP {status}, which is no market data"
     return NetworkError(f"{words}; it asks to wait {wait_s:.0f} s" if wait_s else words, wait_s)
 
 
-def retry_after_s(text: str | None) -> float:
-    """Seconds of a Retry-After header, a number or an HTTP date; 0 where there is none or it is unreadable."""
+def parse_retry_after_s(text: str | None) -> float:
+    """Return the seconds of a Retry-After header, a number or an HTTP date; 0 if there is none or it is unreadable."""
     try:
         seconds = float(text or "0")
     except ValueError:
         try:
-            moment = parsedate_to_datetime(text or "")
+            retry_at = parsedate_to_datetime(text or "")
         except ValueError:
             return 0.0
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - time.time()
+        seconds = (retry_at if retry_at.tzinfo else retry_at.replace(tzinfo=UTC)).timestamp() - time.time()
     return max(0.0, seconds) if math.isfinite(seconds) else 0.0
 
 
 def proxy_for(url: str) -> str | None:
     """Return the proxy that this machine's settings name for an address; None for a direct connection.
 
-    Sockets and REST ask here, so that both take the same way. Raises NetworkError where the setting
-    cannot be read, without repeating it: there may be a password in it.
+    Sockets and REST ask here, so that both go the same way. Raises NetworkError if the setting cannot be read; the
+    message does not repeat it, since there may be a password in it.
     """
     where = parse_uri(url.replace("http", "ws", 1) if url.startswith("http") else url)
     if is_loopback(where.host):
@@ -103,7 +103,10 @@ def proxy_for(url: str) -> str | None:
 
 
 async def fetch(url: str, timeout_s: float) -> str:
-    """The body of one http(s) GET, without blocking the event loop; certificates are checked. Raises NetworkError."""
+    """Return the body of one http(s) GET without blocking the event loop. Certificates are checked.
+
+    Raises NetworkError, after timeout_s seconds at the latest.
+    """
     get = _Get(url, timeout_s)
     try:
         async with asyncio.timeout(timeout_s):
@@ -115,64 +118,65 @@ async def fetch(url: str, timeout_s: float) -> str:
 
 
 class _Get:
-    """A blocking GET whose socket another thread may shut, which ends it at once."""
+    """A blocking GET. Another thread may shut its socket, which ends it at once."""
 
     def __init__(self, url: str, timeout_s: float) -> None:
         self._url = url
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
-        self._cut = False
+        self._is_cut = False
         self._socket: socket.socket | None = None
 
     def run(self) -> str:
-        where = urlsplit(self._url)
-        if where.scheme not in ("http", "https"):
+        """Return the body. Raises NetworkError."""
+        parts = urlsplit(self._url)
+        if parts.scheme not in ("http", "https"):
             raise NetworkError(f"a snapshot is fetched over http or https only: {self._url!r}")
         proxy = proxy_for(self._url)
         if proxy is not None and not proxy.lower().startswith("http://"):
             raise NetworkError(
-                f"the proxy of this machine is for sockets only, so {where.netloc} can't be asked for a snapshot: "
+                f"the proxy of this machine is for sockets only, so {parts.netloc} can't be asked for a snapshot: "
                 "name one that is reached by http:// in HTTPS_PROXY"
             )
-        opener = urllib.request.OpenerDirector()  # without redirects, files and ftp
+        opener = urllib.request.OpenerDirector()  # a bare one: without redirects, files and ftp
         for handler in (
-            urllib.request.ProxyHandler({where.scheme: proxy} if proxy else {}),
-            _Handler(self._connection),
+            urllib.request.ProxyHandler({parts.scheme: proxy} if proxy else {}),
+            _Handler(self._make_connection),
             urllib.request.HTTPErrorProcessor(),
             urllib.request.HTTPDefaultErrorHandler(),
         ):
             opener.add_handler(handler)
         try:
             with opener.open(self._url, timeout=self._timeout_s) as response:
-                body: bytes = response.read(MAX_BODY + 1)
+                body: bytes = response.read(MAX_BODY_BYTES + 1)
         except urllib.error.HTTPError as error:
             error.close()
-            raise refusal(where.netloc, error.code, error.headers.items()) from None
+            raise explain_refusal(parts.netloc, error.code, error.headers.items()) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise NetworkError(f"{where.netloc} gave no snapshot: {reason}") from None
+            raise NetworkError(f"{parts.netloc} gave no snapshot: {reason}") from None
         finally:
             self.cut()
-        if len(body) > MAX_BODY:
-            raise NetworkError(f"{where.netloc} sent a snapshot above {MAX_BODY >> 20} MiB, which is refused")
+        if len(body) > MAX_BODY_BYTES:
+            raise NetworkError(f"{parts.netloc} sent a snapshot above {MAX_BODY_BYTES >> 20} MiB, which is refused")
         return body.decode("utf-8", errors="replace")
 
     def cut(self) -> None:
         """End the transfer, if there is one; harmless afterwards."""
         with self._lock:
-            self._cut = True
+            self._is_cut = True
             if self._socket is not None:
                 _shut(self._socket)
                 self._socket = None
 
-    def _connection(self, kind: type[_Tracked], host: str, **options: Any) -> _Tracked:
+    def _make_connection(self, kind: type[_Tracked], host: str, **options: Any) -> _Tracked:
         connection = kind(host, **options)
-        connection.opened = self._opened
+        connection.on_opened = self._keep_socket
         return connection
 
-    def _opened(self, connected: socket.socket) -> None:
+    def _keep_socket(self, connected: socket.socket) -> None:
         with self._lock:
-            if self._cut:
+            if self._is_cut:
                 raise ConnectionAbortedError("cut short")
             self._socket = connected.dup()  # TLS takes the first handle over; shutting this one ends both
 
@@ -187,31 +191,35 @@ def _shut(connected: socket.socket) -> None:
 
 
 class _Tracked(http.client.HTTPConnection):
-    opened: Callable[[socket.socket], None]
+    """A connection that hands over its socket as soon as that is connected."""
+
+    on_opened: Callable[[socket.socket], None]
 
     def connect(self) -> None:
         super().connect()
-        self.opened(self.sock)
+        self.on_opened(self.sock)
 
 
 class _TrackedTls(http.client.HTTPSConnection, _Tracked):
-    """Its connect() runs _Tracked's first, and then TLS."""
+    """The same for https: connect() runs _Tracked's first, and then TLS."""
 
 
 class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    def __init__(self, connection: Callable[..., _Tracked]) -> None:
+    """Opens http and https by connections of a maker's own kind."""
+
+    def __init__(self, make_connection: Callable[..., _Tracked]) -> None:
         super().__init__()
-        self._make = connection
+        self._make_connection = make_connection
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(partial(self._make, _Tracked), req)
+        return self.do_open(partial(self._make_connection, _Tracked), req)
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(partial(self._make, _TrackedTls), req, context=ssl.create_default_context())
+        return self.do_open(partial(self._make_connection, _TrackedTls), req, context=ssl.create_default_context())
 
 
 class HelperThreads(ThreadPoolExecutor):
-    """An event loop's executor of one daemon thread a call: a name server that hangs delays neither stop nor exit."""
+    """An event loop's executor with one daemon thread a call, so that a hanging name server delays no stop or exit."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -224,16 +232,16 @@ class HelperThreads(ThreadPoolExecutor):
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(fn(*args, **kwargs))
-                except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the result
+                except BaseException as error:  # noqa: BLE001 - handed to the caller that waits for the result
                     future.set_exception(error)
 
         helper = threading.Thread(target=work, name="feed helper", daemon=True)
-        self._helpers = [*(known for known in self._helpers if known.is_alive()), helper]
+        self._helpers = [*(other for other in self._helpers if other.is_alive()), helper]
         helper.start()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - the base's names
-        """Waits a moment for what was cut short; what cannot be cut is left to end by itself."""
+        """Wait 0.2 s for each call that was cut short, and leave one that cannot be cut to end by itself."""
         for helper in self._helpers:
             helper.join(0.2)
 

@@ -1,4 +1,4 @@
-"""Connection after connection: when the next is tried, which one serves, and when to give up."""
+"""Connect again and again: when to try next, which connection serves, and when to give up."""
 
 from __future__ import annotations
 
@@ -8,141 +8,165 @@ from collections.abc import Callable
 from time import monotonic
 
 from feeds import FeedError
-from network.connection import Connection, Note, Timings
+from network.connection import Connection, RecordingEvent, Timings
 from network.http_client import NetworkError
 
 MAX_RETRY_AFTER_S = 300.0
-"""A venue that asks to be left alone for longer is not tried again."""
+"""A venue that asks for a longer wait is not tried again."""
 
 CATCH_UP_S = 1.0
-"""A successor whose books are older than those shown, by the venue's clock, waits so long before it takes over."""
+"""A successor may take over with older books than those shown, by the venue's clock, only after this long."""
 
 
 class RetryPolicy:
-    """Counts the tries that failed in a row; nothing but a valid book starts the count again.
+    """Counts failed tries in a row and says how long to wait; only a valid book starts the count again.
 
-    A connection that brought a book and was then lost has not failed. One that ended in FeedError
-    has, book or no book: a protocol that breaks after every snapshot would be retried for ever. From
-    then on a book proves recovery only if its connection is settled_s old.
+    A connection that brought a book and was then lost has not failed. One that ended in FeedError has failed, book or
+    no book: otherwise a protocol that breaks after every snapshot would be retried for ever. After a FeedError a book
+    proves recovery only if its connection is settled_s old.
     """
 
     def __init__(self, max_tries: int, timings: Timings) -> None:
-        self.failures = 0
+        self.n_failures = 0
         self._max_tries = max_tries
         self._timings = timings
-        self._broken = False
+        self._is_protocol_broken = False
 
     def record_book(self, age_s: float) -> None:
-        """A valid book came, age_s after its connection was opened."""
-        if self.failures and (not self._broken or age_s >= self._timings.settled_s):
-            self.failures, self._broken = 0, False
+        """Note a valid book that came age_s after its connection was opened."""
+        if self.n_failures and (not self._is_protocol_broken or age_s >= self._timings.settled_s):
+            self.n_failures = 0
+            self._is_protocol_broken = False
 
-    def record_loss(self, error: NetworkError | FeedError, booked: bool) -> float | None:
-        """Seconds to wait before the next try, or None if there should be none."""
-        self._broken = self._broken or isinstance(error, FeedError)
-        if isinstance(error, FeedError) or not booked:
-            self.failures += 1
+    def record_loss(self, error: NetworkError | FeedError, had_book: bool) -> float | None:
+        """Return the seconds to wait before the next try, or None if there should be none."""
+        self._is_protocol_broken = self._is_protocol_broken or isinstance(error, FeedError)
+        if isinstance(error, FeedError) or not had_book:
+            self.n_failures += 1
         asked_s = error.retry_after_s if isinstance(error, NetworkError) else 0.0
-        if self.failures >= self._max_tries or asked_s > MAX_RETRY_AFTER_S:
+        if self.n_failures >= self._max_tries or asked_s > MAX_RETRY_AFTER_S:
             return None
-        longest_s = min(self._timings.backoff_cap_s, self._timings.backoff_s * 2**self.failures)
+        longest_s = min(self._timings.backoff_cap_s, self._timings.backoff_s * 2**self.n_failures)
         return max(asked_s, random.uniform(longest_s / 2, longest_s))  # noqa: S311 - jitter is no secret
 
 
 class ConnectionFailover:
-    """The connections of one client, oldest first; more than one only while a newer has yet to take over.
+    """The connections of one client, oldest first; more than one only until the newer one takes over.
 
-    A successor takes over with its first valid book that is not behind those shown already, and only
-    then is the older one dropped: the books go on without a gap, and never back in time. What a
-    successor's recording needs is held until then, so that two connections are never mixed in it.
+    A successor takes over with its first valid book that is not behind those shown already, and only then is the
+    older connection dropped. So the books go on without a gap and never go back in time. What a recording needs of a
+    successor is held until it takes over, so that a recording never mixes two connections.
+
+    Args:
+        make_connection: Makes a connection with a fresh feed.
+        on_event: Gets what a recording needs, in its order.
+        on_loss: Gets the reason, in words, why a connection ended, and at last why nothing more is tried.
+        max_tries: Give up after this many failures in a row.
+        timings: The time limits.
     """
 
     def __init__(
         self,
-        make: Callable[[], Connection],
-        pass_on: Callable[[Note], None],
-        complain: Callable[[str], None],
+        make_connection: Callable[[], Connection],
+        on_event: Callable[[RecordingEvent], None],
+        on_loss: Callable[[str], None],
         max_tries: int,
         timings: Timings,
     ) -> None:
-        self.tries = 0
-        self.connected = 0
-        self.next_try: float | None = None
-        self.retries = RetryPolicy(max_tries, timings)
-        self._make = make
-        self._pass_on = pass_on
-        self._complain = complain
+        self.n_tries = 0
+        self.n_connected = 0
+        self.next_try_at_s: float | None = None
+        """On the monotonic clock; None unless a try is being waited for."""
+        self.retry_policy = RetryPolicy(max_tries, timings)
+        self._make_connection = make_connection
+        self._on_event = on_event
+        self._on_loss = on_loss
         self._timings = timings
-        self._line: tuple[Connection, ...] = ()
+        self._connections: tuple[Connection, ...] = ()
 
     @property
     def serving(self) -> Connection | None:
         """The oldest open connection."""
-        return next((connection for connection in self._line if connection.open), None)
+        return next((connection for connection in self._connections if connection.is_open), None)
 
     async def run(self) -> None:
-        """Try after try, each with a fresh feed; returns once it gives up."""
-        async with asyncio.TaskGroup() as connections:
+        """Try again and again, each time with a fresh feed; return once it gives up."""
+        async with asyncio.TaskGroup() as tasks:
             while True:
-                self.tries += 1
-                began = monotonic()
-                newest = self._make()
-                self._line = (*self._left(), newest)
-                connections.create_task(newest.run())
-                await newest.leaving.wait()
-                wait_s = self._wait_s(newest)
+                self.n_tries += 1
+                began_s = monotonic()
+                newest = self._make_connection()
+                self._connections = (*self._running(), newest)
+                tasks.create_task(newest.run())
+                await newest.needs_successor.wait()
+                wait_s = self._wait_before_next_s(newest)
                 if wait_s is None:
-                    if not self._left():
+                    if not self._running():
+                        self._on_loss(
+                            f"gave up after {self.retry_policy.n_failures} failed tries. The last: {newest.error}. "
+                            "Check the address and the network, then connect again"
+                        )
                         return
-                    for older in self._left():  # nothing is given up while an older connection serves
+                    for older in self._running():  # nothing is given up while an older connection serves
                         await older.done.wait()
-                    self.retries.failures, wait_s = 0, 0.0
-                # Should every connection be told that it will be closed, they follow each other slowly.
+                    self.retry_policy.n_failures = 0
+                    wait_s = 0.0
+                # Should the venue announce the close of every connection, they follow each other slowly.
                 apart_s = self._timings.settled_s if newest.feed.closing else self._timings.min_reconnect_s
-                self.next_try = max(monotonic() + wait_s, began + apart_s)
-                await asyncio.sleep(self.next_try - monotonic())
-                self.next_try = None
+                self.next_try_at_s = max(monotonic() + wait_s, began_s + apart_s)
+                await asyncio.sleep(self.next_try_at_s - monotonic())
+                self.next_try_at_s = None
 
     def replace_connection(self) -> None:
         """Have a fresh connection take over, unless one is under way."""
-        if self._line and self._line[-1].open and not self._line[-1].held:
-            self._line[-1].leaving.set()
+        if self._connections and self._connections[-1].is_open and not self._connections[-1].held_events:
+            self._connections[-1].needs_successor.set()
 
-    def record_note(self, connection: Connection, note: Note) -> None:
-        """Passes on what a recording needs, in its turn."""
-        self.connected += note.kind == "connect"
-        connection.held.append(note)
+    def record_event(self, connection: Connection, event: RecordingEvent) -> None:
+        """Pass on what a recording needs: at once if this connection serves, else when it takes over."""
+        self.n_connected += 1 if event.kind == "connect" else 0
+        connection.held_events.append(event)
         if connection is self.serving:
-            self._release(connection)
+            self._release_events(connection)
 
     def accept_book(self, connection: Connection, exchange_ns: int) -> bool:
-        """A valid book came from this connection; whether it is to be shown."""
-        connection.booked = True
-        age_s = monotonic() - connection.opened
-        if connection is self._line[-1]:
-            self.retries.record_book(age_s)
+        """Note a valid book from this connection; return whether it is to be shown.
+
+        A successor's book makes the successor take over, unless its venue time is behind that of the books shown.
+        """
+        connection.has_book = True
+        age_s = monotonic() - connection.opened_s
+        if connection is self._connections[-1]:
+            self.retry_policy.record_book(age_s)
         serving = self.serving or connection
         if exchange_ns < serving.exchange_ns and connection is not serving and age_s < CATCH_UP_S:
             return False
         connection.exchange_ns = exchange_ns
-        if connection is not self._line[0]:
-            place = self._line.index(connection)
-            for older in self._line[:place]:
+        if connection is not self._connections[0]:
+            place = self._connections.index(connection)
+            for older in self._connections[:place]:
                 older.retire()
-            self._line = self._line[place:]
-            self._release(connection)
+            self._connections = self._connections[place:]
+            self._release_events(connection)
         return True
 
-    def _wait_s(self, newest: Connection) -> float | None:
-        if newest.ended is None:
-            return 0.0  # it is only outdated
-        self._complain(str(newest.ended))
-        return self.retries.record_loss(newest.ended, newest.booked)
+    def _wait_before_next_s(self, newest: Connection) -> float | None:
+        if newest.error is None:
+            return 0.0  # it works, but will soon be closed or was asked to be replaced
+        self._on_loss(str(newest.error))
+        return self.retry_policy.record_loss(newest.error, newest.has_book)
 
-    def _left(self) -> list[Connection]:
-        return [connection for connection in self._line if not connection.done.is_set()]
+    def _running(self) -> list[Connection]:
+        return [connection for connection in self._connections if not connection.done.is_set()]
 
-    def _release(self, connection: Connection) -> None:
-        for note in connection.held:
-            self._pass_on(note)
-        connection.held.clear()
+    def _release_events(self, connection: Connection) -> None:
+        for event in connection.held_events:
+            self._on_event(event)
+        connection.held_events.clear()
+
+
+def first_error(error: BaseException) -> BaseException:
+    """Return the first error inside nested groups, as a TaskGroup raises them; else the error itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

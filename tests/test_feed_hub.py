@@ -297,14 +297,14 @@ def test_a_recording_of_deltas_begins_with_a_connection_of_its_own_and_replays()
 def test_recording_that_begins_with_the_first_connection_asks_for_no_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first connection opens between the wish to record and its turn on the client's thread: one connection is
     made, and the recording has it from its start."""
-    go, opened = threading.Event(), connection._open
+    go, opened = threading.Event(), connection._open_web_socket
 
     async def open_late(url: str, open_s: float) -> Any:
         while not go.is_set():
             await asyncio.sleep(0.005)
         return await opened(url, open_s)
 
-    monkeypatch.setattr("network.connection._open", open_late)
+    monkeypatch.setattr("network.connection._open_web_socket", open_late)
     told: list[str] = []
     with Server(make_talk("step 1", "step 2")) as server:
         viewer = attach(FeedHub(), server.url, lambda _book: None, DeltaFeed)
@@ -322,9 +322,9 @@ def test_recording_that_begins_with_the_first_connection_asks_for_no_second(monk
         turn = threading.Event()
         post(turn.set)
         assert turn.wait(5)
-        serving = client._succession.serving
+        serving = client._failover.serving
         assert serving is not None
-        assert not serving.leaving.is_set()
+        assert not serving.needs_successor.is_set()
         assert (told[0], told.count("connect")) == ("connect", 1)
         viewer.unsubscribe()
 

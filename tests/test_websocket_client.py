@@ -16,8 +16,8 @@ from websockets.asyncio.server import ServerConnection
 
 from feeds import FeedError
 from feeds.gomarket import GomarketFeed
-from network.connection import MAX_MESSAGE, Timings, checked_url
-from network.http_client import NetworkError, refusal, retry_after_s
+from network.connection import MAX_MESSAGE_BYTES, Timings, checked_url
+from network.http_client import NetworkError, explain_refusal, parse_retry_after_s
 from network.reconnection import RetryPolicy
 from orderbook import OrderBook
 from tests.support.loopback import (
@@ -132,7 +132,7 @@ def test_a_frame_of_5_mb_fits_and_one_of_30_mb_is_refused_with_a_reason() -> Non
     with Server(talk) as server, Seen(server.url, gateway) as seen:
         eventually(lambda: seen.bids == [101.0, 102.0])
         assert "above 16 MiB" in str(seen.client.status.last_error)
-        assert 5_079_379 < MAX_MESSAGE < 30_000_000
+        assert 5_079_379 < MAX_MESSAGE_BYTES < 30_000_000
         assert seen.client.status.reconnects == 1
 
 
@@ -772,22 +772,22 @@ def test_the_count_of_failures() -> None:
     """A book starts it again; after a broken protocol only a book of a settled connection does."""
     retries = RetryPolicy(5, Timings(settled_s=10.0))
     _failed_tries(retries, NetworkError("x"), False, 3)
-    assert retries.failures == 3
+    assert retries.n_failures == 3
     retries.record_book(0.1)
-    assert retries.failures == 0
+    assert retries.n_failures == 0
     assert retries.record_loss(NetworkError("x"), True) is not None
-    assert retries.failures == 0
+    assert retries.n_failures == 0
     retries.record_loss(FeedError("gap"), True)
     retries.record_book(9.9)
-    assert retries.failures == 1
+    assert retries.n_failures == 1
     retries.record_book(10.0)
-    assert retries.failures == 0
+    assert retries.n_failures == 0
 
 
 def test_retry_after_is_read_as_seconds_or_a_date() -> None:
     """Both forms of the header; nonsense, the past and infinity mean no wait."""
     soon = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 100))
-    assert 95 < retry_after_s(soon) <= 100
-    assert retry_after_s("12") == 12
-    assert [retry_after_s(text) for text in (None, "", "soon", "-5", "inf", "nan")] == [0.0] * 6
-    assert math.isclose(refusal("h", 429, [("RETRY-AFTER", "12"), ("Location", "a")]).retry_after_s, 12)
+    assert 95 < parse_retry_after_s(soon) <= 100
+    assert parse_retry_after_s("12") == 12
+    assert [parse_retry_after_s(text) for text in (None, "", "soon", "-5", "inf", "nan")] == [0.0] * 6
+    assert math.isclose(explain_refusal("h", 429, [("RETRY-AFTER", "12"), ("Location", "a")]).retry_after_s, 12)

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from feeds.gomarket import GomarketFeed
-from network.connection import MAX_MESSAGE, MAX_WAITING, checked_url
-from network.http_client import MAX_BODY, NetworkError, fetch
+from network.connection import MAX_MESSAGE_BYTES, MAX_QUEUED_BYTES, checked_url
+from network.http_client import MAX_BODY_BYTES, NetworkError, fetch
 from network.status import Status
 from tests.support.loopback import (
     DeltaFeed,
@@ -53,8 +53,8 @@ def test_page_settings_serve_this_machine_only() -> None:
 
 def test_incoming_data_is_bounded() -> None:
     """No message, no queue and no REST body can take the machine's memory."""
-    assert MAX_MESSAGE <= MAX_WAITING <= 2**26
-    assert MAX_BODY <= 2**26
+    assert MAX_MESSAGE_BYTES <= MAX_QUEUED_BYTES <= 2**26
+    assert MAX_BODY_BYTES <= 2**26
 
 
 BANNED_IMPORTS = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "subprocess", "pty"}
