@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
@@ -25,10 +26,13 @@ from exporting.rows import COLUMNS
 from fee_calculator import schedule
 from feeds import VENUES
 from fees.schedules import FeeError, FeeSchedule, FeeTier
+from network.logs import configure_logging
 from orderbook import Side
 from recording.replay_feed import meta
 
 __all__ = ["backtest", "format_arguments", "main"]
+
+logger = logging.getLogger(__name__)
 
 _PRINTED_COMPONENTS = {
     "slippage": "slippage_bps",
@@ -71,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     after Ctrl-C.
     """
     options = _make_parser().parse_args(arguments)
+    configure_logging(options.verbose)
     is_terminal = sys.stderr.isatty()
     has_empty = False
     try:
@@ -85,6 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
         ):
             # Erase the line that shows the progress.
             print("\r\x1b[K" if is_terminal else "", end="", file=sys.stderr, flush=True)
+            logger.info("%s: priced %d books", summary.recording, summary.books)
             has_empty = has_empty or not summary.books
             print(_format_summary(summary), file=sys.stdout if summary.books else sys.stderr)
     except (BrokenExecutor, OSError, ValueError) as error:
@@ -109,6 +115,9 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", type=Path, help="where parsed books are kept; beside the recording if not given")
     parser.add_argument("--workers", type=int, default=1, help="processes of this machine")
     parser.add_argument("--scheduler", help="tcp://host:8786 of a Dask cluster that sees the same folders")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="log every order's end too, not only what goes wrong"
+    )
     order = parser.add_argument_group("the order")
     order.add_argument("--side", choices=("buy", "sell"), default="buy")
     size = order.add_mutually_exclusive_group(required=True)

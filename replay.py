@@ -16,6 +16,7 @@ from os import PathLike
 from pathlib import Path
 
 from feeds import VENUES
+from network.logs import configure_logging
 from network.status import Status
 from orderbook import BookError
 from recording.format import RecordedFrame, RecordingError, decode, encode
@@ -128,9 +129,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="replay.py", description="Record, play and inspect recordings of order books."
     )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "-v", "--verbose", action="store_true", help="log what is opened and closed too, not only what goes wrong"
+    )
     commands = parser.add_subparsers(required=True)
 
-    command = commands.add_parser("record", help="record a venue's feed")
+    command = commands.add_parser("record", parents=[common], help="record a venue's feed")
     command.add_argument("--venue", required=True, choices=sorted(VENUES))
     command.add_argument("--symbol", required=True, help="as the venue writes it: BTC-USDT-SWAP, BTCUSDT, BTC/USD")
     command.add_argument("--hours", type=_positive, help="how long; until Ctrl-C if not given")
@@ -142,7 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--url", help="another address than the venue's own")
     command.set_defaults(run=_record_command)
 
-    command = commands.add_parser("serve", help="play a recording on a loopback WebSocket")
+    command = commands.add_parser("serve", parents=[common], help="play a recording on a loopback WebSocket")
     command.add_argument("file", type=Path)
     command.add_argument(
         "--speed", type=_speed, default=1.0, help="times the recorder's clock; 0: as fast as it is taken"
@@ -150,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--port", type=int, default=0, help="0: any free one")
     command.set_defaults(run=_serve_command)
 
-    command = commands.add_parser("info", help="say what a recording holds")
+    command = commands.add_parser("info", parents=[common], help="say what a recording holds")
     command.add_argument("file", type=Path)
     command.add_argument(
         "--venue", choices=sorted(VENUES), help="whose feed reads it; the recording's own if not given"
@@ -159,6 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.set_defaults(run=_info_command)
 
     options = parser.parse_args(arguments)
+    configure_logging(options.verbose)
     try:
         return int(options.run(options))
     except (OSError, OverflowError, ValueError) as error:

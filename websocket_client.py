@@ -1,11 +1,9 @@
-"""Keep a feed connected on a thread of its own, and share it among all that watch it.
-
-WebSocketClient is one feed on one address; FeedHub has one client for each (venue, symbol), with its subscriptions.
-"""
+"""Keep feeds connected, each on a thread of its own, and share them among their subscribers."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 from collections.abc import Callable
@@ -22,17 +20,21 @@ from network.reconnection import ConnectionFailover, first_error
 from network.status import CallbackGuard, ConnectionState, FrameCounters, Status
 from orderbook import BookError, OrderBook
 
+logger = logging.getLogger(__name__)
+
 Key = tuple[str, str]
 OnBook = Callable[[OrderBook], None]
 OnFrame = Callable[[str, int, str | bytes, str | None], None]
-"""on_frame(kind, market_ns, text, url): kind is "connect", "send", "recv" or "http"; connect and http have a url."""
+"""Called with the fields of a RecordingEvent: kind, market_ns, text, url."""
 
 
 class WebSocketClient:
     """A daemon thread that keeps one feed connected. Call start() once, and stop() from any thread.
 
+    Raises ValueError for an address that cannot be one.
+
     Args:
-        url: A ws:// or wss:// address. Raises ValueError if it cannot be one.
+        url: A ws:// or wss:// address.
         make_feed: Makes a fresh feed for every connection.
         on_book: Gets the books on the client's thread. If it raises, this is counted and the feed goes on.
         on_frame: Gets all that a recording needs, each frame before it is parsed. It may raise, too.
@@ -166,6 +168,7 @@ class WebSocketClient:
                 self._on_end()
             finally:
                 self._resting_state = last_state
+                logger.info("%s has ended: %s", self._thread.name, last_state)
 
     async def _until_stopped(self) -> None:
         loop = asyncio.get_running_loop()
@@ -198,12 +201,12 @@ class WebSocketClient:
         if self._stopping:
             return
         if self._on_frame is not None:
-            event = RecordingEvent(frame.kind, frame.market_ns, frame.message, frame.url)
-            self._failover.record_event(connection, event)
+            self._failover.record_event(
+                connection, RecordingEvent(frame.kind, frame.market_ns, frame.message, frame.url)
+            )
         book = self._parse(connection.feed, frame)
-        is_late = connection.has_newer_frame and (
-            book is None or perf_counter_ns() - frame.received_ns > self._patience_ns
-        )
+        waited_ns = perf_counter_ns() - frame.received_ns
+        is_late = connection.has_newer_frame and (book is None or waited_ns > self._patience_ns)
         if book is not None:
             is_shown = self._failover.accept_book(connection, book.exchange_ns)
             self._counters.add_book(frame.received_ns, is_delivered=is_shown and not is_late)
@@ -252,11 +255,10 @@ class FeedHub:
     ) -> Subscription:
         """Subscribe to a feed. on_book is called on its thread, at once with the latest book if there is one.
 
-        Raises what the source raises, and ValueError for an address that cannot be one.
-
         Args:
             key: The feed's (venue, symbol). The first subscriber's source, feed and options hold for all.
             open_source: Gives the address. It is entered here, and left as the last act on the client's thread.
+                Its errors are raised here, and ValueError for an address that cannot be one.
             make_feed: Makes a fresh feed for every connection.
             on_book: Gets every book. Its errors are counted for this subscription alone.
             **client_options: Options of WebSocketClient.
@@ -366,9 +368,9 @@ class Subscription:
     def record(self, on_frame: OnFrame | None, *, resync: bool = True) -> None:
         """Pass all that a recording needs to on_frame from now on; with None, stop that.
 
-        A feed of changes can be replayed only from the start of a connection. So a fresh connection is made and the
-        recording begins with it; the books flow on meanwhile. If a connection opens before the client gets to that,
-        the recording begins there. Where every message is a whole book, resync=False begins at once.
+        A feed of changes can be replayed only from the start of a connection. So the recording begins with a fresh
+        one, or with one that opens before that; books flow on meanwhile. resync=False begins at once, which is right
+        where every message is a whole book.
         """
         self._on_frame = None
         self._waits_for_connect = resync

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 import time
@@ -30,6 +31,8 @@ from websockets.uri import parse_uri
 from feeds import Feed, FeedError
 from network.http_client import NetworkError, explain_refusal, fetch, is_loopback, proxy_for
 from orderbook import OrderBook
+
+logger = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 """The largest message that is accepted. Coinbase's first one has 5 MB."""
@@ -103,6 +106,7 @@ class Connection:
         timings: Timings,
     ) -> None:
         self.feed = feed
+        self.host = urlsplit(url).netloc
         self.is_open = False
         self.opened_s = self.heard_s = monotonic()
         self.error: NetworkError | FeedError | None = None
@@ -117,7 +121,6 @@ class Connection:
         self.late_book: OrderBook | None = None  # passed over, unless no newer one follows after all
         self._task: asyncio.Task[None] | None = None
         self._url = url
-        self._host = urlsplit(url).netloc
         self._on_frame = on_frame
         self._on_event = on_event
         self._timings = timings
@@ -143,8 +146,12 @@ class Connection:
             try:
                 self.opened_s = self.heard_s = monotonic()
                 self.is_open = True
+                logger.info("connected to %s", self.host)
                 self._on_event(self, RecordingEvent("connect", time.time_ns(), self._url, self._url))
                 await self._handle_frames(web_socket)
+            except asyncio.CancelledError:
+                logger.info("closing the connection to %s", self.host)
+                raise
             finally:
                 self.is_open = False
                 for task in self._helpers:
@@ -222,7 +229,7 @@ class Connection:
                     await self._drained.wait()
         except ConnectionClosed as closed:
             # Behind the frames that still wait: what arrived before the end counts.
-            self._queue.append(_explain_close(self._host, closed))
+            self._queue.append(_explain_close(self.host, closed))
             self._arrived.set()
 
     async def _watch(self, web_socket: ClientConnection) -> None:
@@ -239,9 +246,9 @@ class Connection:
             keepalive = self.feed.keepalive
             limit_s = max(2 * timings.stale_s, keepalive[1] + timings.pong_s if keepalive else 0.0)
             if quiet_s > limit_s:
-                raise NetworkError(f"{self._host} is connected but has been silent for {quiet_s:.1f} s")
+                raise NetworkError(f"{self.host} is connected but has been silent for {quiet_s:.1f} s")
             if not self.has_book and now_s - self.opened_s > timings.first_book_s:
-                raise NetworkError(f"{self._host} sent no valid order book within {timings.first_book_s:g} s")
+                raise NetworkError(f"{self.host} sent no valid order book within {timings.first_book_s:g} s")
             if now_s - self.opened_s > timings.max_age_s:
                 self.needs_successor.set()
             if keepalive and now_s - max(self.heard_s, keepalive_sent_s) >= keepalive[1]:
@@ -249,7 +256,7 @@ class Connection:
                 await self._send(web_socket, keepalive[0])
             if pong and not pong.done() and self.heard_s < pinged_s:
                 if now_s - pinged_s > timings.pong_s:
-                    raise NetworkError(f"{self._host} sent nothing for {timings.pong_s:g} s, not even a ping's answer")
+                    raise NetworkError(f"{self.host} sent nothing for {timings.pong_s:g} s, not even a ping's answer")
             elif now_s - pinged_s >= timings.ping_s:
                 pinged_s = now_s
                 with contextlib.suppress(ConnectionClosed):  # the reader reports it
@@ -317,6 +324,7 @@ def _explain_handshake(host: str, error: Exception, open_s: float) -> NetworkErr
     """Return the error, in words, of a connection that could not be opened."""
     if isinstance(error, InvalidStatus) and error.response.status_code != 200:
         return explain_refusal(host, error.response.status_code, error.response.headers.raw_items())
+    details = ""  # what others say, a proxy among them: not for a log
     match error:
         case InvalidStatus():
             words = f"{host} is no WebSocket: it answered with an ordinary web page (HTTP 200)"
@@ -331,12 +339,15 @@ def _explain_handshake(host: str, error: Exception, open_s: float) -> NetworkErr
         case socket.gaierror():
             words = f"the name in {host} is not known: check the address and the network"
         case ProxyError() | ImportError():
-            words = f"the proxy of this machine did not let {host} through: {error}"
+            words = f"the proxy of this machine did not let {host} through"
+            details = f": {error}"
         case InvalidHandshake() | EOFError():
-            words = f"{host} is no WebSocket: {error.__cause__ or error}"
+            words = f"{host} is no WebSocket"
+            details = f": {error.__cause__ or error}"
         case _:
-            words = f"{host} cannot be reached: {error}"
-    return NetworkError(words)
+            words = f"{host} cannot be reached"
+            details = f": {error}"
+    return NetworkError(words + details, log_text=words)
 
 
 def _explain_close(host: str, closed: ConnectionClosed) -> NetworkError:
@@ -344,10 +355,14 @@ def _explain_close(host: str, closed: ConnectionClosed) -> NetworkError:
     if closed.sent is not None and not closed.rcvd_then_sent:
         if closed.sent.code == 1009:
             return NetworkError(f"{host} sent a message above {MAX_MESSAGE_BYTES >> 20} MiB, which is refused")
-        return NetworkError(f"{host} broke the WebSocket protocol: {closed.sent.reason or closed.sent.code}")
+        words = f"{host} broke the WebSocket protocol"
+        return NetworkError(
+            f"{words}: {closed.sent.reason or closed.sent.code}", log_text=f"{words} (code {closed.sent.code})"
+        )
     if closed.rcvd is not None:
+        words = f"{host} closed the connection (code {closed.rcvd.code}"
         reason = f", {closed.rcvd.reason!r}" if closed.rcvd.reason else ""
-        return NetworkError(f"{host} closed the connection (code {closed.rcvd.code}{reason})")
+        return NetworkError(f"{words}{reason})", log_text=f"{words})")
     return NetworkError(f"{host} dropped the connection without a word")
 
 

@@ -33,15 +33,23 @@ T = TypeVar("T")
 class NetworkError(Exception):
     """A connection that could not be made or kept; the message says why in words.
 
-    retry_after_s is how long the other side asked us to wait, 0 if it did not say.
+    Args:
+        message: For the user who looks at this connection.
+        retry_after_s: How long the other side asked us to wait, 0 if it did not say.
+        log_text: What a log may say, without text that comes from elsewhere; None if that is the message.
     """
 
-    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+    def __init__(self, message: str, retry_after_s: float = 0.0, log_text: str | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.log_text = message if log_text is None else log_text
 
 
-def explain_refusal(host: str, status: int, headers: Iterable[tuple[str, str]]) -> NetworkError:
+class RefusedError(NetworkError):
+    """An HTTP answer that refuses what was asked for."""
+
+
+def explain_refusal(host: str, status: int, headers: Iterable[tuple[str, str]]) -> RefusedError:
     """Return the error of an HTTP answer that refuses: what it means, and how long the other side asks us to wait.
 
     >>> str(explain_refusal("api.example", 429, [("Retry-After", "7")]))
@@ -49,6 +57,7 @@ def explain_refusal(host: str, status: int, headers: Iterable[tuple[str, str]]) 
     """
     values = {name.lower(): value for name, value in headers}
     wait_s = parse_retry_after_s(values.get("retry-after"))
+    log_text = None
     match status:
         case 403 | 451:
             words = f"{host} refuses this address or region (HTTP {status}): choose another venue or network"
@@ -62,9 +71,10 @@ def explain_refusal(host: str, status: int, headers: Iterable[tuple[str, str]]) 
             words = f"{host} knows no such path (HTTP 404): check the address and the symbol"
         case _ if 300 <= status < 400:
             words = f"{host} redirects to {values.get('location', 'nowhere')[:200]} (HTTP {status}): not followed"
+            log_text = f"{host} redirects elsewhere (HTTP {status}): not followed"
         case _:
             words = f"{host} answered HTTP {status}, which is no market data"
-    return NetworkError(f"{words}; it asks to wait {wait_s:.0f} s" if wait_s else words, wait_s)
+    return RefusedError(f"{words}; it asks to wait {wait_s:.0f} s" if wait_s else words, wait_s, log_text)
 
 
 def parse_retry_after_s(text: str | None) -> float:
@@ -112,9 +122,14 @@ async def fetch(url: str, timeout_s: float) -> str:
         async with asyncio.timeout(timeout_s):
             return await asyncio.to_thread(get.run)
     except TimeoutError:
-        raise NetworkError(f"{urlsplit(url).netloc} sent no complete answer within {timeout_s:g} s") from None
+        raise NetworkError(f"{_host(url)} sent no complete answer within {timeout_s:g} s") from None
     finally:
         get.cut()
+
+
+def _host(url: str) -> str:
+    """Return the host and port of an address, without a user name or a password."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 class _Get:
@@ -129,18 +144,20 @@ class _Get:
 
     def run(self) -> str:
         """Return the body. Raises NetworkError."""
-        parts = urlsplit(self._url)
-        if parts.scheme not in ("http", "https"):
-            raise NetworkError(f"a snapshot is fetched over http or https only: {self._url!r}")
+        scheme = urlsplit(self._url).scheme
+        host = _host(self._url)
+        if scheme not in ("http", "https"):
+            words = "a snapshot is fetched over http or https only"
+            raise NetworkError(f"{words}: {self._url!r}", log_text=words)
         proxy = proxy_for(self._url)
         if proxy is not None and not proxy.lower().startswith("http://"):
             raise NetworkError(
-                f"the proxy of this machine is for sockets only, so {parts.netloc} can't be asked for a snapshot: "
+                f"the proxy of this machine is for sockets only, so {host} can't be asked for a snapshot: "
                 "name one that is reached by http:// in HTTPS_PROXY"
             )
         opener = urllib.request.OpenerDirector()  # a bare one: without redirects, files and ftp
         for handler in (
-            urllib.request.ProxyHandler({parts.scheme: proxy} if proxy else {}),
+            urllib.request.ProxyHandler({scheme: proxy} if proxy else {}),
             _Handler(self._make_connection),
             urllib.request.HTTPErrorProcessor(),
             urllib.request.HTTPDefaultErrorHandler(),
@@ -151,14 +168,15 @@ class _Get:
                 body: bytes = response.read(MAX_BODY_BYTES + 1)
         except urllib.error.HTTPError as error:
             error.close()
-            raise explain_refusal(parts.netloc, error.code, error.headers.items()) from None
+            raise explain_refusal(host, error.code, error.headers.items()) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise NetworkError(f"{parts.netloc} gave no snapshot: {reason}") from None
+            words = f"{host} gave no snapshot"
+            raise NetworkError(f"{words}: {reason}", log_text=f"{words} ({type(reason).__name__})") from None
         finally:
             self.cut()
         if len(body) > MAX_BODY_BYTES:
-            raise NetworkError(f"{parts.netloc} sent a snapshot above {MAX_BODY_BYTES >> 20} MiB, which is refused")
+            raise NetworkError(f"{host} sent a snapshot above {MAX_BODY_BYTES >> 20} MiB, which is refused")
         return body.decode("utf-8", errors="replace")
 
     def cut(self) -> None:

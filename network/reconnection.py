@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable
 from time import monotonic
 
 from feeds import FeedError
 from network.connection import Connection, RecordingEvent, Timings
-from network.http_client import NetworkError
+from network.http_client import NetworkError, RefusedError
+from network.logs import loggable_reason
+
+logger = logging.getLogger(__name__)
 
 MAX_RETRY_AFTER_S = 300.0
 """A venue that asks for a longer wait is not tried again."""
@@ -83,6 +87,7 @@ class ConnectionFailover:
         self._on_loss = on_loss
         self._timings = timings
         self._connections: tuple[Connection, ...] = ()
+        self._lost_at_s: float | None = None  # no book has come since then
 
     @property
     def serving(self) -> Connection | None:
@@ -99,20 +104,20 @@ class ConnectionFailover:
                 self._connections = (*self._running(), newest)
                 tasks.create_task(newest.run())
                 await newest.needs_successor.wait()
+                # Should the venue announce the close of every connection, they follow each other slowly.
+                apart_s = self._timings.settled_s if newest.feed.closing else self._timings.min_reconnect_s
                 wait_s = self._wait_before_next_s(newest)
                 if wait_s is None:
                     if not self._running():
-                        self._on_loss(
-                            f"gave up after {self.retry_policy.n_failures} failed tries. The last: {newest.error}. "
-                            "Check the address and the network, then connect again"
-                        )
+                        self._give_up(newest)
                         return
+                    self._log_loss(newest, "an older connection still serves")
                     for older in self._running():  # nothing is given up while an older connection serves
                         await older.done.wait()
                     self.retry_policy.n_failures = 0
                     wait_s = 0.0
-                # Should the venue announce the close of every connection, they follow each other slowly.
-                apart_s = self._timings.settled_s if newest.feed.closing else self._timings.min_reconnect_s
+                elif newest.error is not None:
+                    self._log_loss(newest, f"next try in {max(wait_s, began_s + apart_s - monotonic()):.1f} s")
                 self.next_try_at_s = max(monotonic() + wait_s, began_s + apart_s)
                 await asyncio.sleep(self.next_try_at_s - monotonic())
                 self.next_try_at_s = None
@@ -135,6 +140,9 @@ class ConnectionFailover:
         A successor's book makes the successor take over, unless its venue time is behind that of the books shown.
         """
         connection.has_book = True
+        if self._lost_at_s is not None:
+            logger.info("%s sends order books again after %.1f s", connection.host, monotonic() - self._lost_at_s)
+            self._lost_at_s = None
         age_s = monotonic() - connection.opened_s
         if connection is self._connections[-1]:
             self.retry_policy.record_book(age_s)
@@ -144,6 +152,7 @@ class ConnectionFailover:
         connection.exchange_ns = exchange_ns
         if connection is not self._connections[0]:
             place = self._connections.index(connection)
+            logger.info("a fresh connection to %s takes over", connection.host)
             for older in self._connections[:place]:
                 older.retire()
             self._connections = self._connections[place:]
@@ -155,6 +164,29 @@ class ConnectionFailover:
             return 0.0  # it works, but will soon be closed or was asked to be replaced
         self._on_loss(str(newest.error))
         return self.retry_policy.record_loss(newest.error, newest.has_book)
+
+    def _log_loss(self, lost: Connection, outlook: str) -> None:
+        """Log why a connection ended, and what comes next.
+
+        Before anything was ever connected nothing is lost: whoever waits for that sees the status. So such a try is
+        logged as INFO, unless the other side refused in words.
+        """
+        if lost.error is None:
+            return
+        if self._lost_at_s is None and not self._running():
+            self._lost_at_s = monotonic()
+        is_loss = self.n_connected > 0 or isinstance(lost.error, RefusedError)
+        level = logging.WARNING if is_loss else logging.INFO
+        logger.log(level, "%s; %s", loggable_reason(lost.error, lost.host), outlook)
+
+    def _give_up(self, last: Connection) -> None:
+        n_failures = self.retry_policy.n_failures
+        if last.error is not None:
+            logger.error("%s; gave up after %d failed tries", loggable_reason(last.error, last.host), n_failures)
+        self._on_loss(
+            f"gave up after {n_failures} failed tries. The last: {last.error}. "
+            "Check the address and the network, then connect again"
+        )
 
     def _running(self) -> list[Connection]:
         return [connection for connection in self._connections if not connection.done.is_set()]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Literal, NamedTuple
+
+logger = logging.getLogger(__name__)
 
 ConnectionState = Literal["idle", "connecting", "live", "stale", "reconnecting", "given up", "stopped"]
 
@@ -93,7 +97,10 @@ class FrameCounters:
 
 
 class CallbackGuard:
-    """Calls callbacks that may raise anything: errors are counted, the last one is kept, and the feed goes on."""
+    """Calls callbacks that may raise anything: errors are counted, and the feed goes on.
+
+    The first error is logged with its traceback, the last one is kept.
+    """
 
     def __init__(self) -> None:
         self.n_errors = 0
@@ -106,3 +113,11 @@ class CallbackGuard:
         except Exception as error:  # noqa: BLE001 - counted and shown
             self.last_error = f"{type(error).__name__}: {error}"
             self.n_errors += 1
+            if self.n_errors == 1:
+                # Without the error's message, which may repeat what a frame said.
+                logger.error(
+                    "%s failed with %s; further errors are only counted\n%s",
+                    getattr(callback, "__qualname__", "a callback"),
+                    type(error).__name__,
+                    "".join(traceback.format_tb(error.__traceback__)).rstrip(),
+                )

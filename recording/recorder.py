@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import re
 import threading
@@ -14,6 +15,8 @@ from pathlib import Path
 from time import monotonic
 
 from recording.format import ENCODER, FRAMES, RECEIVED, VERSION, RecordedFrame, decode, encode
+
+logger = logging.getLogger(__name__)
 
 RECORDINGS = Path("recordings")
 """The folder of recordings, below the folder that the page or the command is started in: both write to it, and the page
@@ -99,6 +102,7 @@ class Recorder:
         atexit.register(self.close)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
+        logger.info("recording to %s", self.path)
 
     def write(self, tick: RecordedFrame) -> None:
         """Queue a tick. What is no frame (meta, torn and the like), or comes when nothing is recorded, is left out."""
@@ -151,9 +155,14 @@ class Recorder:
         finally:
             self._ended = monotonic()
             self._file.close()
-            if self.error is None and not self.received:
+            if self.error is not None:
+                logger.error("the recording ends early: %s", self.error)
+            elif self.received:
+                logger.info("finished %s: %d frames, %d bytes", self.path, self.frames, self.bytes)
+            else:
                 with suppress(OSError):
                     self.path.unlink()
+                logger.info("removed %s, since nothing was received", self.path)
 
     def _flush(self) -> None:
         with self._lock:

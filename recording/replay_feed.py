@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,6 +20,8 @@ from orderbook import BookError, OrderBook
 from recording.format import RecordedFrame, RecordingError, decode
 from recording.reader import read
 from recording.tardis_csv import feed_for
+
+logger = logging.getLogger(__name__)
 
 FEED_KINDS = frozenset({"recv", "http", "book"})
 """The lines that a feed is given."""
@@ -101,6 +104,7 @@ class ReplayFeed(BaseFeed):
                     if tick.message:
                         raise BookError(tick.message)
         except FeedError as error:
+            logger.debug("a gap in the recording at %s ns: reading on to its next snapshot", self._last_ns)
             self._begin()
             raise BookError(f"resynchronising: {error}") from error
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable
@@ -18,6 +19,8 @@ from websockets.exceptions import ConnectionClosed
 from recording.format import RecordedFrame
 from recording.playback import Playback, checked_speed
 from recording.reader import read
+
+logger = logging.getLogger(__name__)
 
 _CLOSE_S = 0.3
 
@@ -79,6 +82,7 @@ class Server:
             compression=None,
             ping_interval=None,
             close_timeout=1.0,
+            logger=logger,  # not the library's own, which Streamlit prints
         ) as server:
             _, port = server.sockets[0].getsockname()
             self._url.set_result(f"ws://127.0.0.1:{port}")

@@ -27,6 +27,8 @@ from estimation.order import Order
 from exporting.table import Format, Table
 from recording.scanner import TIME_SLICE_S
 
+logger = logging.getLogger(__name__)
+
 MAX_DOWNLOAD_BYTES = 50_000_000
 """A download passes through the memory of this process and of a browser."""
 PREVIEW_ROWS = 20
@@ -142,9 +144,10 @@ class BacktestJob:
             self._price_recording()
         except (OSError, ValueError, OverflowError) as error:
             self.error = str(error)
+            logger.warning("the backtest of %r failed: %s", self.name, type(error).__name__)
         except Exception:
             # The page says only that something unexpected happened; the traceback belongs in the log.
-            logging.getLogger(__name__).exception("backtest of %s failed", self.name)
+            logger.exception("backtest of %s failed", self.name)
 
     def _price_recording(self) -> None:
         task = Task(self.source, self.orders, self._row_files, None, MAX_DOWNLOAD_BYTES)

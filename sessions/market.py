@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from feeds import VENUES, Feed, FeedError
 from network.http_client import NetworkError, fetch
+from network.logs import loggable_reason
 from recording.server import serve
 from recording.simulated import simulated
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +76,6 @@ def learn_contract(name: str, symbol: str, timeout_s: float = 3.0) -> str | None
     try:
         venue.learn(asyncio.run(fetch(url, timeout_s)))
     except (NetworkError, FeedError) as error:
+        logger.warning("no contract size from %s: %s", name, loggable_reason(error, name))
         return f"{venue.title} could not be asked for its contract size, so the value known here is used: {error}"
     return None

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 from websockets.sync.server import serve as web_socket_server
 
@@ -297,6 +298,53 @@ def test_record_says_that_the_connection_was_down_at_the_end(tmp_path: Path, mon
     assert stop.is_set()
     assert told[-1].startswith("the connection was down at the end: ")
     assert len(list(books(tmp_path / "r.jsonl", lambda: VENUES["okx"].make_feed("BTC-USDT")))) == 1
+
+
+def test_record_leaves_a_trace_of_a_reconnection_and_prints_each_report_once(tmp_path: Path) -> None:
+    """stderr has one line for the loss, with its time, reason and next try; stdout has each report once, and no log."""
+    path = tmp_path / "r.jsonl"
+    opened: list[ServerConnection] = []
+
+    def talk(connection: ServerConnection) -> None:
+        opened.append(connection)
+        connection.recv(timeout=5)
+        connection.send(okx_message(1, -1))
+        if len(opened) > 1:
+            with suppress(ConnectionClosed):
+                connection.recv(timeout=20)
+
+    with web_socket_server(talk, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{server.socket.getsockname()[1]}"
+        url = f"ws://{host}/?token=s3cret"
+        with replay("record", "--venue", "okx", "--symbol", "BTC-USDT", "--out", path, "--url", url) as recording:
+            eventually(lambda: path.exists() and sum(tick.kind == "recv" for tick in read(path)) == 2, 30)
+            recording.send_signal(signal.SIGINT)
+            out, err = recording.communicate(timeout=10)
+        server.shutdown()
+    assert recording.returncode == 0
+    (trace,) = err.splitlines()
+    assert f" WARNING network.reconnection: {host} closed the connection (code 1000); next try in " in trace
+    assert "s3cret" not in out + err
+    reports = out.splitlines()
+    assert reports[0] == f"recording to {path}"
+    assert reports[-2] == "stopped"
+    assert reports[-1].startswith(f"{path}: 6 frames, ")
+    assert len(reports) == len(set(reports))
+    assert "WARNING" not in out
+
+
+def test_record_says_more_if_it_is_asked_to(tmp_path: Path) -> None:
+    """-v adds what is opened and closed in order to stderr; stdout is as without it."""
+    path = tmp_path / "r.jsonl"
+    wanted = ["--venue", "simulated", "--symbol", "BTC-USDT-SWAP", "--hours", str(1.5 / 3600), "--out", path]
+    with replay("record", "-v", *wanted) as recording:
+        out, err = recording.communicate(timeout=30)
+    assert recording.returncode == 0
+    for words in (f"recording to {path}", "connected to 127.0.0.1:", "closing the connection", f"finished {path}: "):
+        assert err.count(words) == 1
+    assert " INFO " not in out
+    assert out.count(f"recording to {path}") == 1
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
