@@ -73,9 +73,10 @@ def record(
 
     Its error says why the recording ended early, or why there is no order book in it; no file is left if nothing was
     received. report gets a line now and then. Raises OSError where no file can be made, ValueError for an unknown
-    symbol or an address that cannot be one.
+    symbol, an address that cannot be one, or an address of the simulated market, which has none.
     """
     market = VENUES[venue]
+    _refuse_needless_address(venue, url)
     market.make_feed(symbol)
     stop = stop or threading.Event()
     recorder = Recorder(venue, symbol)
@@ -117,6 +118,12 @@ def record(
         elif last_state in IS_DOWN:
             report(f"the connection was down at the end: {reason}")
     return recorder
+
+
+def _refuse_needless_address(venue: str, url: str | None) -> None:
+    """Raise ValueError for an address that would not be used."""
+    if venue == "simulated" and url:
+        raise ValueError("the simulated market is made on this machine and has no address: leave out --url")
 
 
 def _progress(recorder: Recorder, status: Status) -> str:
@@ -186,6 +193,7 @@ def _speed(text: str) -> float:
 
 
 def _record_command(options: argparse.Namespace) -> int:
+    _refuse_needless_address(options.venue, options.url)
     VENUES[options.venue].make_feed(options.symbol)  # an unknown symbol leaves no folder behind
     path = options.out
     if path is None:

@@ -347,6 +347,22 @@ def test_record_says_more_if_it_is_asked_to(tmp_path: Path) -> None:
     assert out.count(f"recording to {path}") == 1
 
 
+def test_record_refuses_an_address_of_the_simulated_market(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address that would not be used is refused in one sentence, before a folder or a file is made."""
+    monkeypatch.chdir(tmp_path)
+    wanted = ["record", "--venue", "simulated", "--symbol", "BTC-USDT-SWAP", "--url", "ws://127.0.0.1:9"]
+    for more in ([], ["--out", "r.jsonl"]):
+        assert main([*wanted, *more]) == 1
+        err = capsys.readouterr().err
+        assert err == "the simulated market is made on this machine and has no address: leave out --url\n"
+        assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="has no address"):
+        record("simulated", "BTC-USDT-SWAP", tmp_path / "r.jsonl", 1, url="ws://127.0.0.1:9")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_record_that_is_ended_before_anything_arrived_fails_with_a_reason(
     tmp_path: Path, ending: signal.Signals
