@@ -344,6 +344,27 @@ def test_a_recording_of_whole_books_begins_at_once() -> None:
         assert viewer.join()
 
 
+def test_subscription_can_be_detached_by_the_documented_name() -> None:
+    """`detach` is `unsubscribe`: no more books, and the last one to leave ends the client."""
+    hub = FeedHub()
+    with Server(saying(*[gateway_frame(100.0)] * 1000, every_s=0.01)) as server:
+        first_books: list[OrderBook] = []
+        first = attach(hub, server.url, first_books.append)
+        second_books: list[OrderBook] = []
+        second = attach(hub, server.url, second_books.append)
+        eventually(lambda: first_books and second_books)
+        first.detach()
+        n_books = len(first_books)
+        n_more = len(second_books) + 3
+        eventually(lambda: len(second_books) > n_more)
+        assert len(first_books) <= n_books + 1  # the one being handed over
+        assert second.status.state == "live"
+        second.detach()
+        assert second.join()
+        assert hub.feeds == {}
+        assert first.status.state == second.status.state == "stopped"
+
+
 def test_fifty_visits_leave_no_thread_and_no_socket() -> None:
     """Attach and detach, fifty times and at various moments of a client's life."""
     hub = FeedHub()
