@@ -1,4 +1,4 @@
-"""Recordings put to use: replayed through a venue's feed, made from a live one, and the command line for both."""
+"""Record a venue's feed, play and inspect recordings, from Python or from the command line."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ Tick = RecordedFrame
 
 REPORT_S = 10.0
 IS_DOWN = frozenset({"connecting", "reconnecting"})
-"""The states of a client whose connection, if it has one, has not brought a book yet."""
+"""The states of a client without a connection, or whose connection has not brought a book yet."""
 
 
 def _print_at_once(line: str) -> None:
-    """Print a line that also a pipe or a file has at once."""
+    """Print a line and flush, so that a pipe or a file has it at once too."""
     print(line, flush=True)
 
 
@@ -69,36 +69,47 @@ def record(
     url: str | None = None,
     report: Callable[[str], None] = _print_at_once,
 ) -> Recorder:
-    """Record a venue's feed for so many seconds, or until stop is set or Ctrl-C; return the closed recorder.
+    """Record a venue's feed until its time is over, stop is set or Ctrl-C is pressed; return the closed recorder.
 
-    Its error says why the recording ended early, or why there is no order book in it; no file is left if nothing was
-    received. report gets a line now and then. Raises OSError where no file can be made, ValueError for an unknown
-    symbol, an address that cannot be one, or an address of the simulated market, which has none.
+    The recorder's error says why the recording ended early, or why there is no order book in it; it is None if all
+    went well. No file is left if nothing was received. Raises OSError where no file can be made, ValueError for an
+    unknown symbol, an address that cannot be one, or an address of the simulated market, which has none.
+
+    Args:
+        venue: A key of VENUES.
+        symbol: As the venue writes it.
+        path: A new file, compressed if its name ends in .gz.
+        seconds: How long; None for no limit.
+        stop: Ends the recording once it is set.
+        url: Another address than the venue's own.
+        report: Gets a line at the start, every REPORT_S seconds, and at the end if something is to be said.
     """
     market = VENUES[venue]
     _refuse_needless_address(venue, url)
     market.make_feed(symbol)
     stop = stop or threading.Event()
     recorder = Recorder(venue, symbol)
-    made_here = market.is_simulated
-    with serve(simulated(symbol)) if made_here else nullcontext(url or market.url(symbol)) as address:
+    with serve(simulated(symbol)) if market.is_simulated else nullcontext(url or market.url(symbol)) as address:
         client = WebSocketClient(
             address,
-            lambda: ReplayFeed(market.make_feed(symbol)) if made_here else market.make_feed(symbol),
+            lambda: ReplayFeed(market.make_feed(symbol)) if market.is_simulated else market.make_feed(symbol),
             lambda _book: None,
-            on_frame=recorder.on_served_frame if made_here else recorder.on_frame,
+            on_frame=recorder.on_served_frame if market.is_simulated else recorder.on_frame,
         )
         recorder.start(path)
-        ends = math.inf if seconds is None else time.monotonic() + seconds
-        next_report = 0.0
+        ends_s = math.inf if seconds is None else time.monotonic() + seconds
+        next_report_s = 0.0
         try:
             report(f"recording to {path}")
             client.start()
-            while recorder.recording and client.status.state != "given up" and (left := ends - time.monotonic()) > 0:
-                if time.monotonic() >= next_report:
-                    report(_progress(recorder, client.status))
-                    next_report = time.monotonic() + REPORT_S
-                if stop.wait(min(left, 1.0)):
+            while recorder.recording and client.status.state != "given up":
+                left_s = ends_s - time.monotonic()
+                if left_s <= 0:
+                    break
+                if time.monotonic() >= next_report_s:
+                    report(_progress_line(recorder, client.status))
+                    next_report_s = time.monotonic() + REPORT_S
+                if stop.wait(min(left_s, 1.0)):
                     break
         except KeyboardInterrupt:
             report("stopped")
@@ -126,13 +137,25 @@ def _refuse_needless_address(venue: str, url: str | None) -> None:
         raise ValueError("the simulated market is made on this machine and has no address: leave out --url")
 
 
-def _progress(recorder: Recorder, status: Status) -> str:
+def _progress_line(recorder: Recorder, status: Status) -> str:
     line = f"{recorder.frames} frames, {recorder.bytes:,} bytes, {status.books} books, {status.state}"
     return f"{line}: {status.last_error}" if status.state in IS_DOWN and status.last_error else line
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; 0, or 1 after a sentence about what went wrong."""
+    """Run the command line; return 0, or 1 after a sentence about what went wrong."""
+    options = _parser().parse_args(arguments)
+    configure_logging(options.verbose)
+    try:
+        return int(options.run(options))
+    except (OSError, OverflowError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="replay.py", description="Record, play and inspect recordings of order books."
     )
@@ -145,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("record", parents=[common], help="record a venue's feed")
     command.add_argument("--venue", required=True, choices=sorted(VENUES))
     command.add_argument("--symbol", required=True, help="as the venue writes it: BTC-USDT-SWAP, BTCUSDT, BTC/USD")
-    command.add_argument("--hours", type=_positive, help="how long; until Ctrl-C if not given")
+    command.add_argument("--hours", type=_positive_number, help="how long; until Ctrl-C if not given")
     command.add_argument(
         "--out",
         type=Path,
@@ -169,19 +192,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     command.add_argument("--symbol")
     command.set_defaults(run=_info_command)
-
-    options = parser.parse_args(arguments)
-    configure_logging(options.verbose)
-    try:
-        return int(options.run(options))
-    except (OSError, OverflowError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 0
+    return parser
 
 
-def _positive(text: str) -> float:
+def _positive_number(text: str) -> float:
+    """Return the number. Raises ValueError unless it is positive and finite."""
     number = float(text)
     if not 0 < number < math.inf:
         raise ValueError(text)
@@ -218,36 +233,38 @@ def _serve_command(options: argparse.Namespace) -> int:
 
 def _info_command(options: argparse.Namespace) -> int:
     about = meta(options.file)
-    venue, symbol = (
-        str(given or about.get(key, "")) for key, given in (("venue", options.venue), ("symbol", options.symbol))
-    )
+    venue = str(options.venue or about.get("venue", ""))
+    symbol = str(options.symbol or about.get("symbol", ""))
     feed = ReplayFeed(VENUES[venue].make_feed(symbol)) if venue in VENUES and symbol else None
     kinds: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    first, last, end = 2**63, -1, "whole"
+    first_ns = 2**63
+    last_ns = -1
+    end = "whole"
     try:
-        for tick in read(options.file):
-            if tick.kind == "torn":
-                end = tick.message
+        for frame in read(options.file):
+            if frame.kind == "torn":
+                end = frame.message
                 break
-            kinds[tick.kind] += 1
-            if tick.market_ns is not None:
-                first, last = min(first, tick.market_ns), max(last, tick.market_ns)
+            kinds[frame.kind] += 1
+            if frame.market_ns is not None:
+                first_ns = min(first_ns, frame.market_ns)
+                last_ns = max(last_ns, frame.market_ns)
             if feed is None:
                 continue
             try:
-                outcome = "ignored" if feed.apply(tick, 0) is None else "books"
+                outcome = "ignored" if feed.apply(frame, 0) is None else "books"
             except BookError as error:
                 outcome = "refused"
                 reasons[str(error)[:100]] += 1
-            if tick.kind in FEED_KINDS:
+            if frame.kind in FEED_KINDS:
                 outcomes[outcome] += 1
     except RecordingError as error:
         end = f"broken: {error}"
     print("says of itself:", ", ".join(f"{key} {value}" for key, value in about.items() if key != "t") or "nothing")
     print("lines:", ", ".join(f"{kind} {count}" for kind, count in kinds.items()))
-    print("time:", _time_span(first, last) if last >= 0 else "not noted")
+    print("time:", _time_span(first_ns, last_ns) if last_ns >= 0 else "not noted")
     if feed is None:
         print("books: not counted; say --venue and --symbol")
     else:
@@ -261,14 +278,14 @@ def _info_command(options: argparse.Namespace) -> int:
     return 1 if end.startswith("broken") else 0
 
 
-def _time_span(first: int, last: int) -> str:
-    """In words; a clock that began with the machine tells no date.
+def _time_span(first_ns: int, last_ns: int) -> str:
+    """Return the span in words; without a date where the clock began with the machine.
 
     >>> _time_span(1747307617714000000, 1747307633413000000)
     '15.7 s from 2025-05-15 11:13:37 UTC'
     """
-    began = datetime.fromtimestamp(first / 1e9, UTC)
-    return f"{(last - first) / 1e9:.1f} s" + (f" from {began:%Y-%m-%d %H:%M:%S} UTC" if began.year > 2000 else "")
+    begin = datetime.fromtimestamp(first_ns / 1e9, UTC)
+    return f"{(last_ns - first_ns) / 1e9:.1f} s" + (f" from {begin:%Y-%m-%d %H:%M:%S} UTC" if begin.year > 2000 else "")
 
 
 if __name__ == "__main__":

@@ -347,7 +347,7 @@ def test_a_recording_of_whole_books_begins_at_once() -> None:
 def test_subscription_can_be_detached_by_the_documented_name() -> None:
     """`detach` is `unsubscribe`: no more books, and the last one to leave ends the client."""
     hub = FeedHub()
-    with Server(saying(*[gateway_frame(100.0)] * 1000, every_s=0.01)) as server:
+    with Server(make_talk(*[gateway_frame(100.0)] * 1000, every_s=0.01)) as server:
         first_books: list[OrderBook] = []
         first = attach(hub, server.url, first_books.append)
         second_books: list[OrderBook] = []

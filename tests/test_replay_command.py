@@ -318,7 +318,8 @@ def test_record_leaves_a_trace_of_a_reconnection_and_prints_each_report_once(tmp
         host = f"127.0.0.1:{server.socket.getsockname()[1]}"
         url = f"ws://{host}/?token=s3cret"
         with replay("record", "--venue", "okx", "--symbol", "BTC-USDT", "--out", path, "--url", url) as recording:
-            eventually(lambda: path.exists() and sum(tick.kind == "recv" for tick in read(path)) == 2, 30)
+            eventually(lambda: path.exists() and path.stat().st_size, 30)
+            eventually(lambda: sum(frame.kind == "recv" for frame in read(path)) == 2, 30)
             recording.send_signal(signal.SIGINT)
             out, err = recording.communicate(timeout=10)
         server.shutdown()
