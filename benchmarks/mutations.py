@@ -136,8 +136,8 @@ MUTATIONS = [
         "the replay's clock is the envelope's",
         *(
             "recording/replay_feed.py",
-            "self._inner.parse(tick.message, received_ns, self._last_ns)",
-            "self._inner.parse(tick.message, received_ns)",
+            "self._inner.parse(frame.message, received_ns, self._last_ns)",
+            "self._inner.parse(frame.message, received_ns)",
         ),
         "tests/test_replay.py",
     ),
@@ -282,8 +282,8 @@ MUTATIONS = [
         "the recorder loses nothing between two flushes",
         *(
             "recording/recorder.py",
-            "ticks, self._pending, self._pending_size = self._pending, [], 0",
-            "ticks, self._pending, self._pending_size = self._pending[:20], [], 0",
+            "frames = self._pending\n",
+            "frames = self._pending[:20]\n",
         ),
         "tests/system/test_soak.py",
     ),

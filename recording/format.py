@@ -7,22 +7,23 @@ from typing import NamedTuple
 import msgspec
 
 VERSION = 1
-FRAMES = frozenset({"recv", "send", "connect", "http", "http_row", "book"})
-"""What a recording is made of. "book" is a whole book in base units, from a CSV."""
-RECEIVED = frozenset({"recv", "http", "http_row", "book"})
-"""The frames that came from the venue: without one of them there is nothing to play."""
-_KINDS = FRAMES | {"meta", "torn", "idle", "end", "again"}
+FRAME_KINDS = frozenset({"recv", "send", "connect", "http", "http_row", "book"})
+"""The kinds of lines that a recording is made of. "book" is a whole book in base units, from a CSV."""
+RECEIVED_KINDS = frozenset({"recv", "http", "http_row", "book"})
+"""The kinds that came from the venue. Without one of them there is nothing to play."""
+_KINDS = FRAME_KINDS | {"meta", "torn", "idle", "end", "again"}
 
 
 class RecordingError(ValueError):
-    """A file, or a line of it, that is no recording; the message says which line and why."""
+    """A file, or a line of it, is no recording; the message says which line and why."""
 
 
 class RecordedFrame(NamedTuple):
-    """One line of a recording. kind is the envelope's "t"; market_ns the recorder's clock, None where
-    it noted none; message the raw text ("" where there is none; a meta line's own JSON text).
+    """One line of a recording.
 
-    A last tick of kind "torn" says that the file ends in the middle of a line, and where.
+    kind is the envelope's "t". market_ns is the recorder's clock, None where the line has no time. message is the raw
+    text: "" where there is none, and a meta line's own JSON text. A last frame of kind "torn" says that the file ends
+    in the middle of a line, and where.
     """
 
     kind: str
@@ -43,7 +44,7 @@ ENCODER = msgspec.json.Encoder()
 
 
 def decode(line: str | bytes) -> RecordedFrame:
-    """The tick of one envelope line. Raises RecordingError.
+    """Return the frame of one envelope line. Raises RecordingError.
 
     >>> decode('{"t":"recv","ts_ns":1747307617714000000,"data":"pong"}')
     RecordedFrame(kind='recv', market_ns=1747307617714000000, message='pong', url=None)
@@ -62,17 +63,17 @@ def decode(line: str | bytes) -> RecordedFrame:
     return RecordedFrame(kind, ts_ns, data, fields.url)
 
 
-def encode(tick: RecordedFrame) -> bytes:
-    """The envelope line of a tick, without its newline.
+def encode(frame: RecordedFrame) -> bytes:
+    """Return the envelope line of a frame, without its newline.
 
     >>> encode(RecordedFrame("send", None, "ping"))
     b'{"t":"send","ts_ns":null,"data":"ping"}'
     """
-    if tick.kind == "meta":
-        return tick.message.strip().encode()
-    line: dict[str, str | int | None] = {"t": tick.kind, "ts_ns": tick.market_ns}
-    if tick.url is not None:
-        line["url"] = tick.url
-    if tick.message or tick.kind != "connect":
-        line["data"] = tick.message
+    if frame.kind == "meta":
+        return frame.message.strip().encode()
+    line: dict[str, str | int | None] = {"t": frame.kind, "ts_ns": frame.market_ns}
+    if frame.url is not None:
+        line["url"] = frame.url
+    if frame.message or frame.kind != "connect":
+        line["data"] = frame.message
     return ENCODER.encode(line)

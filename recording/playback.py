@@ -34,7 +34,7 @@ _POLL_S = 0.002
 """How often a listener that is behind is looked at again."""
 _BATCH_BYTES = 256 * 1024
 _YIELD_EVERY_FRAMES = 64
-"""A run of frames that are all due lets the loop's other tasks work this often."""
+"""After this many frames that were all due, let the loop's other tasks work."""
 _SHOWN_KINDS = frozenset({"recv", "http", "book"})
 
 

@@ -12,50 +12,54 @@ from pathlib import Path
 from recording.format import RecordedFrame, RecordingError, decode
 from recording.tardis_csv import HEADER, SnapshotTable
 
-MAX_LINE = 64 * 1024 * 1024
-"""Bytes: a whole Coinbase book is one frame of 5 MB, and its envelope 6 MB."""
-_CHUNK = 256 * 1024
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""A whole Coinbase book is one frame of 5 MB, and 6 MB in its envelope."""
+_CHUNK_BYTES = 256 * 1024
 
 
 def read(
     path: str | os.PathLike[str], max_bytes: int | None = None, on_read: Callable[[int], None] = lambda _bytes: None
 ) -> Iterator[RecordedFrame]:
-    """Every line of a recording, gzipped or plain, or every row of a Tardis book_snapshot CSV.
+    """Yield every line of a recording, gzipped or plain, or every row of a Tardis book_snapshot CSV.
 
-    on_read is told now and then how much of the file itself has been read, in bytes.
-    A recording that was cut off (a killed recorder, a full disk) gives all its whole lines, then one
-    tick of kind "torn". Raises OSError, or RecordingError with the line's number: for what is no
-    recording, for a line above 64 MiB, and for more than max_bytes once unpacked.
+    on_read gets now and then how much of the file itself has been read, in bytes. A recording that was cut off (by a
+    killed recorder or a full disk) gives all its whole lines, then one frame of kind "torn".
+
+    Raises OSError, and RecordingError with the line's number: for what is no recording, for a line above 64 MiB, and
+    for more than max_bytes once unpacked.
     """
     lines = _Lines(Path(path), max_bytes, on_read)
     convert: Callable[[bytes], RecordedFrame] = decode
     table: SnapshotTable | None = None
-    good = 0
+    n_yielded = 0
     for line in lines:
         try:
             if lines.number == 1 and line.startswith(HEADER):
                 table = SnapshotTable(line)
                 convert = _row_converter(table)
                 continue
-            if table and lines.unfinished and lines.truncated:
+            if table and lines.is_unfinished and lines.is_truncated:
                 raise RecordingError("a row without its end, whose last number may lack digits")
-            tick = convert(line)
+            frame = convert(line)
         except ValueError as error:
-            if not lines.unfinished or not good or (table is None and not line.startswith(b"{")):
+            # Only the last line may be cut off, and only behind at least one whole line of the same kind.
+            if not lines.is_unfinished or not n_yielded or (table is None and not line.startswith(b"{")):
                 raise RecordingError(f"line {lines.number}: {error}") from None
             yield RecordedFrame("torn", None, f"cut off in line {lines.number}, of which {len(line)} bytes are there")
             return
-        if table and not good:
+        if table and not n_yielded:
             yield RecordedFrame("meta", None, table.meta())
-        good += 1
-        yield tick
-    if not good:
+        n_yielded += 1
+        yield frame
+    if not n_yielded:
         raise RecordingError("line 1: there is no recording in this file, not one whole line")
-    if lines.truncated:
+    if lines.is_truncated:
         yield RecordedFrame("torn", None, f"cut off after line {lines.number}")
 
 
 def _row_converter(table: SnapshotTable) -> Callable[[bytes], RecordedFrame]:
+    """Return the function that makes a frame of a row, as decode() does of a line."""
+
     def convert(line: bytes) -> RecordedFrame:
         market_ns, message = table.row(line)
         if not 0 <= market_ns < 2**63:
@@ -66,56 +70,57 @@ def _row_converter(table: SnapshotTable) -> Callable[[bytes], RecordedFrame]:
 
 
 class _Lines:
-    """A file's lines in bounded memory, unpacked on the way; knows how the file ended."""
+    """A file's lines, unpacked in bounded memory. It knows how the file ended."""
 
     def __init__(self, path: Path, max_bytes: int | None, on_read: Callable[[int], None]) -> None:
         self._path = path
         self._max_bytes = max_bytes
         self._on_read = on_read
         self.number = 0
-        """Of the line given last, from 1."""
-        self.truncated = False
-        """The compressed data ended before its end mark."""
-        self.unfinished = False
-        """The line given last had no newline."""
+        """The number of the line yielded last, from 1."""
+        self.is_truncated = False
+        """Whether the compressed data ended before its end mark."""
+        self.is_unfinished = False
+        """Whether the line yielded last had no newline."""
 
     def __iter__(self) -> Iterator[bytes]:
-        parts: list[bytes] = []
-        length = 0
+        pieces: list[bytes] = []  # of the line that the chunks so far have not ended
+        n_bytes = 0
         for chunk in self._chunks():
             head, *rest = chunk.split(b"\n")
-            parts.append(head)
-            length += len(head)
-            if length > MAX_LINE:
-                raise RecordingError(f"line {self.number + 1}: longer than {MAX_LINE:,} bytes")
-            for part in rest:
+            pieces.append(head)
+            n_bytes += len(head)
+            if n_bytes > MAX_LINE_BYTES:
+                raise RecordingError(f"line {self.number + 1}: longer than {MAX_LINE_BYTES:,} bytes")
+            for piece in rest:
                 self.number += 1
-                yield b"".join(parts)
-                parts, length = [part], len(part)
-        if length:
+                yield b"".join(pieces)
+                pieces = [piece]
+                n_bytes = len(piece)
+        if n_bytes:
             self.number += 1
-            self.unfinished = True
-            yield b"".join(parts)
+            self.is_unfinished = True
+            yield b"".join(pieces)
 
     def _chunks(self) -> Iterator[bytes]:
-        total = 0
+        n_unpacked = 0
         with self._path.open("rb") as raw:
-            packed = raw.peek(2)[:2] == b"\x1f\x8b"
-            stream = gzip.GzipFile(fileobj=raw) if packed else raw
+            is_gzip = raw.peek(2)[:2] == b"\x1f\x8b"
+            stream = gzip.GzipFile(fileobj=raw) if is_gzip else raw
             while True:
                 try:
-                    chunk = stream.read1(_CHUNK)
+                    chunk = stream.read1(_CHUNK_BYTES)
                 except EOFError:
-                    self.truncated = True
+                    self.is_truncated = True
                     return
                 except (gzip.BadGzipFile, zlib.error) as error:
                     raise RecordingError(f"line {self.number + 1}: the compressed data is damaged: {error}") from None
                 if not chunk:
                     return
-                if not total:
+                if not n_unpacked:
                     chunk = chunk.removeprefix(codecs.BOM_UTF8)
-                total += len(chunk)
-                if self._max_bytes is not None and total > self._max_bytes:
+                n_unpacked += len(chunk)
+                if self._max_bytes is not None and n_unpacked > self._max_bytes:
                     raise RecordingError(f"line {self.number + 1}: the file unpacks to over {self._max_bytes:,} bytes")
                 self._on_read(raw.tell())
                 yield chunk

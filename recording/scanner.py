@@ -1,4 +1,4 @@
-"""A recording read through in the background: how long it is, how the mid price went, and where it breaks."""
+"""Read a recording through in the background: its length, its mid price over time, and where it breaks."""
 
 from __future__ import annotations
 
@@ -10,38 +10,41 @@ from time import perf_counter
 
 from feeds import Feed
 from orderbook import BookError
-from recording.format import RecordingError
+from recording.format import RecordedFrame, RecordingError
 from recording.reader import read
 from recording.replay_feed import ReplayFeed
 
-POINTS = 400
-"""Stretches of time that the mid price is kept for, at most."""
+MAX_POINTS = 400
+"""The most buckets of time that the mid price is kept for."""
 TIME_SLICE_S = 0.01
 """Background work and rest alternate in slices of this length, so that playback and the page are not held up."""
+_REPORT_EVERY_S = 1.0
 
 
 class PriceCurve:
-    """The mid price over time in bounded memory: stretches are made twice as long whenever they are too many.
+    """The lowest and the highest mid price of each bucket of time, in bounded memory.
 
-    No low and no high is ever lost, however long the recording.
+    Buckets are made twice as long whenever there are too many. So no low and no high is lost, however long the
+    recording.
     """
 
-    def __init__(self, points: int = POINTS) -> None:
-        self._points = points
-        self._length_ns = 1_000_000
-        self._stretches: dict[int, tuple[float, float]] = {}
+    def __init__(self, points: int = MAX_POINTS) -> None:
+        self._max_buckets = points
+        self._bucket_ns = 1_000_000
+        self._buckets: dict[int, tuple[float, float]] = {}  # number of the bucket since 1970 -> lowest, highest
 
     def add(self, market_ns: int, mid: float) -> None:
-        _widen(self._stretches, market_ns // self._length_ns, mid, mid)
-        while len(self._stretches) > self._points:
-            self._length_ns *= 2
+        """Count a mid price, at any time."""
+        _widen(self._buckets, market_ns // self._bucket_ns, mid, mid)
+        while len(self._buckets) > self._max_buckets:
+            self._bucket_ns *= 2
             merged: dict[int, tuple[float, float]] = {}
-            for place, (low, high) in self._stretches.items():
-                _widen(merged, place // 2, low, high)
-            self._stretches = merged
+            for bucket, (low, high) in self._buckets.items():
+                _widen(merged, bucket // 2, low, high)
+            self._buckets = merged
 
     def points(self) -> tuple[tuple[int, float, float], ...]:
-        """(market_ns of a stretch's middle, lowest mid, highest mid), in the order of time.
+        """Return (market_ns of the bucket's middle, lowest mid, highest mid) of each bucket, in the order of time.
 
         >>> curve = PriceCurve(points=2)
         >>> for second, mid in enumerate([10.0, 12.0, 11.0, 9.0]):
@@ -49,35 +52,36 @@ class PriceCurve:
         >>> curve.points()
         ((1024000000, 10.0, 12.0), (3072000000, 9.0, 9.0))
         """
-        half = self._length_ns // 2
+        half_ns = self._bucket_ns // 2
         return tuple(
-            (place * self._length_ns + half, low, high) for place, (low, high) in sorted(self._stretches.items())
+            (bucket * self._bucket_ns + half_ns, low, high) for bucket, (low, high) in sorted(self._buckets.items())
         )
 
 
-def _widen(stretches: dict[int, tuple[float, float]], place: int, low: float, high: float) -> None:
-    known_low, known_high = stretches.get(place, (low, high))
-    stretches[place] = (min(low, known_low), max(high, known_high))
+def _widen(buckets: dict[int, tuple[float, float]], bucket: int, low: float, high: float) -> None:
+    """Have this bucket contain this low and this high."""
+    bucket_low, bucket_high = buckets.get(bucket, (low, high))
+    buckets[bucket] = (min(low, bucket_low), max(high, bucket_high))
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What is known of a recording so far; all of it once `done`."""
+    """What has been found of a recording so far; all of it once `done`."""
 
-    share: float = 0.0  # of the file that has been read
+    share: float = 0.0  # of the file's bytes that have been read, 0 to 1
     done: bool = False
     frames: int = 0
     books: int = 0
     span: tuple[int, int] | None = None  # market_ns of the earliest and the latest line; None where none has a time
     curve: tuple[tuple[int, float, float], ...] = field(default=(), repr=False)
-    note: str = ""  # where the file was cut off
-    error: str = ""  # where and how it is broken, so that no more can be read
+    note: str = ""  # where the file was cut off; empty if it is whole
+    error: str = ""  # where and how it is broken, so that no more can be read; empty if it is not
 
 
 class RecordingScanner:
-    """Reads a recording through once, on a thread of its own; `overview` is what it has found.
+    """Reads a recording through once, on a thread of its own; `overview` is what it has found so far.
 
-    Memory stays bounded whatever the file's size. max_bytes bounds what it may unpack to.
+    Memory stays bounded whatever the file's size. max_bytes bounds what the file may unpack to.
     """
 
     def __init__(self, path: Path, make_feed: Callable[[], Feed], max_bytes: int | None = None) -> None:
@@ -89,7 +93,7 @@ class RecordingScanner:
         self.overview = Overview()
 
     def start(self) -> None:
-        """Read on a thread; from the start again after a stop, and nothing once all is known."""
+        """Read on a thread; from the start again after a stop. Do nothing while it reads, or once all is read."""
         if self.overview.done or not (self._thread is None or self._stopped.is_set()):
             return
         self._stopped = threading.Event()
@@ -97,48 +101,68 @@ class RecordingScanner:
         self._thread.start()
 
     def stop(self) -> None:
-        """Give up reading; only signals."""
+        """Ask the thread to give up reading; return at once."""
         self._stopped.set()
 
     def _run(self, stopped: threading.Event) -> None:
-        read_bytes = size = 0
-
-        def told(count: int) -> None:
-            nonlocal read_bytes
-            read_bytes = count
-
-        feed, curve = ReplayFeed(self._make_feed()), PriceCurve()
-        frames = books = 0
-        first, last, note, error = 2**63, -1, "", ""
-
-        def found(done: bool) -> Overview:
-            span = (first, last) if last >= 0 else None
-            share = 1.0 if done else read_bytes / max(size, read_bytes, 1)
-            return Overview(share, done, frames, books, span, curve.points(), note, error)
-
-        began = said = perf_counter()
+        scan = _Scan(ReplayFeed(self._make_feed()))
         try:
-            size = self._path.stat().st_size
-            for tick in read(self._path, self._max_bytes, told):
-                if tick.kind == "torn":
-                    note = tick.message
-                    continue
-                frames += tick.kind != "meta"
-                if tick.market_ns is not None:
-                    first, last = min(first, tick.market_ns), max(last, tick.market_ns)
-                try:
-                    book = feed.apply(tick, 0)
-                except BookError:
-                    book = None
-                if book is not None:
-                    books += 1
-                    curve.add(book.market_ns, book.mid)
-                if perf_counter() - began > TIME_SLICE_S:
+            scan.n_file_bytes = self._path.stat().st_size
+            rested_s = perf_counter()
+            reported_s = rested_s
+            for frame in read(self._path, self._max_bytes, scan.record_progress):
+                scan.add(frame)
+                if perf_counter() - rested_s > TIME_SLICE_S:
                     if stopped.wait(TIME_SLICE_S):
                         return
-                    began = perf_counter()
-                    if began - said > 1.0:
-                        self.overview, said = found(done=False), began
-        except (RecordingError, OSError) as problem:
-            error = str(problem)
-        self.overview = found(done=True)
+                    rested_s = perf_counter()
+                    if rested_s - reported_s > _REPORT_EVERY_S:
+                        self.overview = scan.overview(done=False)
+                        reported_s = rested_s
+        except (RecordingError, OSError) as error:
+            scan.error = str(error)
+        self.overview = scan.overview(done=True)
+
+
+class _Scan:
+    """The running totals of one reading."""
+
+    def __init__(self, feed: ReplayFeed) -> None:
+        self.n_file_bytes = 0
+        self.error = ""
+        self._feed = feed
+        self._curve = PriceCurve()
+        self._n_read_bytes = 0
+        self._n_frames = 0
+        self._n_books = 0
+        self._span: tuple[int, int] | None = None
+        self._note = ""
+
+    def record_progress(self, n_read_bytes: int) -> None:
+        """Note how much of the file has been read."""
+        self._n_read_bytes = n_read_bytes
+
+    def add(self, frame: RecordedFrame) -> None:
+        """Count a frame, and its book if it brings one."""
+        if frame.kind == "torn":
+            self._note = frame.message
+            return
+        if frame.kind != "meta":
+            self._n_frames += 1
+        if frame.market_ns is not None:
+            first_ns, last_ns = self._span or (frame.market_ns, frame.market_ns)
+            self._span = (min(first_ns, frame.market_ns), max(last_ns, frame.market_ns))
+        try:
+            book = self._feed.apply(frame, 0)
+        except BookError:
+            return
+        if book is not None:
+            self._n_books += 1
+            self._curve.add(book.market_ns, book.mid)
+
+    def overview(self, done: bool) -> Overview:
+        """Return what has been found so far."""
+        share = 1.0 if done else self._n_read_bytes / max(self.n_file_bytes, self._n_read_bytes, 1)
+        return Overview(
+            share, done, self._n_frames, self._n_books, self._span, self._curve.points(), self._note, self.error
+        )

@@ -26,13 +26,13 @@ _CLOSE_S = 0.3
 
 
 class Server:
-    """A loopback WebSocket server in a thread of its own; a context manager whose value is its address.
+    """A loopback WebSocket server on a thread of its own; a context manager whose value is its address.
 
-    close() only signals, from any thread; leaving the context also waits for the thread, a second at most.
+    stream_to is awaited for every connection and cancelled once that has closed. port 0 takes any free one.
     """
 
-    def __init__(self, play: Callable[[ServerConnection], Awaitable[None]], port: int = 0) -> None:
-        self._play = play
+    def __init__(self, stream_to: Callable[[ServerConnection], Awaitable[None]], port: int = 0) -> None:
+        self._stream_to = stream_to
         self._port = port
         self._url: Future[str] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -41,12 +41,15 @@ class Server:
         self._thread = threading.Thread(target=self._run, name="replay server", daemon=True)
 
     def start(self) -> str:
-        """The address, once it can be connected to. Raises OSError or OverflowError if the port cannot be had."""
+        """Start the thread; return the address once it can be connected to.
+
+        Raises OSError or OverflowError if the port cannot be had.
+        """
         self._thread.start()
         return self._url.result()
 
     def close(self) -> None:
-        """Ask the server to end; returns at once."""
+        """Ask the server to end, from any thread; return at once."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # closed already
                 self._loop.call_soon_threadsafe(self._stop.set)
@@ -91,38 +94,41 @@ class Server:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_S):
                     await server.wait_closed()
-            for connection in self._connections:  # that do not read, so no goodbye reaches them
+            for connection in self._connections:  # they do not read, so no close frame reaches them
                 connection.transport.abort()
 
     async def _listen(self, connection: ServerConnection) -> None:
         self._connections.add(connection)
-        playing = asyncio.ensure_future(self._play(connection))
-        gone = asyncio.ensure_future(connection.wait_closed())
+        streaming = asyncio.ensure_future(self._stream_to(connection))
+        closed = asyncio.ensure_future(connection.wait_closed())
         try:
-            await asyncio.wait((playing, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((streaming, closed), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._connections.discard(connection)
-            gone.cancel()
-            playing.cancel()
+            closed.cancel()
+            streaming.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
-                await playing
+                await streaming
 
 
-def serve(path_or_ticks: str | os.PathLike[str] | Iterable[RecordedFrame], speed: float = 1.0, port: int = 0) -> Server:
-    """`with serve(...) as url:` plays a recording, or any run of ticks, on a ws://127.0.0.1 address.
+def serve(
+    path_or_frames: str | os.PathLike[str] | Iterable[RecordedFrame], speed: float = 1.0, port: int = 0
+) -> Server:
+    """Play a recording, or any frames, on a ws://127.0.0.1 address: `with serve(...) as url:`.
 
-    Every connection gets a recording from its first line; a run of ticks has one listener, the newest
-    connection, and goes on where it is. speed 2 is twice as fast as the recorder's clock; 0 is as fast
-    as it is taken, and then nothing is skipped. A line without a time follows the one before it at once.
-    Raises OSError, RecordingError for a file that does not begin as a recording, ValueError for the speed.
+    Every connection gets a recording from its first line. Frames that are not in a file have one listener, the newest
+    connection, and go on where they are. speed 2 is twice as fast as the recorder's clock; 0 is as fast as the
+    listener takes it, and skips nothing. A line without a time follows the one before it at once.
+
+    Raises OSError, RecordingError for a file that does not begin as a recording, and ValueError for the speed.
     """
     checked_speed(speed)
-    if not isinstance(path_or_ticks, str | os.PathLike):
-        return Server(Playback(iter(path_or_ticks), None, speed, True).stream_to, port)
-    open_ticks = partial(read, path_or_ticks)
-    next(open_ticks())
+    if not isinstance(path_or_frames, str | os.PathLike):
+        return Server(Playback(iter(path_or_frames), None, speed, playing=True).stream_to, port)
+    open_file = partial(read, path_or_frames)
+    next(open_file())  # raises here what would else be raised for every connection
 
-    async def play(connection: ServerConnection) -> None:
-        await Playback(open_ticks(), None, speed, True).stream_to(connection)
+    async def stream_from_start(connection: ServerConnection) -> None:
+        await Playback(open_file(), None, speed, playing=True).stream_to(connection)
 
-    return Server(play, port)
+    return Server(stream_from_start, port)

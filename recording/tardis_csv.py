@@ -1,7 +1,7 @@
-"""Tardis `book_snapshot_5` and `book_snapshot_25` CSV rows as whole books in the gateway's message form.
+"""Read Tardis `book_snapshot_5` and `book_snapshot_25` CSV rows as whole books in the gateway's message form.
 
 Columns and units: docs.tardis.dev/downloadable-csv-files/data-types. Times are microseconds since the epoch,
-amounts are what the exchange itself counts in.
+amounts are in the unit that the exchange itself counts in.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _VENUES = {name.exchange: (venue, name.in_contracts) for venue in VENUES.values(
 
 
 class SnapshotTable:
-    """One file: its header's columns, then row after row. Raises ValueError with the offending value."""
+    """The columns of one file, by its header. Raises ValueError with the offending value."""
 
     def __init__(self, header: bytes) -> None:
         names = header.decode("ascii").strip().split(",")
@@ -40,7 +40,10 @@ class SnapshotTable:
         self.exchange = self.symbol = ""
 
     def row(self, line: bytes) -> tuple[int, str]:
-        """market_ns (the recorder's clock) and the book as a gateway message, amounts as they are."""
+        """Return market_ns (the recorder's clock) and the book as a gateway message, amounts as they are.
+
+        Raises ValueError with the offending value.
+        """
         cells = line.decode("ascii").strip().split(",")
         if len(cells) != self._width:
             raise ValueError(f"{len(cells)} cells where the header has {self._width}")
@@ -62,7 +65,7 @@ class SnapshotTable:
         )
 
     def meta(self) -> str:
-        """What the rows are of, as the text of a recording's meta line."""
+        """Return the text of a recording's meta line: the venue and the symbol of the rows."""
         venue = _VENUES[self.exchange][0].name if self.exchange in _VENUES else self.exchange
         return json.dumps({"t": "meta", "venue": venue, "symbol": self.symbol, "source": f"tardis {self.exchange}"})
 
@@ -73,7 +76,7 @@ class _Names(msgspec.Struct):
 
 
 def feed_for(message: str) -> GomarketFeed:
-    """The feed that reads this message and those after it. Raises BookError.
+    """Return the feed that parses this message and those after it. Raises BookError.
 
     Contracts become base units where the venue says that it counts them; any other amount is taken as base units.
     """

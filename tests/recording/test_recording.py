@@ -175,7 +175,7 @@ def test_only_recording_errors(
 
 
 @settings(deadline=None)
-@given(st.text(), st.none() | st.integers(0, 2**63 - 1), st.sampled_from(sorted(format.FRAMES)))
+@given(st.text(), st.none() | st.integers(0, 2**63 - 1), st.sampled_from(sorted(format.FRAME_KINDS)))
 def test_encode_decode(text: str, market_ns: int | None, kind: str) -> None:
     """Any text survives the envelope, in one line."""
     text = text.encode("utf-8", "replace").decode()
