@@ -133,7 +133,7 @@ def record(
 
 def _refuse_needless_address(venue: str, url: str | None) -> None:
     """Raise ValueError for an address that would not be used."""
-    if venue == "simulated" and url:
+    if VENUES[venue].is_simulated and url:
         raise ValueError("the simulated market is made on this machine and has no address: leave out --url")
 
 

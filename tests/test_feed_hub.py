@@ -1,4 +1,4 @@
-"""The hub: one client per feed, shared by its viewers, and nothing left after the last."""
+"""The hub: one client per feed, shared by its subscriptions, and nothing left after the last."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ def attach(
     return hub.attach(key, lambda: contextlib.nullcontext(url), make_feed, on_book, **QUICK | options)
 
 
-def test_viewers_of_one_feed_share_one_connection() -> None:
-    """Three viewers, one connection and every book for each of them; another symbol has its own."""
+def test_subscribers_of_one_feed_share_one_connection() -> None:
+    """Three subscriptions, one connection and every book for each of them; another symbol has its own."""
     frames = [gateway_frame(100.0 + step) for step in range(25)]
     hub = FeedHub()
     with Server(make_talk(*frames, every_s=0.01)) as server:
         seen: list[list[float]] = [[], [], [], []]
-        viewers = [
+        subscriptions = [
             attach(hub, server.url, lambda book, of=of: of.append(book.bids.item(0)), conflate=False) for of in seen[:3]
         ]
-        viewers.append(
+        subscriptions.append(
             attach(
                 hub,
                 server.url,
@@ -80,12 +80,12 @@ def test_viewers_of_one_feed_share_one_connection() -> None:
             "feed gomarket-okx BTC-USDT-SWAP",
             "feed gomarket-okx other",
         }
-        for viewer in viewers:
-            viewer.unsubscribe()
-        assert all(viewer.join() for viewer in viewers)
+        for subscription in subscriptions:
+            subscription.unsubscribe()
+        assert all(subscription.join() for subscription in subscriptions)
 
 
-def test_a_late_viewer_gets_the_latest_book_at_once_and_once() -> None:
+def test_late_subscriber_gets_latest_book_at_once_and_only_once() -> None:
     """On a silent feed the newcomer does not wait, and is called on the feed's thread like everybody."""
     hub = FeedHub()
     with Server(make_talk(gateway_frame(100.0), gateway_frame(101.0))) as server:
@@ -104,8 +104,8 @@ def test_a_late_viewer_gets_the_latest_book_at_once_and_once() -> None:
         assert (len(first), len(late), len(server.connection_times)) == (2, 1, 1)
 
 
-def test_one_viewer_s_errors_are_its_own() -> None:
-    """A raising callback is counted for its viewer alone, and the others get every book."""
+def test_callback_errors_are_counted_for_their_subscriber_alone() -> None:
+    """A raising callback is counted for its subscription alone, and the others get every book."""
     hub = FeedHub()
 
     def fail(_book: OrderBook) -> None:
@@ -124,9 +124,11 @@ def test_one_viewer_s_errors_are_its_own() -> None:
         assert fine.join()
 
 
-def test_the_client_ends_with_its_last_viewer_and_then_leaves_its_source() -> None:
-    """Leaving one by one stops nothing; the last one's leaving does, within a second, and closes the source
-    after the connection. Leaving twice is leaving once."""
+def test_client_ends_with_last_subscriber_and_then_leaves_its_source() -> None:
+    """The client stops within a second once the last subscriber has left, and closes the source after the connection.
+
+    Leaving one by one stops nothing, and leaving twice is leaving once.
+    """
     hub = FeedHub()
     events: list[str] = []
 
@@ -140,24 +142,24 @@ def test_the_client_ends_with_its_last_viewer_and_then_leaves_its_source() -> No
             events.append("left")
 
     with Server(make_talk(*[gateway_frame(100.0)] * 1000, every_s=0.01)) as server:
-        viewers = [hub.attach(KEY, source, gateway, lambda _book: None, **QUICK) for _ in range(3)]
-        eventually(lambda: viewers[0].status.books > 3)
-        viewers[0].unsubscribe()
-        viewers[0].unsubscribe()
-        viewers[1].unsubscribe()
-        assert not viewers[2].join(0.2)
+        subscriptions = [hub.attach(KEY, source, gateway, lambda _book: None, **QUICK) for _ in range(3)]
+        eventually(lambda: subscriptions[0].status.books > 3)
+        subscriptions[0].unsubscribe()
+        subscriptions[0].unsubscribe()
+        subscriptions[1].unsubscribe()
+        assert not subscriptions[2].join(0.2)
         assert events == ["entered"]
-        assert viewers[2].status.state == "live"
+        assert subscriptions[2].status.state == "live"
         began = time.monotonic()
-        viewers[2].unsubscribe()
+        subscriptions[2].unsubscribe()
         assert time.monotonic() - began < 0.5
-        assert viewers[2].join()
+        assert subscriptions[2].join()
         assert time.monotonic() - began < 1.5
         assert events == ["entered", "left"]
-        assert viewers[2].status.state == "stopped"
+        assert subscriptions[2].status.state == "stopped"
 
 
-def test_attaching_while_the_old_client_winds_down_starts_a_fresh_one() -> None:
+def test_attach_while_old_client_ends_starts_fresh_one() -> None:
     """A detach and an attach in one breath: a new client, a new source, and the old one ends all the same."""
     hub = FeedHub()
     with Server(make_talk(*[gateway_frame(100.0)] * 1000, every_s=0.01)) as server:
@@ -174,26 +176,26 @@ def test_attaching_while_the_old_client_winds_down_starts_a_fresh_one() -> None:
         assert new.join()
 
 
-def test_after_giving_up_attaching_tries_again() -> None:
-    """A feed that gave up says why to its viewers; the next attach is a new client."""
+def test_attach_after_giving_up_tries_again() -> None:
+    """A feed that gave up says why to its subscriptions; the next attach is a new client."""
     hub = FeedHub()
     refusing = Server(stay_silent, make_refusal(503))
     with refusing:
-        viewer = attach(hub, refusing.url, lambda _book: None, max_tries=2)
-        eventually(lambda: viewer.status.state == "given up")
-        assert "HTTP 503" in str(viewer.status.last_error)
+        subscription = attach(hub, refusing.url, lambda _book: None, max_tries=2)
+        eventually(lambda: subscription.status.state == "given up")
+        assert "HTTP 503" in str(subscription.status.last_error)
     with Server(make_talk(gateway_frame(100.0))) as server:
         again = attach(hub, server.url, lambda _book: None)
         eventually(lambda: again.status.state == "live")
-        assert viewer.status.state == "given up"
-        viewer.unsubscribe()
+        assert subscription.status.state == "given up"
+        subscription.unsubscribe()
         assert again.status.state == "live"
         again.unsubscribe()
         assert again.join()
 
 
-def test_a_source_that_fails_or_a_bad_address_reaches_the_caller_and_leaves_nothing() -> None:
-    """attach raises what the source raises; a source whose address is no address is left again."""
+def test_attach_raises_source_errors_and_leaves_the_source() -> None:
+    """Attaching raises what the source raises; a source whose address is no address is left again."""
     hub = FeedHub()
     left: list[str] = []
 
@@ -212,31 +214,31 @@ def test_a_source_that_fails_or_a_bad_address_reaches_the_caller_and_leaves_noth
         hub.attach(KEY, lambda: source("http://x"), gateway, lambda _book: None)
     assert left == ["http://x"]
     with Server(make_talk(gateway_frame(100.0))) as server:
-        viewer = attach(hub, server.url, lambda _book: None)
-        eventually(lambda: viewer.status.state == "live")
-        viewer.unsubscribe()
-        assert viewer.join()
+        subscription = attach(hub, server.url, lambda _book: None)
+        eventually(lambda: subscription.status.state == "live")
+        subscription.unsubscribe()
+        assert subscription.join()
 
 
-def test_a_viewer_may_detach_in_its_callback() -> None:
+def test_subscriber_may_unsubscribe_in_its_callback() -> None:
     """No deadlock, and no book after it."""
     hub = FeedHub()
     books: list[OrderBook] = []
-    viewers: list[Subscription] = []
+    subscriptions: list[Subscription] = []
     with Server(make_talk(*[gateway_frame(100.0)] * 200, every_s=0.01)) as server:
 
         def on_book(book: OrderBook) -> None:
-            if viewers:
+            if subscriptions:
                 books.append(book)
-                viewers[0].unsubscribe()
+                subscriptions[0].unsubscribe()
 
-        viewers.append(attach(hub, server.url, on_book))
-        assert viewers[0].join()
+        subscriptions.append(attach(hub, server.url, on_book))
+        assert subscriptions[0].join()
         assert len(books) == 1
 
 
-def test_a_detached_viewer_gets_nothing_more_not_even_the_book_being_handed_round() -> None:
-    """A viewer that is let go while others are handed a book does not get that book."""
+def test_unsubscribed_callback_does_not_get_book_being_delivered() -> None:
+    """A subscription that is let go while others are handed a book does not get that book."""
     hub = FeedHub()
     bids: list[float] = []
     cut: list[float] = []
@@ -258,7 +260,7 @@ def test_a_detached_viewer_gets_nothing_more_not_even_the_book_being_handed_roun
 
 
 async def _steps(web_socket: ServerConnection, number: int) -> None:
-    """A market of steps, a thousand apart for each connection."""
+    """Serve a market of steps, a thousand apart for each connection."""
     if number > 1:
         await asyncio.sleep(0.2)
     await web_socket.send(f"snapshot {number * 1000}")
@@ -267,36 +269,38 @@ async def _steps(web_socket: ServerConnection, number: int) -> None:
         await web_socket.send(f"step {number * 1000 + step}")
 
 
-def test_a_recording_of_deltas_begins_with_a_connection_of_its_own_and_replays() -> None:
+def test_recording_of_deltas_begins_with_fresh_connection_and_replays() -> None:
     """Whoever starts to record midway gets a whole connection from its start; the others miss no beat."""
     hub = FeedHub()
     bids: list[float] = []
-    told: list[tuple[str, str]] = []
+    events: list[tuple[str, str]] = []
     with Server(_steps) as server:
-        viewer = attach(hub, server.url, lambda book: bids.append(book.bids.item(0)), DeltaFeed, conflate=False)
+        subscription = attach(hub, server.url, lambda book: bids.append(book.bids.item(0)), DeltaFeed, conflate=False)
         eventually(lambda: len(bids) > 5)
-        viewer.record(lambda kind, _market_ns, text, _url: told.append((kind, str(text))))
-        eventually(lambda: len(told) > 10)
-        viewer.record(None)
-        count = len(told)
-        assert told[:3] == [("connect", server.url), ("send", "subscribe steps"), ("recv", "snapshot 2000")]
+        subscription.record(lambda kind, _market_ns, text, _url: events.append((kind, str(text))))
+        eventually(lambda: len(events) > 10)
+        subscription.record(None)
+        count = len(events)
+        assert events[:3] == [("connect", server.url), ("send", "subscribe steps"), ("recv", "snapshot 2000")]
         feed = DeltaFeed()
-        replayed = [feed.parse(text, 1, 1) for kind, text in told if kind == "recv"]
+        replayed = [feed.parse(text, 1, 1) for kind, text in events if kind == "recv"]
         assert [book.bids.item(0) for book in replayed if book] == [2000.0 + step for step in range(len(replayed))]
         cut = bids.index(2000.0)
         assert bids[:cut] == [1000.0 + step for step in range(cut)]
         later = len(bids) + 3
         eventually(lambda: len(bids) > later)
-        assert len(told) == count
-        assert viewer.status.refused == 0
-        viewer.unsubscribe()
-        assert viewer.join()
+        assert len(events) == count
+        assert subscription.status.refused == 0
+        subscription.unsubscribe()
+        assert subscription.join()
         assert len(server.connection_times) == 2
 
 
-def test_recording_that_begins_with_the_first_connection_asks_for_no_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first connection opens between the wish to record and its turn on the client's thread: one connection is
-    made, and the recording has it from its start."""
+def test_recording_that_begins_with_first_connection_asks_for_no_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first connection opens after the call to record, before the client's thread acts on it.
+
+    One connection is made, and the recording has it from its start.
+    """
     go, opened = threading.Event(), connection._open_web_socket
 
     async def open_late(url: str, open_s: float) -> Any:
@@ -305,19 +309,19 @@ def test_recording_that_begins_with_the_first_connection_asks_for_no_second(monk
         return await opened(url, open_s)
 
     monkeypatch.setattr("network.connection._open_web_socket", open_late)
-    told: list[str] = []
+    events: list[str] = []
     with Server(make_talk("step 1", "step 2")) as server:
-        viewer = attach(FeedHub(), server.url, lambda _book: None, DeltaFeed)
-        client = viewer._shared.client
+        subscription = attach(FeedHub(), server.url, lambda _book: None, DeltaFeed)
+        client = subscription._shared.client
         post = client.post
 
         def post_late(function: Callable[[], object]) -> None:
             go.set()
-            eventually(lambda: "recv" in told)
+            eventually(lambda: "recv" in events)
             post(function)
 
         monkeypatch.setattr(client, "post", post_late)
-        viewer.record(lambda kind, *_: told.append(kind))
+        subscription.record(lambda kind, *_: events.append(kind))
         monkeypatch.undo()
         turn = threading.Event()
         post(turn.set)
@@ -325,23 +329,23 @@ def test_recording_that_begins_with_the_first_connection_asks_for_no_second(monk
         serving = client._failover.serving
         assert serving is not None
         assert not serving.needs_successor.is_set()
-        assert (told[0], told.count("connect")) == ("connect", 1)
-        viewer.unsubscribe()
+        assert (events[0], events.count("connect")) == ("connect", 1)
+        subscription.unsubscribe()
 
 
-def test_a_recording_of_whole_books_begins_at_once() -> None:
+def test_recording_of_whole_books_begins_at_once() -> None:
     """resync=False needs no new connection, and begins with the next frame."""
     hub = FeedHub()
-    told: list[tuple[str, str]] = []
+    events: list[tuple[str, str]] = []
     with Server(_steps) as server:
-        viewer = attach(hub, server.url, lambda _book: None, DeltaFeed)
-        eventually(lambda: viewer.status.books > 3)
-        viewer.record(lambda kind, _market_ns, text, _url: told.append((kind, str(text))), resync=False)
-        eventually(lambda: len(told) > 3)
-        assert {kind for kind, _ in told} == {"recv"}
+        subscription = attach(hub, server.url, lambda _book: None, DeltaFeed)
+        eventually(lambda: subscription.status.books > 3)
+        subscription.record(lambda kind, _market_ns, text, _url: events.append((kind, str(text))), resync=False)
+        eventually(lambda: len(events) > 3)
+        assert {kind for kind, _ in events} == {"recv"}
         assert len(server.connection_times) == 1
-        viewer.unsubscribe()
-        assert viewer.join()
+        subscription.unsubscribe()
+        assert subscription.join()
 
 
 def test_subscription_can_be_detached_by_the_documented_name() -> None:
@@ -365,18 +369,18 @@ def test_subscription_can_be_detached_by_the_documented_name() -> None:
         assert first.status.state == second.status.state == "stopped"
 
 
-def test_fifty_visits_leave_no_thread_and_no_socket() -> None:
+def test_fifty_subscriptions_leave_no_thread_and_no_socket() -> None:
     """Attach and detach, fifty times and at various moments of a client's life."""
     hub = FeedHub()
     with Server(make_talk(*[gateway_frame(100.0)] * 1000, every_s=0.002)) as server:
         before = measure_resources()
-        viewers = []
+        subscriptions = []
         for visit in range(50):
-            viewer = attach(hub, server.url, lambda _book: None)
+            subscription = attach(hub, server.url, lambda _book: None)
             if visit % 3 == 1:
-                eventually(lambda viewer=viewer: viewer.status.books)
-            viewer.unsubscribe()
-            viewers.append(viewer)
-        assert all(viewer.join() for viewer in viewers)
-        assert all(viewer.status.state == "stopped" for viewer in viewers)
+                eventually(lambda subscription=subscription: subscription.status.books)
+            subscription.unsubscribe()
+            subscriptions.append(subscription)
+        assert all(subscription.join() for subscription in subscriptions)
+        assert all(subscription.status.state == "stopped" for subscription in subscriptions)
         eventually(resources_released(before))

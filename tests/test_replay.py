@@ -34,7 +34,7 @@ from tests.support.synthetic_recordings import (
 from websocket_client import WebSocketClient
 
 
-def test_real_frames_served_to_a_plain_client(recordings: Path) -> None:
+def test_plain_client_gets_every_recorded_frame_with_its_clock(recordings: Path) -> None:
     """158 recorded frames come over the socket in order as 158 books, none refused, each with the recorder's clock."""
     file = recordings / "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz"
     feed = ReplayFeed(VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP"))
@@ -62,31 +62,33 @@ def test_real_frames_served_to_a_plain_client(recordings: Path) -> None:
         ("kraken_MINA-GBP_depth25_20260816", "kraken", "MINA/GBP", 30),
     ],
 )
-def test_served_books_are_the_file_s(recordings: Path, name: str, venue: str, symbol: str, count: int | None) -> None:
+def test_served_recording_gives_same_books_as_reading_the_file(
+    recordings: Path, name: str, venue: str, symbol: str, count: int | None
+) -> None:
     """The ordinary client on a served recording of changes gets, book for book, what books() reads from the file."""
     file = recordings / f"{name}.jsonl.gz"
     expected = list(books(file, lambda: VENUES[venue].make_feed(symbol)))
     assert len(expected) == count if count else len(expected) > 20
-    got: list[OrderBook] = []
+    shown: list[OrderBook] = []
     with serve(file, speed=0) as url:
-        client = WebSocketClient(url, lambda: ReplayFeed(VENUES[venue].make_feed(symbol)), got.append, conflate=False)
+        client = WebSocketClient(url, lambda: ReplayFeed(VENUES[venue].make_feed(symbol)), shown.append, conflate=False)
         client.start()
         try:
-            eventually(lambda: len(got) == len(expected), 20)
+            eventually(lambda: len(shown) == len(expected), 20)
             status = client.status
         finally:
             client.stop()
-    assert all(map(is_same_book, got, expected))
+    assert all(map(is_same_book, shown, expected))
     assert (status.refused, status.reconnects, status.callback_errors) == (0, 0, 0)
 
 
-def test_binance_rebuild_has_every_book(recordings: Path) -> None:
+def test_books_of_binance_recording_match_independent_rebuild(recordings: Path) -> None:
     """The REST body and changes of the Binance recording give the 3,449 books of its independent rebuild."""
     file = recordings / "binance-spot_BTCUSDT_20240808.jsonl.gz"
     assert sum(1 for _ in books(file, lambda: VENUES["binance"].make_feed("BTCUSDT"))) == 3449
 
 
-def test_every_venue_s_feed_can_be_replayed() -> None:
+def test_replay_feed_wraps_every_venue_and_asks_for_nothing() -> None:
     """A feed of each venue can be wrapped, and a replay asks the network for nothing."""
     for venue in VENUES.values():
         feed = ReplayFeed(venue.make_feed(venue.symbols[0]))
@@ -95,14 +97,14 @@ def test_every_venue_s_feed_can_be_replayed() -> None:
             feed.apply_snapshot("{}", 0)
 
 
-def test_a_gap_waits_for_the_next_snapshot(tmp_path: Path, recordings: Path) -> None:
+def test_replay_feed_waits_for_next_snapshot_after_gap(tmp_path: Path, recordings: Path) -> None:
     """After a real gap one line is refused as a gap, and a later snapshot in the file begins a sound book again."""
     real = list(read(recordings / "okx_BTC-USDT_20260711_seqid.jsonl.gz"))
     feed = ReplayFeed(okx_feed())
     outcomes = []
-    for tick in [*real, *real]:
+    for frame in [*real, *real]:
         try:
-            outcomes.append(feed.apply(tick, 0) is not None)
+            outcomes.append(feed.apply(frame, 0) is not None)
         except BookError as error:
             outcomes.append(str(error))
     assert outcomes[:3] == [False, True, True]
@@ -111,7 +113,7 @@ def test_a_gap_waits_for_the_next_snapshot(tmp_path: Path, recordings: Path) -> 
     assert len(list(books(write_recording(tmp_path / "r", real * 2), okx_feed))) == 4
 
 
-def test_a_connect_line_begins_a_new_feed(tmp_path: Path) -> None:
+def test_replay_feed_begins_new_feed_at_connect_line(tmp_path: Path) -> None:
     """Changes of the next connection do not follow on those before it, and need not: they begin a book of their own."""
 
     def connection(update: int) -> list[RecordedFrame]:
@@ -128,15 +130,15 @@ def test_a_connect_line_begins_a_new_feed(tmp_path: Path) -> None:
     assert [book.bids.tolist() for book in found] == [[[10, 7]], [[10, 500]]]
 
 
-def test_times_that_were_not_noted() -> None:
+def test_replay_feed_takes_previous_time_for_line_without_time() -> None:
     """A line without a time has that of the line before; without any time, the venue's own clock counts."""
     first, second, third = okx_frames(3)
     feed = ReplayFeed(okx_feed())
-    found = [feed.apply(tick, 0) for tick in (first._replace(market_ns=None), second, third._replace(market_ns=None))]
+    found = [feed.apply(frame, 0) for frame in (first._replace(market_ns=None), second, third._replace(market_ns=None))]
     assert [book and book.market_ns for book in found] == [BEGIN_NS, second.market_ns, second.market_ns]
 
 
-def test_rest_bodies_go_where_they_belong() -> None:
+def test_replay_feed_gives_rest_body_to_its_symbol_only() -> None:
     """A REST body is spliced in by the feed of its symbol only, even if it came before the feed asked for one."""
 
     def depth(asks: str, last: int) -> str:
@@ -154,7 +156,7 @@ def test_rest_bodies_go_where_they_belong() -> None:
 
 
 @pytest.mark.parametrize("line", ["", "{}", "[[", '{"t":"recv","ts_ns":1e308}', "\n", b"\xff\n", b"\xff", "x\ny\n"])
-def test_a_line_that_is_none(line: str | bytes) -> None:
+def test_replay_feed_refuses_malformed_line_as_book(line: str | bytes) -> None:
     """What is not in the envelope is refused as a book, and never raises anything else."""
     feed = ReplayFeed(okx_feed())
     try:
@@ -165,28 +167,28 @@ def test_a_line_that_is_none(line: str | bytes) -> None:
 
 
 @pytest.mark.parametrize("speed", [2, 5])
-def test_pace(speed: float) -> None:
+def test_serve_plays_at_recorded_pace_times_speed(speed: float) -> None:
     """Lines come at the recorder's pace, times the speed; at once where its clock went back, or noted no time."""
-    ticks = [RecordedFrame("recv", BEGIN_NS + at * 1_000_000, str(at)) for at in (0, 100, 150, 150, 600, 300, 700)]
+    frames = [RecordedFrame("recv", BEGIN_NS + at * 1_000_000, str(at)) for at in (0, 100, 150, 150, 600, 300, 700)]
     due = [at / 1000 / speed for at in (0, 100, 150, 150, 600, 600, 1000)]
-    with serve([*ticks, RecordedFrame("recv", None, "")], speed) as url, open_connection(url) as connection:
+    with serve([*frames, RecordedFrame("recv", None, "")], speed) as url, open_connection(url) as connection:
         began = time.monotonic()
         took = [time.monotonic() - began for _ in receive_until_end(connection)]
     assert took[:7] == pytest.approx(due, abs=0.09)
     assert took[7] - took[6] < 0.05
 
 
-def test_a_long_silence_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_cuts_long_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gap of years in the recorder's clock does not hold the replay for years."""
     monkeypatch.setattr("recording.playback.LONGEST_WAIT_S", 0.2)
-    ticks = [RecordedFrame("recv", at, "") for at in (0, 2**62, 2**63 - 1)]
-    with serve(ticks) as url, open_connection(url) as connection:
+    frames = [RecordedFrame("recv", at, "") for at in (0, 2**62, 2**63 - 1)]
+    with serve(frames) as url, open_connection(url) as connection:
         began = time.monotonic()
         assert len(list(receive_until_end(connection))) == 3
         assert 0.35 < time.monotonic() - began < 1.5
 
 
-def test_as_fast_as_it_is_taken() -> None:
+def test_serve_at_speed_0_waits_for_slow_reader() -> None:
     """At speed 0 an endless market waits for a slow reader: what is made is bounded, and nothing is skipped."""
     made: list[int] = []
 
@@ -207,7 +209,7 @@ def test_as_fast_as_it_is_taken() -> None:
         assert len(made) < 5_000
 
 
-def test_every_connection_gets_the_whole_recording(tmp_path: Path) -> None:
+def test_serve_gives_every_connection_the_whole_recording(tmp_path: Path) -> None:
     """Two listeners of one served file, and one that comes after the end, each get every line."""
     path = write_recording(tmp_path / "r", okx_frames(50))
     with serve(path, speed=0) as url:
@@ -217,7 +219,7 @@ def test_every_connection_gets_the_whole_recording(tmp_path: Path) -> None:
             assert len(list(receive_until_end(three))) == 50
 
 
-def test_an_endless_market_goes_on_for_the_newest_connection() -> None:
+def test_serve_continues_endless_market_for_newest_connection() -> None:
     """A market served from an iterator has one listener: a new connection takes over where it is."""
     with serve(simulated("BTC-USDT-SWAP", seed=1, per_second=200)) as url, open_connection(url) as one:
         first = decode(one.recv(timeout=5))
@@ -230,21 +232,21 @@ def test_an_endless_market_goes_on_for_the_newest_connection() -> None:
             assert decode(two.recv(timeout=5)).market_ns == later.market_ns + 5_000_000
 
 
-def test_the_simulated_market_is_live_now() -> None:
+def test_simulated_market_begins_at_wall_clock() -> None:
     """The simulated market begins at the wall clock, and its books come through the ordinary client."""
-    got: list[OrderBook] = []
+    shown: list[OrderBook] = []
     with serve(simulated("BTC-USDT-SWAP")) as url:
-        client = WebSocketClient(url, lambda: ReplayFeed(VENUES["simulated"].make_feed("BTC-USDT-SWAP")), got.append)
+        client = WebSocketClient(url, lambda: ReplayFeed(VENUES["simulated"].make_feed("BTC-USDT-SWAP")), shown.append)
         client.start()
         try:
-            eventually(lambda: len(got) >= 5)
+            eventually(lambda: len(shown) >= 5)
         finally:
             client.stop()
-    assert abs(got[0].market_ns - time.time_ns()) < 5e9
-    assert got[1].market_ns - got[0].market_ns == STEP_NS
+    assert abs(shown[0].market_ns - time.time_ns()) < 5e9
+    assert shown[1].market_ns - shown[0].market_ns == STEP_NS
 
 
-def test_a_broken_recording_says_so_at_its_end(tmp_path: Path) -> None:
+def test_serve_reports_broken_recording_at_its_end(tmp_path: Path) -> None:
     """What can be played is played; then the listener's feed is told the line and the reason, once."""
     path = write_recording(tmp_path / "r", okx_frames(2))
     path.write_bytes(path.read_bytes() + b"garbage\n")
@@ -258,7 +260,7 @@ def test_a_broken_recording_says_so_at_its_end(tmp_path: Path) -> None:
         assert feed.parse(connection.recv(timeout=5), 0) is None
 
 
-def test_what_cannot_be_served(tmp_path: Path) -> None:
+def test_serve_refuses_missing_file_bad_speed_and_bad_port(tmp_path: Path) -> None:
     """A missing file, one that is no recording, a speed or port that is none: named errors, and no thread left."""
     (tmp_path / "page.html").write_text("<html>")
     with pytest.raises(FileNotFoundError):
@@ -275,13 +277,13 @@ def test_what_cannot_be_served(tmp_path: Path) -> None:
     eventually(lambda: count_replay_threads() == 0)
 
 
-def test_a_web_page_is_refused(tmp_path: Path) -> None:
+def test_server_refuses_web_page(tmp_path: Path) -> None:
     """A browser, which says where its page is from, cannot listen."""
     with serve(write_recording(tmp_path / "r", okx_frames(1))) as url, pytest.raises(InvalidStatus, match="403"):
         connect(url, proxy=None, origin="https://evil.example")  # type: ignore[arg-type]
 
 
-def test_leaving_is_quick() -> None:
+def test_server_ends_within_a_second_though_listener_reads_nothing() -> None:
     """Leaving takes under a second though a listener reads nothing; close() in an event loop only signals."""
     endless = (RecordedFrame("recv", None, "x" * 100_000) for _ in itertools.count())
     server = serve(endless, speed=0)
@@ -304,7 +306,7 @@ def test_leaving_is_quick() -> None:
     eventually(lambda: count_replay_threads() == 0)
 
 
-def test_twenty_servers_leave_nothing(tmp_path: Path) -> None:
+def test_twenty_servers_leave_no_thread_and_no_file(tmp_path: Path) -> None:
     """Twenty times opened, listened to and left: no thread and no open file more than before."""
     path = write_recording(tmp_path / "r", okx_frames(20))
     before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
@@ -316,7 +318,7 @@ def test_twenty_servers_leave_nothing(tmp_path: Path) -> None:
         assert len(os.listdir("/proc/self/fd")) <= before
 
 
-def test_a_recording_of_a_replay_is_equal(tmp_path: Path, recordings: Path) -> None:
+def test_recording_of_served_recording_equals_it(tmp_path: Path, recordings: Path) -> None:
     """The ordinary client on a served recording, recorded, gives the same frames: texts, times, addresses, order."""
     for name in ("gomarket-okx_BTC-USDT-SWAP_20250515", "binance-usdm_4-pairs_20210722", "okx_BTC-USDT_20260711_seqid"):
         file = recordings / f"{name}.jsonl.gz"

@@ -36,7 +36,7 @@ from websocket_client import WebSocketClient
 
 @pytest.fixture(autouse=True)
 def interruptible() -> Iterator[None]:
-    """What is started here can be interrupted, even if these tests run where a shell put them in the background."""
+    """Let what is started here be interrupted, even if a shell runs these tests in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -53,7 +53,7 @@ def replay(*arguments: object) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("command", [[], ["record"], ["serve"], ["info"]])
-def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_every_command_says_usage(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Every command says what it takes."""
     with pytest.raises(SystemExit) as done:
         main([*command, "--help"])
@@ -65,29 +65,29 @@ def test_info_of_real_files(recordings: Path, capsys: pytest.CaptureFixture[str]
     """The kinds of lines, the time and the books of the gateway's recording; why a frame was refused in OKX's."""
     file = recordings / "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz"
     assert main(["info", str(file)]) == 0
-    said = capsys.readouterr().out
-    assert "lines: recv 158\n" in said
-    assert "15.7 s from 2025-05-15 11:13:37 UTC" in said
-    assert "say --venue and --symbol" in said
+    output = capsys.readouterr().out
+    assert "lines: recv 158\n" in output
+    assert "15.7 s from 2025-05-15 11:13:37 UTC" in output
+    assert "say --venue and --symbol" in output
     assert main(["info", str(file), "--venue", "gomarket-okx", "--symbol", "BTC-USDT-SWAP"]) == 0
     assert "books 158, refused 0, ignored 0" in capsys.readouterr().out
     file = recordings / "okx_BTC-USDT_20260711_seqid.jsonl.gz"
     assert main(["info", str(file), "--venue", "okx", "--symbol", "BTC-USDT"]) == 0
-    said = capsys.readouterr().out
-    assert "books 2, refused 1, ignored 1" in said
-    assert "time: not noted" in said
-    assert "refused 1 times: resynchronising: gap" in said
+    output = capsys.readouterr().out
+    assert "books 2, refused 1, ignored 1" in output
+    assert "time: not noted" in output
+    assert "refused 1 times: resynchronising: gap" in output
 
 
-def test_info_tells_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A torn end is named and is no failure; a broken line, a missing file and a web page are, each in a sentence."""
     path = write_recording(tmp_path / "r", okx_frames(3))
     whole = path.read_bytes()
     path.write_bytes(whole[:-5])
     assert main(["info", str(path), "--venue", "okx", "--symbol", "BTC-USDT"]) == 0
-    said = capsys.readouterr().out
-    assert "end: cut off in line 3" in said
-    assert "books 2," in said
+    output = capsys.readouterr().out
+    assert "end: cut off in line 3" in output
+    assert "books 2," in output
     path.write_bytes(whole + b"{}\n")
     assert main(["info", str(path)]) == 1
     assert "end: broken: line 4: " in capsys.readouterr().out
@@ -107,7 +107,7 @@ def test_record_the_simulated_market(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main([*wanted, "--out", str(path)]) == 0
     assert f"{path}: " in capsys.readouterr().out
     assert (meta(path)["venue"], meta(path)["symbol"]) == ("simulated", "BTC-USDT-SWAP")
-    kinds = [tick.kind for tick in read(path)]
+    kinds = [frame.kind for frame in read(path)]
     assert kinds[0] == "meta"
     assert set(kinds[1:]) == {"recv"}
     found = list(books(path, lambda: VENUES["simulated"].make_feed("BTC-USDT-SWAP")))
@@ -121,7 +121,7 @@ def test_record_the_simulated_market(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_record_without_out_writes_to_the_folder_that_the_page_lists(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder is made if it is not there, and the file's path is said first and last; no folder for no symbol."""
+    """The folder is made if it is not there, and the file's path is output first and last; no folder for no symbol."""
     monkeypatch.chdir(tmp_path)
     assert main(["record", "--venue", "simulated", "--symbol", "nonsense"]) == 1
     assert list(tmp_path.iterdir()) == []
@@ -150,32 +150,32 @@ def test_record_a_venue(tmp_path: Path) -> None:
     with web_socket_server(venue, "127.0.0.1", 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
-        told: list[str] = []
+        reports: list[str] = []
         recording = threading.Thread(
-            target=record, args=("okx", "BTC-USDT", path), kwargs={"stop": stop, "url": url, "report": told.append}
+            target=record, args=("okx", "BTC-USDT", path), kwargs={"stop": stop, "url": url, "report": reports.append}
         )
         recording.start()
 
         def lines() -> list[RecordedFrame]:
             written = path.exists() and path.stat().st_size
-            return [tick for tick in read(path) if tick.kind in ("connect", "recv")] if written else []
+            return [frame for frame in read(path) if frame.kind in ("connect", "recv")] if written else []
 
-        eventually(lambda: sum(tick.kind == "connect" for tick in lines()) >= 2 and len(lines()) >= 8, 20)
+        eventually(lambda: sum(frame.kind == "connect" for frame in lines()) >= 2 and len(lines()) >= 8, 20)
         stop.set()
         recording.join(5)
         assert not recording.is_alive()
         server.shutdown()
     first = list(read(path))[:7]
-    assert [tick.kind for tick in first] == ["meta", "connect", "send", "recv", "recv", "recv", "connect"]
+    assert [frame.kind for frame in first] == ["meta", "connect", "send", "recv", "recv", "recv", "connect"]
     assert first[1].url == url
     assert json.loads(first[2].message)["op"] == "subscribe"
-    assert [tick.message for tick in first[3:6]] == sent
+    assert [frame.message for frame in first[3:6]] == sent
     sizes = [book.bids[0, 1] for book in books(path, lambda: VENUES["okx"].make_feed("BTC-USDT"))]
     assert sizes[:4] == [1, 2, 1, 2]
-    assert told
+    assert reports
 
 
-def test_record_gives_up_with_a_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_record_refuses_unknown_symbol_before_making_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown symbol is refused before a file is made."""
     path = tmp_path / "r.jsonl"
     assert main(["record", "--venue", "okx", "--symbol", "nonsense", "--out", str(path)]) == 1
@@ -258,19 +258,19 @@ def test_record_fails_when_the_venue_says_nothing(tmp_path: Path, capsys: pytest
 
 
 def test_record_fails_when_no_book_arrived(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Frames without one order book are kept, to see what the venue said; the exit code is 1."""
+    """Frames without one order book are kept, to see what the venue output; the exit code is 1."""
     path = tmp_path / "r.jsonl"
     with okx_exchange('{"event":"subscribe","arg":{"channel":"books","instId":"BTC-USDT"},"connId":"a"}') as url:
         assert record_okx(url, "--out", str(path), "--hours", str(1 / 3600)) == 1
     out, err = capsys.readouterr()
     assert err == f"no order book arrived from {url}: it was still connecting\n"
     assert f"{path}: 3 frames, " in out
-    assert [tick.kind for tick in read(path)] == ["meta", "connect", "send", "recv"]
+    assert [frame.kind for frame in read(path)] == ["meta", "connect", "send", "recv"]
 
 
 @pytest.mark.usefixtures("impatient")
 def test_record_keeps_what_it_has_when_it_gives_up_midway(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The file is whole, its path is said, and the reason why it ends early makes the exit code 1."""
+    """The file is whole, its path is output, and the reason why it ends early makes the exit code 1."""
     path = tmp_path / "r.jsonl"
     with okx_exchange(okx_message(1, -1), okx_message(2, 1), n_connections=1) as url:
         assert record_okx(url, "--out", str(path)) == 1
@@ -282,13 +282,13 @@ def test_record_keeps_what_it_has_when_it_gives_up_midway(tmp_path: Path, capsys
 
 
 def test_record_says_that_the_connection_was_down_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A recording with books that ends while it reconnects is no failure, but the reason is told, on the way too."""
+    """A recording with books that ends while it reconnects is no failure, but the reason is reports, on the way too."""
     monkeypatch.setattr("replay.REPORT_S", 0.0)
-    told: list[str] = []
+    reports: list[str] = []
     stop = threading.Event()
 
     def report(line: str) -> None:
-        told.append(line)
+        reports.append(line)
         if "reconnecting: " in line:
             stop.set()
 
@@ -296,12 +296,12 @@ def test_record_says_that_the_connection_was_down_at_the_end(tmp_path: Path, mon
         recorder = record("okx", "BTC-USDT", tmp_path / "r.jsonl", 30, stop, url, report)
     assert recorder.error is None
     assert stop.is_set()
-    assert told[-1].startswith("the connection was down at the end: ")
+    assert reports[-1].startswith("the connection was down at the end: ")
     assert len(list(books(tmp_path / "r.jsonl", lambda: VENUES["okx"].make_feed("BTC-USDT")))) == 1
 
 
 def test_record_leaves_a_trace_of_a_reconnection_and_prints_each_report_once(tmp_path: Path) -> None:
-    """stderr has one line for the loss, with its time, reason and next try; stdout has each report once, and no log."""
+    """The loss is one line on stderr, with its time, reason and next try; stdout has each report once, and no log."""
     path = tmp_path / "r.jsonl"
     opened: list[ServerConnection] = []
 
@@ -365,9 +365,7 @@ def test_record_refuses_an_address_of_the_simulated_market(
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_record_that_is_ended_before_anything_arrived_fails_with_a_reason(
-    tmp_path: Path, ending: signal.Signals
-) -> None:
+def test_record_ended_before_anything_arrived_fails_with_reason(tmp_path: Path, ending: signal.Signals) -> None:
     """Ctrl-C, or a polite kill, on an address that cannot be reached: exit code 1, one sentence, no file."""
     path, url = tmp_path / "r.jsonl", f"ws://127.0.0.1:{free_port()}"
     with replay("record", "--venue", "okx", "--symbol", "BTC-USDT", "--out", path, "--url", url) as recording:
@@ -382,7 +380,7 @@ def test_record_that_is_ended_before_anything_arrived_fails_with_a_reason(
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_record_and_serve_end_cleanly(tmp_path: Path, ending: signal.Signals) -> None:
+def test_record_and_serve_end_cleanly_on_signal(tmp_path: Path, ending: signal.Signals) -> None:
     """Ctrl-C, or a polite kill, ends both with exit code 0: the recording is whole, and stderr is empty."""
     path = tmp_path / "r.jsonl.gz"
     with replay("record", "--venue", "simulated", "--symbol", "BTC-USDT-SWAP", "--out", path) as recording:
@@ -391,7 +389,7 @@ def test_record_and_serve_end_cleanly(tmp_path: Path, ending: signal.Signals) ->
         out, err = recording.communicate(timeout=10)
     assert (recording.returncode, err) == (0, "")
     assert str(path) in out
-    assert "torn" not in [tick.kind for tick in read(path)]
+    assert "torn" not in [frame.kind for frame in read(path)]
 
     with replay("serve", path, "--speed", "0") as playing:
         assert playing.stdout
@@ -408,7 +406,7 @@ def test_record_and_serve_end_cleanly(tmp_path: Path, ending: signal.Signals) ->
     "arguments",
     [["serve", "FILE", "--speed", "-1"], ["serve", "FILE", "--speed", "fast"], ["record", "--venue", "nowhere"], []],
 )
-def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_argument_is_named_with_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A wrong argument is named, with the usage."""
     with pytest.raises(SystemExit) as done:
         main(arguments)

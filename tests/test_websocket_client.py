@@ -48,8 +48,8 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     eventually(resources_released(before))
 
 
-class Seen:
-    """A client and the books it brought."""
+class WatchedClient:
+    """A running client and the books it has delivered."""
 
     def __init__(self, url: str, make_feed: Callable[[], Any], **options: Any) -> None:
         self.books: list[OrderBook] = []
@@ -59,7 +59,7 @@ class Seen:
     def bids(self) -> list[float]:
         return [book.bids.item(0) for book in self.books]
 
-    def __enter__(self) -> Seen:
+    def __enter__(self) -> WatchedClient:
         self.client.start()
         return self
 
@@ -74,26 +74,26 @@ def gateway() -> GomarketFeed:
     return GomarketFeed("gomarket-okx", "BTC-USDT-SWAP", 0.01)
 
 
-def test_every_frame_becomes_a_book_in_order() -> None:
+def test_client_delivers_every_frame_as_book_in_order() -> None:
     """158 frames sent at once, nothing conflated: 158 books, in order, each stamped at reception."""
     began_ns, began_mono = time.time_ns(), time.perf_counter_ns()
     with (
         Server(make_talk(*(gateway_frame(95000.0 + step) for step in range(158)))) as server,
-        Seen(server.url, gateway, conflate=False) as seen,
+        WatchedClient(server.url, gateway, conflate=False) as watched,
     ):
-        eventually(lambda: len(seen.books) == 158)
-        status = seen.client.status
-        assert seen.bids == [95000.0 + step for step in range(158)]
+        eventually(lambda: len(watched.books) == 158)
+        status = watched.client.status
+        assert watched.bids == [95000.0 + step for step in range(158)]
         assert (status.state, status.frames, status.books, status.refused, status.conflated) == ("live", 158, 158, 0, 0)
         assert (status.reconnects, status.last_error, status.next_try_s) == (0, None, None)
         assert status.age_s is not None
         assert 0 <= status.age_s < 60
-        assert all(began_ns <= book.market_ns <= time.time_ns() for book in seen.books)
-        assert all(began_mono <= book.received_ns <= time.perf_counter_ns() for book in seen.books)
-    assert seen.client.status.state == "stopped"
+        assert all(began_ns <= book.market_ns <= time.time_ns() for book in watched.books)
+        assert all(began_mono <= book.received_ns <= time.perf_counter_ns() for book in watched.books)
+    assert watched.client.status.state == "stopped"
 
 
-def test_bad_frames_are_refused_and_counted_and_the_next_good_one_is_shown() -> None:
+def test_client_counts_bad_frames_and_delivers_next_good_one() -> None:
     """Garbage, HTML, binary, crossed, empty and foreign frames are accounted for one by one; the feed goes on."""
     bad = [
         "{",
@@ -109,10 +109,10 @@ def test_bad_frames_are_refused_and_counted_and_the_next_good_one_is_shown() -> 
     foreign = gateway_frame(100.0, symbol="ETH-USDT-SWAP")
     with (
         Server(make_talk(gateway_frame(100.0), *bad, foreign, gateway_frame(101.0))) as server,
-        Seen(server.url, gateway, conflate=False) as seen,
+        WatchedClient(server.url, gateway, conflate=False) as watched,
     ):
-        eventually(lambda: seen.bids == [100.0, 101.0])
-        status = seen.client.status
+        eventually(lambda: watched.bids == [100.0, 101.0])
+        status = watched.client.status
         assert (status.books, status.refused, status.ignored, status.frames) == (2, len(bad), 1, len(bad) + 3)
         assert status.state == "live"
         assert status.last_error is not None
@@ -120,7 +120,7 @@ def test_bad_frames_are_refused_and_counted_and_the_next_good_one_is_shown() -> 
         assert len(server.connection_times) == 1
 
 
-def test_a_frame_of_5_mb_fits_and_one_of_30_mb_is_refused_with_a_reason() -> None:
+def test_client_accepts_frame_of_5_mb_and_refuses_one_of_30_mb() -> None:
     """The large snapshot is parsed; the frame above the limit ends the connection, and the next one serves."""
 
     async def talk(web_socket: ServerConnection, number: int) -> None:
@@ -129,28 +129,28 @@ def test_a_frame_of_5_mb_fits_and_one_of_30_mb_is_refused_with_a_reason() -> Non
             await web_socket.send("x" * 30_000_000)
         await stay_silent(web_socket)
 
-    with Server(talk) as server, Seen(server.url, gateway) as seen:
-        eventually(lambda: seen.bids == [101.0, 102.0])
-        assert "above 16 MiB" in str(seen.client.status.last_error)
+    with Server(talk) as server, WatchedClient(server.url, gateway) as watched:
+        eventually(lambda: watched.bids == [101.0, 102.0])
+        assert "above 16 MiB" in str(watched.client.status.last_error)
         assert 5_079_379 < MAX_MESSAGE_BYTES < 30_000_000
-        assert seen.client.status.reconnects == 1
+        assert watched.client.status.reconnects == 1
 
 
-def test_a_silent_connection_is_called_stale_and_then_replaced() -> None:
+def test_silent_connection_becomes_stale_and_is_replaced() -> None:
     """Connected but silent: "stale", then a new connection; the first frame of that is "live" again."""
     states: set[str] = set()
     with (
         Server(make_talk(gateway_frame(100.0))) as server,
-        Seen(server.url, gateway, stale_s=0.15) as seen,
+        WatchedClient(server.url, gateway, stale_s=0.15) as watched,
     ):
-        eventually(lambda: states.add(seen.client.status.state) or len(seen.books) >= 2)
-        eventually(lambda: states.add(seen.client.status.state) or {"live", "stale"} <= states)
-        assert "silent for" in str(seen.client.status.last_error)
+        eventually(lambda: states.add(watched.client.status.state) or len(watched.books) >= 2)
+        eventually(lambda: states.add(watched.client.status.state) or {"live", "stale"} <= states)
+        assert "silent for" in str(watched.client.status.last_error)
         assert server.connection_times[1] - server.connection_times[0] >= 0.2
 
 
 @pytest.mark.parametrize("flowing", [True, False])
-def test_any_data_answers_a_ping(flowing: bool) -> None:
+def test_any_data_counts_as_answer_to_ping(flowing: bool) -> None:
     """A server that never answers pings keeps its connection while data flows, and loses it when silent."""
     met: list[float] = []
 
@@ -164,29 +164,29 @@ def test_any_data_answers_a_ping(flowing: bool) -> None:
 
     with (
         raw_server(talk) as port,
-        Seen(f"ws://127.0.0.1:{port}", gateway, ping_s=0.1, pong_s=0.4, conflate=False) as seen,
+        WatchedClient(f"ws://127.0.0.1:{port}", gateway, ping_s=0.1, pong_s=0.4, conflate=False) as watched,
     ):
         if flowing:
-            eventually(lambda: len(seen.books) >= 35)  # more than 0.5 s
+            eventually(lambda: len(watched.books) >= 35)  # more than 0.5 s
             assert len(met) == 1
-            assert seen.client.status.state == "live"
+            assert watched.client.status.state == "live"
         else:
             eventually(lambda: len(met) >= 2)
             assert met[1] - met[0] >= 0.3
-            assert "not even a ping's answer" in str(seen.client.status.last_error)
+            assert "not even a ping's answer" in str(watched.client.status.last_error)
 
 
-def test_a_server_that_answers_pings_but_sends_nothing_is_still_silent() -> None:
+def test_server_that_only_answers_pings_is_silent() -> None:
     """A pong is no market data: the silence limit ends the connection."""
     with (
         Server(make_talk(gateway_frame(100.0))) as server,
-        Seen(server.url, gateway, stale_s=0.1, ping_s=0.05, pong_s=5.0) as seen,
+        WatchedClient(server.url, gateway, stale_s=0.1, ping_s=0.05, pong_s=5.0) as watched,
     ):
         eventually(lambda: len(server.connection_times) >= 2)
-        assert "silent for" in str(seen.client.status.last_error)
+        assert "silent for" in str(watched.client.status.last_error)
 
 
-def test_our_own_slowness_is_not_mistaken_for_a_silent_venue() -> None:
+def test_slow_callback_is_not_mistaken_for_silent_venue() -> None:
     """While frames still wait to be handled, the connection is kept, however long ago they came."""
     bids: list[float] = []
 
@@ -202,7 +202,7 @@ def test_our_own_slowness_is_not_mistaken_for_a_silent_venue() -> None:
         assert bids[:20] == [100.0 + step for step in range(20)]
 
 
-def test_what_came_before_the_close_counts() -> None:
+def test_frames_received_before_close_are_handled() -> None:
     """Frames that wait when the venue hangs up are handled before the connection is called lost."""
 
     async def talk(web_socket: ServerConnection, number: int) -> None:
@@ -223,16 +223,16 @@ def test_what_came_before_the_close_counts() -> None:
         assert bids[:101] == [*(1000.0 + step for step in range(100)), 2000.0]
 
 
-def test_a_server_that_accepts_and_drops_is_tried_five_times_and_no_more() -> None:
+def test_client_gives_up_after_five_connections_without_book() -> None:
     """Without a valid book every connection is a failed try; the tries keep their distance."""
 
     async def talk(web_socket: ServerConnection, _number: int) -> None:
         await web_socket.send("<html>")
 
-    with Server(talk) as server, Seen(server.url, gateway, min_reconnect_s=0.06) as seen:
-        eventually(lambda: seen.client.status.state == "given up")
-        status = seen.client.status
-        assert seen.client.join(2)
+    with Server(talk) as server, WatchedClient(server.url, gateway, min_reconnect_s=0.06) as watched:
+        eventually(lambda: watched.client.status.state == "given up")
+        status = watched.client.status
+        assert watched.client.join(2)
         assert len(server.connection_times) == 5
         assert server.connection_times[4] - server.connection_times[0] >= 0.2
         assert status.attempt == 5
@@ -241,31 +241,31 @@ def test_a_server_that_accepts_and_drops_is_tried_five_times_and_no_more() -> No
         assert "connect again" in str(status.last_error)
 
 
-def test_a_server_that_drops_after_every_book_is_not_hammered() -> None:
+def test_client_keeps_distance_when_server_drops_after_every_book() -> None:
     """A valid book starts the count again, so it goes on for ever, but at the least distance."""
 
     async def talk(web_socket: ServerConnection, number: int) -> None:
         await web_socket.send(gateway_frame(100.0 + number))
 
-    with Server(talk) as server, Seen(server.url, gateway, min_reconnect_s=0.06) as seen:
+    with Server(talk) as server, WatchedClient(server.url, gateway, min_reconnect_s=0.06) as watched:
         eventually(lambda: len(server.connection_times) >= 8)
-        assert seen.client.status.attempt == 0
-        assert seen.bids[:7] == [101.0 + step for step in range(7)]
+        assert watched.client.status.attempt == 0
+        assert watched.bids[:7] == [101.0 + step for step in range(7)]
         assert server.connection_times[7] - server.connection_times[0] >= 0.35
 
 
-def test_frames_that_are_never_a_book_count_as_a_failed_try() -> None:
+def test_connection_without_book_in_time_is_failed_try() -> None:
     """A talkative server without a valid book is left after first_book_s, and the reason says so."""
     with (
         Server(make_talk(*["nonsense"] * 400, every_s=0.02)) as server,
-        Seen(server.url, gateway, first_book_s=0.15, max_tries=2) as seen,
+        WatchedClient(server.url, gateway, first_book_s=0.15, max_tries=2) as watched,
     ):
-        eventually(lambda: seen.client.status.state == "given up")
+        eventually(lambda: watched.client.status.state == "given up")
         assert len(server.connection_times) == 2
-        assert "no valid order book within 0.15 s" in str(seen.client.status.last_error)
+        assert "no valid order book within 0.15 s" in str(watched.client.status.last_error)
 
 
-def test_a_broken_protocol_is_resynchronised_by_a_fresh_connection_and_a_fresh_feed() -> None:
+def test_gap_is_resynchronised_by_fresh_connection_and_feed() -> None:
     """A gap ends the connection; the new one subscribes again and starts from its own snapshot."""
 
     async def talk(web_socket: ServerConnection, number: int) -> None:
@@ -274,21 +274,21 @@ def test_a_broken_protocol_is_resynchronised_by_a_fresh_connection_and_a_fresh_f
             await web_socket.send(text)
         await stay_silent(web_socket)
 
-    with Server(talk) as server, Seen(server.url, DeltaFeed, conflate=False, settled_s=0.0) as seen:
-        eventually(lambda: len(seen.books) == 5)
-        status = seen.client.status
-        assert seen.bids == [10, 11, 10, 11, 12]
+    with Server(talk) as server, WatchedClient(server.url, DeltaFeed, conflate=False, settled_s=0.0) as watched:
+        eventually(lambda: len(watched.books) == 5)
+        status = watched.client.status
+        assert watched.bids == [10, 11, 10, 11, 12]
         assert (status.books, status.refused, status.reconnects, status.attempt) == (5, 1, 1, 0)
         assert status.last_error == "gap: 13 after 11"
         eventually(lambda: server.received == ["subscribe steps"] * 2)
 
 
-def test_a_protocol_that_breaks_after_every_snapshot_is_given_up() -> None:
+def test_client_gives_up_protocol_that_breaks_after_every_snapshot() -> None:
     """The books in between do not start the count again: five broken connections are enough."""
-    with Server(make_talk("snapshot 1", "step 3")) as server, Seen(server.url, DeltaFeed) as seen:
-        eventually(lambda: seen.client.status.state == "given up")
-        assert (len(server.connection_times), len(seen.books), seen.client.status.refused) == (5, 5, 5)
-        assert "gap: 3 after 1" in str(seen.client.status.last_error)
+    with Server(make_talk("snapshot 1", "step 3")) as server, WatchedClient(server.url, DeltaFeed) as watched:
+        eventually(lambda: watched.client.status.state == "given up")
+        assert (len(server.connection_times), len(watched.books), watched.client.status.refused) == (5, 5, 5)
+        assert "gap: 3 after 1" in str(watched.client.status.last_error)
 
 
 @pytest.mark.parametrize(
@@ -306,29 +306,35 @@ def test_a_protocol_that_breaks_after_every_snapshot_is_given_up() -> None:
         (500, {}, "answered HTTP 500"),
     ],
 )
-def test_refused_handshakes_are_told_in_words(status: int, headers: dict[str, str], words: str) -> None:
+def test_refused_handshake_is_explained_in_words(status: int, headers: dict[str, str], words: str) -> None:
     """Each HTTP answer has its sentence, no redirect is followed, and the tries are bounded."""
     with (
         Server(stay_silent, make_refusal(status, "<html>", **headers)) as server,
-        Seen(server.url, gateway, max_tries=2) as seen,
+        WatchedClient(server.url, gateway, max_tries=2) as watched,
     ):
-        eventually(lambda: seen.client.status.state == "given up")
-        assert words in str(seen.client.status.last_error)
+        eventually(lambda: watched.client.status.state == "given up")
+        assert words in str(watched.client.status.last_error)
         assert server.connection_times == []
 
 
-def test_a_venue_that_asks_to_wait_is_left_alone_for_so_long() -> None:
+def test_client_waits_as_long_as_retry_after_asks() -> None:
     """Retry-After is the least wait before the next try; a very long one ends the tries at once."""
-    with Server(stay_silent, make_refusal(429, Retry_After="30")) as server, Seen(server.url, gateway) as seen:
-        eventually(lambda: seen.client.status.next_try_s is not None)
-        status = seen.client.status
+    with (
+        Server(stay_silent, make_refusal(429, Retry_After="30")) as server,
+        WatchedClient(server.url, gateway) as watched,
+    ):
+        eventually(lambda: watched.client.status.next_try_s is not None)
+        status = watched.client.status
         assert status.state == "reconnecting"
         assert status.next_try_s is not None
         assert 20 < status.next_try_s <= 30
         assert "it asks to wait 30 s" in str(status.last_error)
-    with Server(stay_silent, make_refusal(418, Retry_After="7200")) as server, Seen(server.url, gateway) as seen:
-        eventually(lambda: seen.client.status.state == "given up")
-        assert seen.client.status.attempt == 1
+    with (
+        Server(stay_silent, make_refusal(418, Retry_After="7200")) as server,
+        WatchedClient(server.url, gateway) as watched,
+    ):
+        eventually(lambda: watched.client.status.state == "given up")
+        assert watched.client.status.attempt == 1
 
 
 @pytest.mark.parametrize(
@@ -340,7 +346,7 @@ def test_a_venue_that_asks_to_wait_is_left_alone_for_so_long() -> None:
         ("ws", b"", "did not answer within 0.2 s"),
     ],
 )
-def test_what_is_no_websocket_is_told_in_words(scheme: str, reply: bytes, words: str) -> None:
+def test_server_that_is_no_websocket_is_explained_in_words(scheme: str, reply: bytes, words: str) -> None:
     """Garbage, a broken upgrade, TLS that isn't, and silence at the handshake."""
 
     def talk(peer: socket.socket) -> None:
@@ -348,22 +354,25 @@ def test_what_is_no_websocket_is_told_in_words(scheme: str, reply: bytes, words:
         peer.sendall(reply)
 
     options = {"open_s": 0.2} if not reply else {}
-    with raw_server(talk) as port, Seen(f"{scheme}://127.0.0.1:{port}", gateway, max_tries=1, **options) as seen:
-        eventually(lambda: seen.client.status.state == "given up")
-        assert words in str(seen.client.status.last_error)
+    with (
+        raw_server(talk) as port,
+        WatchedClient(f"{scheme}://127.0.0.1:{port}", gateway, max_tries=1, **options) as watched,
+    ):
+        eventually(lambda: watched.client.status.state == "given up")
+        assert words in str(watched.client.status.last_error)
 
 
-def test_an_address_where_nobody_listens_or_that_does_not_exist() -> None:
-    """A closed port and an unknown name are told apart."""
+def test_closed_port_and_unknown_name_are_told_apart() -> None:
+    """A closed port and an unknown name are events apart."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     for url, words in (
         (f"ws://127.0.0.1:{port}/", "refused the connection"),
         ("ws://no-such-host.invalid/", "no-such-host.invalid"),
     ):
-        with Seen(url, gateway, max_tries=1) as seen:
-            eventually(lambda seen=seen: seen.client.status.state == "given up", 20)
-            assert words in str(seen.client.status.last_error)
+        with WatchedClient(url, gateway, max_tries=1) as watched:
+            eventually(lambda watched=watched: watched.client.status.state == "given up", 20)
+            assert words in str(watched.client.status.last_error)
 
 
 @pytest.mark.parametrize(
@@ -380,7 +389,7 @@ def test_an_address_where_nobody_listens_or_that_does_not_exist() -> None:
         ("wss://user:secret@host/", "user name or a password"),
     ],
 )
-def test_an_address_that_cannot_be_one_is_refused_when_the_client_is_made(url: str, words: str) -> None:
+def test_client_refuses_invalid_address_when_made(url: str, words: str) -> None:
     """ValueError with a sentence; the sentence never repeats a password."""
     with pytest.raises(ValueError, match="address") as caught:
         WebSocketClient(url, gateway, lambda _book: None)
@@ -390,9 +399,11 @@ def test_an_address_that_cannot_be_one_is_refused_when_the_client_is_made(url: s
 
 
 @pytest.mark.parametrize("conflate", [True, False])
-def test_a_slow_callback_gets_the_newest_books_and_no_delta_is_skipped(conflate: bool) -> None:
-    """Many steps at once and 10 ms a book: late books are passed over, or none is if conflation is off. Either
-    way every step is parsed, and the last one is handed over, though heartbeats follow it."""
+def test_slow_callback_gets_newest_book_and_no_delta_is_skipped(conflate: bool) -> None:
+    """Many steps at once and 10 ms a book: late books are passed over, or none is if conflation is off.
+
+    Either way every step is parsed, and the last one is delivered, though heartbeats follow it.
+    """
     bids: list[float] = []
 
     def on_book(book: OrderBook) -> None:
@@ -415,7 +426,7 @@ def test_a_slow_callback_gets_the_newest_books_and_no_delta_is_skipped(conflate:
             assert len(bids) < steps / 2
 
 
-def test_a_failing_callback_is_counted_and_shown_and_the_feed_goes_on() -> None:
+def test_failing_callback_is_counted_and_feed_goes_on() -> None:
     """on_book and on_frame may raise; neither costs a frame or the connection."""
 
     def on_book(_book: OrderBook) -> None:
@@ -433,21 +444,21 @@ def test_a_failing_callback_is_counted_and_shown_and_the_feed_goes_on() -> None:
         client.stop()
 
 
-def test_all_that_a_recording_needs_is_passed_on_before_it_is_parsed() -> None:
-    """connect, send and recv in their order, each frame as it came and before its book."""
-    told: list[tuple[object, ...]] = []
+def test_recording_events_are_passed_on_before_parsing() -> None:
+    """A recording gets connect, send and recv in their order, each frame as it came and before its book."""
+    events: list[tuple[object, ...]] = []
     with Server(make_talk("ack", "bad book", "snapshot 7")) as server:
         client = WebSocketClient(
             server.url,
             lambda: DeltaFeed(keepalive=("ping", 0.1)),
-            lambda book: told.append(("book", book.bids.item(0))),
-            on_frame=lambda kind, market_ns, text, url: told.append((kind, market_ns > 0, text, url)),
+            lambda book: events.append(("book", book.bids.item(0))),
+            on_frame=lambda kind, market_ns, text, url: events.append((kind, market_ns > 0, text, url)),
             **QUICK,
         )
         client.start()
         eventually(lambda: "ping" in server.received)
         client.stop()
-        assert told[:6] == [
+        assert events[:6] == [
             ("connect", True, server.url, server.url),
             ("send", True, "subscribe steps", None),
             ("recv", True, "ack", None),
@@ -455,10 +466,10 @@ def test_all_that_a_recording_needs_is_passed_on_before_it_is_parsed() -> None:
             ("recv", True, "snapshot 7", None),
             ("book", 7.0),
         ]
-        assert told[6] == ("send", True, "ping", None)
+        assert events[6] == ("send", True, "ping", None)
 
 
-def test_a_keepalive_is_sent_after_quiet_seconds_only() -> None:
+def test_keepalive_is_sent_after_quiet_seconds_only() -> None:
     """While data flows no keepalive text is sent; in silence it is, and its answer keeps the connection."""
 
     async def talk(web_socket: ServerConnection, _number: int) -> None:
@@ -478,16 +489,16 @@ def test_a_keepalive_is_sent_after_quiet_seconds_only() -> None:
     pings, gaps = [0], list[float]()
     with (
         Server(talk) as server,
-        Seen(server.url, lambda: DeltaFeed(keepalive=("ping", 0.3)), stale_s=0.1, pong_s=3.0) as seen,
+        WatchedClient(server.url, lambda: DeltaFeed(keepalive=("ping", 0.3)), stale_s=0.1, pong_s=3.0) as watched,
     ):
         eventually(lambda: len(gaps) == 2)
         assert min(gaps) > 0.2
         assert len(server.connection_times) == 1
-        eventually(lambda: seen.client.status.ignored >= 2)
+        eventually(lambda: watched.client.status.ignored >= 2)
 
 
 @pytest.mark.parametrize("why", ["closing", "age"])
-def test_a_connection_about_to_end_is_replaced_ahead_of_it_without_gap_or_double(why: str) -> None:
+def test_connection_about_to_end_is_replaced_without_gap_or_duplicate(why: str) -> None:
     """The old connection serves until the new one's first book, and then is dropped."""
 
     async def talk(web_socket: ServerConnection, number: int) -> None:
@@ -510,30 +521,34 @@ def test_a_connection_about_to_end_is_replaced_ahead_of_it_without_gap_or_double
         await web_socket.send("step 5001")
         await stay_silent(web_socket)
 
-    told: list[str | bytes] = []
+    events: list[str | bytes] = []
     dropped = threading.Event()
     options = {"settled_s": 0.05} if why == "closing" else {"max_age_s": 0.15}
     with (
         Server(talk) as server,
-        Seen(server.url, DeltaFeed, conflate=False, on_frame=lambda *note: told.append(note[2]), **options) as seen,
+        WatchedClient(
+            server.url, DeltaFeed, conflate=False, on_frame=lambda *note: events.append(note[2]), **options
+        ) as watched,
     ):
-        eventually(lambda: seen.bids and seen.bids[-1] == 5001)
+        eventually(lambda: watched.bids and watched.bids[-1] == 5001)
         eventually(dropped.is_set)
-        old = seen.bids[: seen.bids.index(5000)]
+        old = watched.bids[: watched.bids.index(5000)]
         assert old == [100 + step for step in range(len(old))]
         assert len(old) > 10
         assert server.connection_times[1] - server.connection_times[0] < 5
-        assert seen.bids[len(old) :] == [5000, 5001]
+        assert watched.bids[len(old) :] == [5000, 5001]
         # The recording has the second connection whole, and nothing of the first inside it.
-        second = told.index(server.url, 1)
-        assert told[second : second + 4] == [server.url, "subscribe steps", "snapshot 5000", "step 5001"]
-        assert seen.client.status.refused == 0
+        second = events.index(server.url, 1)
+        assert events[second : second + 4] == [server.url, "subscribe steps", "snapshot 5000", "step 5001"]
+        assert watched.client.status.refused == 0
 
 
 @pytest.mark.parametrize("catches_up", [True, False])
-def test_a_successor_never_takes_the_books_back_in_time(catches_up: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the new connection says of a time that was shown already is passed over, and it takes over once it has
-    caught up; if the venue's clock says for too long that it has not, the clock is not believed."""
+def test_successor_never_takes_books_back_in_time(catches_up: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Books of a new connection that are behind those shown are passed over; it takes over once it has caught up.
+
+    If the venue's clock says for too long that it has not, the clock is not believed.
+    """
     monkeypatch.setattr("network.reconnection.CATCH_UP_S", 0.3 if not catches_up else 30.0)
 
     async def talk(web_socket: ServerConnection, number: int) -> None:
@@ -548,22 +563,24 @@ def test_a_successor_never_takes_the_books_back_in_time(catches_up: bool, monkey
                 await asyncio.sleep(0 if catches_up else 0.05)
         await stay_silent(web_socket)
 
-    with Server(talk) as server, Seen(server.url, DeltaFeed, conflate=False, settled_s=0.05) as seen:
-        eventually(lambda: server.n_open == 1 and seen.client.status.reconnects == 1)
+    with Server(talk) as server, WatchedClient(server.url, DeltaFeed, conflate=False, settled_s=0.05) as watched:
+        eventually(lambda: server.n_open == 1 and watched.client.status.reconnects == 1)
         shown = [100 + step for step in range(11)]
         if catches_up:
-            eventually(lambda: seen.bids == [*shown, *range(110, 115)])
-            status = seen.client.status
+            eventually(lambda: watched.bids == [*shown, *range(110, 115)])
+            status = watched.client.status
             assert (status.books, status.conflated) == (21, 5)
         else:
-            eventually(lambda: len(seen.bids) > 11)
-            assert seen.bids[:11] == shown
-            assert 5 < seen.bids[11] < 100
+            eventually(lambda: len(watched.bids) > 11)
+            assert watched.bids[:11] == shown
+            assert 5 < watched.bids[11] < 100
 
 
-def test_a_rest_snapshot_is_fetched_while_frames_are_buffered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body is noted with its url and spliced, and steps that came before it are not lost; one that is too old
-    for them is fetched again, though not at once."""
+def test_rest_snapshot_is_fetched_while_frames_are_buffered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body is recorded with its url and applied, and steps that came before it are not lost.
+
+    A body that is too old for them is fetched again, though not at once.
+    """
     monkeypatch.setattr("network.connection.MIN_FETCH_INTERVAL_S", 0.2)
     asked = threading.Event()
     bodies, fetched = [b"30", b"41"], list[float]()
@@ -574,16 +591,18 @@ def test_a_rest_snapshot_is_fetched_while_frames_are_buffered(monkeypatch: pytes
         assert asked.wait(5)
         peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n" + bodies.pop(0))
 
-    told: list[tuple[object, ...]] = []
+    events: list[tuple[object, ...]] = []
     with raw_server(rest) as port, Server(make_talk("step 41", "step 42", "step 43")) as server:
         url = f"http://127.0.0.1:{port}/depth"
-        with Seen(server.url, lambda: DeltaFeed(url), on_frame=lambda *note: told.append((note[0], *note[2:]))) as seen:
-            eventually(lambda: seen.client.status.ignored == 3)
+        with WatchedClient(
+            server.url, lambda: DeltaFeed(url), on_frame=lambda *note: events.append((note[0], *note[2:]))
+        ) as watched:
+            eventually(lambda: watched.client.status.ignored == 3)
             asked.set()
-            eventually(lambda: seen.bids == [43.0])
-            status = seen.client.status
+            eventually(lambda: watched.bids == [43.0])
+            status = watched.client.status
         assert (status.books, status.ignored, status.frames) == (1, 4, 5)
-        assert told[-2:] == [("http", "30", url), ("http", "41", url)]
+        assert events[-2:] == [("http", "30", url), ("http", "41", url)]
         assert fetched[1] - fetched[0] > 0.15
 
 
@@ -598,7 +617,7 @@ def test_a_rest_snapshot_is_fetched_while_frames_are_buffered(monkeypatch: pytes
         (b"", "no complete answer within 0.3 s"),
     ],
 )
-def test_a_refused_rest_snapshot_is_told_in_words(reply: bytes, words: str) -> None:
+def test_refused_rest_snapshot_is_explained_in_words(reply: bytes, words: str) -> None:
     """HTTP refusals, redirects, garbage, floods and silence end the try with their reason."""
 
     def rest(peer: socket.socket) -> None:
@@ -608,18 +627,21 @@ def test_a_refused_rest_snapshot_is_told_in_words(reply: bytes, words: str) -> N
     with raw_server(rest) as port, Server(make_talk("step 1")) as server:
         fetch_s = 0.3 if not reply else 5.0
         make_feed = lambda: DeltaFeed(f"http://127.0.0.1:{port}/depth")  # noqa: E731 - one value of two arguments
-        with Seen(server.url, make_feed, fetch_s=fetch_s) as seen:
-            eventually(lambda: seen.client.status.last_error)
-            assert words in str(seen.client.status.last_error)
+        with WatchedClient(server.url, make_feed, fetch_s=fetch_s) as watched:
+            eventually(lambda: watched.client.status.last_error)
+            assert words in str(watched.client.status.last_error)
             if b"429" in reply:
-                eventually(lambda: (seen.client.status.next_try_s or 0) > 20)
+                eventually(lambda: (watched.client.status.next_try_s or 0) > 20)
 
 
-def test_a_snapshot_is_fetched_over_http_or_https_only() -> None:
+def test_snapshot_is_fetched_over_http_or_https_only() -> None:
     """A feed cannot make the client open a file."""
-    with Server(make_talk("step 1")) as server, Seen(server.url, lambda: DeltaFeed("file:///etc/hostname")) as seen:
-        eventually(lambda: seen.client.status.last_error)
-        assert "over http or https only" in str(seen.client.status.last_error)
+    with (
+        Server(make_talk("step 1")) as server,
+        WatchedClient(server.url, lambda: DeltaFeed("file:///etc/hostname")) as watched,
+    ):
+        eventually(lambda: watched.client.status.last_error)
+        assert "over http or https only" in str(watched.client.status.last_error)
 
 
 def _half_a_frame(peer: socket.socket) -> None:
@@ -628,7 +650,7 @@ def _half_a_frame(peer: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("state", ["connecting", "half a frame", "backing off", "live", "fetching", "blocked"])
-def test_stop_ends_everything_within_two_seconds_in_any_state(state: str) -> None:
+def test_stop_ends_client_within_two_seconds_in_any_state(state: str) -> None:
     """Whatever it is doing, stop() joins in time; the fixture then finds no thread and no socket."""
     with contextlib.ExitStack() as stack:
         reached: Callable[[WebSocketClient], object]
@@ -678,7 +700,7 @@ def test_stop_ends_everything_within_two_seconds_in_any_state(state: str) -> Non
         client.stop()
 
 
-def test_a_name_server_that_hangs_does_not_hold_up_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_does_not_wait_for_hanging_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """The look-up cannot be cut short, but the client ends without it."""
     asked, answer = threading.Event(), threading.Event()
 
@@ -688,13 +710,13 @@ def test_a_name_server_that_hangs_does_not_hold_up_stop(monkeypatch: pytest.Monk
         raise socket.gaierror(socket.EAI_AGAIN, "no answer")
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    with Seen("wss://name.invalid/", gateway):
+    with WatchedClient("wss://name.invalid/", gateway):
         assert asked.wait(5)
     answer.set()
 
 
-def test_a_client_that_never_started_can_be_stopped_and_starts_only_once() -> None:
-    """idle -> stopped without a thread; a second start is an error that says what to do."""
+def test_client_that_never_started_can_be_stopped_but_not_started() -> None:
+    """It goes from idle to stopped without a thread; to start it then is an error that says what to do."""
     client = WebSocketClient("ws://127.0.0.1:1/", gateway, lambda _book: None)
     assert client.status.state == "idle"
     assert client.status.age_s is None
@@ -704,7 +726,7 @@ def test_a_client_that_never_started_can_be_stopped_and_starts_only_once() -> No
         client.start()
 
 
-def test_stop_from_the_callback_only_signals() -> None:
+def test_stop_from_callback_only_signals() -> None:
     """on_book may stop its own client: no deadlock, and no book after that."""
     books: list[OrderBook] = []
 
@@ -720,7 +742,7 @@ def test_stop_from_the_callback_only_signals() -> None:
         assert client.status.state == "stopped"
 
 
-def test_a_feed_that_breaks_its_promise_ends_the_client_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_feed_error_ends_client_with_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error that no feed may raise is not swallowed: the thread reports it, and the status says what it was."""
     reported: list[BaseException | None] = []
     monkeypatch.setattr(threading, "excepthook", lambda arguments: reported.append(arguments.exc_value))
@@ -729,15 +751,15 @@ def test_a_feed_that_breaks_its_promise_ends_the_client_with_the_reason(monkeypa
         def parse(self, message: str | bytes, *_: object) -> OrderBook | None:
             raise ZeroDivisionError(message)
 
-    with Server(make_talk("anything")) as server, Seen(server.url, Broken) as seen:
-        eventually(lambda: seen.client.status.state == "given up")
-        assert "ZeroDivisionError('anything')" in str(seen.client.status.last_error)
-        assert seen.client.join(2)
+    with Server(make_talk("anything")) as server, WatchedClient(server.url, Broken) as watched:
+        eventually(lambda: watched.client.status.state == "given up")
+        assert "ZeroDivisionError('anything')" in str(watched.client.status.last_error)
+        assert watched.client.join(2)
         assert len(reported) == 1
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1008, 1011, 1012, 1013, 3000, 4999])
-def test_every_close_code_is_told_and_followed_by_a_new_connection(code: int) -> None:
+def test_close_code_is_reported_and_followed_by_new_connection(code: int) -> None:
     """The code and the venue's reason are in the words, and the next connection's book is shown."""
 
     async def talk(web_socket: ServerConnection, number: int) -> None:
@@ -746,9 +768,9 @@ def test_every_close_code_is_told_and_followed_by_a_new_connection(code: int) ->
             await web_socket.close(code, "so be it")
         await stay_silent(web_socket)
 
-    with Server(talk) as server, Seen(server.url, gateway) as seen:
-        eventually(lambda: seen.bids == [101.0, 102.0])
-        assert f"closed the connection (code {code}, 'so be it')" in str(seen.client.status.last_error)
+    with Server(talk) as server, WatchedClient(server.url, gateway) as watched:
+        eventually(lambda: watched.bids == [101.0, 102.0])
+        assert f"closed the connection (code {code}, 'so be it')" in str(watched.client.status.last_error)
 
 
 def _failed_tries(
@@ -768,7 +790,7 @@ def test_backoff_doubles_up_to_its_cap_with_jitter_below() -> None:
             assert longest / 2 <= wait_s <= longest
 
 
-def test_the_count_of_failures() -> None:
+def test_retry_policy_counts_failures_until_a_book_proves_recovery() -> None:
     """A book starts it again; after a broken protocol only a book of a settled connection does."""
     retries = RetryPolicy(5, Timings(settled_s=10.0))
     _failed_tries(retries, NetworkError("x"), False, 3)
@@ -784,7 +806,7 @@ def test_the_count_of_failures() -> None:
     assert retries.n_failures == 0
 
 
-def test_retry_after_is_read_as_seconds_or_a_date() -> None:
+def test_retry_after_is_parsed_as_seconds_or_date() -> None:
     """Both forms of the header; nonsense, the past and infinity mean no wait."""
     soon = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 100))
     assert 95 < parse_retry_after_s(soon) <= 100

@@ -40,8 +40,9 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def lines(log: pytest.LogCaptureFixture, level: int) -> list[str]:
-    """Return the messages of this level, in their order."""
-    return [record.getMessage() for record in log.records if record.levelno == level]
+    """Return our modules' messages of this level, in their order."""
+    ours = [record for record in log.records if record.name.split(".")[0] in LOGGING_ROOMS]
+    return [record.getMessage() for record in ours if record.levelno == level]
 
 
 def run_until(
@@ -291,7 +292,7 @@ def test_visit_of_the_simulated_market_prints_nothing() -> None:
             while session.latest is None and time.monotonic() < ends:
                 time.sleep(0.02)
             assert session.latest is not None
-        session.record(Path(mkdtemp()))
+        session.start_recording(Path(mkdtemp()))
         time.sleep(0.5)
         session.release()
         session.resume()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -38,21 +39,24 @@ SYMBOL = "BTC-USDT"
 TRADE = '{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[]}'
 
 
-def at(index: int) -> int:
-    """market_ns of the frame whose best bid holds this size."""
+def market_ns_at(index: int) -> int:
+    """Return market_ns of the frame whose best bid holds this size."""
     return BEGIN_NS + index * STEP_NS
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A connection, then 300 books 100 ms apart, each followed by two trades that bring none."""
-    ticks = [RecordedFrame("connect", at(0), "", "wss://v.example"), RecordedFrame("send", at(0), "subscribe")]
-    for tick in okx_frames(COUNT):
-        ticks += [tick, tick._replace(message=TRADE), tick._replace(message=TRADE)]
-    return write_recording(tmp_path / "made.jsonl", ticks)
+    """Save a connection, then 300 books 100 ms apart, each followed by two trades that bring none."""
+    frames = [
+        RecordedFrame("connect", market_ns_at(0), "", "wss://v.example"),
+        RecordedFrame("send", market_ns_at(0), "subscribe"),
+    ]
+    for frame in okx_frames(COUNT):
+        frames += [frame, frame._replace(message=TRADE), frame._replace(message=TRADE)]
+    return write_recording(tmp_path / "made.jsonl", frames)
 
 
-class Watched(Session):
+class WatchedSession(Session):
     """A session that keeps all it has shown."""
 
     def __init__(self) -> None:
@@ -75,37 +79,37 @@ class Watched(Session):
         return [book.market_ns for book in self.seen]
 
     @property
-    def buttons(self) -> Player:
+    def controls(self) -> Player:
         assert self.player is not None
         return self.player
 
 
 @pytest.fixture
-def session() -> Iterator[Watched]:
-    viewer = Watched()
+def session() -> Iterator[WatchedSession]:
+    viewer = WatchedSession()
     yield viewer
     viewer.disconnect()
-    eventually(lambda: ours() == 0)
+    eventually(lambda: n_own_threads() == 0)
 
 
-def ours() -> int:
-    """Threads of feeds, replays, surveys and recorders."""
+def n_own_threads() -> int:
+    """Count the threads of feeds, replays, scanners and recorders."""
     return sum(thread.name.startswith(("feed", "replay", "recorder")) for thread in threading.enumerate())
 
 
-def frames(path: Path) -> list[RecordedFrame]:
-    return [tick for tick in read(path) if tick.kind != "meta"]
+def read_frames(path: Path) -> list[RecordedFrame]:
+    return [frame for frame in read(path) if frame.kind != "meta"]
 
 
-def test_it_plays_at_once_and_pauses_without_seeming_dead(
-    session: Watched, path: Path, monkeypatch: pytest.MonkeyPatch
+def test_player_plays_at_once_and_stays_live_while_paused(
+    session: WatchedSession, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Books come without a click; while paused none comes, the connection stays live and is never made anew."""
     monkeypatch.setattr("recording.playback.IDLE_EVERY_S", 0.2)
     session.connect(Market("okx", SYMBOL, recording=path))
     eventually(lambda: len(session.seen) >= 2)
-    session.buttons.pause()
-    eventually(lambda: not session.buttons.playing)
+    session.controls.pause()
+    eventually(lambda: not session.controls.playing)
     time.sleep(0.1)  # what was on its way
     seen = len(session.seen)
     ends = time.monotonic() + 0.7
@@ -114,11 +118,11 @@ def test_it_plays_at_once_and_pauses_without_seeming_dead(
         assert (session.status.state, session.status.reconnects) == ("live", 0)
         time.sleep(0.02)
     assert len(session.seen) == seen
-    session.buttons.play()
+    session.controls.play()
     eventually(lambda: len(session.seen) > seen)
 
 
-def test_a_pause_before_the_first_book_waits_for_as_long_as_it_lasts(session: Watched, path: Path) -> None:
+def test_client_waits_without_limit_when_paused_before_first_book(session: WatchedSession, path: Path) -> None:
     """Paused before anything was shown, the client goes on waiting where a venue would be given up."""
     session.connect(Market("okx", SYMBOL, recording=path))
     viewer = session._subscription
@@ -128,83 +132,87 @@ def test_a_pause_before_the_first_book_waits_for_as_long_as_it_lasts(session: Wa
     assert timings.stale_s > 2  # two signs of life fit in
 
 
-def test_a_step_is_the_next_book(session: Watched, path: Path) -> None:
+def test_step_shows_exactly_the_next_book(session: WatchedSession, path: Path) -> None:
     """Every step shows exactly the next book, past the frames that bring none; the last one ends the recording."""
     session.connect(Market("okx", SYMBOL, recording=path))
     eventually(lambda: session.seen)
-    session.buttons.pause()
-    session.buttons.seek(at(COUNT - 3))
-    eventually(lambda: session.times[-1] == at(COUNT - 3))
+    session.controls.pause()
+    session.controls.seek(market_ns_at(COUNT - 3))
+    eventually(lambda: session.times[-1] == market_ns_at(COUNT - 3))
     for index in (COUNT - 2, COUNT - 1, COUNT):
-        session.buttons.step()
-        eventually(lambda index=index: session.times[-1] == at(index))  # type: ignore[misc]
-    assert session.times[-4:] == [at(index) for index in range(COUNT - 3, COUNT + 1)]
+        session.controls.step()
+        eventually(lambda index=index: session.times[-1] == market_ns_at(index))  # type: ignore[misc]
+    assert session.times[-4:] == [market_ns_at(index) for index in range(COUNT - 3, COUNT + 1)]
     assert not session.ended
-    session.buttons.step()
+    session.controls.step()
     eventually(lambda: session.ended)
 
 
-def test_a_jump_to_a_frame_without_a_book_goes_on_to_one(session: Watched, tmp_path: Path) -> None:
+def test_seek_while_paused_goes_on_to_next_book(session: WatchedSession, tmp_path: Path) -> None:
     """Paused, a jump into a run of trades shows the first book after them."""
-    ticks = okx_frames(5)
-    trades = [RecordedFrame("recv", at(5) + 1 + index, TRADE) for index in range(50)]
-    path = write_recording(tmp_path / "r", [*ticks, *trades, RecordedFrame("recv", at(7), okx_message(6, 5))])
+    frames = okx_frames(5)
+    trades = [RecordedFrame("recv", market_ns_at(5) + 1 + index, TRADE) for index in range(50)]
+    path = write_recording(
+        tmp_path / "r", [*frames, *trades, RecordedFrame("recv", market_ns_at(7), okx_message(6, 5))]
+    )
     session.connect(Market("okx", SYMBOL, recording=path))
     eventually(lambda: session.seen)
-    session.buttons.pause()
-    session.buttons.seek(at(5) + 10)
-    eventually(lambda: session.times[-1] == at(7))
+    session.controls.pause()
+    session.controls.seek(market_ns_at(5) + 10)
+    eventually(lambda: session.times[-1] == market_ns_at(7))
 
 
-def test_speed_changes_on_the_way_and_skips_nothing(session: Watched, tmp_path: Path) -> None:
+def test_player_shows_every_book_once_when_speed_changes(session: WatchedSession, tmp_path: Path) -> None:
     """First as recorded, then faster than the page can follow: every book is shown once, in its order, to the end."""
     session.connect(Market("okx", SYMBOL, recording=write_recording(tmp_path / "r", okx_frames(60))))
     eventually(lambda: session.seen)
     session.slow_s = 0.03
-    session.buttons.speed = 0
+    session.controls.speed = 0
     eventually(lambda: session.ended, 30)
-    assert session.times == [at(index) for index in range(1, 61)]
+    assert session.times == [market_ns_at(index) for index in range(1, 61)]
     assert session.status is not None
     assert session.status.conflated == 0
 
 
-def test_a_pause_takes_effect_at_once_however_fast_it_plays(session: Watched, path: Path) -> None:
+def test_pause_takes_effect_at_once_at_any_speed(session: WatchedSession, path: Path) -> None:
     """Played as fast as it goes, no more than a few books come after the pause, and the player is where they are."""
     session.connect(Market("okx", SYMBOL, recording=path))
-    session.buttons.speed = 0
+    session.controls.speed = 0
     eventually(lambda: len(session.seen) > 5)
-    session.buttons.pause()
+    session.controls.pause()
     seen = len(session.seen)
-    eventually(lambda: session.times[-1] == session.buttons.position)
+    eventually(lambda: session.times[-1] == session.controls.position)
     assert len(session.seen) - seen <= 17
 
 
-def test_again_from_the_beginning_after_the_end(session: Watched, path: Path) -> None:
+def test_play_after_the_end_begins_again(session: WatchedSession, path: Path) -> None:
     """Play after the end shows the same books once more, and learning starts anew."""
     session.connect(Market("okx", SYMBOL, recording=path))
-    session.buttons.speed = 0
+    session.controls.speed = 0
     eventually(lambda: session.ended, 30)
-    assert not session.buttons.rewound
-    session.buttons.play()
+    assert not session.controls.rewound
+    session.controls.play()
     eventually(lambda: len(session.seen) == 2 * COUNT, 30)
-    assert session.buttons.rewound
+    assert session.controls.rewound
     assert session.times[COUNT:] == session.times[:COUNT]
 
 
-def test_a_recording_without_times_begins_again_too(session: Watched, tmp_path: Path) -> None:
+def test_play_after_the_end_begins_again_without_times(session: WatchedSession, tmp_path: Path) -> None:
     """Where no line has a time, there is nowhere to jump to, but a beginning."""
-    path = write_recording(tmp_path / "r", [tick._replace(market_ns=None) for tick in okx_frames(3)])
+    path = write_recording(tmp_path / "r", [frame._replace(market_ns=None) for frame in okx_frames(3)])
     session.connect(Market("okx", SYMBOL, recording=path))
     eventually(lambda: session.ended)
-    session.buttons.play()
+    session.controls.play()
     eventually(lambda: len(session.seen) == 6)
 
 
-def test_a_page_that_comes_and_goes_misses_no_book(
-    session: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_player_shows_every_book_once_when_page_comes_and_goes(
+    session: WatchedSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Released again and again, books on their way and half handled, in the end each was shown once, in its order;
-    those of the same time too."""
+    """Released again and again, with books on their way and half handled: in the end each was shown once, in its order.
+
+    Books of the same time, too.
+    """
     acknowledge_read = Player.acknowledge_read
 
     def read_slowly(player: Player, gave_book: bool | None) -> None:
@@ -212,24 +220,27 @@ def test_a_page_that_comes_and_goes_misses_no_book(
         time.sleep(0.002)
 
     monkeypatch.setattr(Player, "acknowledge_read", read_slowly)
-    ticks = [tick._replace(market_ns=at(index // 4)) for index, tick in enumerate(okx_frames(COUNT))]
-    session.connect(Market("okx", SYMBOL, recording=write_recording(tmp_path / "r", ticks)))
-    session.buttons.speed = 0
+    frames = [frame._replace(market_ns=market_ns_at(index // 4)) for index, frame in enumerate(okx_frames(COUNT))]
+    session.connect(Market("okx", SYMBOL, recording=write_recording(tmp_path / "r", frames)))
+    session.controls.speed = 0
     while len(session.seen) < COUNT:
         seen = len(session.seen)
         eventually(lambda seen=seen: len(session.seen) >= min(seen + 10, COUNT))  # type: ignore[misc]
         session.release()
-        eventually(lambda: ours() == 0)
+        eventually(lambda: n_own_threads() == 0)
         session.resume()
     assert [book.bids[0, 1] for book in session.seen] == list(range(1, COUNT + 1))
 
 
 def test_player_misses_no_book_when_page_comes_back_before_its_last_feed_has_ended(
-    session: Watched, path: Path
+    session: WatchedSession, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Released and resumed in one breath, ten times: every book is shown, at most the one in hand twice."""
+    """Released and resumed in one breath, ten times: every book is shown, at most the one in hand twice.
+
+    No connection is lost by that, so nothing is logged as a loss.
+    """
     session.connect(Market("okx", SYMBOL, recording=path))
-    session.buttons.speed = 0
+    session.controls.speed = 0
     session.slow_s = 0.002
     n_resumed = 10
     for resumed in range(n_resumed):
@@ -237,31 +248,34 @@ def test_player_misses_no_book_when_page_comes_back_before_its_last_feed_has_end
         session.release()
         session.resume()
     eventually(lambda: session.ended, 30)
-    assert set(session.times) == {at(index) for index in range(1, COUNT + 1)}
+    assert set(session.times) == {market_ns_at(index) for index in range(1, COUNT + 1)}
     assert len(session.times) <= COUNT + n_resumed
     assert sum(thread.name == "replay server" for thread in threading.enumerate()) == 1
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 @pytest.mark.parametrize("playing", [True, False])
-def test_a_page_that_comes_back_finds_its_place(session: Watched, path: Path, playing: bool) -> None:
+def test_player_keeps_place_state_and_speed_while_page_is_gone(
+    session: WatchedSession, path: Path, playing: bool
+) -> None:
     """Released and resumed, it goes on behind the last book, playing or paused as before, at its speed."""
     session.connect(Market("okx", SYMBOL, recording=path))
-    session.buttons.speed = 2
-    session.buttons.seek(at(100))
-    eventually(lambda: session.seen and session.times[-1] >= at(100))
+    session.controls.speed = 2
+    session.controls.seek(market_ns_at(100))
+    eventually(lambda: session.seen and session.times[-1] >= market_ns_at(100))
     if not playing:
-        session.buttons.pause()
-        eventually(lambda: session.times[-1] == session.buttons.position)
+        session.controls.pause()
+        eventually(lambda: session.times[-1] == session.controls.position)
     session.release()
-    eventually(lambda: ours() == 0)
+    eventually(lambda: n_own_threads() == 0)
     seen = len(session.seen)
     session.resume()
     eventually(lambda: len(session.seen) > seen)
     assert session.times[seen] == session.times[seen - 1] + STEP_NS
-    assert (session.buttons.playing, session.buttons.speed) == (playing, 2)
+    assert (session.controls.playing, session.controls.speed) == (playing, 2)
 
 
-def test_other_recordings_and_disconnecting_leave_nothing_behind(session: Watched, path: Path) -> None:
+def test_changing_recordings_leaves_no_thread_socket_or_file(session: WatchedSession, path: Path) -> None:
     """Twenty times another recording, and then none: no thread, no socket and no open file more than before."""
     other = write_recording(path.with_name("other.jsonl"), okx_frames(50))
     process = psutil.Process()
@@ -272,25 +286,25 @@ def test_other_recordings_and_disconnecting_leave_nothing_behind(session: Watche
         eventually(lambda seen=seen: len(session.seen) > seen)  # type: ignore[misc]
     session.disconnect()
     assert session.player is None
-    eventually(lambda: ours() == 0)
+    eventually(lambda: n_own_threads() == 0)
     eventually(
         lambda: (len(process.net_connections()), process.num_fds() if os.name == "posix" else 0) <= before, timeout_s=5
     )
 
 
-def test_what_is_broken_further_on_plays_up_to_there(session: Watched, path: Path) -> None:
+def test_player_plays_broken_recording_up_to_bad_line(session: WatchedSession, path: Path) -> None:
     """A bad line in the middle: the books before it are shown, then it ends and says which line is wrong."""
     whole = path.read_bytes().split(b"\n")
     path.write_bytes(b"\n".join([*whole[:20], b"nonsense", *whole[20:]]))
     session.connect(Market("okx", SYMBOL, recording=path))
-    session.buttons.speed = 0
+    session.controls.speed = 0
     eventually(lambda: session.ended)
-    assert session.times == [at(index) for index in range(1, 7)]
+    assert session.times == [market_ns_at(index) for index in range(1, 7)]
     assert session.status is not None
     assert "line 21" in (session.status.last_error or "")
 
 
-def test_a_csv_is_shown_as_the_market_it_was_opened_as(session: Watched, tmp_path: Path) -> None:
+def test_csv_is_shown_as_the_market_chosen(session: WatchedSession, tmp_path: Path) -> None:
     """Tardis names exchanges in its own way; fees, coins and words are those of the market chosen here."""
     path = table(tmp_path / "book.csv.gz", 5, *(row(5, index * 100_000) for index in range(5)))
     session.connect(Market("binance-usdm", "BTCUSDT", recording=path))
@@ -300,20 +314,20 @@ def test_a_csv_is_shown_as_the_market_it_was_opened_as(session: Watched, tmp_pat
     assert session.latest.book.asks[0].tolist() == [100.5, 1.25]
 
 
-def test_a_recording_of_a_replay_is_equal_to_it(session: Watched, path: Path, tmp_path: Path) -> None:
+def test_recording_of_a_replay_equals_it_frame_for_frame(session: WatchedSession, path: Path, tmp_path: Path) -> None:
     """Begun in the middle, paused, stepped, sped up and played to the end: the same frames, one for one."""
     session.connect(Market("okx", SYMBOL, recording=path))
     eventually(lambda: len(session.seen) > 2)
     session.start_recording(tmp_path / "recordings")
-    session.buttons.pause()
-    session.buttons.step()
-    session.buttons.speed = 0
-    session.buttons.play()
-    eventually(lambda: session.recorder and session.recorder.frames >= len(frames(path)), 30)
+    session.controls.pause()
+    session.controls.step()
+    session.controls.speed = 0
+    session.controls.play()
+    eventually(lambda: session.recorder and session.recorder.frames >= len(read_frames(path)), 30)
     session.stop_recording()
     assert session.recorder is not None
     assert session.recorder.finished
-    assert frames(session.recorder.path) == frames(path)
+    assert read_frames(session.recorder.path) == read_frames(path)
     first = json.loads(next(read(session.recorder.path)).message)
     assert (first["venue"], first["symbol"]) == ("okx", SYMBOL)
 
@@ -327,23 +341,25 @@ def test_a_recording_of_a_replay_is_equal_to_it(session: Watched, path: Path, tm
         ("okx_3-instruments_20220513_crc", "okx", "BTC-USDT"),
     ],
 )
-def test_recordings_of_real_replays_are_equal_to_them(
-    session: Watched, recordings: Path, tmp_path: Path, name: str, venue: str, symbol: str
+def test_recording_of_a_replay_of_real_frames_equals_it(
+    session: WatchedSession, recordings: Path, tmp_path: Path, name: str, venue: str, symbol: str
 ) -> None:
     """The same with what venues really sent, REST bodies, lines of other symbols and all."""
     path = recordings / f"{name}.jsonl.gz"
     session.connect(Market(venue, symbol, recording=path))
     session.start_recording(tmp_path)
-    session.buttons.speed = 0
-    eventually(lambda: session.recorder and session.recorder.frames >= len(frames(path)), 30)
+    session.controls.speed = 0
+    eventually(lambda: session.recorder and session.recorder.frames >= len(read_frames(path)), 30)
     session.stop_recording()
     assert session.recorder is not None
-    assert frames(session.recorder.path) == frames(path)
+    assert read_frames(session.recorder.path) == read_frames(path)
 
 
-def test_a_live_recording_starts_with_a_whole_book_and_keeps_a_reconnect(session: Watched, tmp_path: Path) -> None:
-    """Begun while deltas flow: the file has a connection's start, and a new one after a drop; each book shown since
-    then comes out of it."""
+def test_live_recording_begins_with_connection_and_keeps_reconnection(session: WatchedSession, tmp_path: Path) -> None:
+    """Begun while deltas flow: the file has a connection's start, and a new one after a drop.
+
+    Each book shown since then comes out of it.
+    """
     with LoopbackExchange("okx", "BTC-USDT") as exchange:
         session.connect(Market("okx", "BTC-USDT", address=exchange.url))
         eventually(lambda: session.seen)
@@ -358,15 +374,15 @@ def test_a_live_recording_starts_with_a_whole_book_and_keeps_a_reconnect(session
         eventually(lambda: 8.0 in session.seen[-1].bids[:, 1])
         session.stop_recording()
     assert session.recorder is not None
-    kept = frames(session.recorder.path)
-    assert kept[0].kind == "connect"
-    assert sum(tick.kind == "connect" for tick in kept) == 2
-    again = list(books(session.recorder.path, lambda: VENUES["okx"].make_feed("BTC-USDT")))
-    assert again[-1].bids.tolist() == session.seen[-1].bids.tolist()
-    assert any(7.0 in book.bids[:, 1] for book in again)
+    recorded = read_frames(session.recorder.path)
+    assert recorded[0].kind == "connect"
+    assert sum(frame.kind == "connect" for frame in recorded) == 2
+    replayed = list(books(session.recorder.path, lambda: VENUES["okx"].make_feed("BTC-USDT")))
+    assert replayed[-1].bids.tolist() == session.seen[-1].bids.tolist()
+    assert any(7.0 in book.bids[:, 1] for book in replayed)
 
 
-def test_a_simulated_market_is_recorded_without_a_break(session: Watched, tmp_path: Path) -> None:
+def test_simulated_market_is_recorded_without_reconnection(session: WatchedSession, tmp_path: Path) -> None:
     """Whole books need no new connection: recording begins with the next one, and all since then are in the file."""
     session.connect(Market("simulated", "BTC-USDT-SWAP"))
     eventually(lambda: session.seen)
@@ -384,7 +400,7 @@ def test_a_simulated_market_is_recorded_without_a_break(session: Watched, tmp_pa
 
 
 @pytest.mark.parametrize("leave", ["release", "disconnect", "connect"])
-def test_a_page_that_goes_leaves_a_whole_file(session: Watched, tmp_path: Path, leave: str) -> None:
+def test_recording_is_whole_when_page_goes(session: WatchedSession, tmp_path: Path, leave: str) -> None:
     """A closed tab, a disconnect and another market all end the recording with a file that is complete."""
     session.connect(Market("simulated", "BTC-USDT-SWAP"))
     session.start_recording(tmp_path)
@@ -397,11 +413,11 @@ def test_a_page_that_goes_leaves_a_whole_file(session: Watched, tmp_path: Path, 
         getattr(session, leave)()
     assert not recorder.recording
     eventually(lambda: recorder.finished)
-    assert [tick.kind for tick in read(recorder.path)] == ["meta", *["recv"] * recorder.frames]
+    assert [frame.kind for frame in read(recorder.path)] == ["meta", *["recv"] * recorder.frames]
     assert recorder.error is None
 
 
-def test_recording_without_a_market_or_a_folder_says_so(session: Watched, tmp_path: Path) -> None:
+def test_recording_without_market_or_folder_raises_with_reason(session: WatchedSession, tmp_path: Path) -> None:
     """Nothing connected, or a file in the folder's place: an error with its reason, and nothing is recorded."""
     with pytest.raises(RuntimeError, match="no market"):
         session.start_recording(tmp_path)
@@ -413,12 +429,12 @@ def test_recording_without_a_market_or_a_folder_says_so(session: Watched, tmp_pa
 
 
 @pytest.mark.parametrize("symbol", ["BTC/USD", "../../etc/passwd", "a" * 500, "", "BTC\n\x00USD", "con"])
-def test_a_recording_is_never_named_over_another_or_out_of_its_folder(tmp_path: Path, symbol: str) -> None:
+def test_new_path_is_unused_and_in_its_folder_for_any_symbol(tmp_path: Path, symbol: str) -> None:
     """Any symbol gives a plain name in the folder; the same second gives another one."""
-    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    first = new_path(tmp_path, "okx", symbol, moment)
+    begun = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    first = new_path(tmp_path, "okx", symbol, begun)
     first.touch()
-    second = new_path(tmp_path, "okx", symbol, moment)
+    second = new_path(tmp_path, "okx", symbol, begun)
     second.touch()
     assert len(list(tmp_path.iterdir())) == 2
     assert first.name.startswith("okx")
@@ -427,7 +443,7 @@ def test_a_recording_is_never_named_over_another_or_out_of_its_folder(tmp_path: 
     assert len(second.name) < 130
 
 
-def test_a_process_that_ends_in_order_ends_its_file(tmp_path: Path) -> None:
+def test_recorder_ends_its_file_when_process_ends_in_order(tmp_path: Path) -> None:
     """Nobody closed the recorder, the program simply ends: the file is complete all the same."""
     path = tmp_path / "r.jsonl.gz"
     script = """
@@ -441,10 +457,10 @@ def test_a_process_that_ends_in_order_ends_its_file(tmp_path: Path) -> None:
         """
     root = PROJECT
     subprocess.run([sys.executable, "-c", textwrap.dedent(script), path], cwd=root, check=True, timeout=30)
-    assert [tick.kind for tick in read(path)] == ["meta", *["recv"] * 1000]
+    assert [frame.kind for frame in read(path)] == ["meta", *["recv"] * 1000]
 
 
-def test_closing_need_not_wait(tmp_path: Path) -> None:
+def test_recorder_close_without_waiting_still_writes_what_was_queued(tmp_path: Path) -> None:
     """close(0) returns at once and takes nothing more; the thread still writes what was queued and ends the file."""
     recorder = Recorder()
     recorder.start(tmp_path / "r.jsonl")
@@ -453,23 +469,23 @@ def test_closing_need_not_wait(tmp_path: Path) -> None:
     recorder.write(RecordedFrame("recv", 2, "too late"))
     assert not recorder.recording
     eventually(lambda: recorder.finished)
-    assert [tick.message for tick in frames(recorder.path)] == ["first"]
-    took = recorder.elapsed_s
-    assert 0 < took < 60
-    assert recorder.elapsed_s == took
+    assert [frame.message for frame in read_frames(recorder.path)] == ["first"]
+    elapsed_s = recorder.elapsed_s
+    assert 0 < elapsed_s < 60
+    assert recorder.elapsed_s == elapsed_s
 
 
-def test_every_frame_is_counted_as_handled() -> None:
+def test_replay_feed_reports_whether_each_frame_gave_a_book() -> None:
     """A feed tells of each frame whether it brought a book, of a refused one too, and of several lines at once."""
-    told: list[bool | None] = []
-    feed = ReplayFeed(VENUES["okx"].make_feed(SYMBOL), told.append)
+    reported: list[bool | None] = []
+    feed = ReplayFeed(VENUES["okx"].make_feed(SYMBOL), reported.append)
     first, second = okx_frames(2)
     assert feed.apply(first, 0) is not None
-    assert told == []
+    assert reported == []
     assert feed.parse(encode(second), 0) is not None
     assert feed.parse(encode(second._replace(message=TRADE)), 0) is None
     with pytest.raises(ValueError, match="gap"):
-        feed.parse(encode(RecordedFrame("recv", at(9), okx_message(9, 8))), 0)
+        feed.parse(encode(RecordedFrame("recv", market_ns_at(9), okx_message(9, 8))), 0)
     assert feed.parse(encode(RecordedFrame("idle", None)), 0) is None
     assert feed.parse(encode(first) + b"\n" + encode(second) + b"\n", 0) is None
-    assert told == [True, False, False, None]
+    assert reported == [True, False, False, None]

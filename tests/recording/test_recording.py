@@ -28,7 +28,7 @@ from recording.reader import read
 from recording.recorder import Recorder
 from tests.support.paths import PROJECT
 
-TICKS = [
+FRAMES = [
     RecordedFrame("connect", 1_000, "", "wss://venue.example/ws"),
     RecordedFrame("send", 1_001, '{"op":"subscribe"}'),
     RecordedFrame("recv", 2_000, 'text with "quotes", \\ , a newline \n and ü'),
@@ -36,69 +36,69 @@ TICKS = [
     RecordedFrame("recv", None, ""),
     RecordedFrame("recv", 3_000, "last"),
 ]
-MOMENTS = Random()  # noqa: S311 - when to kill a process
-PLAIN = b"".join(encode(tick) + b"\n" for tick in TICKS)
+KILL_TIMES = Random()  # noqa: S311 - when to kill a process
+PLAIN = b"".join(encode(frame) + b"\n" for frame in FRAMES)
 
 
-def written(path: Path, content: bytes) -> Path:
+def write_file(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
 
 
-def frames(path: Path) -> list[RecordedFrame]:
-    return [tick for tick in read(path) if tick.kind not in ("meta", "torn")]
+def read_frames(path: Path) -> list[RecordedFrame]:
+    return [frame for frame in read(path) if frame.kind not in ("meta", "torn")]
 
 
 @pytest.mark.parametrize(
     "content", [PLAIN, gzip.compress(PLAIN, mtime=0), PLAIN.rstrip(b"\n"), b"\xef\xbb\xbf" + PLAIN]
 )
-def test_reads_back_what_was_encoded(tmp_path: Path, content: bytes) -> None:
-    """Plain, gzipped, without its last newline or behind a byte order mark: the ticks are the same, texts exact."""
-    assert list(read(written(tmp_path / "r", content))) == TICKS
+def test_reader_yields_what_was_encoded(tmp_path: Path, content: bytes) -> None:
+    """Plain, gzipped, without its last newline or behind a byte order mark: the frames are the same, texts exact."""
+    assert list(read(write_file(tmp_path / "r", content))) == FRAMES
 
 
-def test_real_files_line_for_line(recordings: Path) -> None:
+def test_reader_and_encoder_agree_with_standard_library_on_real_files(recordings: Path) -> None:
     """Every line of every real recording is read as the standard library reads it, and encodes to the same values."""
     files = sorted(recordings.glob("*.jsonl.gz"))
     assert files
     for file in files:
         with gzip.open(file, "rt", encoding="utf-8", newline="\n") as lines:
-            for line, tick in zip(lines, read(file), strict=True):
+            for line, frame in zip(lines, read(file), strict=True):
                 fields = json.loads(line)
                 text = line.removesuffix("\n") if fields["t"] == "meta" else fields.get("data", "")
-                assert tick == (fields["t"], fields.get("ts_ns"), text, fields.get("url")), file.name
-                assert json.loads(encode(tick)) == fields, file.name
+                assert frame == (fields["t"], fields.get("ts_ns"), text, fields.get("url")), file.name
+                assert json.loads(encode(frame)) == fields, file.name
 
 
-def test_gzip_members_in_a_row(tmp_path: Path) -> None:
+def test_reader_reads_appended_gzip_members_as_one(tmp_path: Path) -> None:
     """Compressed recordings that were appended to one another read as one."""
-    assert list(read(written(tmp_path / "r", gzip.compress(PLAIN) * 2))) == TICKS * 2
+    assert list(read(write_file(tmp_path / "r", gzip.compress(PLAIN) * 2))) == FRAMES * 2
 
 
-def test_cut_anywhere(tmp_path: Path) -> None:
+def test_reader_yields_whole_lines_of_plain_file_cut_at_any_byte(tmp_path: Path) -> None:
     """A plain recording cut at any byte gives every whole line, and says so when a line is torn."""
     ends = [index + 1 for index, byte in enumerate(PLAIN) if byte == ord("\n")]
     for cut in range(ends[0], len(PLAIN)):
-        ticks = list(read(written(tmp_path / "r", PLAIN[:cut])))
+        frames = list(read(write_file(tmp_path / "r", PLAIN[:cut])))
         whole = sum(end - 1 <= cut for end in ends)
-        assert ticks[:whole] == TICKS[:whole]
+        assert frames[:whole] == FRAMES[:whole]
         torn = PLAIN[:cut][ends[whole - 1] :]
-        assert [tick.kind for tick in ticks[whole:]] == (["torn"] if torn else [])
+        assert [frame.kind for frame in frames[whole:]] == (["torn"] if torn else [])
         if torn:
-            assert ticks[-1].message == f"cut off in line {whole + 1}, of which {len(torn)} bytes are there"
+            assert frames[-1].message == f"cut off in line {whole + 1}, of which {len(torn)} bytes are there"
 
 
-def test_cut_gzip(tmp_path: Path) -> None:
-    """A gzipped recording cut at any byte gives a run of whole lines from the first on, then a torn tick."""
+def test_reader_yields_whole_lines_of_gzip_file_cut_at_any_byte(tmp_path: Path) -> None:
+    """A gzipped recording cut at any byte gives a run of whole lines from the first on, then a torn frame."""
     lines = [RecordedFrame("recv", n, f"{n} {n**99}") for n in range(200)]
     packed = gzip.compress(b"".join(encode(line) + b"\n" for line in lines))
     most = 0
     for cut in range(400, len(packed), 89):
-        *ticks, torn = read(written(tmp_path / "r.gz", packed[:cut]))
+        *frames, torn = read(write_file(tmp_path / "r.gz", packed[:cut]))
         assert torn.kind == "torn"
-        assert ticks == lines[: len(ticks)]
-        assert len(ticks) >= most
-        most = len(ticks)
+        assert frames == lines[: len(frames)]
+        assert len(frames) >= most
+        most = len(frames)
     assert most > 190
 
 
@@ -128,31 +128,31 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_file(tmp_path: Path, content: bytes) -> None:
+def test_reader_refuses_hostile_file_by_line_number(tmp_path: Path, content: bytes) -> None:
     """What is no recording is refused at once, by the number of the line and a short sentence."""
     begun = time.process_time()
     with pytest.raises(RecordingError, match=r"^line 1: .{10,300}$"):
-        list(read(written(tmp_path / "r", content)))
+        list(read(write_file(tmp_path / "r", content)))
     assert time.process_time() - begun < 2
 
 
-def test_the_bad_line_is_named(tmp_path: Path) -> None:
+def test_reader_names_bad_line_after_yielding_those_before(tmp_path: Path) -> None:
     """A bad line in the middle is named by its number, after every line before it was given."""
-    ticks = read(written(tmp_path / "r", PLAIN[: PLAIN.index(b"\n") + 1] * 3 + b"nonsense\n"))
-    assert [next(ticks) for _ in range(3)] == TICKS[:1] * 3
+    frames = read(write_file(tmp_path / "r", PLAIN[: PLAIN.index(b"\n") + 1] * 3 + b"nonsense\n"))
+    assert [next(frames) for _ in range(3)] == FRAMES[:1] * 3
     with pytest.raises(RecordingError, match=r"^line 4: .*nonsense"):
-        next(ticks)
+        next(frames)
 
 
 @pytest.mark.parametrize("filler", [b"\0", b"\n", b" ", encode(RecordedFrame("recv", 1, "x" * 100_000)) + b"\n"])
-def test_gzip_bomb(tmp_path: Path, filler: bytes) -> None:
+def test_reader_gives_up_gzip_bomb_in_bounded_time_and_memory(tmp_path: Path, filler: bytes) -> None:
     """A small file that unpacks to a gigabyte is given up in bounded time and memory."""
     bomb = gzip.compress(filler * (2**20 // len(filler)), 1) * 1024
     tracemalloc.start()
     begun = time.process_time()
     try:
         with pytest.raises(RecordingError, match=r"longer than|unpacks to over|no line of a recording"):
-            for _ in read(written(tmp_path / "r.gz", bomb), max_bytes=80 * 2**20):
+            for _ in read(write_file(tmp_path / "r.gz", bomb), max_bytes=80 * 2**20):
                 pass
         assert tracemalloc.get_traced_memory()[1] < 200 * 2**20
     finally:
@@ -163,20 +163,20 @@ def test_gzip_bomb(tmp_path: Path, filler: bytes) -> None:
 @settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, len(PLAIN)), st.integers(0, 40), st.booleans())
 @example(b"\n", 0, 0, False)
-def test_only_recording_errors(
+def test_reader_raises_only_recording_errors_on_any_junk(
     tmp_path_factory: pytest.TempPathFactory, junk: bytes, place: int, gone: int, packed: bool
 ) -> None:
-    """Junk put anywhere into a recording, before or after packing, gives ticks or a RecordingError, nothing else."""
+    """Junk put anywhere into a recording, before or after packing, gives frames or a RecordingError, nothing else."""
     content = gzip.compress(PLAIN) if packed else PLAIN
     place %= len(content) + 1
-    file = written(tmp_path_factory.getbasetemp() / "fuzz", content[:place] + junk + content[place + gone :])
+    file = write_file(tmp_path_factory.getbasetemp() / "fuzz", content[:place] + junk + content[place + gone :])
     with suppress(RecordingError):
-        assert all(isinstance(tick, RecordedFrame) for tick in read(file))
+        assert all(isinstance(frame, RecordedFrame) for frame in read(file))
 
 
 @settings(deadline=None)
 @given(st.text(), st.none() | st.integers(0, 2**63 - 1), st.sampled_from(sorted(format.FRAME_KINDS)))
-def test_encode_decode(text: str, market_ns: int | None, kind: str) -> None:
+def test_decode_returns_any_encoded_text(text: str, market_ns: int | None, kind: str) -> None:
     """Any text survives the envelope, in one line."""
     text = text.encode("utf-8", "replace").decode()
     line = encode(RecordedFrame(kind, market_ns, text, text))
@@ -190,43 +190,43 @@ def test_recorder_writes_what_it_was_given(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     recorder = Recorder("okx", "BTC-USDT-SWAP")
     recorder.start(path)
-    for tick in [
-        *TICKS,
+    for frame in [
+        *FRAMES,
         RecordedFrame("idle", None),
         RecordedFrame("end", None),
         RecordedFrame("torn", None, "x"),
         RecordedFrame("meta", None, "{}"),
     ]:
-        recorder.write(tick)
+        recorder.write(frame)
     recorder.close()
     recorder.close()
     first, *rest = read(path)
     about = json.loads(first.message)
     assert (first.kind, about["venue"], about["symbol"], about["version"]) == ("meta", "okx", "BTC-USDT-SWAP", 1)
     assert "created" in about
-    assert rest == TICKS
-    assert (recorder.frames, recorder.bytes, recorder.error) == (len(TICKS), path.stat().st_size, None)
+    assert rest == FRAMES
+    assert (recorder.frames, recorder.bytes, recorder.error) == (len(FRAMES), path.stat().st_size, None)
     before = path.read_bytes()
     with pytest.raises(FileExistsError):
         recorder.start(path)
-    recorder.write(TICKS[0])
+    recorder.write(FRAMES[0])
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
-    ("ticks", "is_kept"),
+    ("frames", "is_kept"),
     [
         ([], False),
-        (TICKS[:2], False),
-        (TICKS[2:3], True),
-        (TICKS[3:4], True),
+        (FRAMES[:2], False),
+        (FRAMES[2:3], True),
+        (FRAMES[3:4], True),
         ([RecordedFrame("book", 1, "1,2")], True),
     ],
     ids=["nothing", "only what was sent", "a message", "a REST body", "a whole book"],
 )
 @pytest.mark.parametrize("name", ["r.jsonl", "r.jsonl.gz"])
 def test_recorder_keeps_no_file_into_which_nothing_was_received(
-    tmp_path: Path, name: str, ticks: list[RecordedFrame], is_kept: bool
+    tmp_path: Path, name: str, frames: list[RecordedFrame], is_kept: bool
 ) -> None:
     """While it is recorded there is a file. At the end it is removed unless the venue sent something."""
     path = tmp_path / name
@@ -234,15 +234,15 @@ def test_recorder_keeps_no_file_into_which_nothing_was_received(
     for _ in range(1 if is_kept else 2):
         recorder.start(path)
         assert path.exists()
-        for tick in ticks:
-            recorder.write(tick)
+        for frame in frames:
+            recorder.write(frame)
         recorder.close()
-        assert (recorder.frames, recorder.received, recorder.error) == (len(ticks), int(is_kept), None)
+        assert (recorder.frames, recorder.received, recorder.error) == (len(frames), int(is_kept), None)
         assert path.exists() == is_kept
         assert list(tmp_path.iterdir()) == [path] * is_kept
 
 
-def test_recorder_takes_many_threads(tmp_path: Path) -> None:
+def test_recorder_keeps_order_of_each_of_many_threads(tmp_path: Path) -> None:
     """Frames written by several threads at once are all there, each thread's in its order."""
     path = tmp_path / "r.jsonl.gz"
     recorder = Recorder()
@@ -258,10 +258,10 @@ def test_recorder_takes_many_threads(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     recorder.close()
-    ticks = frames(path)
-    assert len(ticks) == 8000
+    frames = read_frames(path)
+    assert len(frames) == 8000
     for name in "abcd":
-        assert [tick.market_ns for tick in ticks if tick.message == name] == list(range(2000))
+        assert [frame.market_ns for frame in frames if frame.message == name] == list(range(2000))
 
 
 def test_recording_is_readable_within_a_second(tmp_path: Path) -> None:
@@ -269,17 +269,17 @@ def test_recording_is_readable_within_a_second(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl.gz"
     recorder = Recorder()
     recorder.start(path)
-    for tick in TICKS[:3]:
-        recorder.write(tick)
+    for frame in FRAMES[:3]:
+        recorder.write(frame)
         begun = time.monotonic()
-        while frames(path)[-1:] != [tick]:
+        while read_frames(path)[-1:] != [frame]:
             assert time.monotonic() - begun < 1
             time.sleep(0.01)
-    assert [tick.kind for tick in read(path)][-1] == "torn"
+    assert [frame.kind for frame in read(path)][-1] == "torn"
     recorder.close()
 
 
-def test_a_disk_too_slow_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recorder_stops_with_error_when_disk_is_too_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When more waits than may, recording stops with an error instead of eating the memory."""
     monkeypatch.setattr(recorder_module, "_MAX_PENDING", 1000)
     monkeypatch.setattr(recorder_module, "_FLUSH_S", 60)
@@ -292,7 +292,7 @@ def test_a_disk_too_slow_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     recorder.close()
 
 
-def child(script: str, *arguments: object) -> subprocess.Popen[str]:
+def start_process(script: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
         cwd=PROJECT,
@@ -301,10 +301,10 @@ def child(script: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def test_full_disk(tmp_path: Path) -> None:
+def test_recorder_stops_with_error_when_disk_is_full(tmp_path: Path) -> None:
     """When the disk takes no more, the recorder says so, and every frame before that is readable."""
     path = tmp_path / "r.jsonl"
-    process = child(
+    process = start_process(
         """
         import resource, sys, time
         from recording.recorder import Recorder
@@ -323,19 +323,19 @@ def test_full_disk(tmp_path: Path) -> None:
         path,
     )
     with process:
-        said, _ = process.communicate(timeout=30)
-    count, error = said.split(" ", 1)
+        output, _ = process.communicate(timeout=30)
+    count, error = output.split(" ", 1)
     assert "File too large" in error
     assert str(path) in error
-    *ticks, torn = read(path)
+    *frames, torn = read(path)
     assert torn.kind == "torn"
-    assert [tick.market_ns for tick in ticks[1:]] == list(range(len(ticks) - 1))
+    assert [frame.market_ns for frame in frames[1:]] == list(range(len(frames) - 1))
     assert path.stat().st_size == 100_000
-    assert len(ticks) - 1 >= int(count) > 20
+    assert len(frames) - 1 >= int(count) > 20
 
 
-def killed(folder: Path, name: str, times: list[float]) -> None:
-    """Starts one recorder a time, kills each so many seconds after its first frame, and looks at what is left."""
+def check_killed_recorders(folder: Path, name: str, times: list[float]) -> None:
+    """Start one recorder for each time, kill it so many seconds after its first frame, and check what is left."""
     script = """
         import os, struct, sys, time
         from recording.recorder import Recorder
@@ -355,7 +355,7 @@ def killed(folder: Path, name: str, times: list[float]) -> None:
             time.sleep(0.0005)
         """
     paths = [(folder / f"{index}{name}", folder / f"{index}.seen") for index in range(len(times))]
-    processes = [child(script, path, seen) for path, seen in paths]
+    processes = [start_process(script, path, seen) for path, seen in paths]
     try:
         for process in processes:
             assert process.stdout
@@ -370,47 +370,47 @@ def killed(folder: Path, name: str, times: list[float]) -> None:
             process.communicate()
     for path, seen in paths:
         last, first_ns, last_ns, flushed = memoryview(seen.read_bytes()).cast("q")
-        about, *ticks = read(path)
+        about, *frames = read(path)
         assert about.kind == "meta"
-        if ticks and ticks[-1].kind == "torn":
-            ticks.pop()
-        assert [int(tick.message.split()[0]) for tick in ticks] == list(range(len(ticks)))
-        assert flushed <= len(ticks) <= last + 2
-        on_disk_ns = ticks[-1].market_ns if ticks else first_ns
+        if frames and frames[-1].kind == "torn":
+            frames.pop()
+        assert [int(frame.message.split()[0]) for frame in frames] == list(range(len(frames)))
+        assert flushed <= len(frames) <= last + 2
+        on_disk_ns = frames[-1].market_ns if frames else first_ns
         assert on_disk_ns is not None
         assert last_ns - on_disk_ns < 1e9
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
 @pytest.mark.parametrize("name", [".jsonl", ".jsonl.gz"])
-def test_kill_9(tmp_path: Path, name: str) -> None:
+def test_recording_survives_kill_9(tmp_path: Path, name: str) -> None:
     """A recorder killed at a random moment leaves every line up to a second before, in order and readable."""
-    killed(tmp_path, name, [MOMENTS.uniform(0, 1.5) for _ in range(2)])
+    check_killed_recorders(tmp_path, name, [KILL_TIMES.uniform(0, 1.5) for _ in range(2)])
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
-def test_kill_9_fifty_times(tmp_path: Path) -> None:
+def test_recording_survives_kill_9_fifty_times(tmp_path: Path) -> None:
     """The same at fifty random moments."""
     for batch in range(25):
         folder = tmp_path / str(batch)
         folder.mkdir()
-        killed(folder, ".jsonl.gz", [MOMENTS.uniform(0, 3) for _ in range(2)])
+        check_killed_recorders(folder, ".jsonl.gz", [KILL_TIMES.uniform(0, 3) for _ in range(2)])
 
 
-def test_served_frames_are_unwrapped(tmp_path: Path) -> None:
+def test_recorder_unwraps_served_frames(tmp_path: Path) -> None:
     """A recorder on a loopback market keeps the frames inside the envelope, and its own connection not at all."""
     recorder = Recorder()
     recorder.start(tmp_path / "r.jsonl")
     recorder.on_served_frame("connect", 9, "ws://127.0.0.1:1", "ws://127.0.0.1:1")
-    recorder.on_served_frame("recv", 9, encode(TICKS[0]).decode())
-    recorder.on_served_frame("recv", 9, b"\n".join(encode(tick) for tick in TICKS[1:3]) + b"\n")
+    recorder.on_served_frame("recv", 9, encode(FRAMES[0]).decode())
+    recorder.on_served_frame("recv", 9, b"\n".join(encode(frame) for frame in FRAMES[1:3]) + b"\n")
     recorder.on_served_frame("recv", 9, '{"t":"idle","ts_ns":null}')
     recorder.close()
-    assert frames(tmp_path / "r.jsonl") == TICKS[:3]
+    assert read_frames(tmp_path / "r.jsonl") == FRAMES[:3]
 
 
-def test_venue_frames_are_kept(tmp_path: Path) -> None:
+def test_recorder_keeps_frames_of_venue_client(tmp_path: Path) -> None:
     """A recorder on a venue's client keeps what was sent and received; a connection has an address and no text."""
     recorder = Recorder()
     recorder.start(tmp_path / "r.jsonl")
@@ -418,10 +418,10 @@ def test_venue_frames_are_kept(tmp_path: Path) -> None:
     recorder.on_frame("send", 2, "ping", None)
     recorder.on_frame("recv", 3, b"\xffbroken", None)
     recorder.close()
-    ticks = frames(tmp_path / "r.jsonl")
-    assert ticks == [
+    frames = read_frames(tmp_path / "r.jsonl")
+    assert frames == [
         RecordedFrame("connect", 1, "", "wss://v.example"),
         RecordedFrame("send", 2, "ping"),
         RecordedFrame("recv", 3, "\ufffdbroken"),
     ]
-    assert all((a.market_ns or 0) < (b.market_ns or 0) for a, b in pairwise(ticks))
+    assert all((a.market_ns or 0) < (b.market_ns or 0) for a, b in pairwise(frames))

@@ -18,15 +18,15 @@ from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, okx_feed, okx_
 from ui.charts.timeline import timeline_chart
 
 
-def surveyed(survey: RecordingScanner) -> Overview:
-    """What it has found once it is done."""
-    survey.start()
-    eventually(lambda: survey.overview.done, 30)
-    return survey.overview
+def scan(scanner: RecordingScanner) -> Overview:
+    """Start the scanner; return what it has found once it is done."""
+    scanner.start()
+    eventually(lambda: scanner.overview.done, 30)
+    return scanner.overview
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**63 - 1), st.floats(1, 1e6)), min_size=1), st.integers(1, 9))
-def test_no_low_and_no_high_is_lost(samples: list[tuple[int, float]], points: int) -> None:
+def test_price_curve_loses_no_low_and_no_high(samples: list[tuple[int, float]], points: int) -> None:
     """Whatever the times, in whatever order: few enough points, sorted, and the extremes of all mids among them."""
     curve = PriceCurve(points)
     for market_ns, mid in samples:
@@ -39,7 +39,7 @@ def test_no_low_and_no_high_is_lost(samples: list[tuple[int, float]], points: in
 
 
 @given(st.lists(st.floats(1, 1e6), min_size=1, max_size=60))
-def test_each_stretch_has_its_own_extremes(mids: list[float]) -> None:
+def test_price_curve_has_extremes_of_each_bucket(mids: list[float]) -> None:
     """One mid a second: every point's low and high are those of the mids around it, found by brute force."""
     curve = PriceCurve(7)
     for second, mid in enumerate(mids):
@@ -62,12 +62,14 @@ def test_each_stretch_has_its_own_extremes(mids: list[float]) -> None:
         ("gomarket-okx_BTC-USDT-SWAP_20250515", "gomarket-okx", "BTC-USDT-SWAP"),
     ],
 )
-def test_real_recordings(recordings: Path, name: str, venue: str, symbol: str) -> None:
+def test_scanner_agrees_with_reading_line_by_line_on_real_recordings(
+    recordings: Path, name: str, venue: str, symbol: str
+) -> None:
     """As many frames and books as reading line by line gives, from the first time to the last, and every extreme."""
     path = recordings / f"{name}.jsonl.gz"
-    times = [tick.market_ns for tick in read(path) if tick.market_ns is not None]
+    times = [frame.market_ns for frame in read(path) if frame.market_ns is not None]
     mids = [book.mid for book in books(path, lambda: VENUES[venue].make_feed(symbol))]
-    overview = surveyed(RecordingScanner(path, lambda: VENUES[venue].make_feed(symbol)))
+    overview = scan(RecordingScanner(path, lambda: VENUES[venue].make_feed(symbol)))
     assert (overview.share, overview.error, overview.note) == (1.0, "", "")
     assert (overview.frames, overview.books) == (sum(1 for _ in read(path)), len(mids))
     assert overview.span == (min(times), max(times))
@@ -75,46 +77,48 @@ def test_real_recordings(recordings: Path, name: str, venue: str, symbol: str) -
     assert max(high for _, _, high in overview.curve) == max(mids)
 
 
-def test_what_is_broken_or_cut_off_is_told(tmp_path: Path) -> None:
-    """A bad line ends the survey with its number, an unfinished one is a note, a lost file an error; none of another
-    symbol's frames is a book."""
+def test_scanner_reports_broken_and_cut_off_recordings(tmp_path: Path) -> None:
+    """A bad line ends the scan with its number, an unfinished one is a note, a missing file an error.
+
+    No frame of another symbol is a book.
+    """
     path = write_recording(tmp_path / "r", okx_frames(5))
     whole = path.read_bytes()
     path.write_bytes(whole + b"nonsense\n" + whole)
-    overview = surveyed(RecordingScanner(path, okx_feed))
+    overview = scan(RecordingScanner(path, okx_feed))
     assert (overview.books, overview.error[:8]) == (5, "line 6: ")
     path.write_bytes(whole[:-5])
-    overview = surveyed(RecordingScanner(path, okx_feed))
+    overview = scan(RecordingScanner(path, okx_feed))
     assert (overview.books, overview.error) == (4, "")
     assert overview.note.startswith("cut off in line 5")
-    assert surveyed(RecordingScanner(path, lambda: VENUES["okx"].make_feed("ETH-USDT"))).books == 0
-    assert "none" in surveyed(RecordingScanner(path.with_name("none"), okx_feed)).error
-    assert "over 100 bytes" in surveyed(RecordingScanner(path, okx_feed, max_bytes=100)).error
+    assert scan(RecordingScanner(path, lambda: VENUES["okx"].make_feed("ETH-USDT"))).books == 0
+    assert "none" in scan(RecordingScanner(path.with_name("none"), okx_feed)).error
+    assert "over 100 bytes" in scan(RecordingScanner(path, okx_feed, max_bytes=100)).error
 
 
-def test_a_large_recording_is_read_in_bounded_memory_and_can_be_given_up(tmp_path: Path) -> None:
+def test_scanner_reads_large_recording_in_bounded_memory_until_stopped(tmp_path: Path) -> None:
     """A file of 60 MB takes a few at a time; meanwhile the share grows, and a stop ends the thread."""
     path = tmp_path / "r"
-    lines = b"".join(encode(tick) + b"\n" for tick in okx_frames(1000))
+    lines = b"".join(encode(frame) + b"\n" for frame in okx_frames(1000))
     path.write_bytes(lines * (60_000_000 // len(lines)))
-    survey = RecordingScanner(path, okx_feed)
+    scanner = RecordingScanner(path, okx_feed)
     tracemalloc.start()
     try:
-        survey.start()
-        eventually(lambda: 0 < survey.overview.share < 1, 20)
-        survey.start()
+        scanner.start()
+        eventually(lambda: 0 < scanner.overview.share < 1, 20)
+        scanner.start()
         assert sum(thread.name == "replay survey" for thread in threading.enumerate()) == 1
-        survey.stop()
+        scanner.stop()
         eventually(lambda: all(thread.name != "replay survey" for thread in threading.enumerate()))
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
         tracemalloc.stop()
-    assert not survey.overview.done
+    assert not scanner.overview.done
     path.write_bytes(lines)
-    assert surveyed(survey).books == 1000
+    assert scan(scanner).books == 1000
 
 
-def test_the_timeline_is_plain_data_with_a_mark() -> None:
+def test_timeline_chart_is_plain_data_with_mark_at_position() -> None:
     """Milliseconds since 1970 on a UTC axis as long as the recording, lows and highs in turn, a mark at the place."""
     curve = ((BEGIN_NS, 5.0, 5.0), (BEGIN_NS + STEP_NS, 4.0, 6.0))
     chart = timeline_chart(curve, (BEGIN_NS, BEGIN_NS + 2 * STEP_NS), BEGIN_NS + STEP_NS, "dark")

@@ -35,7 +35,7 @@ def table(path: Path, depth: int, *rows: str) -> Path:
 
 
 @pytest.mark.parametrize(("name", "depth"), [("book.csv", 5), ("book.csv.gz", 25)])
-def test_books_of_a_csv(tmp_path: Path, name: str, depth: int) -> None:
+def test_every_csv_row_is_a_book(tmp_path: Path, name: str, depth: int) -> None:
     """Each row is a book: every level, sizes as they are, the exchange's clock and the recorder's, in ns."""
     path = table(tmp_path / name, depth, row(depth, 0), row(depth, 7, missing=2))
     first, second = books(path, lambda: VENUES["binance-usdm"].make_feed("BTCUSDT"))
@@ -47,7 +47,7 @@ def test_books_of_a_csv(tmp_path: Path, name: str, depth: int) -> None:
     assert len(second.asks) == len(second.bids) == depth - 2
 
 
-def test_a_csv_says_what_it_is_of(tmp_path: Path) -> None:
+def test_csv_meta_names_venue_and_symbol(tmp_path: Path) -> None:
     """The venue whose fees apply and the symbol come from the rows; an unknown exchange keeps its own name."""
     about = meta(table(tmp_path / "a.csv", 5, row(5, 0)))
     assert (about["venue"], about["symbol"]) == ("binance-usdm", "BTCUSDT")
@@ -56,7 +56,7 @@ def test_a_csv_says_what_it_is_of(tmp_path: Path) -> None:
     assert (about["venue"], about["symbol"]) == ("bitstamp", "btcusd")
 
 
-def test_okx_swaps_are_in_contracts(tmp_path: Path) -> None:
+def test_okx_swap_amounts_become_base_units(tmp_path: Path) -> None:
     """An OKX swap's amounts are contracts of 0.01 BTC and become BTC; one of unknown size is refused."""
     path = table(tmp_path / "a.csv", 5, row(5, 0, "okex-swap", "BTC-USDT-SWAP"))
     (book,) = books(path, lambda: VENUES["okx"].make_feed("BTC-USDT-SWAP"))
@@ -65,16 +65,16 @@ def test_okx_swaps_are_in_contracts(tmp_path: Path) -> None:
         feed_for('{"exchange":"okex-swap","symbol":"NOSUCH-USDT-SWAP"}')
 
 
-def test_rows_travel_in_the_envelope(tmp_path: Path) -> None:
+def test_csv_row_gives_same_book_through_the_envelope(tmp_path: Path) -> None:
     """A row sent over a socket and unwrapped there gives the book that the file gives."""
     path = table(tmp_path / "a.csv", 5, row(5, 0))
     feed = ReplayFeed(VENUES["okx"].make_feed("BTC-USDT-SWAP"))
-    wired = [feed.parse(encode(tick).decode(), 0) for tick in read(path)]
+    wired = [feed.parse(encode(frame).decode(), 0) for frame in read(path)]
     (direct,) = books(path, lambda: VENUES["okx"].make_feed("BTC-USDT-SWAP"))
     assert wired[0] is None
     assert wired[1] is not None
     assert wired[1].asks.tolist() == direct.asks.tolist()
-    assert all(decode(encode(tick)) == tick for tick in read(path))
+    assert all(decode(encode(frame)) == frame for frame in read(path))
 
 
 @pytest.mark.parametrize(
@@ -88,15 +88,15 @@ def test_rows_travel_in_the_envelope(tmp_path: Path) -> None:
         (row(5, 1).replace("100.5", "1é"), "ascii"),
     ],
 )
-def test_broken_rows(tmp_path: Path, bad: str, why: str) -> None:
+def test_reader_names_broken_csv_row_by_line(tmp_path: Path, bad: str, why: str) -> None:
     """A row that is none is named by its line, after the rows before it were given."""
-    ticks = read(table(tmp_path / "a.csv", 5, row(5, 0), bad, row(5, 2)))
-    assert [next(ticks).kind, next(ticks).kind] == ["meta", "book"]
+    frames = read(table(tmp_path / "a.csv", 5, row(5, 0), bad, row(5, 2)))
+    assert [next(frames).kind, next(frames).kind] == ["meta", "book"]
     with pytest.raises(ValueError, match=f"^line 3: .*{why}"):
-        next(ticks)
+        next(frames)
 
 
-def test_numbers_that_are_none_are_refused_as_books(tmp_path: Path) -> None:
+def test_bad_number_costs_one_book_and_not_the_file(tmp_path: Path) -> None:
     """A price that is no number, or would break out of its quotes, costs one book and not the file."""
     bad = [row(5, n).replace("101.5", text) for n, text in enumerate(("nan", "1e308", '1"', "-5", "{}"))]
     path = table(tmp_path / "a.csv", 5, *bad, row(5, 9))
@@ -106,18 +106,18 @@ def test_numbers_that_are_none_are_refused_as_books(tmp_path: Path) -> None:
     assert len(survivors) == 1
 
 
-def test_torn_rows(tmp_path: Path) -> None:
+def test_reader_yields_torn_frame_for_row_without_newline(tmp_path: Path) -> None:
     """A file cut inside a row gives the rows before; a last number that may lack digits is not believed."""
     path = table(tmp_path / "a.csv", 5, row(5, 0), row(5, 1))
     whole = path.read_bytes()
     path.write_bytes(whole[:-30])
-    assert [tick.kind for tick in read(path)] == ["meta", "book", "torn"]
+    assert [frame.kind for frame in read(path)] == ["meta", "book", "torn"]
     packed = gzip.compress(whole[:-1])
     path.write_bytes(packed[:-8])
-    assert [tick.kind for tick in read(path)] == ["meta", "book", "torn"]
+    assert [frame.kind for frame in read(path)] == ["meta", "book", "torn"]
 
 
-def test_other_columns_are_refused() -> None:
+def test_csv_without_book_columns_is_refused() -> None:
     """A CSV without book levels is refused with its columns."""
     with pytest.raises(ValueError, match="id,side,price"):
         SnapshotTable(b"exchange,symbol,timestamp,local_timestamp,id,side,price,amount")
@@ -125,7 +125,7 @@ def test_other_columns_are_refused() -> None:
         SnapshotTable(b"exchange,symbol,timestamp,local_timestamp,asks[0].price,bids[0].price")
 
 
-def test_messages_are_json() -> None:
+def test_csv_message_quotes_names() -> None:
     """Names with quotes in them stay names."""
     snapshots = SnapshotTable(header(1).encode())
     _, message = snapshots.row(row(1, 0, symbol='A"B').encode())

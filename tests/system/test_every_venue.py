@@ -23,11 +23,11 @@ from feeds import VENUES, Venue
 from feeds.base import TardisName
 from fees.tables import TITLES
 from orderbook import Side
-from recording.format import Tick
-from recording.tardis_csv import feed_of
+from recording.format import RecordedFrame
+from recording.tardis_csv import feed_for
 from replay import main as replay_command
 from replay import meta, read
-from sessions.comparison import Offer, first_tier, rivals
+from sessions.comparison import VenueCost, comparable_markets, first_tier
 from sessions.market import Market
 from tests.recording.test_tardis_csv import row, table
 from tests.support import loopback_venues
@@ -37,7 +37,7 @@ from tests.support.loopback_venues import IMITATIONS, binance_body
 from tests.support.paths import PROJECT, product_files
 from tests.support.synthetic_recordings import BEGIN_NS, STEP_NS, write_recording
 from tests.test_app import app
-from ui.text.captions import offers_table
+from ui.text.captions import comparison_table
 from ui.text.formatting import plain
 from websocket_client import WebSocketClient
 
@@ -134,9 +134,9 @@ def test_comparison_has_venue_wherever_it_trades_the_same(name: str) -> None:
     """Each of its symbols is lined up with every other venue of the instrument, at its own fees and by its title."""
     for symbol in VENUES[name].symbols:
         market = Market(name, symbol)
-        own, *others = rivals(market)
+        own, *others = comparable_markets(market)
         assert own == market
-        assert all(market in rivals(other) for other in others)
+        assert all(market in comparable_markets(other) for other in others)
         instrument = VENUES[name].instrument(symbol)
         assert {other.venue for other in others} == {
             other
@@ -144,7 +144,7 @@ def test_comparison_has_venue_wherever_it_trades_the_same(name: str) -> None:
             if other != name and instrument in map(VENUES[other].instrument, VENUES[other].symbols)
         }
         assert first_tier(market) in schedule(VENUES[name].fees, VENUES[name].product(symbol), "current").tiers
-        line = offers_table([Offer(market, None, None, None, None, cheapest=False)]).splitlines()[-1]
+        line = comparison_table([VenueCost(market, None, None, None, None, is_cheapest=False)]).splitlines()[-1]
         assert line.startswith(f"| {VENUES[name].title} {plain(symbol)} |")
 
 
@@ -172,7 +172,7 @@ def test_tardis_file_is_of_the_venue_and_in_its_units(tmp_path: Path, venue: Ven
     about = meta(path)
     assert (about["venue"], about["symbol"]) == (venue.name, symbol)
     (message,) = (tick.message for tick in read(path) if tick.kind == "book")
-    book = feed_of(message).parse(message, 1)
+    book = feed_for(message).parse(message, 1)
     assert book is not None
     assert book.asks.tolist() == [[100.5, 1.25 * (venue.contract_size(symbol) if tardis.in_contracts else 1.0)]]
 
@@ -189,7 +189,7 @@ def test_live_order_is_priced_at_venue(venue: str) -> None:
         )
         client.start()
         try:
-            eventually(lambda: exchange.listeners)
+            eventually(lambda: exchange.n_subscribers)
             numbers = count()
 
             def moved_and_priced() -> list[Estimate]:
@@ -217,8 +217,10 @@ def test_recorded_order_is_priced_at_venue(tmp_path: Path, venue: str) -> None:
     for number in range(5):
         session.market.apply([("99.0", f"{1 + number}.00000000")], [])
         texts.append(session.change([("99.0", f"{1 + number}.00000000")], []))
-    ticks = [Tick("recv", BEGIN_NS + place * STEP_NS, text) for place, text in enumerate(texts)]
-    ticks.append(Tick("http", ticks[-1].market_ns, binance_body(session.market)))  # only who waits for it takes it
+    ticks = [RecordedFrame("recv", BEGIN_NS + place * STEP_NS, text) for place, text in enumerate(texts)]
+    ticks.append(
+        RecordedFrame("http", ticks[-1].market_ns, binance_body(session.market))
+    )  # only who waits for it takes it
     frame = backtest(write_recording(tmp_path / "made.jsonl", ticks), venue, symbol, Order(Side.BUY, 1.0))
     assert len(frame) > 0
     assert set(frame["venue"]) == {venue}
