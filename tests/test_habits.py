@@ -145,10 +145,10 @@ def test_links_of_documents_lead_to_files(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md"])
 def test_paths_in_guides_exist(name: str) -> None:
-    """A guide that names a file or a folder of the project names one that is there."""
+    """A guide that names a file or a folder of the project names one that is there; the example's venue is not."""
     named = re.findall(r"`([\w./-]+(?:/|\.(?:py|js|md|toml|txt|css)))`", (PROJECT / name).read_text())
     assert named
-    assert [path for path in named if not (PROJECT / path).exists()] == []
+    assert [path for path in named if "toy" not in path and not (PROJECT / path).exists()] == []
 
 
 def test_architecture_has_every_floor_and_thread() -> None:
