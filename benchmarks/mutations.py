@@ -65,17 +65,17 @@ MUTATIONS = [
     ),
     Mutation(
         "OKX: each change follows the last",
-        *("feeds/okx.py", "if change.prevSeqId != self._seq:", "if False:"),
+        *("feeds/okx.py", "if change.prevSeqId != self._last_seq_id:", "if False:"),
         "tests/feeds/test_okx.py",
     ),
     Mutation(
         "OKX: the checksum where it is sent",
-        *("feeds/okx.py", "if found != change.checksum:", "if False:"),
+        *("feeds/okx.py", "if book_checksum != change.checksum:", "if False:"),
         "tests/feeds/test_okx.py",
     ),
     Mutation(
         "Kraken: the checksum",
-        *("feeds/kraken.py", "if found != change.checksum:", "if False:"),
+        *("feeds/kraken.py", "if book_checksum != change.checksum:", "if False:"),
         "tests/feeds/test_kraken.py",
     ),
     Mutation(
@@ -85,19 +85,19 @@ MUTATIONS = [
     ),
     Mutation(
         "Binance: a snapshot older than the first change is fetched anew",
-        *("feeds/binance.py", "if last < self._waiting[0].after:", "if False:"),
+        *("feeds/binance.py", "if snapshot_update < self._held_changes[0].previous_update:", "if False:"),
         "tests/feeds/test_binance.py",
     ),
     Mutation(
         "Binance: what the snapshot has is not applied again",
-        *("feeds/binance.py", "if change.last > last]", "]"),
+        *("feeds/binance.py", "if change.last_update > snapshot_update]", "]"),
         "tests/feeds/test_binance.py",
     ),
     Mutation(
         "a feed that broke stays broken",
         *(
             "feeds/base.py",
-            "        self._broken = str(error)\n        return FeedError(self._broken)",
+            "        self._break_reason = str(error)\n        return FeedError(self._break_reason)",
             "        return FeedError(str(error))",
         ),
         "tests/feeds/test_feeds.py tests/feeds/test_fuzz.py",

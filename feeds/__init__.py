@@ -1,4 +1,4 @@
-"""The venues: one file each, found in this folder, all reached through VENUES."""
+"""Find the venues in this folder, one file each, and offer them all as VENUES."""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -8,11 +8,11 @@ from feeds.base import Feed, FeedError, Product, Venue
 __all__ = ["VENUES", "Feed", "FeedError", "Product", "Venue"]
 
 
-def _declared() -> dict[str, Venue]:
+def _find_venues() -> dict[str, Venue]:
     """Return the VENUES of every file in this folder, by name and in the order of the pickers."""
-    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+    modules = [import_module(f"{__name__}.{file.name}") for file in iter_modules(__path__)]
     venues: list[Venue] = [venue for module in modules for venue in getattr(module, "VENUES", ())]
     return {venue.name: venue for venue in sorted(venues, key=lambda venue: (venue.rank, venue.name))}
 
 
-VENUES: dict[str, Venue] = _declared()
+VENUES: dict[str, Venue] = _find_venues()

@@ -1,4 +1,4 @@
-"""What every venue's feed is: text in, order books out, no I/O; and what a venue says of itself."""
+"""Define what every feed and every venue offers. A feed takes text and returns order books; it does no I/O."""
 
 from __future__ import annotations
 
@@ -16,48 +16,55 @@ from orderbook import BookBuilder, BookError, Levels, OrderBook
 
 Product = Literal["spot", "swap"]
 Millis = Annotated[int, msgspec.Meta(gt=0, lt=2**63 // 1_000_000)]
-"""Milliseconds since the epoch that stay a 64-bit number as nanoseconds."""
+"""Milliseconds since the epoch, small enough that their nanoseconds fit in 64 bits."""
 
 T = TypeVar("T")
 
 
 class FeedError(Exception):
-    """A broken protocol: a gap, a wrong checksum, a refused subscription. The feed must be built anew."""
+    """A broken protocol: a gap, a wrong checksum, a refused subscription. Only a new feed can go on."""
 
 
 class Feed(Protocol):
-    """One symbol of one venue; built anew for every connection and every resynchronisation."""
+    """A reader of one symbol's messages, built anew for every connection and every resynchronisation."""
 
     @property
     def snapshot_url(self) -> str | None:
-        """The REST snapshot it waits for now, else None."""
+        """The address of the REST snapshot that the feed waits for now; None if it waits for none."""
 
     @property
     def keepalive(self) -> tuple[str, float] | None:
-        """A text to send after so many quiet seconds, else None."""
+        """A text, and the quiet seconds after which to send it; None if nothing needs to be sent."""
 
     @property
     def closing(self) -> bool:
-        """True once the venue has announced that it will close this connection."""
+        """Whether the venue has announced that it will close this connection."""
 
     @property
     def has_whole_books(self) -> bool:
-        """Whether every message is a whole book, so that none before it is needed."""
+        """Whether every message is a whole book, so that no earlier one is needed."""
 
     def subscribe(self) -> list[str]:
-        """The texts to send on connect."""
+        """Return the texts to send on connect."""
 
     def parse(self, message: str | bytes, received_ns: int, market_ns: int | None = None) -> OrderBook | None:
-        """The book after this message; None if it carries none (acknowledgement, heartbeat, trade,
-        another symbol). market_ns None means the venue's own clock. Raises BookError for one refused
-        book, FeedError when this feed cannot go on, nothing else."""
+        """Return the book after this message; None if the message carries no change of it.
+
+        Acknowledgements, heartbeats, trades and other symbols carry none. Raises BookError for one refused book,
+        FeedError when this feed cannot go on, and nothing else.
+
+        Args:
+            message: The text, as it was received.
+            received_ns: When it was received, on the monotonic clock.
+            market_ns: The clock that the models live on; None means the venue's own.
+        """
 
     def apply_snapshot(self, body: str | bytes, received_ns: int, market_ns: int | None = None) -> OrderBook | None:
-        """The book once the REST snapshot has been spliced in. Raises as parse does."""
+        """Return the book once the REST snapshot is joined to the changes, else None. Raises as parse does."""
 
 
 class BaseFeed:
-    """What a feed is unless it says otherwise: nothing to send, nothing to fetch, no close announced."""
+    """The defaults of a feed: nothing to send, nothing to fetch, no close announced."""
 
     keepalive: tuple[str, float] | None = None
     closing = False
@@ -80,30 +87,40 @@ class BaseFeed:
 
 
 class DeltaFeed(BaseFeed, ABC):
-    """A feed that builds its book from changes. Once broken it stays broken: the next book could be
-    wrong without a sign, so only a new feed starts again."""
+    """A feed that builds its book from changes.
+
+    Once broken it stays broken: its next book could be wrong without a sign, so only a new feed starts again.
+    """
 
     def __init__(self, venue: str, symbol: str, builder: BookBuilder) -> None:
         self._venue = venue
         self._symbol = symbol
         self._builder = builder
-        self._broken: str | None = None
+        self._break_reason: str | None = None
+        """Why the feed is broken; None while it is whole."""
 
     @abstractmethod
-    def _read(self, message: str | bytes) -> int | None:
-        """Brings the builder up to this message: the venue's clock (ns since the epoch), or None if
-        there is no new book. May raise BookError or FeedError: either breaks the feed."""
+    def _apply_message(self, message: str | bytes) -> int | None:
+        """Bring the builder up to this message and return the venue's clock; None if there is no new book.
+
+        The clock is in ns since the epoch. BookError and FeedError may be raised, and either breaks the feed.
+        """
 
     def parse(self, message: str | bytes, received_ns: int, market_ns: int | None = None) -> OrderBook | None:
-        return self._book(self._read, message, received_ns, market_ns)
+        return self._build_book(self._apply_message, message, received_ns, market_ns)
 
-    def _book(
-        self, read: Callable[[str | bytes], int | None], message: str | bytes, received_ns: int, market_ns: int | None
+    def _build_book(
+        self,
+        apply_text: Callable[[str | bytes], int | None],
+        text: str | bytes,
+        received_ns: int,
+        market_ns: int | None,
     ) -> OrderBook | None:
-        if self._broken is not None:
-            raise FeedError(f"broken before: {self._broken}")
+        """Apply a text to the builder and return the new book; None if there is none. Raises as parse does."""
+        if self._break_reason is not None:
+            raise FeedError(f"broken before: {self._break_reason}")
         try:
-            exchange_ns = read(message)
+            exchange_ns = apply_text(text)
         except (BookError, FeedError) as error:
             raise self._break(error) from None
         if exchange_ns is None:
@@ -118,29 +135,30 @@ class DeltaFeed(BaseFeed, ABC):
             raise self._break(error) from None
 
     def _break(self, error: Exception) -> FeedError:
-        self._broken = str(error)
-        return FeedError(self._broken)
+        """Remember why the feed is broken and return the error to raise."""
+        self._break_reason = str(error)
+        return FeedError(self._break_reason)
 
 
 class TardisName(NamedTuple):
-    """An exchange as Tardis names it in its CSV files, and whether its amounts are contracts or base units."""
+    """The name of an exchange in Tardis's CSV files, and whether its amounts there are contracts or base units."""
 
     exchange: str
     in_contracts: bool = False
 
 
 class Venue(ABC):
-    """Everything that is known of a venue; nothing outside its own file names it.
+    """All that the program knows of a venue. No file but the venue's own names it.
 
     Attributes:
-        name: what recordings and commands call it.
-        title: what the page calls it.
-        rank: its place among the venues, the lowest first; venues of one rank are sorted by name.
-        symbols: those that the page offers; a user may type others.
-        fees: whose fees its markets pay, a name in fees.tables.TITLES.
-        tardis: what Tardis calls it, a name for each kind of market; empty where Tardis has no books of it.
-        min_reconnect_s: seconds that must lie between two connections.
-        is_simulated: its market is made on this machine and served there, so `url` only names it.
+        name: The name in recordings and commands.
+        title: The name on the page.
+        rank: Its place among the venues, the lowest first; venues of one rank are sorted by name.
+        symbols: The symbols that the page offers; a user may type others.
+        fees: The fee table that its markets pay by, a name in fees.tables.TITLES.
+        tardis: Its names at Tardis, one for each kind of market; empty where Tardis has no books of it.
+        min_reconnect_s: The seconds that must lie between two connections.
+        is_simulated: Whether its market is made and served on this machine, so that `url` only names it.
     """
 
     name: str
@@ -154,37 +172,43 @@ class Venue(ABC):
 
     @abstractmethod
     def url(self, symbol: str) -> str:
-        """The WebSocket address for this symbol."""
+        """Return the WebSocket address for this symbol."""
 
     @abstractmethod
     def make_feed(self, symbol: str, depth: int | None = None) -> Feed:
-        """A fresh feed. depth None: the feed's own choice of published levels."""
+        """Return a new feed whose books have at most `depth` levels a side; None leaves the choice to the feed.
+
+        Raises ValueError for a text that is no symbol, or a contract whose size is not known.
+        """
 
     @abstractmethod
     def product(self, symbol: str) -> Product:
-        """Which fee schedule the symbol falls under."""
+        """Return the product whose fees the symbol pays. Raises ValueError for a text that is no symbol."""
 
     @abstractmethod
     def contract_size(self, symbol: str) -> float:
-        """Base units a contract; 1.0 where sizes are base units already."""
+        """Return the base units of one contract; 1.0 where sizes are base units already.
+
+        Raises ValueError for an inverse contract, whose base units follow the price, and for a text that is no symbol.
+        """
 
     @abstractmethod
     def instrument(self, symbol: str) -> str:
-        """What is traded, named alike on every venue: "BTC/USD spot", "BTC/USDT swap"."""
+        """Return the name of what is traded, the same on every venue: "BTC/USD spot", "BTC/USDT swap"."""
 
     def instruments_url(self, symbol: str) -> str | None:  # noqa: ARG002 - nothing to ask, unless a venue says so
-        """Return where the venue publishes what a contract of this symbol is; None where nothing needs to be asked.
+        """Return the address where the venue publishes this symbol's contract size; None if nothing needs to be asked.
 
-        Raises ValueError for what is no symbol of a venue that can be asked.
+        Raises ValueError if the venue can be asked and this text is no symbol of it.
         """
         return None
 
     def learn(self, body: str | bytes) -> None:
-        """Take over what a reply from `instruments_url` says, for all feeds made from now on. Raises FeedError."""
+        """Learn contract sizes from a reply of `instruments_url`, for all feeds made from now on. Raises FeedError."""
         raise FeedError(f"{len(body)} characters about instruments came to {self.title}, which asks for none")
 
     def fixed_contract_size(self, symbol: str) -> float | None:
-        """Return base units a contract; None where nothing is counted in contracts of a fixed size."""
+        """Return the base units of one contract; None where the market has no contracts of a fixed size."""
         try:
             size = self.contract_size(symbol)
         except ValueError:  # an inverse contract, whose base units follow the price
@@ -193,32 +217,32 @@ class Venue(ABC):
 
 
 class SpotVenue(Venue):
-    """A venue that trades spot alone, in base units; its symbols name both coins."""
+    """A venue that trades only spot, in base units, and whose symbols name both coins."""
 
     form: re.Pattern[str]
-    """The two coins of a symbol, as groups."""
+    """The pattern of a symbol, with its two coins as groups."""
 
-    def parts(self, symbol: str) -> tuple[str, str]:
-        """BTC and USD. Raises ValueError."""
-        parts = self.form.fullmatch(symbol)
-        if parts is None:
+    def split_symbol(self, symbol: str) -> tuple[str, str]:
+        """Return base and quote, such as BTC and USD. Raises ValueError for a text that is no symbol."""
+        match = self.form.fullmatch(symbol)
+        if match is None:
             raise ValueError(f"not a {self.title} symbol: {symbol!r}; they look like {self.symbols[0]}")
-        return parts[1], parts[2]
+        return match[1], match[2]
 
     def product(self, symbol: str) -> Product:
-        self.parts(symbol)
+        self.split_symbol(symbol)
         return "spot"
 
     def contract_size(self, symbol: str) -> float:
-        self.parts(symbol)
+        self.split_symbol(symbol)
         return 1.0
 
     def instrument(self, symbol: str) -> str:
-        return "{}/{} spot".format(*self.parts(symbol))
+        return "{}/{} spot".format(*self.split_symbol(symbol))
 
 
 def decode(decoder: msgspec.json.Decoder[T], message: str | bytes | msgspec.Raw) -> T:
-    """What the decoder makes of the message. Raises FeedError whatever the bytes are."""
+    """Decode a message. Raises FeedError, and nothing else, whatever the bytes are."""
     try:
         return decoder.decode(message)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -229,15 +253,17 @@ _ISO_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8})(?:[.]([0-9]{1
 
 
 def timestamp_ns(text: str) -> int:
-    """Nanoseconds since the epoch of an ISO 8601 time. Raises BookError.
+    """Return an ISO 8601 time as nanoseconds since the epoch.
+
+    Raises BookError for a text that is no time, a time without its zone, and one outside 1970 to 2262.
 
     >>> timestamp_ns("2025-05-04T10:39:13Z"), timestamp_ns("2025-12-03T04:09:08.823824+00:00")
     (1746355153000000000, 1764734948823824000)
     """
-    parts = _ISO_TIME.fullmatch(text)
-    if parts is None:
+    match = _ISO_TIME.fullmatch(text)
+    if match is None:
         raise BookError(f"timestamp {text[:40]!r} is not a time with its zone")
-    second, fraction, zone = parts.groups("")
+    second, fraction, zone = match.groups("")
     ns = _second_ns(second + zone) + int(fraction.ljust(9, "0"))
     if not 0 < ns < 2**63:
         raise BookError(f"timestamp {text[:40]!r} is outside 1970 to 2262")
@@ -246,7 +272,7 @@ def timestamp_ns(text: str) -> int:
 
 @lru_cache(maxsize=16)
 def _second_ns(text: str) -> int:
-    """Many messages share one second."""
+    """Return the time of a whole second as nanoseconds since the epoch; cached, as many messages share one second."""
     try:
         return int(datetime.fromisoformat(text).astimezone(UTC).timestamp()) * 1_000_000_000
     except (ValueError, OverflowError) as error:
@@ -256,13 +282,16 @@ def _second_ns(text: str) -> int:
 _PAIRS = msgspec.json.Decoder(list[tuple[float, float]], strict=False)
 
 
-def decode_sides(one: msgspec.Raw, other: msgspec.Raw, size_unit: float) -> tuple[Levels, Levels]:
-    """Two texts like `[["95445.5","9.06"],...]`, the numbers quoted or bare, as levels whose sizes are
-    multiplied by size_unit. Raises BookError."""
+def decode_sides(asks: msgspec.Raw, bids: msgspec.Raw, size_unit: float) -> tuple[Levels, Levels]:
+    """Decode the texts of both sides into read-only levels (n, 2), their sizes multiplied by size_unit.
+
+    A text looks like `[["95445.5","9.06"],...]`, its numbers quoted or bare. Raises BookError.
+    """
     try:
-        pairs, others = _PAIRS.decode(one), _PAIRS.decode(other)
+        ask_pairs = _PAIRS.decode(asks)
+        bid_pairs = _PAIRS.decode(bids)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BookError(f"levels unreadable: {error}") from None
-    levels = np.array([*pairs, *others]).reshape(-1, 2) * (1.0, size_unit)
+    levels = np.array([*ask_pairs, *bid_pairs]).reshape(-1, 2) * (1.0, size_unit)
     levels.flags.writeable = False
-    return levels[: len(pairs)], levels[len(pairs) :]
+    return levels[: len(ask_pairs)], levels[len(ask_pairs) :]

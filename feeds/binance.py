@@ -1,4 +1,4 @@
-"""Binance's own feeds, spot and USD-M futures: changes every 100 ms, spliced into a REST snapshot.
+"""Read Binance's own feeds, spot and USD-M futures: a REST snapshot, and a message of changes every 100 ms.
 
 {"e":"depthUpdate","E":1723161255308,"s":"BTCUSDT","U":50093239203,"u":50093239207,
  "b":[["55653.87000000","0.00000000"]],"a":[["61838.04000000","0.32332000"]]}
@@ -15,21 +15,21 @@ from feeds.base import DeltaFeed, FeedError, Millis, Product, TardisName, Venue,
 from feeds.fast_parser import read_sides
 from orderbook import BookBuilder, Levels, OrderBook
 
-MOST_WAITING = 3000
-"""Changes held while the snapshot is on its way: five minutes of them."""
+MAX_HELD_CHANGES = 3000
+"""Messages of changes that are held while the snapshot is fetched: five minutes of them."""
 
 _SYMBOL = re.compile(r"([A-Z0-9]+?)(USDT|USDC|FDUSD|TUSD|USD|EUR|TRY|BRL|JPY|BTC|ETH|BNB)(?:_([0-9]{6}))?")
 
 
 class _Head(msgspec.Struct, gc=False):
-    """What says which event of which stream it is."""
+    """The fields that tell events and symbols apart."""
 
     e: str = ""
     s: str = ""
 
 
 class _Event(_Head, gc=False):
-    """A change; in other events the same letters are other things."""
+    """The fields of a change; other events use the same letters for other things."""
 
     E: Millis = 0
     U: int = 0
@@ -40,6 +40,8 @@ class _Event(_Head, gc=False):
 
 
 class _Refusal(msgspec.Struct, gc=False):
+    """The code and the words with which the venue refuses a request."""
+
     code: int = 0
     msg: str = ""
 
@@ -53,72 +55,86 @@ class _Message(_Event, gc=False):
 
 
 class _OtherMessage(_Head, gc=False):
+    """Any message; of its data only the head is read."""
+
     data: _Head | None = None
     error: msgspec.Raw = msgspec.Raw()
 
 
-class _Snapshot(_Refusal, gc=False):
+class _SnapshotBody(_Refusal, gc=False):
+    """The body of the REST snapshot, or a refusal."""
+
     lastUpdateId: int | None = None  # noqa: N815 - the venue's spelling
     bids: msgspec.Raw = msgspec.Raw(b"[]")
     asks: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Change(NamedTuple):
-    """What was read of an event: the update it continues from, the one it goes up to, when it was."""
+    """A change of the book from one update number to another, at a time in milliseconds since the epoch."""
 
-    after: int
-    last: int
-    millis: int
+    previous_update: int
+    last_update: int
+    time_ms: int
     bids: Levels
     asks: Levels
 
 
-class _Start(NamedTuple):
-    """What was read of a snapshot: the last update in it."""
+class _Snapshot(NamedTuple):
+    """A whole book, and the number of the last update in it."""
 
-    last: int
+    last_update: int
     bids: Levels
     asks: Levels
 
 
 _MESSAGE = msgspec.json.Decoder(_Message, strict=False)
 _OTHER_MESSAGE = msgspec.json.Decoder(_OtherMessage)
-_SNAPSHOT = msgspec.json.Decoder(_Snapshot, strict=False)
+_SNAPSHOT = msgspec.json.Decoder(_SnapshotBody, strict=False)
 
 
 class BinanceFeed(DeltaFeed):
-    """Holds changes back until the snapshot they continue is there; from then on each must follow the last.
+    """A feed that holds changes until it has the snapshot that they continue; then each change must follow the last.
 
-    Every change says up to which update it goes (`u`) and from which it continues: `pu` on futures,
-    U - 1 on spot. So a snapshot fits if the first change held continues from it or from before it.
+    Every change names the update that it goes up to (`u`), and the update that it continues: `pu` on futures, U - 1 on
+    spot. A snapshot fits if the first held change continues the snapshot's last update or an earlier one.
     """
 
-    def __init__(self, venue: str, symbol: str, snapshot_url: str, futures: bool, depth: int | None = None) -> None:
+    def __init__(self, venue: str, symbol: str, snapshot_url: str, is_futures: bool, depth: int | None = None) -> None:
+        """Make a feed without a book.
+
+        Args:
+            venue: The name of the venue in its books.
+            symbol: As the venue writes it.
+            snapshot_url: The address of the REST snapshot.
+            is_futures: Whether its changes are of futures, which name in `pu` the update that they continue.
+            depth: The most levels a side of a book; None is 400.
+        """
         super().__init__(venue, symbol, BookBuilder(depth or 400))
-        self._url = snapshot_url
-        self._futures = futures
-        self._streams = (f"{symbol.lower()}@depth", f"{symbol.lower()}@depth@")
-        self._waiting: list[_Change] = []
-        self._snapshot: _Start | None = None
-        self._last: int | None = None
+        self._snapshot_url = snapshot_url
+        self._is_futures = is_futures
+        self._stream = f"{symbol.lower()}@depth"
+        self._held_changes: list[_Change] = []
+        self._snapshot: _Snapshot | None = None
+        self._last_update: int | None = None
+        """The update that the book is at; None until a change has been applied to the snapshot."""
 
     @property
     def snapshot_url(self) -> str | None:
-        wanted = self._waiting and self._snapshot is None and self._broken is None
-        return self._url if wanted else None
+        is_needed = self._held_changes and self._snapshot is None and self._break_reason is None
+        return self._snapshot_url if is_needed else None
 
     def apply_snapshot(self, body: str | bytes, received_ns: int, market_ns: int | None = None) -> OrderBook | None:
-        return self._book(self._read_snapshot, body, received_ns, market_ns)
+        return self._build_book(self._read_snapshot, body, received_ns, market_ns)
 
-    def _read(self, message: str | bytes) -> int | None:
+    def _apply_message(self, message: str | bytes) -> int | None:
         try:
             frame = _MESSAGE.decode(message)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             other = decode(_OTHER_MESSAGE, message)
-            kind = other.data or other
-            if not bytes(other.error) and (kind.e, kind.s) != ("depthUpdate", self._symbol):
+            head = other.data or other
+            if not bytes(other.error) and (head.e, head.s) != ("depthUpdate", self._symbol):
                 return None
-            frame = decode(_MESSAGE, message)  # again, to say what is wrong with it
+            frame = decode(_MESSAGE, message)  # fails again, with an error that says what is wrong
         if frame.error is not None:
             raise FeedError(f"Binance refused: {frame.error.code} {frame.error.msg}")
         event = frame.data or frame
@@ -126,120 +142,130 @@ class BinanceFeed(DeltaFeed):
             self.closing = True
         if event.e != "depthUpdate" or event.s != self._symbol:
             return None
-        if frame.stream and not (frame.stream == self._streams[0] or frame.stream.startswith(self._streams[1])):
+        # A combined stream may also carry partial books, such as btcusdt@depth20, which are no changes.
+        if frame.stream and not (frame.stream == self._stream or frame.stream.startswith(f"{self._stream}@")):
             return None
         if not (event.E and 0 < event.U <= event.u):
             raise FeedError(f"a change from U {event.U} to u {event.u} at E {event.E}")
-        change = self._change(event)
-        before = self._last if self._last is not None else self._waiting[-1].last if self._waiting else change.after
-        if change.after != before:
-            raise FeedError(f"gap: from {change.after} after {before}")
-        if self._last is not None:
+        change = self._read_change(event)
+        previous = self._last_update
+        if previous is None:
+            previous = self._held_changes[-1].last_update if self._held_changes else change.previous_update
+        if change.previous_update != previous:
+            raise FeedError(f"gap: from {change.previous_update} after {previous}")
+        if self._last_update is not None:
             return self._apply(change)
-        if len(self._waiting) == MOST_WAITING:
-            raise FeedError(f"no snapshot after {MOST_WAITING} changes")
-        self._waiting.append(change)
-        return self._splice()
+        if len(self._held_changes) == MAX_HELD_CHANGES:
+            raise FeedError(f"no snapshot after {MAX_HELD_CHANGES} changes")
+        self._held_changes.append(change)
+        return self._join_snapshot()
 
     def _read_snapshot(self, body: str | bytes) -> int | None:
-        if self._last is not None or len(self._builder):
+        """Read the REST snapshot and join it to the held changes; return the book's time in ns, or None without one."""
+        if self._last_update is not None or len(self._builder):
             return None
         snapshot = decode(_SNAPSHOT, body)
         if snapshot.lastUpdateId is None:
             raise FeedError(f"Binance refused the snapshot: {snapshot.code} {snapshot.msg}")
-        self._snapshot = _Start(snapshot.lastUpdateId, *read_sides(snapshot.bids, snapshot.asks))
-        return self._splice()
+        self._snapshot = _Snapshot(snapshot.lastUpdateId, *read_sides(snapshot.bids, snapshot.asks))
+        return self._join_snapshot()
 
-    def _splice(self) -> int | None:
-        if self._snapshot is None or not self._waiting:
+    def _join_snapshot(self) -> int | None:
+        """Apply the held changes to the snapshot, if both are here; return the new book's time in ns, or None.
+
+        A snapshot that the held changes do not continue is dropped, so that a newer one is fetched.
+        """
+        if self._snapshot is None or not self._held_changes:
             return None
-        last = self._snapshot.last
-        if last < self._waiting[0].after:
-            self._snapshot = None  # older than the first change held: a newer one is wanted
+        snapshot_update = self._snapshot.last_update
+        if snapshot_update < self._held_changes[0].previous_update:
+            self._snapshot = None  # the updates between the snapshot and the first held change are missing
             return None
-        first = not len(self._builder)
-        if first:
+        is_first_book = not len(self._builder)
+        if is_first_book:
             self._builder.load(self._snapshot.bids, self._snapshot.asks)
-        latest = self._waiting[-1]
-        newer = [change for change in self._waiting if change.last > last]
+        latest = self._held_changes[-1]
+        newer = [change for change in self._held_changes if change.last_update > snapshot_update]
         for change in newer:
             self._apply(change)
-        # What is older than the snapshot is in it; the last of it shows later that nothing was missed.
-        self._waiting = [] if newer else [latest]
-        return latest.millis * 1_000_000 if first or newer else None
+        # The snapshot contains the older changes. The latest of them is kept: the next change must continue it.
+        self._held_changes = [] if newer else [latest]
+        return latest.time_ms * 1_000_000 if is_first_book or newer else None
 
     def _apply(self, change: _Change) -> int:
+        """Apply a change to the builder and return its time, ns since the epoch."""
         self._builder.apply(change.bids, change.asks)
-        self._last = change.last
-        return change.millis * 1_000_000
+        self._last_update = change.last_update
+        return change.time_ms * 1_000_000
 
-    def _change(self, event: _Event) -> _Change:
-        after = event.pu if self._futures else event.U - 1
-        if after is None:
+    def _read_change(self, event: _Event) -> _Change:
+        """Return the change that an event describes. Raises FeedError if it does not say which update it continues."""
+        previous = event.pu if self._is_futures else event.U - 1
+        if previous is None:
             raise FeedError("a futures change without pu")
-        return _Change(after, event.u, event.E, *read_sides(event.b, event.a))
+        return _Change(previous, event.u, event.E, *read_sides(event.b, event.a))
 
 
 class Binance(Venue):
-    """Spot, in base units."""
+    """Binance spot. Sizes are in base units."""
 
     name = "binance"
     title = "Binance spot"
     symbols = ("BTCUSDT", "ETHUSDT")
     fees = "binance"
     tardis = (TardisName("binance"),)
-    stream = "wss://stream.binance.com/ws"
+    stream_url = "wss://stream.binance.com/ws"
     snapshot_path = "/api/v3/depth?symbol={symbol}&limit=5000"
-    futures = False
+    is_futures = False
 
-    def __init__(self, rest: str = "https://api.binance.com") -> None:
-        self._rest = rest
+    def __init__(self, rest_url: str = "https://api.binance.com") -> None:
+        self._rest_url = rest_url
 
     def url(self, symbol: str) -> str:
-        _parts(symbol)
-        return f"{self.stream}/{symbol.lower()}@depth@100ms"
+        _split_symbol(symbol)
+        return f"{self.stream_url}/{symbol.lower()}@depth@100ms"
 
     def make_feed(self, symbol: str, depth: int | None = None) -> BinanceFeed:
-        _parts(symbol)
-        snapshot_url = self._rest + self.snapshot_path.format(symbol=symbol)
-        return BinanceFeed(self.name, symbol, snapshot_url, self.futures, depth)
+        _split_symbol(symbol)
+        snapshot_url = self._rest_url + self.snapshot_path.format(symbol=symbol)
+        return BinanceFeed(self.name, symbol, snapshot_url, self.is_futures, depth)
 
     def product(self, symbol: str) -> Product:
-        _parts(symbol)
-        return "swap" if self.futures else "spot"
+        _split_symbol(symbol)
+        return "swap" if self.is_futures else "spot"
 
     def contract_size(self, symbol: str) -> float:
-        _parts(symbol)
+        _split_symbol(symbol)
         return 1.0
 
     def instrument(self, symbol: str) -> str:
-        base, quote, delivery = _parts(symbol)
+        base, quote, delivery = _split_symbol(symbol)
         if delivery:
             return f"{base}/{quote} future {delivery}"
         return f"{base}/{quote} {self.product(symbol)}"
 
 
 class BinanceUsdm(Binance):
-    """USD-M futures, in base units too; the depth streams moved to /public in 2026."""
+    """Binance USD-M futures. Sizes are in base units too; the depth streams moved to /public in 2026."""
 
     name = "binance-usdm"
     title = "Binance futures"
     tardis = (TardisName("binance-futures"),)
-    stream = "wss://fstream.binance.com/public/ws"
+    stream_url = "wss://fstream.binance.com/public/ws"
     snapshot_path = "/fapi/v1/depth?symbol={symbol}&limit=1000"
-    futures = True
+    is_futures = True
 
-    def __init__(self, rest: str = "https://fapi.binance.com") -> None:
-        super().__init__(rest)
+    def __init__(self, rest_url: str = "https://fapi.binance.com") -> None:
+        super().__init__(rest_url)
 
 
 VENUES = (Binance(), BinanceUsdm())
 
 
-def _parts(symbol: str) -> tuple[str, str, str]:
-    """BTC, USDT and "" or a delivery date. Raises ValueError."""
-    parts = _SYMBOL.fullmatch(symbol)
-    if parts is None:
+def _split_symbol(symbol: str) -> tuple[str, str, str]:
+    """Return base, quote, and a delivery date or "". Raises ValueError for a text that is no symbol."""
+    match = _SYMBOL.fullmatch(symbol)
+    if match is None:
         raise ValueError(f"not a Binance symbol: {symbol!r}; they look like BTCUSDT")
-    base, quote, delivery = parts.groups("")
+    base, quote, delivery = match.groups("")
     return base, quote, delivery

@@ -1,4 +1,4 @@
-"""Coinbase's own feed, Advanced Trade `level2`: the whole book once, then its changes, in base units.
+"""Read Coinbase's own feed, Advanced Trade `level2`: the whole book once, then its changes, in base units.
 
 {"channel":"l2_data","timestamp":"2026-08-09T21:05:48.505350477Z","sequence_num":14,"events":[{
   "type":"update","product_id":"BTC-USD","updates":[
@@ -19,6 +19,8 @@ from orderbook import BookBuilder, Levels
 
 
 class _Message(msgspec.Struct, gc=False):
+    """A message of any channel, or a refusal; its events are read later."""
+
     channel: str = ""
     timestamp: str = ""
     sequence_num: int | None = None
@@ -29,12 +31,16 @@ class _Message(msgspec.Struct, gc=False):
 
 
 class _Update(msgspec.Struct, gc=False):
+    """One level: its price and its new size, 0 to delete it."""
+
     side: Literal["bid", "offer"]
     price: float = msgspec.field(name="price_level")
     size: float = msgspec.field(name="new_quantity")
 
 
 class _Event(msgspec.Struct, gc=False):
+    """A whole book of one product, or changes of it."""
+
     type: Literal["snapshot", "update"]
     product_id: str
     updates: list[_Update]
@@ -45,21 +51,21 @@ _EVENTS = msgspec.json.Decoder(list[_Event], strict=False)
 
 
 class CoinbaseFeed(DeltaFeed):
-    """One sequence runs over all channels of a connection, so every message counts, heartbeats too."""
+    """A feed guarded by one sequence over all channels of its connection: every message counts, heartbeats too."""
 
     def __init__(self, symbol: str, depth: int | None = None) -> None:
         super().__init__("coinbase", symbol, BookBuilder(depth or 400))
-        # The USDC book is the USD book, and is answered under that name.
+        # The USDC book is the USD book, and the venue sends it under that name.
         self._products = {symbol, symbol.removesuffix("C")} if symbol.endswith("-USDC") else {symbol}
         self._sequence: int | None = None
-        self._loaded = False
+        self._has_snapshot = False
 
     def subscribe(self) -> list[str]:
-        book = {"type": "subscribe", "product_ids": [self._symbol], "channel": "level2"}
-        alive = {"type": "subscribe", "channel": "heartbeats"}
-        return [msgspec.json.encode(request).decode() for request in (book, alive)]
+        book_request = {"type": "subscribe", "product_ids": [self._symbol], "channel": "level2"}
+        heartbeat_request = {"type": "subscribe", "channel": "heartbeats"}
+        return [msgspec.json.encode(request).decode() for request in (book_request, heartbeat_request)]
 
-    def _read(self, message: str | bytes) -> int | None:
+    def _apply_message(self, message: str | bytes) -> int | None:
         frame = decode(_MESSAGE, message)
         if frame.type == "error":
             raise FeedError(f"Coinbase refused: {frame.message} {frame.reason}".rstrip())
@@ -70,27 +76,31 @@ class CoinbaseFeed(DeltaFeed):
         self._sequence = frame.sequence_num
         if frame.channel != "l2_data":
             return None
-        changed = False
+        is_changed = False
         for event in decode(_EVENTS, frame.events):
-            if event.product_id in self._products and (self._loaded or event.type == "snapshot"):
-                changed = True
-                change = self._builder.load if event.type == "snapshot" else self._builder.apply
-                change(*_sides(event.updates))
-                self._loaded = True
-        return timestamp_ns(frame.timestamp) if changed else None
+            if event.product_id in self._products and (self._has_snapshot or event.type == "snapshot"):
+                is_changed = True
+                bids, asks = _to_sides(event.updates)
+                if event.type == "snapshot":
+                    self._builder.load(bids, asks)
+                else:
+                    self._builder.apply(bids, asks)
+                self._has_snapshot = True
+        return timestamp_ns(frame.timestamp) if is_changed else None
 
 
-def _sides(updates: list[_Update]) -> tuple[Levels, Levels]:
+def _to_sides(updates: list[_Update]) -> tuple[Levels, Levels]:
+    """Return the bids and the asks among the updates, (n, 2) each."""
     bids: list[float] = []
-    offers: list[float] = []
+    asks: list[float] = []
     for update in updates:
-        side = bids if update.side == "bid" else offers
+        side = bids if update.side == "bid" else asks
         side += (update.price, update.size)
-    return to_levels(bids), to_levels(offers)
+    return to_levels(bids), to_levels(asks)
 
 
 class Coinbase(SpotVenue):
-    """Spot, in base units."""
+    """Coinbase spot. Sizes are in base units."""
 
     name = "coinbase"
     title = "Coinbase"
@@ -99,11 +109,11 @@ class Coinbase(SpotVenue):
     tardis = (TardisName("coinbase"),)
     form = re.compile(r"([A-Z0-9]+)-([A-Z0-9]+)")
 
-    def url(self, symbol: str) -> str:  # noqa: ARG002 - the symbol is subscribed to
+    def url(self, symbol: str) -> str:  # noqa: ARG002 - the subscription names the symbol
         return "wss://advanced-trade-ws.coinbase.com"
 
     def make_feed(self, symbol: str, depth: int | None = None) -> CoinbaseFeed:
-        self.parts(symbol)
+        self.split_symbol(symbol)
         return CoinbaseFeed(symbol, depth)
 
 

@@ -1,4 +1,4 @@
-"""The GoQuant gateway's OKX feed: a full top-50 book in every message, sizes in contracts.
+"""Read the GoQuant gateway's OKX feed: a full top-50 book in every message, sizes in contracts.
 
 {"timestamp":"2025-05-04T10:39:13Z","exchange":"OKX","symbol":"BTC-USDT-SWAP",
  "asks":[["95445.5","9.06"],["95448","2.05"]],"bids":[["95445.4","1104.23"],["95445.3","0.02"]]}
@@ -16,6 +16,8 @@ from orderbook.book import SortedBook
 
 
 class _Frame(msgspec.Struct, gc=False):
+    """A message of the gateway; its sides are decoded later."""
+
     timestamp: str
     symbol: str
     asks: msgspec.Raw = msgspec.Raw(b"[]")
@@ -26,30 +28,31 @@ _FRAME = msgspec.json.Decoder(_Frame)
 
 
 class GomarketFeed(BaseFeed):
-    """Whole books; a broken one is refused by BookError and the feed goes on."""
+    """A feed of whole books: it refuses a broken one by BookError and goes on."""
 
     has_whole_books = True
 
     def __init__(self, venue: str, symbol: str, contract_size: float, depth: int | None = None) -> None:
         self._venue = venue
         self._symbol = symbol
-        self._wanted = symbol.encode()
+        self._symbol_bytes = symbol.encode()
         self._contract_size = contract_size
         self._depth = depth
 
     def parse(self, message: str | bytes, received_ns: int, market_ns: int | None = None) -> OrderBook | None:
-        book: type[OrderBook] = SortedBook
+        make_book: type[OrderBook] = SortedBook
         try:
             text = message.encode() if isinstance(message, str) else message
-            levels, count, exchange_ns = read_frame(text, self._wanted, self._contract_size)
-            frame = None if count else _FRAME.decode(text)
+            levels, n_asks, exchange_ns = read_frame(text, self._symbol_bytes, self._contract_size)
+            # The compiled reader reads frames of the usual form only; the typed decoder reads all others.
+            frame = None if n_asks else _FRAME.decode(text)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise BookError(f"unreadable message: {error}") from None
         if frame is None:
             levels.flags.writeable = False
-            asks, bids = levels[:count], levels[count:]
+            asks, bids = levels[:n_asks], levels[n_asks:]
         elif frame.symbol == self._symbol:
-            book = OrderBook
+            make_book = OrderBook  # which checks every level
             exchange_ns = timestamp_ns(frame.timestamp)
             asks, bids = decode_sides(frame.asks, frame.bids, self._contract_size)
         else:
@@ -57,11 +60,11 @@ class GomarketFeed(BaseFeed):
         if self._depth is not None:
             asks, bids = asks[: self._depth], bids[: self._depth]
         market_ns = exchange_ns if market_ns is None else market_ns
-        return book(self._venue, self._symbol, bids, asks, exchange_ns, market_ns, received_ns)
+        return make_book(self._venue, self._symbol, bids, asks, exchange_ns, market_ns, received_ns)
 
 
 class GomarketOkx(Venue):
-    """OKX instruments as the gateway relays them."""
+    """The gateway as a venue, which relays books of OKX."""
 
     name = "gomarket-okx"
     title = "OKX through the GoMarket gateway"
@@ -73,7 +76,7 @@ class GomarketOkx(Venue):
         self._okx = okx
 
     def url(self, symbol: str) -> str:
-        self._okx.product(symbol)  # refuses what is no instrument
+        self._okx.product(symbol)  # raises ValueError if this is no instrument
         return f"wss://ws.gomarket-cpp.goquant.io/ws/l2-orderbook/okx/{symbol}"
 
     def make_feed(self, symbol: str, depth: int | None = None) -> GomarketFeed:

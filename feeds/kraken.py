@@ -1,4 +1,4 @@
-"""Kraken's own feed, v2 `book`: a snapshot and changes cut to the subscribed depth, each with a checksum.
+"""Read Kraken's own feed, v2 `book`: a snapshot and changes cut to the subscribed depth, each with a checksum.
 
 {"channel":"book","type":"update","data":[{"symbol":"MINA/GBP",
   "bids":[{"price":0.0279,"qty":0.00000000},{"price":0.0277,"qty":1486.59884909}],"asks":[],
@@ -18,33 +18,42 @@ from feeds.fast_parser import to_levels
 from orderbook import BookBuilder, Levels
 
 DEPTHS = (10, 25, 100, 500, 1000)
-"""The depths Kraken offers."""
+"""The depths that Kraken offers, in levels a side."""
+
+CHECKSUM_LEVELS = 10
+"""The best levels of each side that a checksum covers."""
 
 
-class _Ack(msgspec.Struct, gc=False):
+class _Acknowledgement(msgspec.Struct, gc=False):
+    """The subscription as the venue granted it."""
+
     channel: str = ""
     symbol: str = ""
     depth: int = 0
 
 
 class _Message(msgspec.Struct, gc=False):
+    """A message of any channel, or the answer to a request; its data are read later."""
+
     channel: str = ""
     type: str = ""
     data: msgspec.Raw = msgspec.Raw()
     method: str = ""
     success: bool = True
-    result: _Ack | None = None
+    result: _Acknowledgement | None = None
     error: str = ""
 
 
 class _TextLevel(msgspec.Struct, gc=False):
-    """Numbers as they were written: the checksum is of their digits."""
+    """A level whose numbers stay as the venue wrote them, because the checksum is made of their digits."""
 
     price: msgspec.Raw
     qty: msgspec.Raw
 
 
 class _Change(msgspec.Struct, gc=False):
+    """A snapshot or a change of one symbol's book, and the checksum of the book after it."""
+
     symbol: str
     bids: list[_TextLevel]
     asks: list[_TextLevel]
@@ -57,29 +66,30 @@ _CHANGES = msgspec.json.Decoder(list[_Change])
 
 
 def checksum(asks: Iterable[bytes], bids: Iterable[bytes]) -> int:
-    """The unsigned CRC32 of the best ten asks, then the best ten bids, each as `digits` writes it."""
+    """Return the unsigned CRC32 of the best ten asks, then the best ten bids, each as `checksum_digits` writes it."""
     return zlib.crc32(b"".join((*asks, *bids)))
 
 
-def digits(price: bytes, qty: bytes) -> bytes:
-    """One level in the checksum's form: no points, no leading zeros.
+def checksum_digits(price: bytes, qty: bytes) -> bytes:
+    """Return a level in the form that the checksum covers: without points and leading zeros.
 
-    >>> digits(b"45285.2", b"0.00100000")
+    >>> checksum_digits(b"45285.2", b"0.00100000")
     b'452852100000'
     """
     return price.replace(b".", b"").lstrip(b"0") + qty.replace(b".", b"").lstrip(b"0")
 
 
 class KrakenFeed(DeltaFeed):
-    """The checksum is the only guard there is: no message carries a number of its own."""
+    """A feed guarded by the checksum alone, because Kraken's messages carry no sequence number."""
 
     keepalive = ('{"method":"ping"}', 30.0)
 
     def __init__(self, symbol: str, depth: int | None = None) -> None:
-        self._publish = depth or 400
-        self._depth = next((offered for offered in DEPTHS if offered >= self._publish), DEPTHS[-1])
-        super().__init__("kraken", symbol, BookBuilder(self._publish, keep=self._depth))
-        self._loaded = False
+        self._published_levels = depth or 400
+        self._depth = next((offered for offered in DEPTHS if offered >= self._published_levels), DEPTHS[-1])
+        super().__init__("kraken", symbol, BookBuilder(self._published_levels, keep=self._depth))
+        self._has_snapshot = False
+        # The digits of every level, by its price, because its number has lost the trailing zeros that count.
         self._bid_digits: dict[float, bytes] = {}
         self._ask_digits: dict[float, bytes] = {}
 
@@ -87,58 +97,68 @@ class KrakenFeed(DeltaFeed):
         params = {"channel": "book", "symbol": [self._symbol], "depth": self._depth, "snapshot": True}
         return [msgspec.json.encode({"method": "subscribe", "params": params}).decode()]
 
-    def _read(self, message: str | bytes) -> int | None:
+    def _apply_message(self, message: str | bytes) -> int | None:
         frame = decode(_MESSAGE, message)
         if not frame.success:
             raise FeedError(f"Kraken refused: {frame.error}")
         if frame.method == "subscribe":
-            self._take_depth(frame.result)
+            self._adopt_depth(frame.result)
         if frame.channel != "book":
             return None
-        time = ""
+        timestamp = ""
         for change in decode(_CHANGES, frame.data):
-            if change.symbol == self._symbol and (self._loaded or frame.type == "snapshot"):
+            if change.symbol == self._symbol and (self._has_snapshot or frame.type == "snapshot"):
                 self._apply(change, frame.type == "snapshot")
-                time = change.timestamp
-        return timestamp_ns(time) if time else None
+                timestamp = change.timestamp
+        return timestamp_ns(timestamp) if timestamp else None
 
-    def _take_depth(self, ack: _Ack | None) -> None:
-        """The depth the venue will keep to is the one it names, whatever was asked."""
-        if ack is None or ack.channel != "book" or ack.symbol != self._symbol or ack.depth == self._depth:
+    def _adopt_depth(self, acknowledgement: _Acknowledgement | None) -> None:
+        """Keep the book to the depth that the venue granted, even if another was asked for.
+
+        Raises FeedError if the depth changes under a book, or is no depth.
+        """
+        if acknowledgement is None or acknowledgement.channel != "book" or acknowledgement.symbol != self._symbol:
             return
-        if self._loaded or ack.depth < 1:
-            raise FeedError(f"subscribed to depth {ack.depth}, the book is kept to {self._depth}")
-        self._depth = ack.depth
-        self._builder = BookBuilder(self._publish, keep=ack.depth)
+        depth = acknowledgement.depth
+        if depth == self._depth:
+            return
+        if self._has_snapshot or depth < 1:
+            raise FeedError(f"subscribed to depth {depth}, the book is kept to {self._depth}")
+        self._depth = depth
+        self._builder = BookBuilder(self._published_levels, keep=depth)
 
-    def _apply(self, change: _Change, snapshot: bool) -> None:
-        if snapshot:
+    def _apply(self, change: _Change, is_snapshot: bool) -> None:
+        """Apply a snapshot or a change to the book. Raises FeedError if the checksum is not the venue's."""
+        if is_snapshot:
             self._bid_digits.clear()
             self._ask_digits.clear()
-        bids, asks = _rows(change.bids, self._bid_digits), _rows(change.asks, self._ask_digits)
-        if snapshot:
+        bids = _read_levels(change.bids, self._bid_digits)
+        asks = _read_levels(change.asks, self._ask_digits)
+        if is_snapshot:
             self._builder.load(bids, asks)
-            self._loaded = True
+            self._has_snapshot = True
         else:
             self._builder.apply(bids, asks)
-        best_bids, best_asks = self._builder.best_prices(10)
-        ask_digits, bid_digits = self._ask_digits, self._bid_digits
-        found = checksum([ask_digits[price] for price in best_asks], [bid_digits[price] for price in best_bids])
-        if found != change.checksum:
-            raise FeedError(f"checksum {found}, the venue's is {change.checksum}")
-        if len(bid_digits) + len(ask_digits) > 8 * self._depth:
-            self._forget()
+        best_bids, best_asks = self._builder.best_prices(CHECKSUM_LEVELS)
+        book_checksum = checksum(
+            [self._ask_digits[price] for price in best_asks], [self._bid_digits[price] for price in best_bids]
+        )
+        if book_checksum != change.checksum:
+            raise FeedError(f"checksum {book_checksum}, the venue's is {change.checksum}")
+        # Not after every change, because it goes through the whole book.
+        if len(self._bid_digits) + len(self._ask_digits) > 8 * self._depth:
+            self._drop_old_digits()
 
-    def _forget(self) -> None:
-        """Drops the digits of levels that fell out of the depth."""
-        held = zip((self._bid_digits, self._ask_digits), self._builder.best_prices(self._depth), strict=True)
-        for written, prices in held:
-            for price in written.keys() - set(prices):
-                del written[price]
+    def _drop_old_digits(self) -> None:
+        """Drop the digits of levels that are no longer in the book."""
+        best_bids, best_asks = self._builder.best_prices(self._depth)
+        for digits, prices in ((self._bid_digits, best_bids), (self._ask_digits, best_asks)):
+            for price in digits.keys() - set(prices):
+                del digits[price]
 
 
-def _rows(levels: list[_TextLevel], written: dict[float, bytes]) -> Levels:
-    """Levels as numbers; their digits go to `written`. Raises FeedError."""
+def _read_levels(levels: list[_TextLevel], digits: dict[float, bytes]) -> Levels:
+    """Return the levels as numbers, (n, 2), and add what the checksum covers to `digits`. Raises FeedError."""
     numbers: list[float] = []
     for level in levels:
         price_text, qty_text = bytes(level.price), bytes(level.qty)
@@ -147,12 +167,12 @@ def _rows(levels: list[_TextLevel], written: dict[float, bytes]) -> Levels:
         except ValueError:
             raise FeedError(f"a level of {price_text[:40]!r}, {qty_text[:40]!r}") from None
         numbers += (price, qty)
-        written[price] = digits(price_text, qty_text)
+        digits[price] = checksum_digits(price_text, qty_text)
     return to_levels(numbers)
 
 
 class Kraken(SpotVenue):
-    """Spot, in base units."""
+    """Kraken spot. Sizes are in base units."""
 
     name = "kraken"
     title = "Kraken"
@@ -162,11 +182,11 @@ class Kraken(SpotVenue):
     min_reconnect_s = 5.0
     form = re.compile(r"([A-Z0-9][A-Z0-9.]*)/([A-Z0-9][A-Z0-9.]*)")
 
-    def url(self, symbol: str) -> str:  # noqa: ARG002 - the symbol is subscribed to
+    def url(self, symbol: str) -> str:  # noqa: ARG002 - the subscription names the symbol
         return "wss://ws.kraken.com/v2"
 
     def make_feed(self, symbol: str, depth: int | None = None) -> KrakenFeed:
-        self.parts(symbol)
+        self.split_symbol(symbol)
         return KrakenFeed(symbol, depth)
 
 

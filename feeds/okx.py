@@ -1,4 +1,4 @@
-"""OKX's own feed, v5 `books`, `books5` and `bbo-tbt`: a snapshot and linked changes, sizes in contracts on derivatives.
+"""Read OKX's own feed, v5 `books`, `books5` and `bbo-tbt`: a snapshot and linked changes; derivatives in contracts.
 
 {"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{
   "asks":[["64222.9","0.14394063","0","1"],["64223","0","0","0"]],"bids":[],
@@ -21,30 +21,39 @@ from feeds.fast_parser import read_sides
 from orderbook import BookBuilder, Levels
 
 CHANNELS = {"bbo-tbt": 1, "books5": 5, "books": 400}
-"""Levels a side. All three are open to anyone; only `books` sends changes."""
+"""The levels a side of each channel. All three are open to anyone; only `books` sends changes."""
 
 CLOSING_SOON = "64008"
+"""The code of the notice that the venue will close the connection soon."""
+
+CHECKSUM_LEVELS = 25
+"""The best levels of each side that a checksum covers."""
 
 
-class _TextRow(msgspec.Struct, array_like=True, gc=False):
+class _TextLevel(msgspec.Struct, array_like=True, gc=False):
+    """A level whose numbers stay as the venue wrote them, because the checksum is made of their texts."""
+
     price: str
     size: str
 
 
 class Contract(NamedTuple):
-    """What one contract is worth: base units, or quote units where it is inverse."""
+    """The worth of one contract: base units, or quote units if it is inverse."""
 
     value: float
-    inverse: bool = False
+    is_inverse: bool = False
 
-    def sides(self, bids: msgspec.Raw, asks: msgspec.Raw) -> tuple[Levels, Levels]:
-        """Levels in base units; an inverse contract buys more of them the lower the price. Raises FeedError."""
+    def read_sides(self, bids: msgspec.Raw, asks: msgspec.Raw) -> tuple[Levels, Levels]:
+        """Return bids and asks in base units; an inverse contract is worth more of them at a lower price.
+
+        Raises FeedError for a text that is no side, and for an inverse contract at price 0.
+        """
         levels = read_sides(bids, asks, self.value)
-        if self.inverse:
+        if self.is_inverse:
             for side in levels:
                 if not side[:, 0].all():
                     raise FeedError("a level at price 0")
-                with np.errstate(all="ignore"):  # the builder refuses what is no number
+                with np.errstate(all="ignore"):  # the builder refuses NaN and infinity
                     side[:, 1] /= side[:, 0]
         return levels
 
@@ -55,22 +64,26 @@ CONTRACTS = {
     "BTC-USDT": Contract(0.01),
     "ETH-USDT": Contract(0.1),
     "SOL-USDT": Contract(1.0),
-    "BTC-USD": Contract(100.0, inverse=True),
-    "ETH-USD": Contract(10.0, inverse=True),
-    "UNI-USD": Contract(10.0, inverse=True),
+    "BTC-USD": Contract(100.0, is_inverse=True),
+    "ETH-USD": Contract(10.0, is_inverse=True),
+    "UNI-USD": Contract(10.0, is_inverse=True),
 }
-"""By underlying, perpetual and dated alike: OKX public instruments (ctVal), 2022-05-13 and 2025-10-24.
-The offline fallback for what `Okx.learn` has not been told."""
+"""Contracts by underlying, perpetual and dated alike: OKX public instruments (ctVal), 2022-05-13 and 2025-10-24.
+They are used offline, for instruments that `Okx.learn` has not learned."""
 
 _INSTRUMENT = re.compile(r"([A-Z0-9]+)-([A-Z0-9]+)(?:-(SWAP|[0-9]{6}))?")
 
 
-class _Arg(msgspec.Struct, gc=False):
+class _Subscription(msgspec.Struct, gc=False):
+    """The channel and the instrument that a message is of."""
+
     channel: str = ""
     instId: str = ""  # noqa: N815 - the venue's spelling
 
 
 class _Change(msgspec.Struct, gc=False):
+    """A snapshot or a change of the book, and the links of the sequence."""
+
     asks: msgspec.Raw
     bids: msgspec.Raw
     ts: Millis
@@ -80,20 +93,24 @@ class _Change(msgspec.Struct, gc=False):
 
 
 class _Head(msgspec.Struct, gc=False):
-    """What any message has, whatever its data are."""
+    """The fields of every message, whatever its data are."""
 
     event: str = ""
-    arg: _Arg | None = None
+    arg: _Subscription | None = None
     action: Literal["snapshot", "update"] = "snapshot"
     code: str = ""
     msg: str = ""
 
 
 class _Message(_Head, gc=False, kw_only=True):
+    """A message with books."""
+
     data: list[_Change]
 
 
 class _InstrumentRow(msgspec.Struct, gc=False):
+    """An instrument; the worth of its contract is ctVal times ctMult, empty for spot."""
+
     instId: str  # noqa: N815
     ctType: str = ""  # noqa: N815
     ctVal: str = ""  # noqa: N815
@@ -101,6 +118,8 @@ class _InstrumentRow(msgspec.Struct, gc=False):
 
 
 class _Instruments(msgspec.Struct, gc=False):
+    """The reply to a question for instruments, or a refusal."""
+
     code: str
     msg: str = ""
     data: list[_InstrumentRow] = []
@@ -108,33 +127,35 @@ class _Instruments(msgspec.Struct, gc=False):
 
 _HEAD = msgspec.json.Decoder(_Head, strict=False)
 _MESSAGE = msgspec.json.Decoder(_Message, strict=False)
-_TEXTS = msgspec.json.Decoder(list[_TextRow])
+_TEXTS = msgspec.json.Decoder(list[_TextLevel])
 _INSTRUMENTS = msgspec.json.Decoder(_Instruments)
 
 
 def checksum(bids: Sequence[str], asks: Sequence[str]) -> int:
-    """The signed CRC32 of the best 25 "price:size" texts of each side, bid and ask in turn: the form
-    sent until 2026-06-23.
+    """Return the signed CRC32 of the best 25 "price:size" texts of each side, bid and ask in turn.
+
+    OKX sent checksums of this form until 2026-06-23.
 
     >>> checksum(["3366.1:7"], ["3366.8:9", "3368:8", "3372:8"])
     831078360
     """
-    pairs = chain.from_iterable(zip_longest(bids[:25], asks[:25]))
+    pairs = chain.from_iterable(zip_longest(bids[:CHECKSUM_LEVELS], asks[:CHECKSUM_LEVELS]))
     crc = zlib.crc32(":".join(filter(None, pairs)).encode())
-    return crc - (crc >> 31 << 32)
+    return crc - (crc >> 31 << 32)  # the unsigned 32 bits as a signed number
 
 
-def contracts(body: str | bytes) -> dict[str, Contract]:
-    """Contract values by instrument, out of the body of GET /api/v5/public/instruments. Spot rows
-    carry none. Raises FeedError, with the venue's words where it refused.
+def parse_contracts(body: str | bytes) -> dict[str, Contract]:
+    """Return the contracts by instrument from the body of GET /api/v5/public/instruments.
 
-    >>> contracts('{"code":"0","data":[{"instId":"BTC-USD-SWAP","ctType":"inverse","ctVal":"100","ctMult":"1"}]}')
-    {'BTC-USD-SWAP': Contract(value=100.0, inverse=True)}
+    Rows of spot have no contract and are left out. Raises FeedError, with the venue's words where it refused.
+
+    >>> parse_contracts('{"code":"0","data":[{"instId":"BTC-USD-SWAP","ctType":"inverse","ctVal":"100","ctMult":"1"}]}')
+    {'BTC-USD-SWAP': Contract(value=100.0, is_inverse=True)}
     """
     reply = decode(_INSTRUMENTS, body)
     if reply.code != "0":
         raise FeedError(f"OKX refused the instruments: {reply.code} {reply.msg}")
-    found = {}
+    contracts = {}
     for row in reply.data:
         if row.ctVal:
             try:
@@ -143,29 +164,33 @@ def contracts(body: str | bytes) -> dict[str, Contract]:
                 value = 0.0
             if not (0 < value < float("inf") and row.ctType in {"linear", "inverse"}):
                 raise FeedError(f"{row.instId}: no contract value in {row.ctType!r} {row.ctVal!r} x {row.ctMult!r}")
-            found[row.instId] = Contract(value, row.ctType == "inverse")
-    return found
+            contracts[row.instId] = Contract(value, row.ctType == "inverse")
+    return contracts
 
 
 class OkxFeed(DeltaFeed):
-    """Follows the deepest of the three channels it hears; the sequence is the guard, and the checksum
-    too where it is still sent."""
+    """A feed that follows the deepest of the three channels that it receives.
+
+    It is guarded by the sequence, and by the checksum too where one is still sent.
+    """
 
     keepalive = ("ping", 20.0)
 
     def __init__(self, symbol: str, contract: Contract, depth: int | None = None) -> None:
         super().__init__("okx", symbol, BookBuilder(depth or 400))
         self._contract = contract
-        self._subscribed = next((name for name, levels in CHANNELS.items() if levels >= (depth or 400)), "books")
+        self._channel = next((name for name, levels in CHANNELS.items() if levels >= (depth or 400)), "books")
         self._levels = 0
-        self._seq: int | None = None
+        """The levels of the deepest channel received; 0 before the first book."""
+        self._last_seq_id: int | None = None
         self._texts: tuple[dict[float, str], dict[float, str]] | None = None
+        """The text of each level by its price, bids and asks, as long as checksums come; else None."""
 
     def subscribe(self) -> list[str]:
-        request = {"op": "subscribe", "args": [{"channel": self._subscribed, "instId": self._symbol}]}
+        request = {"op": "subscribe", "args": [{"channel": self._channel, "instId": self._symbol}]}
         return [msgspec.json.encode(request).decode()]
 
-    def _read(self, message: str | bytes) -> int | None:
+    def _apply_message(self, message: str | bytes) -> int | None:
         if message in ("pong", b"pong"):
             return None
         frame: _Head
@@ -174,7 +199,7 @@ class OkxFeed(DeltaFeed):
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             frame = decode(_HEAD, message)
         if frame.event:
-            self._hear(frame)
+            self._handle_event(frame)
             return None
         arg = frame.arg
         if arg is None or arg.instId != self._symbol:
@@ -183,55 +208,61 @@ class OkxFeed(DeltaFeed):
         if not levels or levels < self._levels or (frame.action == "update" and not self._levels):
             return None
         self._levels = levels
-        # Only the head could be read: no matter for an event or another book, but this is for ours.
+        # If only the head could be read, the data are decoded again, because this book's must be readable.
         changes = frame.data if isinstance(frame, _Message) else decode(_MESSAGE, message).data
         for change in changes:
             self._apply(change, frame.action == "snapshot")
         return changes[-1].ts * 1_000_000 if changes else None
 
-    def _hear(self, frame: _Head) -> None:
+    def _handle_event(self, frame: _Head) -> None:
+        """Note the notice of a close. Raises FeedError for a refusal; other events need nothing."""
         if frame.event == "error":
             raise FeedError(f"OKX refused: {frame.code} {frame.msg}")
         if frame.event == "notice" and frame.code == CLOSING_SOON:
             self.closing = True
 
-    def _apply(self, change: _Change, snapshot: bool) -> None:
-        bids, asks = self._contract.sides(change.bids, change.asks)
-        if snapshot:
+    def _apply(self, change: _Change, is_snapshot: bool) -> None:
+        """Apply a snapshot or a change to the book. Raises FeedError for a gap, a wrong checksum, or neither guard."""
+        bids, asks = self._contract.read_sides(change.bids, change.asks)
+        if is_snapshot:
             self._builder.load(bids, asks)
             self._texts = ({}, {})
         else:
-            if change.prevSeqId != self._seq:
-                raise FeedError(f"gap: prevSeqId {change.prevSeqId} after seqId {self._seq}")
+            if change.prevSeqId != self._last_seq_id:
+                raise FeedError(f"gap: prevSeqId {change.prevSeqId} after seqId {self._last_seq_id}")
             if change.seqId is None and not change.checksum:
                 raise FeedError("a change with neither a sequence nor a checksum")
             self._builder.apply(bids, asks)
-        # A seqId below prevSeqId is legal: the venue's maintenance starts its count again.
-        self._seq = change.seqId
+        # A seqId below prevSeqId is legal: after maintenance the venue counts from the start again.
+        self._last_seq_id = change.seqId
         if change.checksum:
-            self._check(change, bids, asks)
+            self._verify_checksum(change, bids, asks)
         else:
             self._texts = None
 
-    def _check(self, change: _Change, bids: Levels, asks: Levels) -> None:
-        """A checksum is of the texts as sent, so where there is one they are kept beside the builder."""
+    def _verify_checksum(self, change: _Change, bids: Levels, asks: Levels) -> None:
+        """Compare the book's checksum with the venue's. Raises FeedError if they differ.
+
+        A checksum is made of the texts as they were sent, so these are kept beside the builder while checksums come.
+        """
         if self._texts is None:
             raise FeedError(f"checksum {change.checksum} after a message without one")
         for texts, levels, side in zip(self._texts, (bids, asks), (change.bids, change.asks), strict=True):
-            sent: list[_TextRow] = decode(_TEXTS, side)
-            for (price, size), row in zip(levels.tolist(), sent, strict=True):
+            text_levels: list[_TextLevel] = decode(_TEXTS, side)
+            for (price, size), text_level in zip(levels.tolist(), text_levels, strict=True):
                 if size:
-                    texts[price] = f"{row.price}:{row.size}"
+                    texts[price] = f"{text_level.price}:{text_level.size}"
                 else:
                     texts.pop(price, None)
-        best = zip(self._texts, self._builder.best_prices(25), strict=True)
-        found = checksum(*([texts[price] for price in prices] for texts, prices in best))
-        if found != change.checksum:
-            raise FeedError(f"checksum {found}, the venue's is {change.checksum}")
+        bid_texts, ask_texts = self._texts
+        best_bids, best_asks = self._builder.best_prices(CHECKSUM_LEVELS)
+        book_checksum = checksum([bid_texts[price] for price in best_bids], [ask_texts[price] for price in best_asks])
+        if book_checksum != change.checksum:
+            raise FeedError(f"checksum {book_checksum}, the venue's is {change.checksum}")
 
 
 class Okx(Venue):
-    """Spot, perpetual and dated contracts."""
+    """OKX: spot, perpetual and dated contracts."""
 
     name = "okx"
     title = "OKX"
@@ -241,62 +272,65 @@ class Okx(Venue):
     tardis = (TardisName("okex"), TardisName("okex-swap", in_contracts=True))
 
     def __init__(self) -> None:
-        self._learned: dict[str, Contract] = {}
+        self._learned_contracts: dict[str, Contract] = {}
 
-    def url(self, symbol: str) -> str:  # noqa: ARG002 - the symbol is subscribed to
+    def url(self, symbol: str) -> str:  # noqa: ARG002 - the subscription names the symbol
         return "wss://ws.okx.com/ws/v5/public"
 
     def instruments_url(self, symbol: str) -> str | None:
-        """Return where the contract value is published; None for spot, whose sizes are base units."""
-        kind = _parts(symbol)[2]
+        """Return the address where the contract value is published; None for spot, whose sizes are base units."""
+        kind = _split_symbol(symbol)[2]
         if not kind:
             return None
-        kind = "SWAP" if kind == "SWAP" else "FUTURES"
-        return f"https://openapi.okx.com/api/v5/public/instruments?instType={kind}&instId={symbol}"
+        instrument_type = "SWAP" if kind == "SWAP" else "FUTURES"
+        return f"https://openapi.okx.com/api/v5/public/instruments?instType={instrument_type}&instId={symbol}"
 
     def learn(self, body: str | bytes) -> None:
-        """Take over the contract values of an instruments reply, for all feeds made from now on. Raises FeedError."""
-        self._learned.update(contracts(body))
+        """Learn the contract values of an instruments reply, for all feeds made from now on. Raises FeedError."""
+        self._learned_contracts.update(parse_contracts(body))
 
     def make_feed(self, symbol: str, depth: int | None = None) -> OkxFeed:
-        return OkxFeed(symbol, self._contract(symbol), depth)
+        return OkxFeed(symbol, self._find_contract(symbol), depth)
 
     def product(self, symbol: str) -> Product:
-        return "swap" if _parts(symbol)[2] else "spot"
+        return "swap" if _split_symbol(symbol)[2] else "spot"
 
     def contract_size(self, symbol: str) -> float:
-        contract = self._contract(symbol)
-        if contract.inverse:
+        contract = self._find_contract(symbol)
+        if contract.is_inverse:
             raise ValueError(
                 f"{symbol} is inverse: a contract is {contract.value:g} USD, its base units follow the price"
             )
         return contract.value
 
     def instrument(self, symbol: str) -> str:
-        base, quote, kind = _parts(symbol)
+        base, quote, kind = _split_symbol(symbol)
         return f"{base}/{quote} " + {"": "spot", "SWAP": "swap"}.get(kind, f"future {kind}")
 
-    def _contract(self, symbol: str) -> Contract:
-        base, quote, kind = _parts(symbol)
+    def _find_contract(self, symbol: str) -> Contract:
+        """Return the contract of a symbol, SPOT where it has none. Raises ValueError if its size is not known."""
+        base, quote, kind = _split_symbol(symbol)
         if not kind:
             return SPOT
-        contract = self._learned.get(symbol) or CONTRACTS.get(f"{base}-{quote}")
+        contract = self._learned_contracts.get(symbol) or CONTRACTS.get(f"{base}-{quote}")
         if contract is None:
-            known = ", ".join(CONTRACTS)
-            raise ValueError(f"contract size of {symbol} is unknown; without OKX's instruments only {known} are known")
+            underlyings = ", ".join(CONTRACTS)
+            raise ValueError(
+                f"contract size of {symbol} is unknown; without OKX's instruments only {underlyings} are known"
+            )
         return contract
 
 
 OKX = Okx()
-"""The only one: what it learns of contracts counts for everyone who relays its books."""
+"""The one instance of OKX. Venues that relay its books share it, and the contract sizes that it learns."""
 
 VENUES = (OKX,)
 
 
-def _parts(symbol: str) -> tuple[str, str, str]:
-    """BTC, USDT and "", "SWAP" or a date. Raises ValueError."""
-    parts = _INSTRUMENT.fullmatch(symbol)
-    if parts is None:
+def _split_symbol(symbol: str) -> tuple[str, str, str]:
+    """Return base, quote, and "", "SWAP" or a date. Raises ValueError for a text that is no instrument."""
+    match = _INSTRUMENT.fullmatch(symbol)
+    if match is None:
         raise ValueError(f"not an OKX instrument: {symbol!r}; they look like BTC-USDT or BTC-USDT-SWAP")
-    base, quote, kind = parts.groups("")
+    base, quote, kind = match.groups("")
     return base, quote, kind

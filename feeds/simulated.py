@@ -1,4 +1,4 @@
-"""The simulated market as a venue: the gateway's messages, made on this machine, on their own clock."""
+"""Offer the simulated market as a venue: the gateway's messages, made on this machine, on their own clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from orderbook import OrderBook
 
 
 class SimulatedFeed(GomarketFeed):
-    """The models' clock is the simulation's own, whoever plays it and how fast."""
+    """A feed whose market clock is the simulation's own, at whatever speed it is played."""
 
     def parse(
         self,
@@ -20,7 +20,7 @@ class SimulatedFeed(GomarketFeed):
 
 
 class Simulated(GomarketOkx):
-    """A market made here; replay.serve gives it an address, so `url` only names it."""
+    """A market made on this machine. replay.serve gives it an address; `url` only names it."""
 
     name = "simulated"
     title = "Simulated market"

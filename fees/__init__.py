@@ -1,1 +1,1 @@
-"""Dated fee schedules of the venues, and schedules that a user wrote."""
+"""Keep the dated fee schedules of the venues, and read schedules that a user wrote."""

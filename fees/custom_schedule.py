@@ -1,4 +1,4 @@
-"""A user's own fee schedule, read from a small TOML or JSON file; every refusal names its line."""
+"""Read a user's own fee schedule from a small TOML or JSON file. Every refusal names its line."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from typing import Any, Literal, NoReturn, get_args
 from fees.schedules import FeeError, FeeSchedule, FeeTier, Product
 from fees.tables import TITLES
 
-_OTHERS, _LAST = ", ".join(list(TITLES)[:-1]), list(TITLES)[-1]
+_FIRST_VENUES = ", ".join(list(TITLES)[:-1])
+_LAST_VENUE = list(TITLES)[-1]
 OWN_EXAMPLE = f"""\
-venue = "okx"                 # {_OTHERS} or {_LAST}
+venue = "okx"                 # {_FIRST_VENUES} or {_LAST_VENUE}
 product = "swap"              # spot or swap
 as_of = 2026-05-03
 source = "our agreement with the venue"
@@ -33,11 +34,16 @@ maker_percent = -0.004
 taker_percent = 0.021
 min_volume = 500_000_000      # traded over 30 days, in US dollars
 """
-"""A user's own schedule, ready to be changed; the JSON form has the same keys, with as_of as a string."""
+"""An example of a user's own schedule, ready to be changed. JSON has the same keys, with as_of as a string."""
 
 
 class FeeFileError(FeeError):
-    """A user's own schedule that cannot be read: `line` counts from 1, `reason` says what is wrong there."""
+    """A user's own schedule that cannot be read.
+
+    Attributes:
+        line: The number of the line that is wrong, from 1.
+        reason: A sentence about what is wrong there.
+    """
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(f"line {line}: {reason}")
@@ -45,17 +51,24 @@ class FeeFileError(FeeError):
         self.reason = reason
 
 
-_MOST_CHARACTERS = 65_536
-_MOST_IN_A_LINE = 500  # TOML only: the time a dotted key takes grows with the square of its parts
-_MOST_TIERS = 100
-_MOST_PERCENT = 5
-_MOST_VOLUME = 10**15
+_MAX_FILE_CHARACTERS = 65_536
+_MAX_LINE_CHARACTERS = 500
+"""The longest line of a TOML file: reading a dotted key takes time that grows with the square of its parts."""
+_MAX_TIERS = 100
+_MAX_PERCENT = 5
+_MAX_VOLUME = 10**15
+_MAX_SOURCE_CHARACTERS = 200
+_MAX_CURRENCY_CHARACTERS = 10
+_MAX_NAME_CHARACTERS = 60
+_SHOWN_CHARACTERS = 60
+"""A value in an error message is cut to this many characters."""
 
 
 def own_schedule(content: str | bytes, form: Literal["toml", "json"]) -> FeeSchedule:
-    """The schedule in a user's own file, which looks like OWN_EXAMPLE. source (default: the user's own file),
-    currency (USD) and a tier's min_volume (0) may be left out. Raises FeeFileError, with the line, for
-    anything else, and for more than 65,536 characters or 100 tiers.
+    """Return the schedule in a user's own file, which looks like OWN_EXAMPLE.
+
+    source (default: the user's own file), currency (USD) and a tier's min_volume (0) may be left out. Raises
+    FeeFileError, with the line, for anything else, and for more than 65,536 characters or 100 tiers.
 
     >>> own_schedule(OWN_EXAMPLE, "toml").tiers[0]
     FeeTier(name='Desk', maker=-2e-05, taker=0.00025, min_volume=0.0, condition='', disputed='')
@@ -63,39 +76,41 @@ def own_schedule(content: str | bytes, form: Literal["toml", "json"]) -> FeeSche
     Traceback (most recent call last):
     fees.custom_schedule.FeeFileError: line 2: product must be one of spot, swap, not 'margin'
     """
-    text = _text(content)
-    lines = _key_lines(text)
-    data = _parse_toml(text) if form == "toml" else _parse_json(text, lines)
+    text = _decode_text(content)
+    key_lines = _find_key_lines(text)
+    data = _parse_toml(text) if form == "toml" else _parse_json(text, key_lines)
     if not isinstance(data, dict):
         raise FeeFileError(1, "the file must hold one table of keys and values")
-    top = _Table("the file", data, {key: _nth(lines, key, 0) for key in data}, 1)
-    top.only("venue", "product", "as_of", "source", "currency", "tiers")
-    venue = top.choice("venue", tuple(TITLES))
-    product = top.choice("product", get_args(Product))
-    as_of = top.day("as_of")
-    source = top.words("source", 200, "the user's own file")
-    currency = top.words("currency", 10, "USD")
+    top = _Table("the file", data, {key: _nth_line(key_lines, key, 0) for key in data}, 1)
+    top.check_keys("venue", "product", "as_of", "source", "currency", "tiers")
+    venue = top.read_choice("venue", tuple(TITLES))
+    product = top.read_choice("product", get_args(Product))
+    as_of = top.read_day("as_of")
+    source = top.read_text("source", _MAX_SOURCE_CHARACTERS, "the user's own file")
+    currency = top.read_text("currency", _MAX_CURRENCY_CHARACTERS, "USD")
     tiers: list[FeeTier] = []
-    for tier in _tier_tables(top, lines):
-        tier.only("name", "maker_percent", "taker_percent", "min_volume")
+    for table in _iter_tier_tables(top, key_lines):
+        table.check_keys("name", "maker_percent", "taker_percent", "min_volume")
         tiers.append(
             FeeTier(
-                tier.words("name", 60),
-                float(tier.number("maker_percent", -_MOST_PERCENT, _MOST_PERCENT) / 100),
-                float(tier.number("taker_percent", -_MOST_PERCENT, _MOST_PERCENT) / 100),
-                float(tier.number("min_volume", 0, _MOST_VOLUME, Decimal(0))),
+                table.read_text("name", _MAX_NAME_CHARACTERS),
+                float(table.read_number("maker_percent", -_MAX_PERCENT, _MAX_PERCENT) / 100),
+                float(table.read_number("taker_percent", -_MAX_PERCENT, _MAX_PERCENT) / 100),
+                float(table.read_number("min_volume", 0, _MAX_VOLUME, Decimal(0))),
             )
         )
+        # A schedule is made after every tier: the earlier tiers were accepted, so an error is about this one.
         try:
-            built = FeeSchedule(venue, product, source, as_of, tuple(tiers), "own", currency)
-        except FeeError as error:  # the tiers before it stood, so this one is at fault
-            tier.fail("name", str(error))
-    return built
+            schedule = FeeSchedule(venue, product, source, as_of, tuple(tiers), "own", currency)
+        except FeeError as error:
+            table.fail("name", str(error))
+    return schedule
 
 
-def _text(content: str | bytes) -> str:
-    if len(content) > _MOST_CHARACTERS:
-        raise FeeFileError(1, f"the file is longer than {_MOST_CHARACTERS:,} characters")
+def _decode_text(content: str | bytes) -> str:
+    """Return the text without a byte order mark. Raises FeeFileError if it is too long or not UTF-8."""
+    if len(content) > _MAX_FILE_CHARACTERS:
+        raise FeeFileError(1, f"the file is longer than {_MAX_FILE_CHARACTERS:,} characters")
     if isinstance(content, str):
         return content.removeprefix("\ufeff")
     try:
@@ -106,11 +121,12 @@ def _text(content: str | bytes) -> str:
 
 
 def _parse_toml(text: str) -> Any:
-    for line, written in enumerate(text.split("\n"), 1):
-        if len(written) > _MOST_IN_A_LINE:
-            raise FeeFileError(line, f"longer than {_MOST_IN_A_LINE} characters")
+    """Parse TOML, its fractions as Decimal. Raises FeeFileError with the line."""
+    for number, line_text in enumerate(text.split("\n"), 1):
+        if len(line_text) > _MAX_LINE_CHARACTERS:
+            raise FeeFileError(number, f"longer than {_MAX_LINE_CHARACTERS} characters")
     try:
-        return tomllib.loads(text, parse_float=_number)
+        return tomllib.loads(text, parse_float=_to_decimal)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
         line = int(place[1]) if place and place[1] else text.count("\n") + 1
@@ -119,34 +135,44 @@ def _parse_toml(text: str) -> Any:
         raise FeeFileError(1, "nested too deeply") from None
 
 
-def _parse_json(text: str, lines: dict[str, list[int]]) -> Any:
-    closed: Counter[str] = Counter()
+def _parse_json(text: str, key_lines: dict[str, list[int]]) -> Any:
+    """Parse JSON, its numbers as Decimal. Raises FeeFileError with the line, also for a key that is given twice."""
+    n_read: Counter[str] = Counter()  # how often each key has been read so far, in tables that are complete
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def make_table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         table: dict[str, Any] = {}
         for key, value in pairs:
-            closed[key] += 1
+            n_read[key] += 1
             if key in table:
-                raise FeeFileError(_nth(lines, key, closed[key] - 1), f"{key[:60]!r} is given twice")
+                line = _nth_line(key_lines, key, n_read[key] - 1)
+                raise FeeFileError(line, f"{key[:_SHOWN_CHARACTERS]!r} is given twice")
             table[key] = value
         return table
 
     try:
-        return json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_number, object_pairs_hook=once)
+        return json.loads(
+            text,
+            parse_float=_to_decimal,
+            parse_int=_to_decimal,
+            parse_constant=_to_decimal,
+            object_pairs_hook=make_table,
+        )
     except json.JSONDecodeError as error:
         raise FeeFileError(error.lineno, error.msg) from None
     except RecursionError:
         raise FeeFileError(1, "nested too deeply") from None
 
 
-def _number(written: str) -> Decimal:
+def _to_decimal(text: str) -> Decimal:
+    """Return the exact number; NaN, which every bound refuses, if it has an exponent that no Decimal has."""
     try:
-        return Decimal(written)
-    except InvalidOperation:  # an exponent beyond Decimal's
+        return Decimal(text)
+    except InvalidOperation:
         return Decimal("NaN")
 
 
-# Comments and long strings hold no keys. A quote that never closes runs on, so that no text is read twice.
+# Comments and long strings hold no keys. A quote that is never closed matches up to the end of its line or of the text,
+# so that no part of a hostile text is scanned twice.
 _TOKEN = re.compile(
     r"""\#[^\n]* | \"{3}.*?(?:\"{3}|\Z) | '{3}.*?(?:'{3}|\Z)
     | (?:"(?P<basic>(?:\\.|[^"\\\n])*+)"? | '(?P<literal>[^'\n]*+)'? | (?P<bare>[A-Za-z0-9_-]++))
@@ -155,98 +181,110 @@ _TOKEN = re.compile(
 )
 
 
-def _key_lines(text: str) -> dict[str, list[int]]:
-    """The lines on which each key is written, in order, in TOML or JSON; a table's header counts as a key."""
-    found: dict[str, list[int]] = {}
-    line, counted = 1, 0
+def _find_key_lines(text: str) -> dict[str, list[int]]:
+    """Return the lines on which each key is written, in order, in TOML or JSON; a table's header counts as a key."""
+    key_lines: dict[str, list[int]] = {}
+    line = 1
+    counted_to = 0  # line breaks before this position are in `line`
     for token in _TOKEN.finditer(text):
         if token["key"]:
-            line += text.count("\n", counted, token.start())
-            counted = token.start()
-            found.setdefault(token["basic"] or token["literal"] or token["bare"] or "", []).append(line)
-    return found
+            line += text.count("\n", counted_to, token.start())
+            counted_to = token.start()
+            key = token["basic"] or token["literal"] or token["bare"] or ""
+            key_lines.setdefault(key, []).append(line)
+    return key_lines
 
 
-def _nth(lines: Mapping[str, list[int]], key: str, n: int) -> int:
-    """The line on which the key is written for the nth time, counted from 0; 1 where it is not found."""
-    found = lines.get(key, [1])
-    return found[min(n, len(found) - 1)]
+def _nth_line(key_lines: Mapping[str, list[int]], key: str, n: int) -> int:
+    """Return the line on which the key is written for the nth time, counted from 0; 1 for a key without a line."""
+    lines = key_lines.get(key, [1])
+    return lines[min(n, len(lines) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """One table of a user's file: each answer checked, each refusal with its line."""
+    """A table of a user's file. Its methods check what they read, and raise FeeFileError with the line."""
 
     name: str
     values: dict[str, Any]
     lines: Mapping[str, int]
-    start: int
+    first_line: int
 
     def fail(self, key: str, reason: str) -> NoReturn:
-        raise FeeFileError(self.lines.get(key, self.start), reason)
+        """Raise the error for this key, with its line; with the table's first line if the key is missing."""
+        raise FeeFileError(self.lines.get(key, self.first_line), reason)
 
-    def only(self, *known: str) -> None:
+    def check_keys(self, *allowed: str) -> None:
+        """Refuse a table with any other key."""
         for key in self.values:
-            if key not in known:
-                self.fail(key, f"unknown key {key[:60]!r}; {self.name} may have {', '.join(known)}")
+            if key not in allowed:
+                self.fail(key, f"unknown key {key[:_SHOWN_CHARACTERS]!r}; {self.name} may have {', '.join(allowed)}")
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def read_value(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key; refuse a missing one without a default."""
         value = self.values.get(key, default)
         if value is None:
             self.fail(key, f"{self.name} needs a value for {key}")
         return value
 
-    def words(self, key: str, most: int, default: str | None = None) -> str:
-        value = self.get(key, default)
-        if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value.strip()) <= most:
-            self.fail(key, f"{key} must be 1 to {most} printable characters")
+    def read_text(self, key: str, max_characters: int, default: str | None = None) -> str:
+        """Return a text of printable characters, without spaces around it."""
+        value = self.read_value(key, default)
+        if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value.strip()) <= max_characters:
+            self.fail(key, f"{key} must be 1 to {max_characters} printable characters")
         return value.strip()
 
-    def choice(self, key: str, among: tuple[str, ...]) -> Any:
-        value = self.get(key)
-        if value not in among:
-            self.fail(key, f"{key} must be one of {', '.join(among)}, not {_shown(value)}")
+    def read_choice(self, key: str, choices: tuple[str, ...]) -> Any:
+        """Return one of the choices."""
+        value = self.read_value(key)
+        if value not in choices:
+            self.fail(key, f"{key} must be one of {', '.join(choices)}, not {_format_value(value)}")
         return value
 
-    def day(self, key: str) -> date:
-        value = self.get(key)
+    def read_day(self, key: str) -> date:
+        """Return a day, which JSON writes as a text."""
+        value = self.read_value(key)
         try:
             return value if type(value) is date else date.fromisoformat(value)
         except (TypeError, ValueError):
-            self.fail(key, f"{key} must be a day such as 2026-05-03, not {_shown(value)}")
+            self.fail(key, f"{key} must be a day such as 2026-05-03, not {_format_value(value)}")
 
-    def number(self, key: str, least: int, most: int, default: Decimal | None = None) -> Decimal:
-        value = self.get(key, default)
+    def read_number(self, key: str, lowest: int, highest: int, default: Decimal | None = None) -> Decimal:
+        """Return a number between the bounds, exactly as it is written."""
+        value = self.read_value(key, default)
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
-            self.fail(key, f"{key} must be a number, not {_shown(value)}")
-        exact = Decimal(value)
-        if not exact.is_finite() or not least <= exact <= most:
-            self.fail(key, f"{key} must be between {least:,} and {most:,}, not {_shown(exact)}")
-        return exact
+            self.fail(key, f"{key} must be a number, not {_format_value(value)}")
+        number = Decimal(value)
+        if not number.is_finite() or not lowest <= number <= highest:
+            self.fail(key, f"{key} must be between {lowest:,} and {highest:,}, not {_format_value(number)}")
+        return number
 
 
-def _tier_tables(top: _Table, lines: Mapping[str, list[int]]) -> Iterator[_Table]:
-    rows = top.get("tiers")
-    if not isinstance(rows, list) or not 1 <= len(rows) <= _MOST_TIERS:
-        top.fail("tiers", f"tiers must be a list of 1 to {_MOST_TIERS} tables")
-    seen: Counter[str] = Counter()
+def _iter_tier_tables(top: _Table, key_lines: Mapping[str, list[int]]) -> Iterator[_Table]:
+    """Yield the table of every tier. Raises FeeFileError if there are no tables, or too many."""
+    rows = top.read_value("tiers")
+    if not isinstance(rows, list) or not 1 <= len(rows) <= _MAX_TIERS:
+        top.fail("tiers", f"tiers must be a list of 1 to {_MAX_TIERS} tables")
+    n_earlier: Counter[str] = Counter()  # how many earlier tiers have each key
     for n, row in enumerate(rows):
-        start, name = _nth(lines, "tiers", n), f"tier {n + 1}"
+        header_line = _nth_line(key_lines, "tiers", n)
+        name = f"tier {n + 1}"
         if not isinstance(row, dict):
-            raise FeeFileError(start, f"{name} must be a table of keys and values")
-        # The nth tier that has a key stands where the key is written for the nth time.
-        own = {key: _nth(lines, key, seen[key]) for key in row}
-        seen.update(row.keys())
-        yield _Table(name, row, own, next(iter(own.values()), start))
+            raise FeeFileError(header_line, f"{name} must be a table of keys and values")
+        # The nth tier that has a key has it on the line where the key is written for the nth time.
+        row_lines = {key: _nth_line(key_lines, key, n_earlier[key]) for key in row}
+        n_earlier.update(row.keys())
+        yield _Table(name, row, row_lines, next(iter(row_lines.values()), header_line))
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
+    """Return a value as an error message shows it, cut to a bearable length."""
     match value:
         case str():
-            return repr(value[:60])
+            return repr(value[:_SHOWN_CHARACTERS])
         case dict():
             return "a table"
         case list():
             return "a list"
         case _:
-            return str(value)[:60]
+            return str(value)[:_SHOWN_CHARACTERS]

@@ -1,4 +1,4 @@
-"""The fees of Binance."""
+"""List the fees of Binance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fees of Coinbase."""
+"""List the fees of Coinbase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fees of Kraken."""
+"""List the fees of Kraken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fees of OKX."""
+"""List the fees of OKX."""
 
 from __future__ import annotations
 

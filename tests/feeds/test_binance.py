@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from feeds import VENUES, FeedError
-from feeds.binance import MOST_WAITING, Binance
+from feeds.binance import MAX_HELD_CHANGES, Binance
 from orderbook import BookError, OrderBook
 
 SPOT_URL = "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=5000"
@@ -117,10 +117,10 @@ def test_a_futures_change_without_pu_is_refused() -> None:
 def test_a_snapshot_that_never_comes_ends_the_waiting() -> None:
     """Held changes are bounded."""
     feed = VENUES["binance"].make_feed("BTCUSDT")
-    for update in range(1, MOST_WAITING + 1):
+    for update in range(1, MAX_HELD_CHANGES + 1):
         assert feed.parse(diff(update, update), 1) is None
-    with pytest.raises(FeedError, match=f"no snapshot after {MOST_WAITING} changes"):
-        feed.parse(diff(MOST_WAITING + 1, MOST_WAITING + 1), 1)
+    with pytest.raises(FeedError, match=f"no snapshot after {MAX_HELD_CHANGES} changes"):
+        feed.parse(diff(MAX_HELD_CHANGES + 1, MAX_HELD_CHANGES + 1), 1)
 
 
 def test_only_the_symbol_s_own_changes_count() -> None:

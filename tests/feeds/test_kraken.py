@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from feeds import VENUES, FeedError
-from feeds.kraken import KrakenFeed, checksum, digits
+from feeds.kraken import KrakenFeed, checksum, checksum_digits
 from orderbook import OrderBook
 from tests.support.reference_book import Change, DictionaryBook, kraken_checksum
 
@@ -47,7 +47,7 @@ def levels(book: OrderBook | None) -> tuple[Any, Any]:
 
 def test_the_documented_checksum() -> None:
     """The documentation's book gives the documentation's number, and through the feed no other is let pass."""
-    asks, bids = ([digits(p.encode(), q.encode()) for p, q in rows(text)] for text in (ASKS, BIDS))
+    asks, bids = ([checksum_digits(p.encode(), q.encode()) for p, q in rows(text)] for text in (ASKS, BIDS))
     assert checksum(asks, bids) == 3310070434
     book = VENUES["kraken"].make_feed("BTC/USD").parse(message("snapshot", rows(BIDS), rows(ASKS), 3310070434), 1)
     assert levels(book)[1][0] == [45285.2, 0.001]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from feeds import VENUES, FeedError
-from feeds.okx import Contract, Okx, checksum, contracts
+from feeds.okx import Contract, Okx, checksum, parse_contracts
 from orderbook import OrderBook
 from tests.support.reference_book import read_envelopes
 
@@ -146,13 +146,13 @@ def test_what_a_contract_is_worth() -> None:
 def test_the_real_instruments(recordings: Path) -> None:
     """The venue's own rows say what the offline table says."""
     rows = [record["data"] for record in read_envelopes(recordings / "okx_instruments_20220513.jsonl.gz")]
-    found = contracts('{"code":"0","msg":"","data":[' + ",".join(rows) + "]}")
+    found = parse_contracts('{"code":"0","msg":"","data":[' + ",".join(rows) + "]}")
     assert found == {
-        "BTC-USD-SWAP": Contract(100.0, inverse=True),
-        "UNI-USD-SWAP": Contract(10.0, inverse=True),
+        "BTC-USD-SWAP": Contract(100.0, is_inverse=True),
+        "UNI-USD-SWAP": Contract(10.0, is_inverse=True),
         "BTC-USDT-SWAP": Contract(0.01),
         "ETH-USDT-SWAP": Contract(0.1),
-        "BTC-USD-220527": Contract(100.0, inverse=True),
+        "BTC-USD-220527": Contract(100.0, is_inverse=True),
     }
     okx = Okx()
     assert all(okx.make_feed(symbol)._contract == contract for symbol, contract in found.items())
@@ -171,7 +171,7 @@ def test_the_real_instruments(recordings: Path) -> None:
 def test_instruments_that_say_nothing_usable(body: str, words: str) -> None:
     """A refusal or a value that is none is an error by name, and nothing is learned."""
     with pytest.raises(FeedError, match=words):
-        contracts(body)
+        parse_contracts(body)
 
 
 @pytest.mark.parametrize(
