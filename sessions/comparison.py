@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from estimation.estimate import Estimate
 from estimation.order import Order
-from fee_calculator import editions, schedule
+from fee_calculator import default_schedule
 from feeds import VENUES
 from fees.schedules import FeeTier
 from network.status import Status
@@ -115,5 +115,4 @@ def comparable_markets(market: Market) -> tuple[Market, ...]:
 def first_tier(market: Market) -> FeeTier:
     """Return the tier that every new customer of the venue has, from today's fees."""
     venue = VENUES[market.venue]
-    product = venue.product(market.symbol)
-    return schedule(venue.fees, product, editions(venue.fees, product)[0]).tiers[0]
+    return default_schedule(venue.fees, venue.product(market.symbol)).tiers[0]

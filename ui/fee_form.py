@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fee_calculator import FeeCalculator, editions, schedule, tier_for_volume, tier_words, warning
+from fee_calculator import FeeCalculator, default_schedule, tier_for_volume, tier_words, warning
 from feeds import VENUES
 from fees.custom_schedule import OWN_EXAMPLE, own_schedule
 from fees.schedules import FeeError, FeeSchedule, FeeTier
@@ -20,8 +20,7 @@ from ui.text.vocabulary import FEE_TABLE_WORDS, HELP
 def fee_tables(market: Market) -> dict[str, FeeSchedule | None]:
     """Return the fee tables to choose from by name, this market's own first; None stands for the user's file."""
     venue = VENUES[market.venue]
-    product = venue.product(market.symbol)
-    own = schedule(venue.fees, product, editions(venue.fees, product)[0])
+    own = default_schedule(venue.fees, venue.product(market.symbol))
     others = {
         FEE_TABLE_WORDS[fees.product, fees.edition]: fees
         for fees in SCHEDULES.values()

@@ -18,7 +18,7 @@ import feeds
 from backtest import backtest
 from backtest import main as backtest_command
 from calculations import Estimate, Order, TradingCalculator
-from fee_calculator import editions, schedule
+from fee_calculator import default_schedule, schedule
 from feeds import VENUES, Venue
 from feeds.base import TardisName
 from fees.tables import TITLES
@@ -124,8 +124,7 @@ def test_page_offers_venue_with_its_symbols_and_its_fees(app: AppTest, name: str
     assert not app.exception
     assert app.selectbox(key="venue").options == [each.title for each in VENUES.values()]
     assert app.selectbox(key="symbol").options == list(venue.symbols)
-    product_files = venue.product(venue.symbols[0])
-    fees = schedule(venue.fees, product_files, editions(venue.fees, product_files)[0])
+    fees = default_schedule(venue.fees, venue.product(venue.symbols[0]))
     assert app.selectbox(key="tier").options == [tier.name for tier in fees.tiers]
 
 
