@@ -113,7 +113,7 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--symbol", help="as the venue writes it; the recording's own if not given")
     parser.add_argument("--out", type=Path, help="a new .parquet or .csv file for a row a book")
     parser.add_argument("--cache", type=Path, help="where parsed books are kept; beside the recording if not given")
-    parser.add_argument("--workers", type=int, default=1, help="processes of this machine")
+    parser.add_argument("--workers", type=_parse_whole_number, default=1, help="processes of this machine")
     parser.add_argument("--scheduler", help="tcp://host:8786 of a Dask cluster that sees the same folders")
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="log every order's end too, not only what goes wrong"
@@ -121,26 +121,26 @@ def _make_parser() -> argparse.ArgumentParser:
     order = parser.add_argument_group("the order")
     order.add_argument("--side", choices=("buy", "sell"), default="buy")
     size = order.add_mutually_exclusive_group(required=True)
-    size.add_argument("--quantity", dest="sizes", type=_parse_number, metavar="Q")
+    size.add_argument("--quantity", dest="sizes", type=_parse_quantity, metavar="Q")
     size.add_argument(
-        "--sizes", type=_parse_numbers, metavar="Q,Q,...", help="many quantities, each an order of its own"
+        "--sizes", type=_parse_quantities, metavar="Q,Q,...", help="many quantities, each an order of its own"
     )
     order.add_argument("--unit", choices=get_args(Unit))
     order.add_argument("--style", choices=get_args(Style))
     order.add_argument(
         "--latency-ms", dest="latency_s", type=_parse_milliseconds, metavar="MS", help="until the order is at the venue"
     )
-    order.add_argument("--passive-s", type=float, help="how long a quote waits")
-    order.add_argument("--horizon-s", type=float, help="how long a schedule takes")
-    order.add_argument("--steps", type=int, help="child orders of a schedule")
-    order.add_argument("--risk-aversion", type=float, help="1 / quote")
-    order.add_argument("--volatility", type=float, help="a year, as a fraction; measured if not given")
-    order.add_argument("--daily-volume", type=float, help="base units")
+    order.add_argument("--passive-s", type=_parse_number, help="how long a quote waits")
+    order.add_argument("--horizon-s", type=_parse_number, help="how long a schedule takes")
+    order.add_argument("--steps", type=_parse_whole_number, help="child orders of a schedule")
+    order.add_argument("--risk-aversion", type=_parse_number, help="1 / quote")
+    order.add_argument("--volatility", type=_parse_number, help="a year, as a fraction; measured if not given")
+    order.add_argument("--daily-volume", type=_parse_number, help="base units")
     fees = parser.add_argument_group("fees")
     fees.add_argument("--fees", choices=("current", "specification"), default="current", help="which published edition")
     fees.add_argument("--fee-tier", help="its name; the venue's first if not given")
-    fees.add_argument("--maker-bps", type=float, help="your own rate; needs --taker-bps")
-    fees.add_argument("--taker-bps", type=float)
+    fees.add_argument("--maker-bps", type=_parse_number, help="your own rate; needs --taker-bps")
+    fees.add_argument("--taker-bps", type=_parse_number)
     return parser
 
 
@@ -171,17 +171,35 @@ def _schedule(source: RecordingSource, edition: str) -> FeeSchedule:
     return schedule(venue.fees, venue.product(source.symbol), edition)
 
 
-def _parse_number(text: str) -> list[float]:
-    return [float(text)]
+def _parse_number(text: str) -> float:
+    """Return the number that an argument is. Raises argparse.ArgumentTypeError with a sentence for the user."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
-def _parse_numbers(text: str) -> list[float]:
-    return [float(number) for number in text.split(",")]
+def _parse_whole_number(text: str) -> int:
+    """Return the whole number that an argument is. Raises argparse.ArgumentTypeError with a sentence for the user."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _parse_quantity(text: str) -> list[float]:
+    """Return a list of the one quantity, as --sizes gives it. Raises argparse.ArgumentTypeError."""
+    return [_parse_number(text)]
+
+
+def _parse_quantities(text: str) -> list[float]:
+    """Return the quantities between the commas. Raises argparse.ArgumentTypeError."""
+    return [_parse_number(quantity) for quantity in text.split(",")]
 
 
 def _parse_milliseconds(text: str) -> float:
-    """Return the time in seconds."""
-    return float(text) / 1e3
+    """Return the time in seconds. Raises argparse.ArgumentTypeError."""
+    return _parse_number(text) / 1e3
 
 
 def _choose_source(path: Path, venue: str | None, symbol: str | None) -> RecordingSource:

@@ -167,8 +167,8 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("record", parents=[common], help="record a venue's feed")
     command.add_argument("--venue", required=True, choices=sorted(VENUES))
-    command.add_argument("--symbol", required=True, help="as the venue writes it: BTC-USDT-SWAP, BTCUSDT, BTC/USD")
-    command.add_argument("--hours", type=_positive_number, help="how long; until Ctrl-C if not given")
+    command.add_argument("--symbol", required=True, help=f"as the venue writes it: {_example_symbols()}")
+    command.add_argument("--hours", type=_parse_hours, help="how long; until Ctrl-C if not given")
     command.add_argument(
         "--out",
         type=Path,
@@ -180,9 +180,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("serve", parents=[common], help="play a recording on a loopback WebSocket")
     command.add_argument("file", type=Path)
     command.add_argument(
-        "--speed", type=_speed, default=1.0, help="times the recorder's clock; 0: as fast as it is taken"
+        "--speed", type=_parse_speed, default=1.0, help="times the recorder's clock; 0: as fast as it is taken"
     )
-    command.add_argument("--port", type=int, default=0, help="0: any free one")
+    command.add_argument("--port", type=_parse_port, default=0, help="0: any free one")
     command.set_defaults(run=_serve_command)
 
     command = commands.add_parser("info", parents=[common], help="say what a recording holds")
@@ -195,16 +195,41 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive_number(text: str) -> float:
-    """Return the number. Raises ValueError unless it is positive and finite."""
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise ValueError(text)
-    return number
+def _example_symbols() -> str:
+    """Return the first symbol of every venue, each once, in the order of the venues."""
+    return ", ".join(dict.fromkeys(venue.symbols[0] for venue in VENUES.values()))
 
 
-def _speed(text: str) -> float:
-    return checked_speed(float(text))
+def _parse_number(text: str) -> float:
+    """Return the number that an argument is. Raises argparse.ArgumentTypeError with a sentence for the user."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def _parse_hours(text: str) -> float:
+    """Return the hours. Raises argparse.ArgumentTypeError unless they are positive and finite."""
+    hours = _parse_number(text)
+    if not 0 < hours < math.inf:
+        raise argparse.ArgumentTypeError(f"hours must be above 0, and finite: {text}")
+    return hours
+
+
+def _parse_speed(text: str) -> float:
+    """Return the speed. Raises argparse.ArgumentTypeError unless it is 0 or more, and finite."""
+    try:
+        return checked_speed(_parse_number(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _parse_port(text: str) -> int:
+    """Return the port. Raises argparse.ArgumentTypeError unless it is a whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: it must be a whole number") from None
 
 
 def _record_command(options: argparse.Namespace) -> int:

@@ -412,3 +412,36 @@ def test_wrong_argument_is_named_with_usage(arguments: list[str], capsys: pytest
         main(arguments)
     assert done.value.code == 2
     assert "error: " in capsys.readouterr().err
+
+
+RECORD = ["record", "--venue", "okx", "--symbol", "BTC-USDT"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([*RECORD, "--hours", "long"], "argument --hours: 'long' is not a number"),
+        ([*RECORD, "--hours", "0"], "argument --hours: hours must be above 0, and finite: 0"),
+        ([*RECORD, "--hours", "nan"], "argument --hours: hours must be above 0, and finite: nan"),
+        (["serve", "FILE", "--speed", "fast"], "argument --speed: 'fast' is not a number"),
+        (["serve", "FILE", "--speed", "-1"], "argument --speed: speed must be 0 or more, and finite: -1.0"),
+        (["serve", "FILE", "--port", "any"], "argument --port: 'any' is not a port: it must be a whole number"),
+    ],
+)
+def test_argument_of_wrong_kind_is_refused_in_plain_words(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error names the argument and what was typed, and no function of the program."""
+    with pytest.raises(SystemExit) as done:
+        main(arguments)
+    assert done.value.code == 2
+    assert capsys.readouterr().err.endswith(f"error: {sentence}\n")
+
+
+def test_help_of_record_shows_a_symbol_of_every_venue(capsys: pytest.CaptureFixture[str]) -> None:
+    """The help shows how each venue writes its symbols, so a new venue's form is there, too."""
+    with pytest.raises(SystemExit):
+        main(["record", "--help"])
+    text = "".join(capsys.readouterr().out.split())  # without the line breaks, which may fall on a hyphen
+    symbols = text.split("asthevenuewritesit:")[1].split("--hours")[0].split(",")
+    assert sorted(symbols) == sorted({venue.symbols[0] for venue in VENUES.values()})

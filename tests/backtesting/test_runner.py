@@ -279,6 +279,28 @@ def test_impossible_arguments_end_in_one_sentence(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--quantity", "ten"], "argument --quantity: 'ten' is not a number"),
+        (["--sizes", "1,,2"], "argument --sizes: '' is not a number"),
+        (["--sizes", "1,x"], "argument --sizes: 'x' is not a number"),
+        (["--quantity", "1", "--latency-ms", "5ms"], "argument --latency-ms: '5ms' is not a number"),
+        (["--quantity", "1", "--passive-s", "soon"], "argument --passive-s: 'soon' is not a number"),
+        (["--quantity", "1", "--steps", "2.5"], "argument --steps: '2.5' is not a whole number"),
+        (["--quantity", "1", "--workers", "all"], "argument --workers: 'all' is not a whole number"),
+    ],
+)
+def test_argument_that_is_no_number_is_refused_in_plain_words(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    """The error names the argument and what was typed, and no function of the program."""
+    with pytest.raises(SystemExit) as done:
+        main(["a.jsonl", *arguments])
+    assert done.value.code == 2
+    assert capsys.readouterr().err.endswith(f"error: {sentence}\n")
+
+
+@pytest.mark.parametrize(
     ("content", "sentence"),
     [
         (None, "No such file"),
