@@ -114,7 +114,7 @@ class Server:
 def serve(
     path_or_frames: str | os.PathLike[str] | Iterable[RecordedFrame], speed: float = 1.0, port: int = 0
 ) -> Server:
-    """Play a recording, or any frames, on a ws://127.0.0.1 address: `with serve(...) as url:`.
+    """Play a recording, or any frames, on a ws://127.0.0.1 address, which is the context's value.
 
     Every connection gets a recording from its first line. Frames that are not in a file have one listener, the newest
     connection, and go on where they are. speed 2 is twice as fast as the recorder's clock; 0 is as fast as the

@@ -327,7 +327,8 @@ def test_order_in_contracts_becomes_money_on_a_spot_market(app: AppTest) -> None
 
 def test_switching_the_exchange_keeps_coin_and_size_and_takes_its_fees(app: AppTest) -> None:
     """The same coin is looked for there; contracts that it does not have become the money they were; the fees and
-    the tier are those of the new exchange, whatever was chosen for the old one."""
+    the tier are those of the new exchange, whatever was chosen for the old one.
+    """
     run_until(app, lambda: "Net cost" in metrics(app))
     app.selectbox(key="symbol").set_value("ETH-USDT-SWAP").run()
     run_until(app, lambda: "Net cost" in metrics(app))

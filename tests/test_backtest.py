@@ -46,7 +46,8 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> RecordingSource:
 
 def test_backtest_equals_the_served_simulated_market(market: RecordingSource, tmp_path: Path) -> None:
     """Every book goes through socket, client and calculators. Every column is the same to 1e-9, in every style, and the
-    models have learned the same at the same book."""
+    models have learned the same at the same book.
+    """
     live = price_served_books(market, ORDERS, N_BOOKS)
     for order, frame in zip(ORDERS, live.frames(), strict=True):
         assert_same_rows(backtest(market.path, market.venue, market.symbol, order, tmp_path), frame)
@@ -71,7 +72,8 @@ def test_backtest_equals_the_calculator_on_real_recordings(
     recordings: Path, tmp_path: Path, file: str, venue: str, symbol: str, size: float, books: int | None
 ) -> None:
     """The calculator is shown the same books: whole ones, changes, a gap in the sequence, books of uneven depth, a
-    market that is silent for seconds."""
+    market that is silent for seconds.
+    """
     source = RecordingSource.from_path(recordings / file, venue, symbol)
     orders = (Order(Side.BUY, size), Order(Side.SELL, size, style="passive"), Order(Side.BUY, size, style="schedule"))
     live = price_books(source, orders, source.read_books()).frames()
@@ -141,7 +143,8 @@ def test_backtest_equals_the_calculator_on_generated_recordings(
     style: str,
 ) -> None:
     """Depths are uneven, books come at the same time, the market is silent, the clock steps back, an order meets no
-    other: every row is still the same, however many blocks it takes."""
+    other: every row is still the same, however many blocks it takes.
+    """
     frames: list[RecordedFrame] = []
     market_ns = BEGIN_NS
     bid_ticks = 1_000_000

@@ -32,7 +32,7 @@ from fees.tables import TITLES
 
 
 def exact(value: float) -> Fraction:
-    """The number as it is written, not as it is stored."""
+    """Return the number as it is written, not as it is stored."""
     return Fraction(repr(float(value)))
 
 

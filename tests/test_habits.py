@@ -20,7 +20,7 @@ MAKEFILE = (PROJECT / "Makefile").read_text()
 
 
 def recipes() -> dict[str, list[str]]:
-    """The commands of each target of the Makefile, without make's own marks."""
+    """Return the commands of each target of the Makefile, without make's own marks."""
     found: dict[str, list[str]] = {}
     for line in MAKEFILE.splitlines():
         if head := re.match(r"([a-z]+):", line):

@@ -21,7 +21,7 @@ sys.path.insert(1, library)
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
-    """A folder with the parts of Python 3.15's standard library that matter here."""
+    """Return a folder with the parts of Python 3.15's standard library that matter here."""
     tracing = tmp_path / "profiling" / "tracing"
     tracing.mkdir(parents=True)
     (tmp_path / "profiling" / "__init__.py").write_text('"""Profilers."""\n')

@@ -45,7 +45,8 @@ def parse(source: RecordingSource) -> Books:
 
 def test_cache_returns_the_parsed_books_to_the_last_digit(tmp_path: Path) -> None:
     """1,500 books of 2 to 50 levels come back as the feed made them. That is more than are held at a time. The second
-    time nothing is parsed."""
+    time nothing is parsed.
+    """
     source = okx_source(write_recording(tmp_path / "made.jsonl", okx_frames(1500)))
     assert read_cached(source) == (parse(source), True)
     assert read_cached(source) == (parse(source), False)

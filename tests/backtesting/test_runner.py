@@ -99,7 +99,8 @@ def started_process(*arguments: object) -> Iterator[subprocess.Popen[bytes]]:
 @pytest.mark.filterwarnings("ignore")  # of the cluster's own connections, one of whose workers is killed
 def test_cluster_that_loses_a_worker_loses_no_result(tmp_path: Path) -> None:
     """Of two real worker processes on a real scheduler, one is killed once results come in. The result of every task
-    arrives once, in order, and is that of the local run."""
+    arrives once, in order, and is that of the local run.
+    """
     pytest.importorskip("distributed")
     work = make_jobs(tmp_path, 2, (0.5, 1.0, 5.0, 20.0), n_books=400)
     alone = list(run(work, out=tmp_path / "alone.parquet"))

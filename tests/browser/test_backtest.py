@@ -38,7 +38,7 @@ CARDS = ".st-key-closer-view [data-testid=stVerticalBlock], .st-key-closer-view 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the page's settings and one recording of some minutes, which says what it is of."""
+    """Return a folder with the page's settings and one recording of some minutes, which says what it is of."""
     shutil.copytree(PROJECT / ".streamlit", tmp_path / ".streamlit")
     (tmp_path / "recordings").mkdir()
     path = write_recording(
@@ -69,7 +69,8 @@ def press(page: Page, name: str) -> None:
 
 def test_backtest_runs_shows_results_and_downloads_its_rows(page: Page, folder: Path, tmp_path: Path) -> None:
     """Run, see how far it is while the live numbers go on, see table and pictures, and take away the very rows that
-    backtest() gives; nothing sticks out to the side, on a phone neither."""
+    backtest() gives; nothing sticks out to the side, on a phone neither.
+    """
     page.get_by_role("radio", name="Backtest").click()
     expect(page.get_by_text("The order is the one on the left: buy 100,000 USD")).to_be_visible(timeout=15_000)
     type_in(page, "Other sizes, USD", "500000")

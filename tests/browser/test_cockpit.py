@@ -42,7 +42,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 def test_all_numbers_and_live_charts_are_above_the_fold(page: Page) -> None:
     """At 1440 x 900 every number, the three pictures, and the way to more are in sight without scrolling,
-    once the first steps were put away."""
+    once the first steps were put away.
+    """
     page.get_by_role("button", name="Got it").click()
     expect(page.get_by_text("Pick a market.")).to_be_hidden()
     bottoms = [place[4] for place in page.evaluate(PLACES)]

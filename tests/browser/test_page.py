@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]
 
 @pytest.fixture
 def visit(browser: Browser, server: tuple[str, int]) -> Iterator[Callable[..., Page]]:
-    """Opens the page as a new visitor, with a link's query and in a theme."""
+    """Open the page as a new visitor, with a link's query and in a theme."""
     contexts = []
 
     def opened(query: str = "", theme: Any = "dark") -> Page:
@@ -64,7 +64,7 @@ def visit(browser: Browser, server: tuple[str, int]) -> Iterator[Callable[..., P
 
 @pytest.fixture
 def page(visit: Callable[..., Page]) -> Page:
-    """A fresh visit that shows its first numbers."""
+    """Return a fresh visit that shows its first numbers."""
     opened = visit()
     wait_for(opened, "Number(d.quantity) === 100000", timeout_s=30)
     return opened
@@ -77,7 +77,8 @@ def query_parameters(page: Page) -> dict[str, str]:
 
 def test_first_visit_shows_a_cost_without_a_click_or_network(visit: Callable[..., Page]) -> None:
     """A fresh page shows a cost with no account and no network, says that the market is simulated, and talks to
-    nobody but its own server."""
+    nobody but its own server.
+    """
     page = visit("?unknown=1")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(urlsplit(request.url).hostname or "in the page itself"))
@@ -89,7 +90,8 @@ def test_first_visit_shows_a_cost_without_a_click_or_network(visit: Callable[...
 
 def test_numbers_follow_the_market_and_the_quantity(page: Page) -> None:
     """The numbers change as the market does, and jump when the quantity does. The panel and the pictures are the
-    same nodes all the while, and what was typed and not yet entered stays typed."""
+    same nodes all the while, and what was typed and not yet entered stays typed.
+    """
     page.wait_for_function("document.querySelectorAll('canvas').length >= 5")
     page.evaluate("document.querySelectorAll('canvas, .st-key-inputs input').forEach(node => node.marked = true)")
     first = float(read_tick(page, "ns"))
@@ -116,7 +118,8 @@ def test_invalid_quantity_is_answered_in_a_sentence(page: Page) -> None:
 
 def test_every_input_changes_the_price_and_the_link_restores_it(page: Page, visit: Callable[..., Page]) -> None:
     """Each input of the panel changes what is priced and what the address says; a visitor with that address sees
-    the same order. What equals the default is not in the address."""
+    the same order. What equals the default is not in the address.
+    """
     assert query_parameters(page) == {}
     page.get_by_role("radio", name="Sell").click()
     choose(page, "Symbol", "ETH-USDT-SWAP")
@@ -156,7 +159,8 @@ def test_every_input_changes_the_price_and_the_link_restores_it(page: Page, visi
 
 def test_hostile_link_is_answered_with_defaults_or_a_sentence(visit: Callable[..., Page]) -> None:
     """Nonsense in a link never reaches the market, another server or the script: the page shows its defaults, or
-    says in a sentence what it can't show."""
+    says in a sentence what it can't show.
+    """
 
     async def stay(_socket: ServerConnection, _number: int) -> None:
         await asyncio.sleep(0)
@@ -247,7 +251,8 @@ def test_text_from_elsewhere_is_shown_as_text(visit: Callable[..., Page]) -> Non
 
 def test_paused_page_stands_still_while_the_market_goes_on(page: Page) -> None:
     """Pause stops every timer of the page; the P key does, too, but not where something is typed. A changed input
-    is priced on the current market, and the page stands still again."""
+    is priced on the current market, and the page stands still again.
+    """
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("The page is paused")).to_be_visible()
     # What is drawn for the first time may still be on its way; a page that lives changes five times a second.
@@ -285,7 +290,8 @@ class Stage:
 
 def test_every_connection_state_is_shown_in_words(page: Page) -> None:
     """Live, too thin, old, stale, lost, given up and connected again: each is said in words and with an icon, and
-    numbers that are old look old."""
+    numbers that are old look old.
+    """
     stage = Stage()
     with Server(stage.talk, stage.answer) as server:
         choose(page, "Prices from", "Another address")
@@ -330,7 +336,8 @@ def test_first_steps_are_shown_until_they_are_dismissed(page: Page, visit: Calla
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_page_fits_every_screen_and_is_accessible(visit: Callable[..., Page], theme: str) -> None:
     """In both themes and on three screens: nothing is wider than the screen, every essential input is in sight
-    without scrolling, and axe finds nothing against WCAG 2.2 AA."""
+    without scrolling, and axe finds nothing against WCAG 2.2 AA.
+    """
     page = visit(theme=theme)
     wait_for(page, "Number(d.net) > 0", timeout_s=30)
     page.wait_for_selector("canvas")

@@ -32,7 +32,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the page's settings and one recording of a minute, which says what it is of."""
+    """Return a folder with the page's settings and one recording of a minute, which says what it is of."""
     found = tmp_path_factory.mktemp("player")
     shutil.copytree(PROJECT / ".streamlit", found / ".streamlit")
     (found / "recordings").mkdir()

@@ -301,7 +301,7 @@ number = st.one_of(
 
 
 def row_texts(quote: str) -> st.SearchStrategy[str]:
-    """A side of rows, most of them of two numbers."""
+    """Return a side of rows, most of them of two numbers."""
     rows = st.one_of(st.lists(number, min_size=2, max_size=2), st.lists(number, min_size=1, max_size=3))
     return st.lists(rows.map(lambda row: "[" + ",".join(quote + one + quote for one in row) + "]"), max_size=5).map(
         lambda rows: "[" + ",".join(rows) + "]"

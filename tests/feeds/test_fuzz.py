@@ -38,7 +38,7 @@ class Wire:
         self.say(self.session.change(bids, asks))
 
     def hear(self, text: str | bytes) -> OrderBook | None:
-        """The text through the feed, and the market's REST snapshot when it wants one."""
+        """Return the text through the feed, and the market's REST snapshot when it wants one."""
         book = self.feed.parse(text, 1)
         if self.feed.snapshot_url is not None:
             book = self.feed.apply_snapshot(binance_body(self.market), 1)
@@ -46,7 +46,7 @@ class Wire:
 
 
 def live(venue: str) -> Wire:
-    """A feed that has its book and would take the next change."""
+    """Return a feed that has its book and would take the next change."""
     wire = Wire(venue)
     wire.change([("99.1", "1")], [])
     book = None
@@ -112,7 +112,7 @@ def paths(tree: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def replaced(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """The tree with one value changed; taken out where the value is Ellipsis."""
+    """Return the tree with one value changed; taken out where the value is Ellipsis."""
     if not path:
         return value
     copy = dict(tree) if isinstance(tree, dict) else list(tree)

@@ -28,7 +28,7 @@ SNAPSHOT = books("snapshot", [["100", "2"], ["99", "1"]], [["101", "3"]], seqId=
 
 
 def after(*messages: str, symbol: str = SYMBOL, depth: int | None = None) -> OrderBook | None:
-    """What a fresh feed gives for the last message."""
+    """Return what a fresh feed gives for the last message."""
     feed = VENUES["okx"].make_feed(symbol, depth)
     book = None
     for message in messages:

@@ -250,7 +250,7 @@ def test_a_damaged_example_gives_a_schedule_or_the_named_error(data: Any) -> Non
 
 
 def loads_or_says_why(text: str, form: Any) -> None:
-    """A schedule with fees that make sense, or the named error on a line that the text has."""
+    """Return a schedule with fees that make sense, or the named error on a line that the text has."""
     try:
         own = own_schedule(text, form)
     except FeeFileError as refused:

@@ -35,7 +35,7 @@ def rows(text: str) -> list[tuple[str, Fraction, Fraction, Fraction | None, bool
 
 
 def exact(value: float) -> Fraction:
-    """The number as it is written, not as it is stored."""
+    """Return the number as it is written, not as it is stored."""
     return Fraction(repr(float(value)))
 
 

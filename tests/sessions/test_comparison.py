@@ -32,7 +32,7 @@ def exchanges() -> Iterator[dict[str, LoopbackExchange]]:
 
 @pytest.fixture
 def markets(exchanges: dict[str, LoopbackExchange]) -> tuple[Market, ...]:
-    """The market of each exchange."""
+    """Return the market of each exchange."""
     return tuple(Market(venue, each.market.symbol, address=each.url) for venue, each in exchanges.items())
 
 

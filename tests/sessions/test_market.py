@@ -19,7 +19,7 @@ REPLY = '{"code":"0","data":[{"instId":"BTC-USDT-SWAP","ctType":"linear","ctVal"
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The addresses that were fetched; each is answered as the venue would."""
+    """Yield the addresses that were fetched; each is answered as the venue would."""
     addresses: list[str] = []
 
     async def fetch(url: str, _timeout_s: float) -> str:

@@ -37,7 +37,7 @@ def run_pytest(project: Path, *arguments: str) -> subprocess.CompletedProcess[st
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project in which the guide was followed."""
+    """Return a copy of the project in which the guide was followed."""
     copy = tmp_path_factory.mktemp("stranger") / "project"
     shutil.copytree(PROJECT, copy, ignore=LEFT_OUT)
     follow(copy)

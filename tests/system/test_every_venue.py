@@ -71,7 +71,7 @@ def test_every_real_venue_is_imitated() -> None:
 
 
 def names_in(source: str) -> list[tuple[int, str]]:
-    """The lines of a file in which a venue's name stands as a text of its own; what `__all__` exports is no name."""
+    """Return the lines of a file in which a venue's name stands as a text of its own, outside `__all__`."""
     tree = ast.parse(source)
     exported = {
         id(each)

@@ -126,7 +126,8 @@ def test_shown_results_equal_the_downloaded_rows_and_backtest(
     app: AppTest, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The order of the left panel on every book: the table is pandas' over the downloaded rows, these are the rows of
-    backtest(), and what explains them names recording, market, order, fees and software."""
+    backtest(), and what explains them names recording, market, order, fees and software.
+    """
     monkeypatch.setattr(output, "_BATCH_ROWS", 130)  # so that files are put together from several pieces
     path = make_recording()
     app.session_state["quantity"] = 2_000_000.0

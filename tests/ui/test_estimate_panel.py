@@ -98,7 +98,8 @@ def test_chosen_tab_draws_its_charts_and_no_others(app: AppTest) -> None:
 
 def test_silent_feed_greys_the_numbers_and_shows_their_age(app: AppTest) -> None:
     """A feed that fell silent: its numbers are greyed by their mark, the badge counts the seconds, and a new size is
-    priced on the last book."""
+    priced on the last book.
+    """
     with Server(make_talk(gateway_frame(95_000.0))) as server:
         app.session_state["venue"] = "gomarket-okx"
         app.session_state["source"] = "address"

@@ -140,7 +140,8 @@ def test_average_of_each_hour_stands_at_its_hour() -> None:
 
 def test_sizes_with_too_many_unknown_costs_are_left_out() -> None:
     """Unknown costs are the largest ones, so a P95 of the others would be too low. Such a size is left out,
-    and the table says how many books have no number."""
+    and the table says how many books have no number.
+    """
     clock = list(range(100))
     summaries = [
         summarise(clock, [2.0] * 95 + [9.0] * 5, 10.0),
