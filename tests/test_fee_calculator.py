@@ -1,4 +1,4 @@
-"""Fees: exact arithmetic against fractions, tiers by volume, the next tier's saving, and the warnings in words."""
+"""Check fees against exact fractions, tiers by volume, the saving of the next tier, and the sentences of warnings."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from feeds import VENUES, Venue
 from fees.tables import TITLES
 
 
-def exact(value: float) -> Fraction:
-    """Return the number as it is written, not as it is stored."""
+def to_fraction(value: float) -> Fraction:
+    """Return the exact fraction of the number as it is written, not as it is stored."""
     return Fraction(repr(float(value)))
 
 
 shares = st.floats(0, 1)
 rates = st.floats(-0.01, 0.02)
 tiers = st.builds(FeeTier, st.just("any"), rates, rates)
-published_tiers = st.sampled_from([tier for each in SCHEDULES.values() for tier in each.tiers])
+published_tiers = st.sampled_from([tier for fee_schedule in SCHEDULES.values() for tier in fee_schedule.tiers])
 
 
 @given(shares, st.one_of(published_tiers, tiers))
-def test_fee_is_exact(share: float, tier: FeeTier) -> None:
-    """The fee is the float nearest to the exact sum of both rates' shares, in bps: no rounding on the way."""
-    maker_share = exact(share)
-    fee = (maker_share * exact(tier.maker) + (1 - maker_share) * exact(tier.taker)) * 10_000
+def test_fee_equals_exact_fractions_and_decimals(share: float, tier: FeeTier) -> None:
+    """The fee is the float nearest to the exact sum of both rates' shares, in bps, without rounding on the way."""
+    maker_share = to_fraction(share)
+    fee = (maker_share * to_fraction(tier.maker) + (1 - maker_share) * to_fraction(tier.taker)) * 10_000
     decimals = (Decimal(repr(share)) * Decimal(repr(tier.maker))) + (1 - Decimal(repr(share))) * Decimal(
         repr(tier.taker)
     )
@@ -56,52 +56,52 @@ def test_fee_is_exact(share: float, tier: FeeTier) -> None:
 
 @given(st.integers(0, 1000), published_tiers)
 def test_fee_of_published_rates_is_the_nearest_float(thousandths: int, tier: FeeTier) -> None:
-    """For a share as a person types it, the published rates give the very float nearest to the exact fee."""
+    """For a share as a person types it, the published rates give exactly the float nearest to the exact fee."""
     share = Fraction(thousandths, 1000)
-    fee = (share * exact(tier.maker) + (1 - share) * exact(tier.taker)) * 10_000
+    fee = (share * to_fraction(tier.maker) + (1 - share) * to_fraction(tier.taker)) * 10_000
     assert fee_bps(thousandths / 1000, tier) == float(fee)
 
 
 @given(shares, st.one_of(published_tiers, tiers))
 def test_fee_lies_between_the_rates(share: float, tier: FeeTier) -> None:
-    """Never below the lower of the two rates, never above the higher, not by the last digit; the ends are the rates."""
+    """Not even the last digit is below the lower rate or above the higher one; shares of 0 and 1 give the rates."""
     taker, maker = fee_bps(0.0, tier), fee_bps(1.0, tier)
-    assert (taker, maker) == (float(exact(tier.taker) * 10_000), float(exact(tier.maker) * 10_000))
+    assert (taker, maker) == (float(to_fraction(tier.taker) * 10_000), float(to_fraction(tier.maker) * 10_000))
     assert min(taker, maker) <= fee_bps(share, tier) <= max(taker, maker)
 
 
 @given(shares, shares, shares, tiers)
-def test_fee_is_linear_in_the_share(one: float, other: float, weight: float, tier: FeeTier) -> None:
+def test_fee_is_linear_in_the_share(first: float, second: float, weight: float, tier: FeeTier) -> None:
     """The fee of a mixture of shares is the same mixture of their fees."""
-    mixed = weight * one + (1 - weight) * other
-    mixture = weight * fee_bps(one, tier) + (1 - weight) * fee_bps(other, tier)
-    assert fee_bps(min(mixed, 1.0), tier) == pytest.approx(mixture, abs=1e-12)
+    mixed_share = weight * first + (1 - weight) * second
+    mixed_fee = weight * fee_bps(first, tier) + (1 - weight) * fee_bps(second, tier)
+    assert fee_bps(min(mixed_share, 1.0), tier) == pytest.approx(mixed_fee, abs=1e-12)
 
 
 @given(
     st.one_of(st.floats(max_value=0, exclude_max=True), st.floats(min_value=1, exclude_min=True), st.just(float("nan")))
 )
-def test_a_share_outside_0_to_1_is_refused(share: float) -> None:
-    """A maker share that is no share is an error that shows it, never a fee."""
+def test_share_outside_0_to_1_is_refused(share: float) -> None:
+    """An impossible maker share is an error that shows it, never a fee."""
     with pytest.raises(FeeError, match=re.escape(str(share))):
         fee_bps(share, FeeTier("any", 0.0, 0.0))
 
 
-def test_a_rebate_is_negative() -> None:
-    """OKX pays its VIP9 makers 0.5 bps on swaps; half of it as maker still costs."""
+def test_maker_rebate_is_a_negative_fee() -> None:
+    """OKX pays its VIP9 makers 0.5 bps on swaps; an order that is half maker still costs."""
     vip9 = schedule("okx", "swap", "current").tiers[-1]
     assert [fee_bps(share, vip9) for share in (1.0, 0.5, 0.0)] == [-0.5, 0.5, 1.5]
 
 
-def test_a_numpy_share_is_a_share() -> None:
-    """The maker models answer in numpy floats; these give the same fee as plain ones."""
+def test_numpy_share_gives_the_same_fee_as_a_float() -> None:
+    """The maker models return numpy floats; these give the same fee as plain ones."""
     numpy = pytest.importorskip("numpy")
     tier = FeeTier("any", 0.0002, 0.0005)
     assert fee_bps(numpy.float64(0.3), tier) == fee_bps(0.3, tier) == 4.1
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("key", "words"),
     [
         (("okx", "swap", "specification"), "lists spot fees only.*take the current fees of OKX"),
         (("kraken", "swap", "specification"), "lists spot fees only.*take the current fees of Kraken"),
@@ -112,14 +112,14 @@ def test_a_numpy_share_is_a_share() -> None:
         (("okx", "spot", "own"), "unknown edition 'own'"),
     ],
 )
-def test_what_is_not_published_is_said_to_be_missing(asked: tuple[str, str, str], says: str) -> None:
+def test_missing_schedule_is_refused_with_what_to_do_instead(key: tuple[str, str, str], words: str) -> None:
     """Where there is no schedule, a sentence says why and what to do instead."""
-    with pytest.raises(FeeError, match=says):
-        schedule(*asked)
+    with pytest.raises(FeeError, match=words):
+        schedule(*key)
 
 
-def test_editions_are_those_that_can_be_had() -> None:
-    """Every edition on offer opens, today's first, and no other does."""
+def test_offered_editions_are_those_that_exist() -> None:
+    """Each edition on offer opens, the current one is first, and no other edition exists."""
     for venue in TITLES:
         for product in ("spot", "swap"):
             offered = editions(venue, product)
@@ -131,26 +131,26 @@ def test_editions_are_those_that_can_be_had() -> None:
 
 
 @pytest.mark.parametrize("venue", VENUES.values(), ids=VENUES)
-def test_every_market_pays_published_fees(venue: Venue) -> None:
-    """Each venue of market data pays somebody's fees, and those are published for its products."""
+def test_venue_pays_published_fees_for_its_products(venue: Venue) -> None:
+    """Each venue of market data names a fee table, and that table has current fees for the venue's products."""
     for symbol in venue.symbols:
         assert schedule(venue.fees, venue.product(symbol), "current").product == venue.product(symbol)
 
 
-def test_markets_relayed_or_made_here_pay_the_fees_of_whom_they_stand_for() -> None:
+def test_relayed_and_simulated_markets_pay_the_fees_of_the_venue_behind_them() -> None:
     """The gateway relays OKX, the simulated market imitates it, and both Binance venues have one fee page."""
     assert VENUES["gomarket-okx"].fees == VENUES["simulated"].fees == "okx"
     assert VENUES["binance-usdm"].fees == VENUES["binance"].fees == "binance"
 
 
 @given(st.sampled_from(sorted(SCHEDULES)), st.floats(0, 1e12))
-def test_the_tier_of_a_volume(key: tuple[str, str, str], volume: float) -> None:
-    """The volume reaches the tier, and reaches none after it."""
-    each = SCHEDULES[key]
-    tier = tier_for_volume(each, volume)
+def test_tier_is_the_last_one_that_the_volume_reaches(key: tuple[str, str, str], volume: float) -> None:
+    """The volume reaches the tier and none of the later ones."""
+    fee_schedule = SCHEDULES[key]
+    tier = tier_for_volume(fee_schedule, volume)
     assert tier.min_volume is not None
     assert tier.min_volume <= volume
-    for later in each.tiers[each.tiers.index(tier) + 1 :]:
+    for later in fee_schedule.tiers[fee_schedule.tiers.index(tier) + 1 :]:
         assert later.min_volume is None or later.min_volume > volume
 
 
@@ -167,33 +167,35 @@ def test_the_tier_of_a_volume(key: tuple[str, str, str], volume: float) -> None:
         ("binance spot specification", 9_999, "VIP2"),
     ],
 )
-def test_the_edges_of_a_tier(key: str, volume: float, name: str) -> None:
-    """A tier begins at its volume and not below; a tier that volume does not reach is passed over."""
+def test_tier_begins_exactly_at_its_volume(key: str, volume: float, name: str) -> None:
+    """A tier begins at its volume and not below; a tier that volume alone does not reach is skipped."""
     assert tier_for_volume(schedule(*key.split()), volume).name == name
 
 
 @pytest.mark.parametrize("volume", [-1.0, float("nan"), float("inf")])
-def test_a_volume_that_is_none_is_refused(volume: float) -> None:
-    """A negative or endless volume belongs to no tier."""
+def test_negative_or_infinite_volume_is_refused(volume: float) -> None:
+    """A volume that is negative, infinite or no number belongs to no tier."""
     with pytest.raises(FeeError, match=str(volume)):
         tier_for_volume(schedule("okx", "spot", "current"), volume)
 
 
 @given(st.sampled_from(sorted(SCHEDULES)), shares, st.data())
-def test_the_next_tier_saves_the_difference(key: tuple[str, str, str], share: float, data: Any) -> None:
-    """The saving is this tier's fee less the next one's, exactly, and the last tier has none after it."""
-    each = SCHEDULES[key]
-    n = data.draw(st.integers(0, len(each.tiers) - 1))
-    step = FeeCalculator(each, each.tiers[n]).next_tier(share)
-    if n == len(each.tiers) - 1:
+def test_next_tier_saves_the_difference_of_the_fees(key: tuple[str, str, str], share: float, data: Any) -> None:
+    """The saving is exactly this tier's fee less the next one's; the last tier has no next one."""
+    fee_schedule = SCHEDULES[key]
+    n = data.draw(st.integers(0, len(fee_schedule.tiers) - 1))
+    step = FeeCalculator(fee_schedule, fee_schedule.tiers[n]).next_tier(share)
+    if n == len(fee_schedule.tiers) - 1:
         assert step is None
         return
     assert step is not None
-    here, after, maker_share = each.tiers[n], each.tiers[n + 1], exact(share)
-    saving = maker_share * (exact(here.maker) - exact(after.maker)) + (1 - maker_share) * (
-        exact(here.taker) - exact(after.taker)
+    tier = fee_schedule.tiers[n]
+    next_tier = fee_schedule.tiers[n + 1]
+    maker_share = to_fraction(share)
+    saving = maker_share * (to_fraction(tier.maker) - to_fraction(next_tier.maker)) + (1 - maker_share) * (
+        to_fraction(tier.taker) - to_fraction(next_tier.taker)
     )
-    assert step.tier is after
+    assert step.tier is next_tier
     assert step.saving_bps == pytest.approx(float(saving * 10_000), rel=1e-15, abs=1e-22)
     assert step.needs
 
@@ -214,35 +216,39 @@ def test_the_next_tier_saves_the_difference(key: tuple[str, str, str], share: fl
         ),
     ],
 )
-def test_what_the_next_tier_asks_for(key: str, n: int, needs: str) -> None:
+def test_next_tier_names_what_the_venue_asks_for(key: str, n: int, needs: str) -> None:
     """Volume, assets and coins held are named as the venue asks for them."""
-    each = schedule(*key.split())
-    step = FeeCalculator(each, each.tiers[n]).next_tier(0.5)
+    fee_schedule = schedule(*key.split())
+    step = FeeCalculator(fee_schedule, fee_schedule.tiers[n]).next_tier(0.5)
     assert step is not None
     assert step.needs == needs
 
 
-def test_a_calculator_holds_one_of_its_schedules_tiers() -> None:
-    """Its fee is that of its tier, and a tier of another schedule is refused."""
+def test_calculator_refuses_a_tier_of_another_schedule() -> None:
+    """A calculator's fee is that of its tier, which must be one of its schedule's."""
     swap, spot = schedule("okx", "swap", "current"), schedule("okx", "spot", "current")
     assert FeeCalculator(swap, swap.tiers[0]).fee_bps(0.5) == fee_bps(0.5, swap.tiers[0]) == 3.5
     with pytest.raises(FeeError, match="'Regular' is not a tier of the okx swap schedule"):
         FeeCalculator(swap, spot.tiers[0])
 
 
-def test_values_are_frozen() -> None:
+def test_fee_values_are_frozen() -> None:
     """Tiers, schedules, calculators and the table of schedules cannot be changed."""
-    each = schedule("okx", "spot", "current")
-    for value, field in ((each, "tiers"), (each.tiers[0], "maker"), (FeeCalculator(each, each.tiers[0]), "tier")):
+    fee_schedule = schedule("okx", "spot", "current")
+    for value, field in (
+        (fee_schedule, "tiers"),
+        (fee_schedule.tiers[0], "maker"),
+        (FeeCalculator(fee_schedule, fee_schedule.tiers[0]), "tier"),
+    ):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(value, field, None)
         assert not hasattr(value, "__dict__")
     with pytest.raises(TypeError):
-        SCHEDULES["okx", "spot", "current"] = each  # type: ignore[index]
+        SCHEDULES["okx", "spot", "current"] = fee_schedule  # type: ignore[index]
 
 
-def test_a_spot_schedule_on_a_swap_is_warned_about() -> None:
-    """For every swap market and every spot schedule a sentence names both products and the venue's swap rates."""
+def test_spot_schedule_on_a_swap_gives_a_warning_with_swap_rates() -> None:
+    """A sentence names both products and the venue's swap rates, for each swap market and each spot schedule."""
     for venue, first in (("okx", "0.02 %, taker 0.05 %"), ("binance", "0.02 %, taker 0.05 %"), ("kraken", "0.02 %")):
         for edition in ("current", "specification"):
             words = warning(schedule(venue, "spot", edition), venue, "swap")
@@ -254,10 +260,10 @@ def test_a_spot_schedule_on_a_swap_is_warned_about() -> None:
     assert swap.startswith("This is a spot market, and a spot market never pays perpetual swap fees.")
 
 
-def test_another_venues_fees_are_warned_about_and_the_right_ones_are_not() -> None:
-    """Silence is kept for the schedule that fits, whatever its edition."""
-    for key, each in SCHEDULES.items():
-        assert warning(each, key[0], key[1]) is None
+def test_fees_of_another_venue_give_a_warning_and_fitting_ones_none() -> None:
+    """A schedule that fits gives no warning, whatever its edition."""
+    for key, fee_schedule in SCHEDULES.items():
+        assert warning(fee_schedule, key[0], key[1]) is None
     words = warning(schedule("okx", "spot", "current"), "kraken", "spot")
     assert words is not None
     assert words.startswith("This market pays the fees of Kraken, not of OKX.")
@@ -267,8 +273,8 @@ def test_another_venues_fees_are_warned_about_and_the_right_ones_are_not() -> No
     assert missing.endswith("begin at maker 0.08 %, taker 0.1 %.")
 
 
-def test_the_edition_in_words() -> None:
-    """Which edition, which venue, which product, from when; and how many tiers sources dispute."""
+def test_edition_words_name_edition_venue_product_and_date() -> None:
+    """The words also say how many tiers have rates that sources dispute."""
     assert "as the specification has them" in edition_words(schedule("kraken", "spot", "specification"))
     assert edition_words(schedule("okx", "swap", "current")).startswith(
         "Current OKX perpetual swap fees, as of 2026-07-26. Disputed or unconfirmed: 2 of its 10 tiers."
@@ -280,9 +286,9 @@ def test_the_edition_in_words() -> None:
 
 
 @given(st.one_of(published_tiers, tiers))
-def test_a_tier_in_words_is_exact(tier: FeeTier) -> None:
+def test_tier_words_have_the_exact_rates(tier: FeeTier) -> None:
     """The percents in the line are the rates, digit for digit, and only a disputed tier is marked."""
     maker, taker = re.findall(r"(-?[\d.]+) %", tier_words(tier))
-    assert Fraction(maker) / 100 == exact(tier.maker)
-    assert Fraction(taker) / 100 == exact(tier.taker)
+    assert Fraction(maker) / 100 == to_fraction(tier.maker)
+    assert Fraction(taker) / 100 == to_fraction(tier.taker)
     assert tier_words(tier).endswith("(disputed)") == bool(tier.disputed)

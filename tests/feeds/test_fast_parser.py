@@ -1,4 +1,4 @@
-"""Check that the sides of a message become the numbers that json and float give, whichever reader reads them."""
+"""Check that both readers of a message's sides, compiled code and msgspec, give the numbers of json and float."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 def read_as_lists(bids: str, asks: str, unit: float = 1.0) -> tuple[list[list[float]], list[list[float]]]:
+    """Read both sides and return them as lists of [price, size]."""
     levels = read_sides(msgspec.Raw(bids.encode()), msgspec.Raw(asks.encode()), unit)
     for side in levels:
         assert side.dtype == np.float64
@@ -61,40 +62,43 @@ def read_with_json(text: str) -> list[list[float]]:
     return [[to_number(row[0]), to_number(row[1])] for row in rows]
 
 
-plain = st.one_of(
+plain_numbers = st.one_of(
     st.decimals(0, 10**9, places=8).map(lambda decimal: f"{decimal:f}"),
     st.from_regex(r"(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?", fullmatch=True),
 )
-written = st.one_of(plain, st.from_regex(r"[-+]?[0-9.]{0,24}(e-?[0-9]{1,2})?", fullmatch=True), st.just("NaN"))
+any_numbers = st.one_of(
+    plain_numbers, st.from_regex(r"[-+]?[0-9.]{0,24}(e-?[0-9]{1,2})?", fullmatch=True), st.just("NaN")
+)
 
 
 def side_texts(numbers: st.SearchStrategy[str], min_size: int = 2) -> st.SearchStrategy[str]:
+    """Return a strategy for a side of up to five rows, each of `min_size` to four quoted numbers."""
     rows = st.lists(numbers.map(lambda text: f'"{text}"'), min_size=min_size, max_size=4)
     return st.lists(rows.map(lambda row: f"[{','.join(row)}]"), max_size=5).map(lambda texts: f"[{','.join(texts)}]")
 
 
 @settings(deadline=None)
-@given(bids=side_texts(plain), asks=side_texts(plain), unit=st.sampled_from([1.0, 0.01, 100.0]))
+@given(bids=side_texts(plain_numbers), asks=side_texts(plain_numbers), unit=st.sampled_from([1.0, 0.01, 100.0]))
 @example(bids='[["9007199254740992","9007199254740993"]]', asks='[["0.1","900719925474099.3"]]', unit=1.0)
 @example(bids='[["123456789012345678","0.12345678901234567"]]', asks='[["18446744073709551617","1"]]', unit=1.0)
-def test_plain_numbers_are_those_that_float_reads(bids: str, asks: str, unit: float) -> None:
-    """Numbers of any length in quotes are the same to the last bit; sizes are multiplied once."""
+def test_plain_numbers_equal_those_that_float_reads(bids: str, asks: str, unit: float) -> None:
+    """Quoted numbers of any length are equal to the last bit; a size is multiplied by its unit once."""
     expected = [[[price, size * unit] for price, size in read_with_json(text)] for text in (bids, asks)]
     assert list(read_as_lists(bids, asks, unit)) == expected
 
 
 @settings(deadline=None, max_examples=300)
 @given(
-    text=st.one_of(side_texts(plain), side_texts(written, min_size=1)),
-    at=st.integers(0, 100),
-    cut=st.integers(0, 2),
-    put=st.text('0123456789.",[]-e {}n', max_size=2),
+    text=st.one_of(side_texts(plain_numbers), side_texts(any_numbers, min_size=1)),
+    start=st.integers(0, 100),
+    n_removed=st.integers(0, 2),
+    inserted=st.text('0123456789.",[]-e {}n', max_size=2),
 )
-def test_altered_text_is_read_as_json_reads_it_or_refused(text: str, at: int, cut: int, put: str) -> None:
-    """With a few characters more or fewer, a side is read as json and float read it, or refused, on either side."""
-    altered = text[:at] + put + text[at + cut :]
-    good = '[["1","2"]]'
-    for bids, asks in ((altered, good), (good, altered)):
+def test_altered_text_is_read_as_json_reads_it_or_refused(text: str, start: int, n_removed: int, inserted: str) -> None:
+    """A side with a few characters more or fewer is read as json and float read it, or refused; bids and asks alike."""
+    altered = text[:start] + inserted + text[start + n_removed :]
+    valid_side = '[["1","2"]]'
+    for bids, asks in ((altered, valid_side), (valid_side, altered)):
         try:
             levels = read_as_lists(bids, asks)
         except FeedError:
@@ -108,13 +112,13 @@ def test_altered_text_is_read_as_json_reads_it_or_refused(text: str, at: int, cu
 
 
 @settings(deadline=None)
-@given(one=st.binary(max_size=40), other=st.binary(max_size=40))
-def test_any_bytes_raise_no_other_error(one: bytes, other: bytes) -> None:
-    """Whatever the texts are, the reader stays within them and within its array."""
+@given(bids=st.binary(max_size=40), asks=st.binary(max_size=40))
+def test_arbitrary_bytes_are_read_or_refused_within_bounds(bids: bytes, asks: bytes) -> None:
+    """Whatever the texts are, only FeedError is raised, and the reader stays within the texts and its array."""
     with suppress(FeedError):
-        read_sides(msgspec.Raw(one), msgspec.Raw(other))
-    levels = np.full((len(one + other) // 10 + 2, 2), math.pi)
-    _read_both(one, other, 1.0, levels)
+        read_sides(msgspec.Raw(bids), msgspec.Raw(asks))
+    levels = np.full((len(bids + asks) // 10 + 2, 2), math.pi)
+    _read_both(bids, asks, 1.0, levels)
     assert levels[-1].tolist() == [math.pi, math.pi]
 
 
@@ -135,8 +139,8 @@ def test_any_bytes_raise_no_other_error(one: bytes, other: bytes) -> None:
         ('[["1","2",{"since":[3]}]]', False),
     ],
 )
-def test_plain_exact_numbers_alone_are_read_fast(text: str, expected: bool) -> None:
-    """Plain quoted numbers that a float holds exactly are read by the compiled code, the others by msgspec, alike."""
+def test_only_plain_exact_numbers_are_read_fast(text: str, expected: bool) -> None:
+    """The compiled code reads plain quoted numbers that a float holds exactly; msgspec reads the others."""
     assert is_read_fast(text, "[]") is expected
     assert is_read_fast("[]", text) is expected
     assert read_as_lists(text, "[]") == (read_with_json(text), [])
@@ -175,7 +179,7 @@ def find_sides(tree: Any) -> Iterator[list[list[str]]]:
     ("file", "count"), [("binance-spot_BTCUSDT_20240808", 6904), ("okx_3-instruments_20220513_crc", 580)]
 )
 def test_sides_of_real_recordings_are_read_fast(recordings: Path, file: str, count: int) -> None:
-    """The compiled code reads every side of the real recordings, to the last bit as decimals give it."""
+    """The compiled code reads all sides of the real recordings, and each number is the float nearest to its decimal."""
     n_sides = 0
     for record in read_envelopes(recordings / f"{file}.jsonl.gz"):
         for side in find_sides(json.loads(record["data"])) if record["t"] in {"recv", "http"} else ():

@@ -1,4 +1,4 @@
-"""Every venue's feed on real recordings, frame by frame against dictionaries, and on bytes no venue would send."""
+"""Check the feeds of all venues on real recordings, frame by frame against dictionaries, and on altered frames."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ Read = Callable[[Any, str], Change | None]
 
 
 class Recording(NamedTuple):
-    """One symbol of one real file and what its messages become; `inverse`: a contract's worth in quote units."""
+    """One symbol of one real file, and how many of its messages become books, are ignored, or are errors.
+
+    read: Reads the changes of a frame, for the oracle.
+    keep: The depth to which the venue cuts its books; None if it cuts none.
+    inverse: What an inverse contract is worth, in quote units; None if sizes are base units.
+    """
 
     file: str
     venue: str
@@ -58,72 +63,74 @@ RECORDINGS = [
     Recording(COINBASE, "coinbase", "ETH-USD", reference_book.read_coinbase, 108, 192),
     Recording("kraken_MINA-GBP_depth25_20260816", "kraken", "MINA/GBP", reference_book.read_kraken, 30, 62, keep=25),
 ]
-"""Every message is counted: what is ignored are acknowledgements, heartbeats, other channels, other symbols
-and, on Binance, changes held for the snapshot or older than it."""
+"""Every message is counted. Ignored are acknowledgements, heartbeats, other channels, other symbols and, on Binance,
+changes that are held for the snapshot or older than it."""
 
 
-def texts(recording: Recording, folder: Path) -> Iterator[tuple[bool, str]]:
-    """Whether it is a REST body, and the text, in recorded order; bodies of other symbols are left out."""
+def read_texts(recording: Recording, folder: Path) -> Iterator[tuple[bool, str]]:
+    """Yield (is_body, text) in recorded order: REST bodies of this symbol, and all received messages."""
     for record in read_envelopes(folder / f"{recording.file}.jsonl.gz"):
-        ours = f"symbol={recording.symbol}&"
-        if record["t"] == "recv" or (record["t"] == "http" and ours in record.get("url", ours)):
+        query = f"symbol={recording.symbol}&"
+        if record["t"] == "recv" or (record["t"] == "http" and query in record.get("url", query)):
             yield record["t"] == "http", record["data"]
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda recording: f"{recording.venue}-{recording.symbol}")
-def test_a_recording_rebuilds_to_the_last_level(recordings: Path, recording: Recording) -> None:
-    """Every frame is accounted for, and the top 50 levels after every message are those of plain dictionaries."""
+def test_feed_rebuilds_real_recording_to_the_last_level(recordings: Path, recording: Recording) -> None:
+    """Each frame is accounted for, and the top 50 levels after each message are those of plain dictionaries."""
     feed = VENUES[recording.venue].make_feed(recording.symbol, 50)
     oracle = DictionaryBook(float, recording.keep)
-    held: list[Any] = []
-    seen: Counter[str] = Counter()
-    for is_body, text in texts(recording, recordings):
+    held_frames: list[Any] = []
+    counts: Counter[str] = Counter()
+    for is_body, text in read_texts(recording, recordings):
         frame = json.loads(text)
         try:
             book = (feed.apply_snapshot if is_body else feed.parse)(text, 7, 8)
         except FeedError:
-            seen["errors"] += 1
+            counts["errors"] += 1
             feed = VENUES[recording.venue].make_feed(recording.symbol, 50)
             continue
         change = None if is_body else recording.read(frame, recording.symbol)
         if is_body:
-            for spliced in reference_book.binance_splice(frame, held, recording.symbol):
+            for spliced in reference_book.binance_splice(frame, held_frames, recording.symbol):
                 oracle.apply(spliced)
         elif book is None and change is not None:
-            held.append(frame)
+            held_frames.append(frame)
         elif change is not None:
             oracle.apply(change)
         if book is None:
-            seen["ignored"] += not is_body
+            if not is_body:
+                counts["ignored"] += 1
             continue
-        seen["books"] += 1
+        counts["books"] += 1
         assert (book.venue, book.symbol, book.market_ns, book.received_ns) == (recording.venue, recording.symbol, 8, 7)
         for side, expected in zip((book.bids, book.asks), oracle.top(50), strict=True):
             rows = expected
             if recording.inverse:
                 rows = [(price, pytest.approx(size * recording.inverse / price, rel=1e-15)) for price, size in expected]
             assert [tuple(row) for row in side.tolist()] == rows
-    assert seen == Counter(books=recording.books, ignored=recording.ignored, errors=recording.errors)
+    assert counts == Counter(books=recording.books, ignored=recording.ignored, errors=recording.errors)
 
 
-def test_binance_agrees_with_its_own_best_prices(recordings: Path) -> None:
-    """In 3449 of 3449 books the best bid and ask are those the venue's bookTicker gave at that update."""
-    recording = next(one for one in RECORDINGS if one.symbol == "BTCUSDT")
+def test_binance_best_levels_equal_the_book_ticker(recordings: Path) -> None:
+    """In 3449 of 3449 books the best bid and ask are those that the venue's bookTicker gave at that update."""
+    recording = next(candidate for candidate in RECORDINGS if candidate.symbol == "BTCUSDT")
     feed = VENUES["binance"].make_feed("BTCUSDT")
-    frames = list(texts(recording, recordings))
+    frames = list(read_texts(recording, recordings))
     tickers = [event for is_body, text in frames if not is_body and "B" in (event := json.loads(text)["data"])]
     updates = [ticker["u"] for ticker in tickers]
-    compared, last = 0, 0
+    n_compared = 0
+    last_update = 0
     for is_body, text in frames:
         if not is_body and json.loads(text)["data"].get("e") == "depthUpdate":
-            last = json.loads(text)["data"]["u"]
+            last_update = json.loads(text)["data"]["u"]
         book = (feed.apply_snapshot if is_body else feed.parse)(text, 0)
         if book is not None:
-            ticker = tickers[bisect_right(updates, last) - 1]
+            ticker = tickers[bisect_right(updates, last_update) - 1]
             assert book.bids[0].tolist() == [float(ticker["b"]), float(ticker["B"])]
             assert book.asks[0].tolist() == [float(ticker["a"]), float(ticker["A"])]
-            compared += 1
-    assert compared == 3449
+            n_compared += 1
+    assert n_compared == 3449
 
 
 @pytest.mark.parametrize(
@@ -133,28 +140,28 @@ def test_binance_agrees_with_its_own_best_prices(recordings: Path) -> None:
         ("kraken_MINA-GBP_depth25_20260816", "kraken", ["MINA/GBP"], 30),
     ],
 )
-def test_every_real_checksum_is_checked(
+def test_real_checksum_passes_and_a_changed_one_breaks_the_feed(
     recordings: Path, file: str, venue: str, symbols: list[str], count: int
 ) -> None:
-    """All real checksums pass, and each one changed by one breaks the feed that reads it."""
-    checked = 0
+    """All real checksums pass, and each one, increased by one, breaks the feed that reads it."""
+    n_checked = 0
     for symbol in symbols:
         feed = VENUES[venue].make_feed(symbol)
-        recording = next(one for one in RECORDINGS if (one.file, one.symbol) == (file, symbol))
-        good: list[str] = []
-        for _, text in texts(recording, recordings):
+        recording = next(candidate for candidate in RECORDINGS if (candidate.file, candidate.symbol) == (file, symbol))
+        earlier_texts: list[str] = []
+        for _, text in read_texts(recording, recordings):
             change = recording.read(json.loads(text), symbol)
             if change is not None and change.checksum is not None:
                 wrong = text.replace(f'"checksum":{change.checksum}', f'"checksum":{change.checksum + 1}')
-                other = VENUES[venue].make_feed(symbol)
-                for earlier in good:
-                    other.parse(earlier, 0)
+                second_feed = VENUES[venue].make_feed(symbol)
+                for earlier in earlier_texts:
+                    second_feed.parse(earlier, 0)
                 with pytest.raises(FeedError, match="checksum"):
-                    other.parse(wrong, 0)
-                checked += 1
-            good.append(text)
+                    second_feed.parse(wrong, 0)
+                n_checked += 1
+            earlier_texts.append(text)
             feed.parse(text, 0)
-    assert checked == count
+    assert n_checked == count
 
 
 @pytest.mark.parametrize("venue", VENUES)
@@ -164,14 +171,14 @@ def test_default_address_uses_the_port_that_every_network_lets_through(venue: st
     assert urlsplit(market.url(market.symbols[0])).port is None
 
 
-def test_the_venues_are_in_the_order_of_the_pickers() -> None:
-    """The market that needs no network comes first, then OKX's; whoever says nothing of a rank is sorted by name."""
-    first = ["simulated", "gomarket-okx", "okx"]
-    assert list(VENUES) == first + sorted(VENUES.keys() - set(first))
+def test_venues_are_sorted_by_rank_then_by_name() -> None:
+    """The pickers show this order: the market that needs no network, OKX's two, then venues without a rank, by name."""
+    ranked = ["simulated", "gomarket-okx", "okx"]
+    assert list(VENUES) == ranked + sorted(VENUES.keys() - set(ranked))
 
 
-def test_the_venues_are_known_without_the_network() -> None:
-    """Each has symbols whose feeds, addresses and units are there at once."""
+def test_venues_describe_themselves_without_the_network() -> None:
+    """Each venue has symbols whose feeds, addresses and units are there at once."""
     for name, venue in VENUES.items():
         assert venue.name == name
         assert venue.min_reconnect_s > 0
@@ -184,11 +191,11 @@ def test_the_venues_are_known_without_the_network() -> None:
             assert all(isinstance(text, str) for text in feed.subscribe())
 
 
-LINED_UP = {"simulated", "gomarket-okx", "okx", "binance", "binance-usdm", "coinbase", "kraken"}
+LISTED_VENUES = {"simulated", "gomarket-okx", "okx", "binance", "binance-usdm", "coinbase", "kraken"}
 
 
 @pytest.mark.parametrize(
-    ("instrument", "where"),
+    ("instrument", "venues"),
     [
         ("BTC/USDT swap", {"simulated", "gomarket-okx", "okx", "binance-usdm"}),
         ("ETH/USDT swap", {"simulated", "gomarket-okx", "okx", "binance-usdm"}),
@@ -196,12 +203,12 @@ LINED_UP = {"simulated", "gomarket-okx", "okx", "binance", "binance-usdm", "coin
         ("BTC/USD spot", {"coinbase", "kraken"}),
     ],
 )
-def test_venues_line_up_by_instrument(instrument: str, where: set[str]) -> None:
-    """What is the same thing has the same name everywhere. Venues that the table does not know may have it, too."""
-    found = {
+def test_same_instrument_has_the_same_name_at_all_venues(instrument: str, venues: set[str]) -> None:
+    """Venues that the table does not list may trade an instrument, too."""
+    trading_venues = {
         name for name, venue in VENUES.items() if instrument in {venue.instrument(symbol) for symbol in venue.symbols}
     }
-    assert found & LINED_UP == where
+    assert trading_venues & LISTED_VENUES == venues
 
 
 @pytest.mark.parametrize(
@@ -216,8 +223,8 @@ def test_venues_line_up_by_instrument(instrument: str, where: set[str]) -> None:
         ("kraken", "MINA/GBP", "MINA/GBP spot", "spot"),
     ],
 )
-def test_instruments_typed_by_hand(venue: str, symbol: str, instrument: str, product: str) -> None:
-    """A symbol outside the list is understood by its form."""
+def test_unlisted_symbol_is_understood_by_its_form(venue: str, symbol: str, instrument: str, product: str) -> None:
+    """A user may type a symbol that is not in the venue's list."""
     assert VENUES[venue].instrument(symbol) == instrument
     assert VENUES[venue].product(symbol) == product
 
@@ -226,8 +233,8 @@ def test_instruments_typed_by_hand(venue: str, symbol: str, instrument: str, pro
 @pytest.mark.parametrize(
     "symbol", ["", "btc", "BTC USD", "../BTCUSDT", "BTCUSDT/../../x?y=", "BTC-USDT-SWAP-X", "BTC/USD/X"]
 )
-def test_what_is_no_symbol_is_refused_before_any_connection(venue: str, symbol: str) -> None:
-    """A symbol ends up in an address, so its form is checked, and the words show one that is right."""
+def test_malformed_symbol_is_refused_before_any_connection(venue: str, symbol: str) -> None:
+    """A symbol becomes part of an address, so its form is checked, and the error shows a correct one."""
     with pytest.raises(ValueError, match="they look like"):
         VENUES[venue].make_feed(symbol)
 
@@ -243,8 +250,8 @@ def test_what_is_no_symbol_is_refused_before_any_connection(venue: str, symbol: 
         ("2262-04-11T23:47:16.854775807Z", 2**63 - 1),
     ],
 )
-def test_times_keep_their_nanoseconds(text: str, ns: int) -> None:
-    """Every form the venues use, to the last digit."""
+def test_timestamp_keeps_its_nanoseconds(text: str, ns: int) -> None:
+    """All forms that the venues use are read to the last digit."""
     assert timestamp_ns(text) == ns
 
 
@@ -264,8 +271,8 @@ def test_times_keep_their_nanoseconds(text: str, ns: int) -> None:
         "２０２５-05-04T10:39:13Z",
     ],
 )
-def test_what_is_no_time_is_refused(text: str) -> None:
-    """Without a zone, outside the calendar or outside 64 bits."""
+def test_impossible_timestamp_is_refused(text: str) -> None:
+    """A time without a zone, outside the calendar, before 1970 or beyond 64 bits of nanoseconds is refused."""
     with pytest.raises(BookError, match="timestamp"):
         timestamp_ns(text)
 
@@ -275,8 +282,8 @@ ASKS, BIDS = '[["95445.5","9.06"],["95448","2.05"]]', '[["95445.4","1104.23"],["
 
 
 @pytest.mark.parametrize("venue", ["gomarket-okx", "simulated"])
-def test_the_gateway_s_book(venue: str) -> None:
-    """Contracts become base units, other symbols are left out, and one refused book does not stop the next."""
+def test_gateway_feed_converts_contracts_and_goes_on_after_a_refused_book(venue: str) -> None:
+    """Contracts become base units, other symbols are skipped, and a refused book does not stop the next one."""
     feed = VENUES[venue].make_feed("BTC-USDT-SWAP", 1)
     book = feed.parse(GATEWAY % (ASKS, BIDS), 3, 4)
     assert book is not None
@@ -295,55 +302,56 @@ def test_the_gateway_s_book(venue: str) -> None:
         feed.apply_snapshot("{}", 1)
 
 
-number = st.one_of(
+number_texts = st.one_of(
     st.decimals(0, 10**9, places=2).map(str), st.from_regex(r"-?[0-9.]{0,8}(e-?[0-9])?", fullmatch=True), st.just("NaN")
 )
 
 
 def row_texts(quote: str) -> st.SearchStrategy[str]:
-    """Return a side of rows, most of them of two numbers."""
-    rows = st.one_of(st.lists(number, min_size=2, max_size=2), st.lists(number, min_size=1, max_size=3))
-    return st.lists(rows.map(lambda row: "[" + ",".join(quote + one + quote for one in row) + "]"), max_size=5).map(
-        lambda rows: "[" + ",".join(rows) + "]"
-    )
+    """Return a strategy for a side whose rows have mostly two numbers, each between two `quote`s."""
+    rows = st.one_of(st.lists(number_texts, min_size=2, max_size=2), st.lists(number_texts, min_size=1, max_size=3))
+    return st.lists(
+        rows.map(lambda row: "[" + ",".join(quote + number + quote for number in row) + "]"), max_size=5
+    ).map(lambda rows: "[" + ",".join(rows) + "]")
 
 
 @settings(deadline=None)
-@given(texts=st.sampled_from(["", '"', '"']).flatmap(lambda quote: st.tuples(row_texts(quote), row_texts(quote))))
-def test_levels_are_read_as_json_and_float_read_them(texts: tuple[str, str]) -> None:
-    """The typed way gives the numbers that json and float give, or refuses what those refuse."""
-    raw = [text.encode() for text in texts]
+@given(side_texts=st.sampled_from(["", '"', '"']).flatmap(lambda quote: st.tuples(row_texts(quote), row_texts(quote))))
+def test_typed_decoder_reads_levels_as_json_and_float_do(side_texts: tuple[str, str]) -> None:
+    """The typed decoder gives the numbers that json and float give, or refuses what they refuse."""
+    raw = [text.encode() for text in side_texts]
     try:
         sides = decode_sides(msgspec.Raw(raw[0]), msgspec.Raw(raw[1]), 0.5)
     except BookError:
         with pytest.raises((ValueError, AssertionError)):
-            [strict(text) for text in texts]
+            [read_strictly(text) for text in side_texts]
         return
-    for text, levels in zip(texts, sides, strict=True):
-        assert np.array_equal(levels, strict(text) * [1, 0.5], equal_nan=True)
+    for text, levels in zip(side_texts, sides, strict=True):
+        assert np.array_equal(levels, read_strictly(text) * [1, 0.5], equal_nan=True)
         assert not levels.flags.writeable
 
 
 @settings(deadline=None, max_examples=300)
 @given(
-    at=st.integers(GATEWAY.index('"asks"'), len(GATEWAY % (ASKS, BIDS))),
-    cut=st.integers(0, 2),
-    put=st.one_of(st.text('0123456789.",[]-e ', max_size=2), st.just("swap")),
+    start=st.integers(GATEWAY.index('"asks"'), len(GATEWAY % (ASKS, BIDS))),
+    n_removed=st.integers(0, 2),
+    inserted=st.one_of(st.text('0123456789.",[]-e ', max_size=2), st.just("swap")),
 )
-def test_a_frame_with_a_slip_in_it_is_read_as_json_reads_it_or_refused(at: int, cut: int, put: str) -> None:
-    """A few characters more, fewer or the other way round never make a book of what is not JSON, or another book."""
+def test_altered_frame_is_read_as_json_reads_it_or_refused(start: int, n_removed: int, inserted: str) -> None:
+    """Characters added, removed or swapped never make a book from text that is not JSON, nor another book."""
     frame = GATEWAY % (ASKS, BIDS)
-    slip = (
-        frame[:at] + (frame[at : at + 2][::-1] if put == "swap" else put) + frame[at + (2 if put == "swap" else cut) :]
-    )
+    if inserted == "swap":
+        altered = frame[:start] + frame[start : start + 2][::-1] + frame[start + 2 :]
+    else:
+        altered = frame[:start] + inserted + frame[start + n_removed :]
     try:
-        book = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP").parse(slip, 1)
+        book = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP").parse(altered, 1)
     except BookError:
         return
     assert book is not None
-    read = json.loads(slip)
+    read_by_json = json.loads(altered)
     for name, levels in (("asks", book.asks), ("bids", book.bids)):
-        assert np.array_equal(levels, strict(json.dumps(read[name])) * [1, 0.01])
+        assert np.array_equal(levels, read_strictly(json.dumps(read_by_json[name])) * [1, 0.01])
 
 
 SIDES = '"asks":[["101","1"]],"bids":[["99","2"]]'
@@ -351,7 +359,7 @@ HEAD = '"timestamp":"2025-05-04T10:39:13Z","symbol":"BTC-USDT-SWAP"'
 
 
 @pytest.mark.parametrize(
-    ("frame", "read"),
+    ("frame", "has_book"),
     [
         (f"{{{HEAD},{SIDES}}}", True),
         (f"{{{SIDES},{HEAD}}}", True),
@@ -374,10 +382,10 @@ HEAD = '"timestamp":"2025-05-04T10:39:13Z","symbol":"BTC-USDT-SWAP"'
         (f'{{"x",{SIDES},{HEAD}}}', False),
     ],
 )
-def test_a_frame_is_cut_only_where_json_would_cut_it(frame: str, read: bool) -> None:
-    """Wherever the sides stand in a frame, it gives the book that a JSON reader sees in it, and else none."""
+def test_sides_are_found_only_where_json_finds_them(frame: str, has_book: bool) -> None:
+    """A frame gives the book that a JSON reader sees in it, wherever its sides stand, or it is refused."""
     feed = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP")
-    if read:
+    if has_book:
         assert json.loads(frame)["asks"] == [["101", "1"]]
         book = feed.parse(frame, 1)
         assert book is not None
@@ -387,11 +395,11 @@ def test_a_frame_is_cut_only_where_json_would_cut_it(frame: str, read: bool) -> 
             feed.parse(frame, 1)
 
 
-def strict(text: str) -> Floats:
-    """Pairs of numbers in JSON's own notation, quoted or bare; anything else raises."""
+def read_strictly(text: str) -> Floats:
+    """Read pairs of numbers in JSON's own notation, quoted or bare. Raises AssertionError or ValueError on others."""
     rows = []
     for row in json.loads(text, parse_constant=int):
         assert len(row) == 2
-        price, size = (one if isinstance(one, float | int) else json.loads(one) for one in row)
+        price, size = (number if isinstance(number, float | int) else json.loads(number) for number in row)
         rows.append((float(price), float(size)))
     return np.array(rows, dtype=np.float64).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""No stream of messages makes any feed show a wrong book or raise what it may not."""
+"""Check that no stream of messages makes any feed show a wrong book or raise an error that it may not raise."""
 
 from __future__ import annotations
 
@@ -18,45 +18,51 @@ from tests.support.loopback_venues import SESSIONS, SYMBOLS, Market, Session, bi
 Levels = list[tuple[float, float]]
 
 
-class Wire:
-    """A venue and the texts it has said; each text with the best 10 levels of the market when it was said."""
+class VenueConnection:
+    """A loopback venue, a feed that reads it, and all texts that the venue has sent.
+
+    sent: (text, (bids, asks)), with the best 10 levels of the market at the time when the text was sent.
+    """
 
     def __init__(self, venue: str) -> None:
         self.market = Market(SYMBOLS[venue], levels=12)
         self.session: Session = SESSIONS[venue](self.market)
         self.feed: Feed = VENUES[venue].make_feed(self.market.symbol, 10)
-        self.said: list[tuple[str, tuple[Levels, Levels]]] = []
-        self.say(*self.session.greet())
+        self.sent: list[tuple[str, tuple[Levels, Levels]]] = []
+        self.send(*self.session.greet())
         for request in self.feed.subscribe():
-            self.say(*self.session.answer(request))
+            self.send(*self.session.answer(request))
 
-    def say(self, *texts: str) -> None:
-        self.said += [(text, self.market.top(10)) for text in texts]
+    def send(self, *texts: str) -> None:
+        """Record the texts as sent now."""
+        self.sent += [(text, self.market.top(10)) for text in texts]
 
-    def change(self, bids: list[tuple[str, str]], asks: list[tuple[str, str]]) -> None:
+    def change_market(self, bids: list[tuple[str, str]], asks: list[tuple[str, str]]) -> None:
+        """Change the market and send the change."""
         self.market.apply(bids, asks)
-        self.say(self.session.change(bids, asks))
+        self.send(self.session.change(bids, asks))
 
-    def hear(self, text: str | bytes) -> OrderBook | None:
-        """Return the text through the feed, and the market's REST snapshot when it wants one."""
+    def parse(self, text: str | bytes) -> OrderBook | None:
+        """Let the feed parse the text, then the REST snapshot if it asks for one; return the last one's book."""
         book = self.feed.parse(text, 1)
         if self.feed.snapshot_url is not None:
             book = self.feed.apply_snapshot(binance_body(self.market), 1)
         return book
 
 
-def live(venue: str) -> Wire:
-    """Return a feed that has its book and would take the next change."""
-    wire = Wire(venue)
-    wire.change([("99.1", "1")], [])
+def connect(venue: str) -> VenueConnection:
+    """Return a connection whose feed has its book and is ready for the next change."""
+    connection = VenueConnection(venue)
+    connection.change_market([("99.1", "1")], [])
     book = None
-    for text, _ in wire.said:
-        book = wire.hear(text) or book
+    for text, _ in connection.sent:
+        book = connection.parse(text) or book
     assert book is not None
-    return wire
+    return connection
 
 
-def assert_true_book(book: OrderBook) -> None:
+def assert_valid_book(book: OrderBook) -> None:
+    """Check the book by its own constructor, and that its time fits in 64 bits."""
     OrderBook(book.venue, book.symbol, book.bids.copy(), book.asks.copy(), 1, 1, 1)
     assert 0 < book.exchange_ns < 2**63
 
@@ -66,57 +72,57 @@ size = st.sampled_from(["0.00000000", "0.00000000", "1.00000000", "2.50000000", 
 bid = st.tuples(st.integers(960, 1002).map(lambda tenths: f"{tenths / 10:.1f}"), size)
 ask = st.tuples(st.integers(1003, 1045).map(lambda tenths: f"{tenths / 10:.1f}"), size)
 changes = st.tuples(st.lists(bid, max_size=4), st.lists(ask, max_size=4))
-fates = st.sampled_from(["heard"] * 6 + ["lost", "twice", "late", "heartbeat"])
+deliveries = st.sampled_from(["delivered"] * 6 + ["lost", "twice", "late", "heartbeat"])
 
 
 @pytest.mark.parametrize("venue", SESSIONS)
 @settings(max_examples=40, deadline=None)
-@given(course=st.lists(st.tuples(changes, fates), max_size=12))
-def test_no_fault_of_the_wire_gives_a_wrong_book(
-    venue: str, course: list[tuple[tuple[list[tuple[str, str]], list[tuple[str, str]]], str]]
+@given(steps=st.lists(st.tuples(changes, deliveries), max_size=12))
+def test_lost_doubled_or_late_message_gives_no_wrong_book(
+    venue: str, steps: list[tuple[tuple[list[tuple[str, str]], list[tuple[str, str]]], str]]
 ) -> None:
-    """With messages lost, doubled and swapped, every book is the market's at its message, or the feed is broken."""
-    wire = Wire(venue)
-    wire.change([("99.1", "1")], [])
-    heard = list(wire.said)
+    """With messages lost, doubled and swapped, each book is the market's at its message, or the feed is broken."""
+    connection = VenueConnection(venue)
+    connection.change_market([("99.1", "1")], [])
+    delivered = list(connection.sent)
     if venue.startswith("binance"):
-        wire.hear(heard.pop()[0])
+        connection.parse(delivered.pop()[0])
     late: list[tuple[str, tuple[Levels, Levels]]] = []
-    for (bids, asks), fate in course:
-        wire.change(bids, asks)
-        message = wire.said[-1]
-        heard += {"lost": [], "late": [], "twice": [message, message]}.get(fate, [message]) + late
-        late = [message] if fate == "late" else []
-        if fate == "heartbeat" and (beat := wire.session.heartbeat()) is not None:
-            wire.say(beat)
-            heard.append(wire.said[-1])
-    broken = False
-    for text, (bids_then, asks_then) in heard:
+    for (bids, asks), delivery in steps:
+        connection.change_market(bids, asks)
+        message = connection.sent[-1]
+        delivered += {"lost": [], "late": [], "twice": [message, message]}.get(delivery, [message]) + late
+        late = [message] if delivery == "late" else []
+        if delivery == "heartbeat" and (heartbeat := connection.session.heartbeat()) is not None:
+            connection.send(heartbeat)
+            delivered.append(connection.sent[-1])
+    is_broken = False
+    for text, (expected_bids, expected_asks) in delivered:
         try:
-            book = wire.feed.parse(text, 1)
+            book = connection.feed.parse(text, 1)
         except FeedError:
-            broken = True
+            is_broken = True
             continue
-        assert not broken, "a broken feed went on"
+        assert not is_broken, "a broken feed went on"
         if book is not None:
-            assert [tuple(row) for row in book.bids.tolist()] == bids_then
-            assert [tuple(row) for row in book.asks.tolist()] == asks_then
+            assert [tuple(row) for row in book.bids.tolist()] == expected_bids
+            assert [tuple(row) for row in book.asks.tolist()] == expected_asks
 
 
-def paths(tree: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where every value of a JSON tree is."""
-    yield here
+def iterate_paths(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of each value of a JSON tree: its keys and indices from the root."""
+    yield path
     entries = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for key, value in entries:
-        yield from paths(value, (*here, key))
+        yield from iterate_paths(value, (*path, key))
 
 
-def replaced(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """Return the tree with one value changed; taken out where the value is Ellipsis."""
+def replace_value(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """Return a copy of the tree with another value at the path; without that entry if the value is Ellipsis."""
     if not path:
         return value
     copy = dict(tree) if isinstance(tree, dict) else list(tree)
-    copy[path[0]] = replaced(tree[path[0]], path[1:], value)
+    copy[path[0]] = replace_value(tree[path[0]], path[1:], value)
     if copy[path[0]] is ...:
         del copy[path[0]]
     return copy
@@ -138,19 +144,19 @@ nonsense = st.one_of(
 @pytest.mark.parametrize("venue", SESSIONS)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_a_real_message_with_nonsense_in_it_is_a_book_or_an_error_by_name(venue: str, data: st.DataObject) -> None:
-    """Wrong types, nulls, infinities, huge numbers and impossible times anywhere in any message."""
-    wire = live(venue)
-    wire.change([("99.1", "0"), ("98.7", "2")], [("100.9", "3")])
-    beat = wire.session.heartbeat()
-    text = data.draw(st.sampled_from([text for text, _ in wire.said] + ([beat] if beat else [])))
-    fresh = data.draw(st.booleans())
+def test_message_with_nonsense_in_it_gives_a_book_or_a_named_error(venue: str, data: st.DataObject) -> None:
+    """Any message may have wrong types, nulls, infinities, huge numbers and impossible times in any place."""
+    connection = connect(venue)
+    connection.change_market([("99.1", "0"), ("98.7", "2")], [("100.9", "3")])
+    heartbeat = connection.session.heartbeat()
+    text = data.draw(st.sampled_from([text for text, _ in connection.sent] + ([heartbeat] if heartbeat else [])))
+    is_new_feed = data.draw(st.booleans())
     for _ in range(data.draw(st.integers(1, 3))):
         tree = json.loads(text)
         text = json.dumps(
-            replaced(tree, data.draw(st.sampled_from(list(paths(tree)))), data.draw(nonsense)), default=str
+            replace_value(tree, data.draw(st.sampled_from(list(iterate_paths(tree)))), data.draw(nonsense)), default=str
         )
-    feed = VENUES[venue].make_feed(wire.market.symbol) if fresh else wire.feed
+    feed = VENUES[venue].make_feed(connection.market.symbol) if is_new_feed else connection.feed
     for read in (feed.parse, feed.apply_snapshot):
         for message in (text, text.encode("utf-8", "surrogatepass")):
             try:
@@ -158,45 +164,47 @@ def test_a_real_message_with_nonsense_in_it_is_a_book_or_an_error_by_name(venue:
             except (BookError, FeedError):
                 continue
             if book is not None:
-                assert_true_book(book)
+                assert_valid_book(book)
 
 
 @pytest.mark.parametrize("venue", SESSIONS)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_a_real_message_with_other_bytes_in_it_is_a_book_or_an_error_by_name(venue: str, data: st.DataObject) -> None:
-    """Bytes lost, changed and put in, UTF-8 or not; and bytes that never were a message."""
-    wire = live(venue)
-    wire.change([("99.1", "0")], [("100.9", "3")])
-    message = data.draw(st.one_of(st.sampled_from([text.encode() for text, _ in wire.said]), st.binary(max_size=30)))
+def test_message_with_altered_bytes_gives_a_book_or_a_named_error(venue: str, data: st.DataObject) -> None:
+    """Bytes are lost, changed and inserted, UTF-8 or not; other bytes never were a message."""
+    connection = connect(venue)
+    connection.change_market([("99.1", "0")], [("100.9", "3")])
+    message = data.draw(
+        st.one_of(st.sampled_from([text.encode() for text, _ in connection.sent]), st.binary(max_size=30))
+    )
     for _ in range(data.draw(st.integers(0, 3))):
         start = data.draw(st.integers(0, len(message)))
         end = data.draw(st.integers(start, min(len(message), start + 9)))
         message = message[:start] + data.draw(st.binary(max_size=4)) + message[end:]
-    for read in (wire.feed.parse, wire.feed.apply_snapshot):
+    for read in (connection.feed.parse, connection.feed.apply_snapshot):
         try:
             book = read(message, 1)
         except (BookError, FeedError):
             continue
         if book is not None:
-            assert_true_book(book)
+            assert_valid_book(book)
 
 
-DEEP = 100_000
+N_BRACKETS = 100_000
 
 
 @pytest.mark.parametrize("venue", VENUES)
 @pytest.mark.parametrize(
     "message",
     [
-        "[" * DEEP,
-        '{"data":' * DEEP,
-        '{"asks":' + "[" * DEEP,
-        '{"unknown":' + "[" * DEEP + "]" * DEEP + "}",
-        '{"channel":"l2_data","sequence_num":1,"events":' + "[" * DEEP + "]" * DEEP + "}",
+        "[" * N_BRACKETS,
+        '{"data":' * N_BRACKETS,
+        '{"asks":' + "[" * N_BRACKETS,
+        '{"unknown":' + "[" * N_BRACKETS + "]" * N_BRACKETS + "}",
+        '{"channel":"l2_data","sequence_num":1,"events":' + "[" * N_BRACKETS + "]" * N_BRACKETS + "}",
         '{"timestamp":"2025-05-04T10:39:13Z","symbol":"SOL-USDT-SWAP","bids":[],"asks":'
-        + "[" * DEEP
-        + "]" * DEEP
+        + "[" * N_BRACKETS
+        + "]" * N_BRACKETS
         + "}",
         "\ufeff{}",
         "\x00",
@@ -210,8 +218,8 @@ DEEP = 100_000
     ],
     ids=repr,
 )
-def test_what_no_venue_sends_is_an_error_by_name(venue: str, message: str | bytes) -> None:
-    """Deep nesting, byte order marks, broken encodings and bare values are errors of ours, never of the parser's."""
+def test_text_that_no_venue_sends_gives_no_book_or_a_named_error(venue: str, message: str | bytes) -> None:
+    """Deep nesting, byte order marks, broken encodings and bare values raise our errors, never the parser's."""
     feed = VENUES[venue].make_feed(SYMBOLS.get(venue, "BTC-USDT-SWAP"))
     for read in (feed.parse, feed.apply_snapshot):
         with suppress(BookError, FeedError):

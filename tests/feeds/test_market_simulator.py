@@ -59,7 +59,8 @@ class History:
 
 
 @cache
-def simulated(symbol: str = "BTC-USDT-SWAP", seed: int = 0, levels: int = 50, messages: int = TEN_MINUTES) -> History:
+def simulate(symbol: str = "BTC-USDT-SWAP", seed: int = 0, levels: int = 50, messages: int = TEN_MINUTES) -> History:
+    """Return the books of a simulated market, 100 ms apart."""
     feed = VENUES["simulated"].make_feed(symbol)
     stream = islice(frames(symbol, seed=seed, levels=levels), messages)
     return History.from_books(book for _, text in stream if (book := feed.parse(text, 0)) is not None)
@@ -67,6 +68,7 @@ def simulated(symbol: str = "BTC-USDT-SWAP", seed: int = 0, levels: int = 50, me
 
 @pytest.fixture(scope="module")
 def real(recordings: Path) -> History:
+    """Return the books of a real recording of the gateway."""
     feed = VENUES["gomarket-okx"].make_feed("BTC-USDT-SWAP")
     with gzip.open(recordings / "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz", "rt") as lines:
         messages = [record["data"] for record in map(json.loads, lines) if record["t"] == "recv"]
@@ -131,14 +133,14 @@ def test_real_recording_lies_within_the_bounds(real: History) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_ten_simulated_minutes_lie_within_the_bounds_of_real_books(seed: int) -> None:
     """Spread, moves, fat tails, imbalance, volatility, depth and reach lie where real books have them."""
-    assert_looks_real(simulated(seed=seed))
-    assert_looks_real(simulated(seed=seed), volatility_steps=50)
+    assert_looks_real(simulate(seed=seed))
+    assert_looks_real(simulate(seed=seed), volatility_steps=50)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_depth_recovers_as_fast_as_in_real_books(seed: int) -> None:
-    """The ten best levels refill as fast as real ones: half of what was taken is back in 0.5 to 1 s."""
-    for sizes in (simulated(seed=seed).bid_sizes, simulated(seed=seed).ask_sizes):
+    """The ten best levels refill as fast as real ones: half of the taken size is back in 0.5 to 1 s."""
+    for sizes in (simulate(seed=seed).bid_sizes, simulate(seed=seed).ask_sizes):
         depth = np.log(sizes[:, :10].sum(axis=1))
         measured = [autocorrelation(depth, steps) for steps in (1, 5, 10)]
         np.testing.assert_allclose(measured, [0.88, 0.62, 0.45], atol=0.12)
@@ -147,15 +149,15 @@ def test_depth_recovers_as_fast_as_in_real_books(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_quotes_are_reached_as_often_as_in_real_books(seed: int) -> None:
-    """Within 2 s the price comes to a quote at the touch in a quarter to half of the cases, within 5 s in more."""
-    soon, later = (np.mean(crossed_within(simulated(seed=seed), steps)) for steps in (20, 50))
-    assert 0.2 < soon < 0.45
-    assert 0.38 < later < 0.65
+    """The price reaches a quote at the touch within 2 s in a quarter to half of the cases, and within 5 s in more."""
+    share_in_2_s, share_in_5_s = (np.mean(crossed_within(simulate(seed=seed), steps)) for steps in (20, 50))
+    assert 0.2 < share_in_2_s < 0.45
+    assert 0.38 < share_in_5_s < 0.65
 
 
-def skill(learned: Sequence[tuple[Floats, Floats]], unseen: tuple[Floats, Floats]) -> float:
-    """Return 1 - the squared error of a straight line over that of the mean; both are fitted on other markets."""
-    feature, outcome = (np.concatenate(columns) for columns in zip(*learned, strict=True))
+def skill(training: Sequence[tuple[Floats, Floats]], unseen: tuple[Floats, Floats]) -> float:
+    """Return 1 - the squared error of a straight line over that of the mean; both are fitted on `training`."""
+    feature, outcome = (np.concatenate(columns) for columns in zip(*training, strict=True))
     line = np.polynomial.Polynomial.fit(feature, outcome, 1)
     return float(1 - np.sum((unseen[1] - line(unseen[0])) ** 2) / np.sum((unseen[1] - outcome.mean()) ** 2))
 
@@ -170,27 +172,28 @@ def test_imbalance_predicts_returns_and_fills_a_little(seed: int) -> None:
     def fills(history: History) -> tuple[Floats, Floats]:
         return history.imbalance[:-20], crossed_within(history, 20)[0].astype(np.float64)
 
-    others = [simulated(seed=other) for other in SEEDS if other != seed]
+    others = [simulate(seed=other) for other in SEEDS if other != seed]
     for samples in (returns, fills):
-        assert 0.02 < skill([samples(history) for history in others], samples(simulated(seed=seed))) < 0.2
+        assert 0.02 < skill([samples(history) for history in others], samples(simulate(seed=seed))) < 0.2
 
 
-def test_moves_come_in_bursts() -> None:
-    """Between 20 and 100 ms after a move another one is three to six times as likely as on average."""
+def test_price_moves_come_in_bursts() -> None:
+    """Between 20 and 100 ms after a move another move is three to six times as likely as on average."""
     feed = VENUES["simulated"].make_feed("BTC-USDT-SWAP")
-    moved, expected = 0.0, 0.0
+    n_moves = 0.0
+    n_expected = 0.0
     for seed in range(2):
         messages = islice(frames(seed=seed, levels=1, per_second=100), 30_000)
         moves = np.diff([book.mid for _, text in messages if (book := feed.parse(text, 0)) is not None]) != 0
         after = np.lib.stride_tricks.sliding_window_view(moves[3:], 8)[moves[:-10]]
-        moved += after.sum()
-        expected += after.size * moves.mean()
-    assert 3.4 < moved / expected < 6
+        n_moves += after.sum()
+        n_expected += after.size * moves.mean()
+    assert 3.4 < n_moves / n_expected < 6
 
 
-def test_four_hundred_levels_go_on_as_dense_as_fifty() -> None:
-    """The first 50 of 400 levels look real; beyond them the book goes on as dense, with no wall and no hole."""
-    history = simulated(levels=400, messages=3_000)
+def test_book_of_400_levels_is_as_dense_as_one_of_50() -> None:
+    """The first 50 of 400 levels look real; the levels beyond are as dense, without a wall and without a hole."""
+    history = simulate(levels=400, messages=3_000)
     assert history.bid_prices.shape == history.ask_prices.shape == (3_000, 400)
     assert_looks_real(history)
     for prices, sizes in ((history.bid_prices, history.bid_sizes), (history.ask_prices, history.ask_sizes)):
@@ -204,7 +207,7 @@ def test_four_hundred_levels_go_on_as_dense_as_fifty() -> None:
 @pytest.mark.parametrize(("symbol", "volatility"), [("ETH-USDT-SWAP", (35, 75)), ("SOL-USDT-SWAP", (50, 110))])
 def test_other_symbols_lie_within_the_bounds_of_real_books(symbol: str, volatility: tuple[float, float]) -> None:
     """ETH and SOL quote one tick wide, move as often, and are livelier than BTC."""
-    history = simulated(symbol)
+    history = simulate(symbol)
     assert one_tick_share(history, float(TICKS[symbol])) > 0.9
     assert 0.05 <= moving_share(history) <= 0.12
     assert kurtosis(history.returns_bps(1)) > 30
@@ -221,7 +224,7 @@ def test_other_symbols_lie_within_the_bounds_of_real_books(symbol: str, volatili
 )
 @settings(max_examples=40, deadline=None)
 def test_messages_are_whole_valid_books(symbol: str, seed: int, levels: int, per_second: float, start_ns: int) -> None:
-    """Every message holds all levels, best first, uncrossed, on the tick, in lots, stamped to the microsecond."""
+    """Each message holds all levels, best first, uncrossed, on the tick, in lots, stamped to the microsecond."""
     feed = VENUES["simulated"].make_feed(symbol)
     for index, (market_ns, text) in enumerate(
         islice(frames(symbol, seed=seed, levels=levels, per_second=per_second, start_ns=start_ns), 5)
@@ -245,10 +248,10 @@ def test_messages_are_whole_valid_books(symbol: str, seed: int, levels: int, per
 
 
 def test_seed_decides_every_message() -> None:
-    """The same seed gives the same messages word for word, another seed others."""
-    first, again, other = (list(islice(frames(seed=seed), 300)) for seed in (3, 3, 4))
-    assert first == again
-    assert all(ours[1] != theirs[1] for ours, theirs in zip(first, other, strict=True))
+    """The same seed gives the same messages word for word; another seed gives others."""
+    first, repeated, other = (list(islice(frames(seed=seed), 300)) for seed in (3, 3, 4))
+    assert first == repeated
+    assert all(text != other_text for (_, text), (_, other_text) in zip(first, other, strict=True))
 
 
 @pytest.mark.parametrize("levels", [50, 400])
@@ -259,8 +262,8 @@ def test_message_rate_does_not_change_the_market(levels: int) -> None:
     assert fast == slow
 
 
-def test_clock_does_not_drift() -> None:
-    """At an interval that is no whole number of microseconds the thousandth message is still on time."""
+def test_clock_of_uneven_interval_does_not_drift() -> None:
+    """If the interval is no whole number of microseconds, the three-thousandth message is still on time."""
     stamps = [market_ns for market_ns, _ in islice(frames(per_second=30), 3_001)]
     assert stamps[0] == START_NS
     assert [stamps[30 * second] - START_NS for second in (1, 50, 100)] == [10**9, 50 * 10**9, 100 * 10**9]
@@ -278,7 +281,7 @@ def test_simulation_in_real_time_takes_under_a_tenth_of_a_core(levels: int, per_
 
 
 def test_price_and_memory_stay_bounded_for_half_an_hour() -> None:
-    """After half an hour the price is within some per cent, and there were never too few or too many levels."""
+    """During half an hour the price stays within some per cent, and there are never too few or too many levels."""
     market = SimulatedMarket("BTC-USDT-SWAP", seed=2)
     n_levels: list[int] = []
     prices = []
@@ -292,16 +295,16 @@ def test_price_and_memory_stay_bounded_for_half_an_hour() -> None:
 
 
 def test_price_far_from_its_anchor_is_drawn_back() -> None:
-    """The same draws that hold a price near its anchor carry it down from far above and up from far below."""
+    """The same random draws carry the price down from far above its anchor, and up from far below it."""
 
-    def gained_in_half_an_hour(times_the_anchor: float) -> float:
+    def half_hour_return(start_over_anchor: float) -> float:
         market = SimulatedMarket("BTC-USDT-SWAP", seed=1)
         start = market.asks.keys[0]
-        market._anchor = round(start / times_the_anchor)
+        market._anchor = round(start / start_over_anchor)
         market.advance(1_800)
         return market.asks.keys[0] / start - 1
 
-    assert gained_in_half_an_hour(2.0) + 0.005 < gained_in_half_an_hour(0.01)
+    assert half_hour_return(2.0) + 0.005 < half_hour_return(0.01)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A user's own rates: the same schedule from both forms, a line and a reason for what is wrong, hostile files."""
+"""Check a user's own rates: one schedule from both forms, a line and a reason for each error, hostile files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fee_calculator import FeeCalculator, FeeSchedule, FeeTier, edition_words, t
 from fees.custom_schedule import OWN_EXAMPLE, FeeFileError, own_schedule
 from fees.tables import TITLES
 
-OWN = {
+OWN_SCHEDULE = {
     "venue": "okx",
     "product": "swap",
     "as_of": "2026-05-03",
@@ -30,7 +30,7 @@ OWN = {
 }
 
 
-def test_own_rates_from_toml_and_json_are_the_same() -> None:
+def test_toml_and_json_give_the_same_schedule() -> None:
     """The example and its JSON twin give one schedule, exact, from text, from bytes and after a byte order mark."""
     toml = own_schedule(OWN_EXAMPLE, "toml")
     assert toml == FeeSchedule(
@@ -40,24 +40,24 @@ def test_own_rates_from_toml_and_json_are_the_same() -> None:
         date(2026, 5, 3),
         (FeeTier("Desk", -0.00002, 0.00025), FeeTier("Desk, above 500 million", -0.00004, 0.00021, 5e8)),
     )
-    assert own_schedule(json.dumps(OWN), "json") == toml
-    assert own_schedule("\ufeff" + json.dumps(OWN, indent=1), "json") == toml
+    assert own_schedule(json.dumps(OWN_SCHEDULE), "json") == toml
+    assert own_schedule("\ufeff" + json.dumps(OWN_SCHEDULE, indent=1), "json") == toml
     assert own_schedule(OWN_EXAMPLE.replace("\n", "\r\n").encode("utf-8-sig"), "toml") == toml
 
 
 @given(st.decimals(-5, 5, places=8), st.sampled_from(["toml", "json"]))
-def test_own_percents_are_exact(percent: Decimal, form: Any) -> None:
-    """The rate is the float nearest to the percent as it is written, over 100, in either form."""
+def test_rate_is_the_float_nearest_to_the_written_percent(percent: Decimal, form: Any) -> None:
+    """The percent is divided by 100 exactly and rounded once, in either form."""
     text = (
-        json.dumps(OWN).replace("0.025", f"{percent:f}")
+        json.dumps(OWN_SCHEDULE).replace("0.025", f"{percent:f}")
         if form == "json"
         else OWN_EXAMPLE.replace("0.025", f"{percent:f}")
     )
     assert own_schedule(text, form).tiers[0].taker == float(Fraction(percent) / 100)
 
 
-def test_what_may_be_left_out() -> None:
-    """Source, currency and volume have plain defaults; a user's schedule works wherever a published one does."""
+def test_schedule_without_optional_keys_gets_defaults() -> None:
+    """Source, currency and volume have defaults; a user's schedule works wherever a published one does."""
     tier = {"name": "A", "maker_percent": 0, "taker_percent": 0.1}
     text = json.dumps({"venue": "kraken", "product": "spot", "as_of": "2026-01-02", "tiers": [tier]})
     own = own_schedule(text, "json")
@@ -102,19 +102,19 @@ MALFORMED_TOML = [
 ]
 
 
-@pytest.mark.parametrize(("good", "bad", "line", "says"), MALFORMED_TOML)
-def test_a_malformed_toml_file_gets_its_line_and_reason(good: str, bad: str, line: int, says: str) -> None:
-    """One thing wrong in the example: the refusal says where and what."""
-    assert good in OWN_EXAMPLE
+@pytest.mark.parametrize(("valid", "malformed", "line", "words"), MALFORMED_TOML)
+def test_malformed_toml_is_refused_with_line_and_reason(valid: str, malformed: str, line: int, words: str) -> None:
+    """With one error in the example, the refusal says where it is and what is wrong."""
+    assert valid in OWN_EXAMPLE
     with pytest.raises(FeeFileError) as refused:
-        own_schedule(OWN_EXAMPLE.replace(good, bad), "toml")
+        own_schedule(OWN_EXAMPLE.replace(valid, malformed), "toml")
     assert refused.value.line == line
-    assert says in refused.value.reason
+    assert words in refused.value.reason
     assert str(refused.value) == f"line {line}: {refused.value.reason}"
 
 
 @pytest.mark.parametrize(
-    ("good", "bad", "line", "says"),
+    ("valid", "malformed", "line", "words"),
     [
         ('"okx",', '"okx"', 3, "Expecting ',' delimiter"),
         ('"okx"', '"okx", "venue": "kraken"', 2, "'venue' is given twice"),
@@ -133,20 +133,22 @@ def test_a_malformed_toml_file_gets_its_line_and_reason(good: str, bad: str, lin
         ('"tiers"', '"t\\u0069ers"', 8, None),
     ],
 )
-def test_a_malformed_json_file_gets_its_line_and_reason(good: str, bad: str, line: int, says: str | None) -> None:
-    """JSON is held to the same rules, twins included, on the line where they stand; an escaped key is still a key."""
-    text = json.dumps(OWN, indent=1)
-    assert good in text
-    if says is None:
-        assert own_schedule(text.replace(good, bad, 1), "json").tiers
+def test_malformed_json_is_refused_with_line_and_reason(
+    valid: str, malformed: str, line: int, words: str | None
+) -> None:
+    """JSON has the same rules, repeated keys included, with the line of the error; an escaped key is still a key."""
+    text = json.dumps(OWN_SCHEDULE, indent=1)
+    assert valid in text
+    if words is None:
+        assert own_schedule(text.replace(valid, malformed, 1), "json").tiers
         return
     with pytest.raises(FeeFileError) as refused:
-        own_schedule(text.replace(good, bad, 1), "json")
-    assert (refused.value.line, says in refused.value.reason) == (line, True), refused.value
+        own_schedule(text.replace(valid, malformed, 1), "json")
+    assert (refused.value.line, words in refused.value.reason) == (line, True), refused.value
 
 
 @pytest.mark.parametrize(
-    ("content", "form", "says"),
+    ("content", "form", "words"),
     [
         ("", "json", "line 1: Expecting value"),
         ("", "toml", "line 1: the file needs a value for venue"),
@@ -176,9 +178,9 @@ def test_a_malformed_json_file_gets_its_line_and_reason(good: str, bad: str, lin
         ('venue="okx"\nx = """\nunended', "toml", "line 3: "),
     ],
 )
-def test_a_file_that_is_no_schedule_at_all_is_refused(content: Any, form: Any, says: str) -> None:
-    """Empty, broken, binary, bottomless, endless or of another shape: the named error, never another."""
-    with pytest.raises(FeeFileError, match=re.escape(says)):
+def test_file_without_a_schedule_is_refused(content: Any, form: Any, words: str) -> None:
+    """An empty, broken, binary, too deep, too long or otherwise wrong file raises the named error and no other."""
+    with pytest.raises(FeeFileError, match=re.escape(words)):
         own_schedule(content, form)
 
 
@@ -195,12 +197,12 @@ def test_a_file_that_is_no_schedule_at_all_is_refused(content: Any, form: Any, s
     ],
 )
 @pytest.mark.parametrize("form", ["toml", "json"])
-def test_no_file_keeps_the_page_waiting(hostile: str, form: Any) -> None:
-    """The worst that fits the size limit is refused within seconds, not minutes."""
-    began = time.perf_counter()
+def test_hostile_file_is_refused_within_five_seconds(hostile: str, form: Any) -> None:
+    """The slowest files that fit the size limit must not keep the page waiting."""
+    started_s = time.perf_counter()
     with pytest.raises(FeeFileError):
         own_schedule(hostile[:65_536], form)
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - started_s < 5
 
 
 MARKS = ['"', "'", '"""', "'''", "[[tiers]]", "[tiers]", "=", "#", "{", "}", "[", "]", ",", ".", "\n", "\\u0000"]
@@ -210,7 +212,7 @@ pieces = st.sampled_from(MARKS + VALUES)
 
 @given(st.one_of(st.text(max_size=300), st.lists(pieces, max_size=40).map(" ".join), st.binary(max_size=300)))
 @settings(max_examples=300)
-def test_any_text_at_all_gives_the_named_error(content: str | bytes) -> None:
+def test_arbitrary_text_raises_the_named_error_with_a_line_of_the_text(content: str | bytes) -> None:
     """Whatever is loaded, only the named error comes out, with a line that the text has."""
     for form in ("toml", "json"):
         with pytest.raises(FeeFileError) as refused:
@@ -223,34 +225,34 @@ json_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.floats(), st.integers(-(10**40), 10**40), st.text(max_size=20)),
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
-        st.dictionaries(st.sampled_from([*OWN, *OWN["tiers"][1], "x"]), inner, max_size=5),
+        st.dictionaries(st.sampled_from([*OWN_SCHEDULE, *OWN_SCHEDULE["tiers"][1], "x"]), inner, max_size=5),
     ),
     max_leaves=20,
 )
 
 
-@given(st.sampled_from([*OWN, "name", "maker_percent", "taker_percent", "min_volume", "x"]), json_values)
+@given(st.sampled_from([*OWN_SCHEDULE, "name", "maker_percent", "taker_percent", "min_volume", "x"]), json_values)
 @settings(max_examples=300)
-def test_any_value_in_any_place_gives_a_schedule_or_the_named_error(key: str, value: Any) -> None:
-    """A whole file but for one value of any kind: a schedule that can be used, or the named error."""
-    changed = json.loads(json.dumps(OWN))
-    (changed if key in OWN or key == "x" else changed["tiers"][1])[key] = value
-    loads_or_says_why(json.dumps(changed, indent=1), "json")
+def test_arbitrary_value_gives_a_schedule_or_the_named_error(key: str, value: Any) -> None:
+    """A complete file with one value of any kind gives a schedule that can be used, or the named error."""
+    changed = json.loads(json.dumps(OWN_SCHEDULE))
+    (changed if key in OWN_SCHEDULE or key == "x" else changed["tiers"][1])[key] = value
+    assert_loads_or_is_refused(json.dumps(changed, indent=1), "json")
 
 
 @given(st.data())
 @settings(max_examples=200)
-def test_a_damaged_example_gives_a_schedule_or_the_named_error(data: Any) -> None:
-    """The example with a piece cut out or put in anywhere, in both forms: a schedule or the named error."""
-    for form, text in (("toml", OWN_EXAMPLE), ("json", json.dumps(OWN, indent=1))):
+def test_damaged_example_gives_a_schedule_or_the_named_error(data: Any) -> None:
+    """A piece is removed or inserted anywhere in the example, in both forms."""
+    for form, text in (("toml", OWN_EXAMPLE), ("json", json.dumps(OWN_SCHEDULE, indent=1))):
         start = data.draw(st.integers(0, len(text)))
         end = data.draw(st.integers(start, min(len(text), start + 40)))
-        put = data.draw(st.one_of(st.just(""), pieces, st.text(max_size=3)))
-        loads_or_says_why(text[:start] + put + text[end:], form)
+        inserted = data.draw(st.one_of(st.just(""), pieces, st.text(max_size=3)))
+        assert_loads_or_is_refused(text[:start] + inserted + text[end:], form)
 
 
-def loads_or_says_why(text: str, form: Any) -> None:
-    """Return a schedule with fees that make sense, or the named error on a line that the text has."""
+def assert_loads_or_is_refused(text: str, form: Any) -> None:
+    """Check that the text gives a schedule with possible fees, or the named error on a line that the text has."""
     try:
         own = own_schedule(text, form)
     except FeeFileError as refused:
