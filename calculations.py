@@ -5,22 +5,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Self
+from typing import Any
 
-from estimation.estimate import Estimate
-from estimation.features import BookState, FeatureExtractor, Features
-from estimation.market_parameters import YEAR_S, Parameter, market_parameters
+import numpy as np
+
+from estimation.estimate import ROW, Estimate
+from estimation.features import FeatureExtractor, Features
+from estimation.market_parameters import YEAR_S, Parameter
 from estimation.model_state import MakerSource, ModelState, initial_state
 from estimation.online_learner import OnlineLearner
 from estimation.order import Order, OrderError, Style, Unit, base_quantity
+from estimation.order_terms import make_terms
+from estimation.pricing import LIVE_PRICE_ORDER
 from estimation.realised import RealisedCosts, RealisedOutcome
 from estimation.saved_learner import LearnedError
 from estimation.scorecard import Scorecard
-from estimation.slippage import SlippageEstimator, one_sided_move_bps
 from estimation.training_schedule import GAP_NS, TrainingSchedule
 from fee_calculator import fee_bps
-from models import AlmgrenChrissModel, Costs
-from orderbook import OrderBook, walk
+from models import AlmgrenChrissModel, ModelError
+from numerics.arrays import Records, make_records
+from orderbook import OrderBook
 from profiling import Stamps
 
 __all__ = [
@@ -29,7 +33,6 @@ __all__ = [
     "MakerSource",
     "Order",
     "OrderError",
-    "OrderTerms",
     "Stamps",
     "Style",
     "TradingCalculator",
@@ -40,74 +43,6 @@ __all__ = [
 ]
 
 LEARNED_FORMAT = "trade-simulator learned 1"
-
-
-class OrderTerms(NamedTuple):
-    """The part of an estimate that follows from order, mid and model state alone; on most books all three repeat.
-
-    sign: 1 buys, -1 sells. quantity: base units. bps_per_quote: bps of this order for one unit of quote.
-    share_offered: the share of the order that a crossed quote would fill. permanent_bps, temporary_bps: impact of the
-    schedule. timing_risk_bps: one standard deviation. clean_up_bps: how far the mid moves away from an unfilled
-    quote. taker_bps: the taker's fee. half_spread_quote: half the bid-ask spread for the whole order, quote. trades:
-    sizes of the child orders, base units; empty unless a schedule has several.
-    """
-
-    order: Order
-    mid: float
-    model_state: ModelState
-    sign: float
-    quantity: float
-    bps_per_quote: float
-    share_offered: float
-    parameters: dict[str, Parameter]
-    costs: Costs
-    permanent_bps: float
-    temporary_bps: float
-    timing_risk_bps: float
-    clean_up_bps: float
-    taker_bps: float
-    half_spread_quote: float
-    trades: tuple[float, ...]
-
-    @classmethod
-    def from_order(cls, order: Order, mid: float, model_state: ModelState, contract_size: float) -> Self:
-        """Compute the terms of this order at this mid. contract_size: base units of one contract."""
-        quantity = base_quantity(order, mid, contract_size)
-        parameters = market_parameters(
-            model_state.calibration, mid, quantity, order.horizon_s, order.steps, order.volatility, order.daily_volume
-        )
-        # Of one second's return.
-        volatility_bps = parameters["volatility"].value / math.sqrt(YEAR_S) * 1e4
-        model = impact_model(parameters, mid, order.risk_aversion)
-        costs = model.costs(quantity, order.horizon_s, order.steps)
-        bps_per_quote = 1e4 / (quantity * mid)
-        at_risk_s = order.latency_s + (order.passive_s if order.style == "passive" else 0.0)
-        timing_risk_bps = volatility_bps * math.sqrt(at_risk_s)
-        trades: tuple[float, ...] = ()
-        if order.style == "schedule" and order.steps > 1:
-            trades = tuple(model.trades(quantity, order.horizon_s, order.steps).tolist())
-            timing_risk_bps = math.sqrt(costs.variance) * bps_per_quote
-        clean_up_bps = model_state.clean_up_bps
-        if clean_up_bps is None:
-            clean_up_bps = one_sided_move_bps(volatility_bps, order.passive_s)
-        return cls(
-            order=order,
-            mid=mid,
-            model_state=model_state,
-            sign=order.side.value,
-            quantity=quantity,
-            bps_per_quote=bps_per_quote,
-            share_offered=model_state.share_offered(quantity),
-            parameters=parameters,
-            costs=costs,
-            permanent_bps=costs.permanent * bps_per_quote,
-            temporary_bps=costs.temporary * bps_per_quote,
-            timing_risk_bps=timing_risk_bps,
-            clean_up_bps=clean_up_bps,
-            taker_bps=fee_bps(0.0, order.tier),
-            half_spread_quote=model.epsilon * quantity,
-            trades=trades,
-        )
 
 
 class TradingCalculator:
@@ -127,9 +62,12 @@ class TradingCalculator:
         self._times_s = (order.latency_s, order.passive_s)
         self._last_ns = 0
         self._market: tuple[str, str] | None = None
-        self._terms: OrderTerms | None = None
-        # The newest book with its states, rebound as one: read from any thread.
-        self._latest: tuple[OrderBook, BookState, ModelState] | None = None
+        self._terms: Records
+        self._working = make_records(ROW, 1)
+        self._terms_order: Order | None = None
+        self._terms_state: ModelState | None = None
+        # The newest book with its state and the model's record, rebound as one: read from any thread.
+        self._latest: tuple[OrderBook, Records, Records] | None = None
 
     @property
     def resolved_samples(self) -> int:
@@ -192,17 +130,19 @@ class TradingCalculator:
         """
         parsed_ns = time.perf_counter_ns()
         order = self.order
-        book_state, model_state = self._update(book, order)
-        mid = book_state.mid
-        terms = self._terms
-        if terms is None or terms.mid != mid or terms.order is not order or terms.model_state is not model_state:
-            terms = self._terms = OrderTerms.from_order(order, mid, model_state, self._contract_size)
-        self._latest = (book, book_state, model_state)
-        estimate = _price(book, book_state, model_state, terms, parsed_ns)
-        self._realised_costs.record_estimate(
-            book, order, terms.quantity, estimate.slippage_bps, estimate.maker_probability
-        )
-        return estimate
+        book_states, model_state = self._update(book, order)
+        features_ns = time.perf_counter_ns()
+        if order is not self._terms_order or model_state is not self._terms_state:
+            self._terms = make_terms(order, self._contract_size)
+            self._terms_order, self._terms_state = order, model_state
+        rows = make_records(ROW, 1)
+        row = _price(book, book_states, model_state.record, self._terms, order, rows, self._working)
+        models_ns = time.perf_counter_ns()
+        self._latest = (book, book_states, model_state.record)
+        self._realised_costs.record_estimate(book, rows, self._terms)
+        fees_ns = time.perf_counter_ns()
+        stamps = Stamps(book.received_ns, parsed_ns, features_ns, models_ns, fees_ns)
+        return Estimate(row, order, stamps, book.market_ns)
 
     def what_if(self, orders: Iterable[Order]) -> list[Estimate]:
         """Return what other orders would cost on the newest book, all on the same one; empty before the first.
@@ -211,19 +151,16 @@ class TradingCalculator:
         """
         if self._latest is None:
             return []
-        book, book_state, model_state = self._latest
-        return [
-            _price(
-                book,
-                book_state,
-                model_state,
-                OrderTerms.from_order(order, book_state.mid, model_state, self._contract_size),
-                time.perf_counter_ns(),
-            )
-            for order in orders
-        ]
+        book, book_states, models = self._latest
+        estimates = []
+        for order in orders:
+            now_ns = time.perf_counter_ns()
+            terms = make_terms(order, self._contract_size)
+            row = _price(book, book_states, models, terms, order, make_records(ROW, 1), make_records(ROW, 1))
+            estimates.append(Estimate(row, order, Stamps(now_ns, now_ns, now_ns, now_ns, now_ns), book.market_ns))
+        return estimates
 
-    def _update(self, book: OrderBook, order: Order) -> tuple[BookState, ModelState]:
+    def _update(self, book: OrderBook, order: Order) -> tuple[Records, ModelState]:
         """Return the book's state and the model state at it; add the book to what is learned from."""
         self._realised_costs.process_pending()
         times_s = (order.latency_s, order.passive_s)
@@ -244,15 +181,16 @@ class TradingCalculator:
                 self._schedule.discard()
         self._times_s = times_s
         self._last_ns = book.market_ns
-        book_state = self._extractor.extract(book)
+        book_states = self._extractor.observe(book)
         if self._schedule is None:
-            self._schedule = TrainingSchedule(initial_state(book_state, *times_s), OnlineLearner(*times_s), *times_s)
+            state = initial_state(book_states.view(np.recarray)[0], *times_s)
+            self._schedule = TrainingSchedule(state, OnlineLearner(*times_s), *times_s)
         try:
-            self._schedule.add(book, book_state)
+            self._schedule.add(book, book_states)
         except BaseException:
             self._restart()
             raise
-        return book_state, self._schedule.state
+        return book_states, self._schedule.state
 
     def _restart(self) -> None:
         """Forget everything learned and remembered."""
@@ -285,73 +223,30 @@ def impact_model(parameters: dict[str, Parameter], mid: float, risk_aversion: fl
 
 
 def _price(
-    book: OrderBook, book_state: BookState, model_state: ModelState, terms: OrderTerms, parsed_ns: int
-) -> Estimate:
-    """Return what the order costs on this book, without changing anything.
+    book: OrderBook,
+    book_states: Records,
+    models: Records,
+    terms: Records,
+    order: Order,
+    rows: Records,
+    working: Records,
+) -> np.void:
+    """Fill and return rows[0], what the order costs on this book; change nothing else. Raises ModelError.
 
     Args:
         book: the book.
-        book_state: of this book.
-        model_state: in use at this book.
-        terms: of the order, at this book's mid and this model state.
-        parsed_ns: stamp of when the book reached the calculator.
+        book_states: its state, (1,) of BOOK_STATE.
+        models: the model state in use, (1,) of MODEL.
+        terms: of the order, (1,) of TERMS.
+        order: the order.
+        rows: (1,) of ROW.
+        working: (1,) of ROW, overwritten.
     """
-    order, mid = terms.order, book_state.mid
     levels = book.taken_by(order.side)
-    fill = walk(levels, terms.quantity)
-    estimator = SlippageEstimator(model_state, book_state, order.side, order.passive_s)
-    features = estimator.features(fill)
-    features_ns = time.perf_counter_ns()
-
-    slippage = estimator.slippage(fill, features)
-    fill_probability = model_state.fill_probability(features)
-    maker_probability = fill_probability * terms.share_offered
-    walked_bps = terms.sign * (fill.vwap - mid) / mid * 1e4
-    executed_bps = walked_bps
-    impact_bps = 0.0
-    maker_share = 0.0
-    if order.style == "passive":
-        maker_share = maker_probability
-        half_bps = book_state.half_spread_bps
-        slippage = slippage.after_waiting(maker_share, half_bps, terms.clean_up_bps, model_state.clean_up_band)
-        executed_bps = (1 - maker_share) * walked_bps - maker_share * half_bps
-    elif terms.trades:
-        costs = terms.costs
-        slippage, paid = estimator.child_orders(levels, terms.trades)
-        executed_bps = book_state.half_spread_bps + paid * terms.bps_per_quote
-        # What the children's own walks already paid is not charged again as temporary impact.
-        transient = max(0.0, costs.temporary_paid - terms.half_spread_quote - paid)
-        impact_bps = (costs.permanent_paid + transient) * terms.bps_per_quote
-    models_ns = time.perf_counter_ns()
-
-    # The fee is on the executed notional, not on the mid's.
-    rate_bps = fee_bps(maker_share, order.tier) if maker_share else terms.taker_bps
-    fee = rate_bps * (1 + terms.sign * executed_bps / 1e4)
-    return Estimate(
-        book.market_ns,
-        book.exchange_ns,
-        order,
-        terms.quantity,
-        mid,
-        features,
-        fill,
-        None if fill.unfilled else walked_bps,
-        slippage.bps,
-        slippage.low_bps,
-        slippage.high_bps,
-        slippage.source,
-        fee,
-        impact_bps,
-        terms.permanent_bps,
-        terms.temporary_bps,
-        terms.timing_risk_bps,
-        None if slippage.bps is None else slippage.bps + fee + impact_bps,
-        maker_probability,
-        terms.share_offered * (fill_probability + (1 - fill_probability) * model_state.touch_rate),
-        terms.clean_up_bps,
-        maker_share,
-        model_state.maker_source,
-        fill.unfilled,
-        terms.parameters,
-        Stamps(book.received_ns, parsed_ns, features_ns, models_ns, time.perf_counter_ns()),
-    )
+    if not LIVE_PRICE_ORDER.call(
+        levels, 0, len(levels), book.exchange_ns, book_states, 0, models, 0, terms, rows, 0, working
+    ):
+        quantity = terms[0]["quantity"].item()
+        raise ModelError(f"the cost is beyond the largest number: quantity {quantity}, horizon {order.horizon_s}")
+    row: np.void = rows[0]
+    return row

@@ -10,31 +10,17 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from estimation.estimate import Estimate
+from estimation.estimate import UNITS, Estimate
 from estimation.realised import RealisedOutcome
 from estimation.scorecard import Scorecard
 from exporting.files import ExportError
-from exporting.rows import (
-    COLUMNS,
-    ROW_BYTES,
-    UNITS,
-    Context,
-    pack_estimate,
-    pack_outcome,
-    parameter_values,
-    to_row,
-    unpack,
-    unpack_market_ns,
-)
+from exporting.row_ring import RowRing
+from exporting.rows import COLUMNS, DATA_DICTIONARY, Context, to_row, to_table
 from exporting.table import Format, Table
 from fees.schedules import FeeSchedule
 from profiling import LAST, Latency, SystemProfiler
 
 __all__ = ["COLUMNS", "ExportError", "ExportManager", "Format", "Table", "performance_report", "to_row"]
-
-
-_PAGE_BYTES = 4096
-"""A page of memory."""
 
 
 class ExportManager:
@@ -44,8 +30,8 @@ class ExportManager:
     time: `market`, the venue and the symbol of all estimates appended from then on; `schedule`, the fee schedule in
     use; and `scorecard`, a function that is called on export. The last two join the description of a file.
 
-    An estimate is packed as it comes: a hundred thousand of them as objects take 280 MB, and stop the whole process
-    for a fifth of a second whenever Python looks for garbage.
+    The history holds rows of numbers: a hundred thousand estimates as objects would take 280 MB, and stop the whole
+    process for a fifth of a second whenever Python looks for garbage.
     """
 
     def __init__(self, limit: int = 100_000) -> None:
@@ -54,37 +40,23 @@ class ExportManager:
         self.scorecard: Callable[[], Scorecard | None] | None = None
         self._lock = threading.Lock()
         self._latest: Estimate | None = None
-        # The values that `append` computes anew only when the estimate's market, order or parameters change.
+        # What `append` looks up anew only when the estimate's market or order changes.
         self._contexts: dict[Context, int] = {}
         self._context = 0
-        self._parameters: tuple[float, ...] = ()
         self._market: tuple[str, str] | None = None
         self._n_dropped = 0
         self._dropping_since_ns: int | None = None
         self._n_open = 0  # of the newest rows, how many may still get their outcome
-        self._start(limit, b"")
-
-    def _start(self, limit: int, rows: bytes) -> None:
-        """Begin a history of `limit` rows with these packed ones. Raises ValueError below 1."""
-        if limit < 1:
-            raise ValueError(f"the history must keep a row at least: {limit}")
-        self._limit = limit
-        self._ring = bytearray(limit * ROW_BYTES)
-        # Every page of memory is taken now, so that a full history needs no more of it hours later.
-        self._ring[::_PAGE_BYTES] = bytes(len(range(0, len(self._ring), _PAGE_BYTES)))
-        self._ring[: len(rows)] = rows
-        self._n_rows = len(rows) // ROW_BYTES
-        self._next_row = self._n_rows % limit  # the place in the ring that the next estimate takes
-        self._n_open = min(self._n_open, self._n_rows)
+        self._rows = RowRing(limit)
 
     def __len__(self) -> int:
         """Return the number of rows in the history."""
-        return self._n_rows
+        return len(self._rows)
 
     @property
     def limit(self) -> int:
         """The most rows that the history keeps."""
-        return self._limit
+        return self._rows.limit
 
     @property
     def latest(self) -> Estimate | None:
@@ -111,19 +83,14 @@ class ExportManager:
                 context = Context(venue, symbol, estimate.order)
                 self._context = self._contexts.setdefault(context, len(self._contexts))
                 self._market = market
-            if latest is None or estimate.parameters is not latest.parameters:
-                self._parameters = parameter_values(estimate.parameters)
             # After a step back in time no earlier row gets an outcome: times would no longer tell the rows apart.
             if latest is not None and estimate.market_ns < latest.market_ns:
                 self._n_open = 0
-            pack_estimate(self._ring, self._next_row * ROW_BYTES, estimate, self._parameters, self._context)
             self._latest = estimate
-            self._next_row = (self._next_row + 1) % self._limit
-            if self._n_rows < self._limit:
-                self._n_rows += 1
-            else:
+            if self._rows.append(estimate.row, self._context, estimate.processing_ns):
                 self._drop(1, estimate.market_ns)
-            self._n_open = min(self._n_open + 1, self._n_rows)
+            if self._n_open < len(self._rows):
+                self._n_open += 1
 
     def realise(self, outcomes: Iterable[RealisedOutcome]) -> None:
         """Fill in the realised columns of the outcomes' estimates.
@@ -134,14 +101,13 @@ class ExportManager:
         with self._lock:
             for outcome in outcomes:
                 while self._n_open:
-                    start = (self._next_row - self._n_open) % self._limit * ROW_BYTES
-                    market_ns = unpack_market_ns(self._ring, start)
+                    market_ns = self._rows.market_ns(self._n_open)
                     if market_ns > outcome.market_ns:
                         break  # its estimate is not kept
                     # Rows and outcomes are in order of time, so an earlier row will not get an outcome any more.
                     self._n_open -= 1
                     if market_ns == outcome.market_ns:
-                        pack_outcome(self._ring, start, outcome.realised_slippage_bps, outcome.realised_maker)
+                        self._rows.realise(self._n_open + 1, outcome.realised_slippage_bps, outcome.realised_maker)
                         break
 
     def _drop(self, count: int, market_ns: int) -> None:
@@ -153,18 +119,11 @@ class ExportManager:
     def resize(self, limit: int) -> None:
         """Keep `limit` rows from now on; if there are more, drop the oldest. Raises ValueError below 1."""
         with self._lock:
-            n_before = self._n_rows
-            self._start(limit, self._newest(limit))
-            if self._n_rows < n_before and self._latest is not None:
-                self._drop(n_before - self._n_rows, self._latest.market_ns)
-
-    def _newest(self, rows: int) -> bytes:
-        """Return the newest rows, oldest first. The caller holds the lock."""
-        end = self._next_row * ROW_BYTES
-        start = end - max(0, min(rows, self._n_rows)) * ROW_BYTES
-        # A negative start means that the rows begin near the end of the ring and go on at its beginning.
-        with memoryview(self._ring) as ring:
-            return bytes(ring[start:end]) if start >= 0 else b"".join((ring[start:], ring[:end]))
+            n_before = len(self._rows)
+            self._rows = self._rows.resized(limit)
+            self._n_open = min(self._n_open, len(self._rows))
+            if len(self._rows) < n_before and self._latest is not None:
+                self._drop(n_before - len(self._rows), self._latest.market_ns)
 
     def table(self, rows: int | None = None) -> Table:
         """Return the history, oldest first, with the columns COLUMNS and its description.
@@ -173,7 +132,7 @@ class ExportManager:
         missing. rows: only this many of the newest; None means all.
         """
         with self._lock:
-            packed = self._newest(self._limit if rows is None else rows)
+            kept = self._rows.newest(self._rows.limit if rows is None else max(0, rows))
             contexts = list(self._contexts)
             latest = self._latest
             n_dropped = self._n_dropped
@@ -184,15 +143,16 @@ class ExportManager:
             "kind": "simulation results",
             "venue": venue,
             "symbol": symbol,
-            "rows": len(packed) // ROW_BYTES,
+            "rows": len(kept),
             "rows_dropped": n_dropped,
             "dropping_since_market_ns": dropping_since_ns,
             "order": None if latest is None else asdict(latest.order) | {"side": latest.order.side.name.lower()},
             "models": None if scorecard is None else asdict(scorecard) | {"verdict": scorecard.verdict},
             "fees": None if self.schedule is None else asdict(self.schedule),
             "units": UNITS,
+            "columns": DATA_DICTIONARY,
         }
-        return Table(unpack(packed, contexts), about)
+        return Table(to_table(kept, contexts), about)
 
     def frame(self, rows: int | None = None) -> pd.DataFrame:
         """Return the rows of `table`; NaN where a value is unknown."""

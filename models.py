@@ -12,6 +12,7 @@ import numpy as np
 
 from numerics import linear
 from numerics.arrays import Floats
+from numerics.unit_schedule import schedule_costs, schedule_shape, unit_path
 
 __all__ = ["AlmgrenChrissModel", "Costs", "DriftSchedule", "MakerTakerModel", "ModelError", "SlippageModel"]
 
@@ -105,18 +106,12 @@ class AlmgrenChrissModel:
         >>> round(costs.expected, 6), costs.permanent, round(costs.temporary, 6)
         (98.583333, 15.0, 83.583333)
         """
-        tau, eta_tilde, w = self._step_parameters(horizon, steps)
-        squared = _require_positive("quantity", quantity) * quantity
-        trades, holdings = _unit_sums(w, steps)
-        permanent = self.gamma * squared / 2
-        half_spread = self.epsilon * quantity
-        sum_squared = squared * trades
-        temporary = half_spread + eta_tilde / tau * sum_squared
-        variance = self.sigma * self.sigma * tau * squared * holdings
-        if not permanent + temporary + variance < math.inf:
+        tau, _, w = self._step_parameters(horizon, steps)
+        _require_positive("quantity", quantity)
+        costs = Costs(*schedule_costs(self.sigma, self.eta, self.gamma, self.epsilon, w, quantity, tau, int(steps)))
+        if not costs.expected + costs.variance < math.inf:
             raise ModelError(f"the cost is beyond the largest number: quantity {quantity}, horizon {horizon}")
-        paid = permanent * (1 - trades), half_spread + self.eta / tau * sum_squared
-        return Costs(permanent + temporary, variance, permanent, temporary, *paid, sum_squared)
+        return costs
 
     def expected_cost(self, quantity: float, horizon: float, steps: int) -> float:
         """Return E of the optimal schedule, quote."""
@@ -218,12 +213,11 @@ class AlmgrenChrissModel:
         if not (1 <= steps < math.inf and steps % 1 == 0):
             raise ModelError(f"steps must be a whole number from 1: {steps}")
         tau = _require_positive("tau", _require_positive("horizon", horizon) / steps)
-        eta_tilde = self.eta - self.gamma * tau / 2
+        eta_tilde, w = schedule_shape(self.sigma, self.eta, self.gamma, self.risk_aversion, tau)
         if not eta_tilde > 0:
             raise ModelError(
                 f"eta - gamma tau / 2 = {eta_tilde} is not positive: eta {self.eta}, gamma {self.gamma}, tau {tau}"
             )
-        w = self.risk_aversion * (self.sigma * tau) * (self.sigma * tau) / eta_tilde
         if not w < math.inf:
             raise ModelError(f"risk_aversion {self.risk_aversion} is too large for sigma {self.sigma}, tau {tau}")
         if w < 0 and steps > 1 and math.sqrt(-w) / 2 >= math.sin(math.pi / (2 * steps)):
@@ -244,41 +238,10 @@ def _require_positive(name: str, value: float) -> float:
 
 
 def _unit_path(w: float, steps: int) -> Floats:
-    """Return the holdings (steps + 1,) of one unit: sinh(u (N - j)) / sinh(u N), scaled so that nothing overflows."""
-    j = np.arange(steps + 1)
-    if steps == 1 or w == 0:
-        return (steps - j) / steps
-    if w < 0:
-        remaining, decay = np.sin(2 * math.asin(math.sqrt(-w) / 2) * (steps - j)), 1.0
-    else:
-        u = 2 * math.asinh(math.sqrt(w) / 2)
-        remaining, decay = np.expm1(-2 * u * (steps - j)), np.exp(-u * j)
-    path: Floats = decay * (remaining / remaining[0])
+    """Return the holdings (steps + 1,) of one unit: all of it first, nothing last."""
+    path = np.ones(steps + 1)
+    unit_path(w, steps, path[1:])
     return path
-
-
-def _unit_sums(w: float, steps: int) -> tuple[float, float]:
-    """Return the sums of n_k^2 and of x_k^2, k = 1..N, over the path of one unit, in closed form."""
-    if steps == 1:
-        return 1.0, 0.0
-    if w == 0:
-        return 1 / steps, (steps - 1) * (2 * steps - 1) / (6 * steps)
-    if w < 0:
-        sin, tan, u = math.sin, math.tan, 2 * math.asin(math.sqrt(-w) / 2)
-    else:
-        sin, tan, u = math.sinh, math.tanh, 2 * math.asinh(math.sqrt(w) / 2)
-        if (steps - 1) * u > 32:  # the far end adds less than a rounding error, and sinh would soon overflow
-            return math.tanh(u / 2), math.exp(-2 * u) / -math.expm1(-2 * u)
-    end, m = sin(u * steps), 2 * steps - 1
-    if m * m * abs(w) > 1:
-        excess = sin(m * u) / sin(u) - m
-    else:  # the same, as the series of the Chebyshev polynomial U_{m-1}(1 + w / 2) - m, whose terms do not cancel
-        excess, term, k = 0.0, m * w * (m * m - 1) / 6, 1
-        while abs(term) > 1e-17 * abs(excess):
-            excess += term
-            k += 1
-            term *= w * (m * m - k * k) / (2 * k * (2 * k + 1))
-    return tan(u / 2) * (1 / tan(u * steps) + steps * sin(u) / (end * end)), abs(excess) / (4 * end * end)
 
 
 class SlippageModel:
@@ -294,8 +257,8 @@ class SlippageModel:
 
     def __init__(self) -> None:
         self.samples = 0.0
-        self._linear: linear.LinearPredictor | None = None
-        self._limit = 0.0
+        self.predictor: linear.LinearPredictor | None = None
+        self.limit_bps = 0.0
 
     def fit(self, x: Floats, residual_bps: Floats, samples: float | None = None) -> Self:
         """Fit to X (n, k) and residual_bps (n,), worth so many independent decision times; None means n."""
@@ -322,17 +285,19 @@ class SlippageModel:
                 factor[:, :k], factor[:, k], self.RIDGE_SAMPLES * n / samples, solver="cholesky", check_input=False
             )
         self.samples = samples
-        self._linear = linear.LinearPredictor.from_standardised(mean[:k], scale[:k], weights, shrink * mean.item(k))
-        self._limit = linear.CLIP * math.sqrt(sums[-1, -1] / n)
+        self.predictor = linear.LinearPredictor.from_standardised(mean[:k], scale[:k], weights, shrink * mean.item(k))
+        self.limit_bps = linear.CLIP * math.sqrt(sums[-1, -1] / n)
         return self
 
     def predict_one(self, row: Sequence[float]) -> float:
         """Predict one row of k plain floats, without arrays."""
-        return 0.0 if self._linear is None else min(max(self._linear.predict_one(row), -self._limit), self._limit)
+        if self.predictor is None:
+            return 0.0
+        return min(max(self.predictor.predict_one(row), -self.limit_bps), self.limit_bps)
 
     def predict(self, x: Floats) -> Floats:
         """Predict the residual over the walk, bps, shape (n,), for X (n, k)."""
-        return np.zeros(len(x)) if self._linear is None else self._linear.predict(x, self._limit)
+        return np.zeros(len(x)) if self.predictor is None else self.predictor.predict(x, self.limit_bps)
 
 
 class MakerTakerModel:
@@ -348,10 +313,10 @@ class MakerTakerModel:
     def __init__(self, prior: linear.Prior | None = None) -> None:
         self.prior = prior
         self.samples = 0.0
-        self._linear: linear.LinearPredictor | None = None
+        self.predictor: linear.LinearPredictor | None = None
         if prior is not None:
             mean, scale, weights = np.array(prior.mean), np.array(prior.scale), np.array(prior.weights)
-            self._linear = linear.LinearPredictor.from_standardised(mean, scale, weights, prior.intercept)
+            self.predictor = linear.LinearPredictor.from_standardised(mean, scale, weights, prior.intercept)
 
     def fit(self, x: Floats, y: Floats, sample_weight: Floats | None = None) -> Self:
         """Fit to X (n, k), y (n,) of 0 and 1, and weights (n,) that count overlapping windows once."""
@@ -376,12 +341,12 @@ class MakerTakerModel:
             weights = shrink * fitted.coef_[0] + (1 - shrink) * weights
             bias = shrink * float(fitted.intercept_[0]) + (1 - shrink) * bias
         self.samples = total
-        self._linear = linear.LinearPredictor.from_standardised(mean, scale, weights, bias)
+        self.predictor = linear.LinearPredictor.from_standardised(mean, scale, weights, bias)
         return self
 
     def predict_one(self, row: Sequence[float]) -> float:
         """Return the chance of maker for one row of k plain floats, without arrays."""
-        return 0.5 if self._linear is None else 1 / (1 + math.exp(-self._linear.predict_one(row)))
+        return 0.5 if self.predictor is None else 1 / (1 + math.exp(-self.predictor.predict_one(row)))
 
     def predict_proba(self, x: Floats) -> Floats:
         """Return the chances of taker and of maker, (n, 2), for X (n, k)."""
@@ -390,7 +355,7 @@ class MakerTakerModel:
 
     def chances(self, x: Floats) -> Floats:
         """Return the chance of maker, (n,), for X (n, k)."""
-        if self._linear is None:
+        if self.predictor is None:
             return np.full(len(x), 0.5)
-        chances: Floats = 1 / (1 + np.exp(-self._linear.predict(x)))
+        chances: Floats = 1 / (1 + np.exp(-self.predictor.predict(x)))
         return chances

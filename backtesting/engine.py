@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from backtesting.book_cache import BookArrays, OnRead, RecordingSource, open_books
-from estimation.batch.estimates import Columns, StateBatch, estimate_books
-from estimation.batch.features import BatchFeatureExtractor
-from estimation.batch.realised import realise_orders
-from estimation.features import BookState
+from estimation.book_loop import observe_books, price_books
+from estimation.estimate import ROW
+from estimation.features import BOOK_STATE, LAST_SECOND, MARKET, make_room
 from estimation.model_state import ModelState, initial_state
 from estimation.online_learner import OnlineLearner, SampleBlocks
-from estimation.order import Order, OrderError
+from estimation.order import Order, OrderError, base_quantity
+from estimation.order_terms import make_terms
+from estimation.realised import QUOTE, TRACKER
 from estimation.scorecard import Scorecard
 from estimation.training_schedule import GAP_NS, PlannedFit, merge_fits, plan_fits
-from numerics.arrays import Ints
-from orderbook import Side
+from models import ModelError
+from numerics.arrays import Ints, Records
+from orderbook import Levels, Side
 from orderbook.batch import BookBatch, SideBatch
 
 BLOCK_ROWS = 4096
@@ -48,13 +50,13 @@ class PricedBlock(NamedTuple):
     """The estimates of one order on n consecutive books, with their outcomes.
 
     order_index: the order's place among the orders of the backtest. first_book: the place of the first book in the
-    recording. columns: (n,) each, under the names of exporting.rows.to_table. scorecard: of the model state at the
+    recording. rows: (n,) of estimation.estimate.ROW. scorecard: of the model state at the
     last book.
     """
 
     order_index: int
     first_book: int
-    columns: Columns
+    rows: Records
     scorecard: Scorecard
 
 
@@ -73,7 +75,7 @@ def run_steps(
                 yield Step("reading", books, None, None)
                 continue
             for block in price_blocks(books, orders, source.contract_size):
-                yield Step("pricing", block.first_book + len(block.columns["mid"]), len(books), block)
+                yield Step("pricing", block.first_book + len(block.rows), len(books), block)
 
 
 def price_blocks(
@@ -116,12 +118,16 @@ class _MappedWindow:
         self.sides = sides
         self.market_ns = np.array(books.clock[first:stop, 0])
         touch = np.stack([side.best_levels() for side in sides])
+        self.is_after_gap = np.diff(self.market_ns, prepend=self.market_ns[:1]) > GAP_NS
+        asks, bids = sides
+        self.arrays = (self.market_ns, *_starts(bids), *_starts(asks), self.is_after_gap)
         # Nothing here refers back to the window, so it is unmapped as soon as its last user drops it.
         self.books = BookBatch(self.market_ns, touch, lambda side, rows: sides[side].take(rows))
 
-    def side(self, side: Side) -> SideBatch:
-        """Return the side that an aggressor of this side takes from: the asks for a buyer."""
-        return self.sides[0 if side is Side.BUY else 1]
+
+def _starts(side: SideBatch) -> tuple[Levels, Ints]:
+    """Return the levels of consecutive books, and where each book's begin: one more, for the end."""
+    return side.levels, np.append(side.begins, side.ends[-1:])
 
 
 class _Segment:
@@ -142,7 +148,8 @@ class _Segment:
         """
         self._books, self._start, self._stop = books, start, stop
         self._latency_s, self._passive_s = order.latency_s, order.passive_s
-        self._extractor = BatchFeatureExtractor()
+        self._market: Records = np.zeros(1, MARKET)
+        self._last_second: Records = np.zeros(BLOCK_ROWS, LAST_SECOND)
         self._learner = OnlineLearner(order.latency_s, order.passive_s)
         market_ns = np.array(books.clock[start:stop, 0])
         self._fits: list[PlannedFit] = (
@@ -155,41 +162,58 @@ class _Segment:
         self._sample_rows = np.concatenate([fit.samples for fit in self._fits] or [no_rows]) + start
         self._states: dict[int, ModelState] = {} if fixed_state is None else {0: fixed_state}
         self._n_fitted = 0
-        self._pending: list[list[Any]] = []  # the columns of the samples that wait for their fit, a list a block
+        self._pending: list[Records] = []  # the states of the samples that wait for their fit, an array a block
 
     def price_blocks(self, orders: Sequence[Order], contract_size: float) -> Iterator[PricedBlock]:
         """Price the orders, each block of books once for each order. contract_size: base units a contract."""
         for first in range(self._start, self._stop, BLOCK_ROWS):
             stop = min(first + BLOCK_ROWS, self._stop)
             window = _MappedWindow(self._books, min(first, self._first_needed()), self._find_outcomes_end(stop))
-            offset = first - window.first
-            rows = slice(offset, stop - window.first)
-            market_ns = window.market_ns[rows]
-            gap_rows = np.flatnonzero(np.diff(window.market_ns) > GAP_NS) + 1
-            is_after_gap = np.isin(np.arange(rows.start, rows.stop), gap_rows)
-            # A window that begins with the block does not hold the book before it.
-            if first > self._start and offset == 0:
-                is_after_gap[0] = market_ns[0] - self._books.clock[first - 1, 0] > GAP_NS
-            asks, bids = window.sides
-            book_state = self._extractor.extract(market_ns, is_after_gap, bids.take(rows), asks.take(rows))
+            # The window does not hold the book before its first one.
+            if window.first > self._start:
+                window.is_after_gap[0] = window.market_ns[0] - self._books.clock[window.first - 1, 0] > GAP_NS
+            begin, end = first - window.first, stop - window.first
+            book_states = self._observe(window, begin, end)
             # Learning comes first, because fits may take effect within this block.
-            self._learn(first, stop, book_state, window)
-            states = StateBatch(self._states_of(np.arange(first, stop)))
-            scorecard = self._states[int(self._state_numbers(np.array(stop - 1)))].scorecard
-            # The outcome of an order shows only on books before the next gap, or before the end of the window.
-            next_gap = np.searchsorted(gap_rows, np.arange(rows.start, rows.stop), side="right")
-            outcome_ends = np.append(gap_rows, len(window.market_ns))[next_gap]
+            self._learn(first, stop, book_states, window)
+            numbers = self._state_numbers(np.arange(first, stop))
+            models = np.concatenate([self._states[n].record for n in range(int(numbers[0]), int(numbers[-1]) + 1)])
+            scorecard = self._states[int(numbers[-1])].scorecard
             exchange_ns = np.array(self._books.clock[first:stop, 1])
             for index, order in enumerate(orders):
-                side = window.side(order.side)
-                columns = estimate_books(
-                    order, contract_size, market_ns, exchange_ns, book_state, states, side.take(rows)
+                rows = np.zeros(end - begin, ROW)
+                n_priced = price_books(
+                    *window.arrays,
+                    begin,
+                    end,
+                    exchange_ns,
+                    book_states,
+                    models,
+                    numbers - numbers[0],
+                    make_terms(order, contract_size),
+                    rows,
+                    np.zeros(1, ROW),
+                    np.zeros(1, TRACKER),
+                    np.zeros(end - begin, QUOTE),
                 )
-                slippage, maker = realise_orders(
-                    order, columns["quantity_base"], window.books, side, offset, outcome_ends
-                )
-                columns |= {"realised_slippage_bps": slippage, "realised_maker": maker}
-                yield PricedBlock(index, first, columns, scorecard)
+                if n_priced < len(rows):
+                    quantity = base_quantity(order, book_states[n_priced]["mid"].item(), contract_size)
+                    raise ModelError(
+                        f"the cost is beyond the largest number: quantity {quantity}, horizon {order.horizon_s}"
+                    )
+                yield PricedBlock(index, first, rows, scorecard)
+
+    def _observe(self, window: _MappedWindow, begin: int, end: int) -> Records:
+        """Return the states of the window's books begin to end (excluded)."""
+        book_states = np.zeros(end - begin, BOOK_STATE)
+        done = begin
+        while done < end:
+            done = observe_books(
+                *window.arrays, done, end, self._market, self._last_second, book_states[done - begin :]
+            )
+            if done < end:
+                self._last_second = make_room(self._market, self._last_second)
+        return book_states
 
     def _find_outcomes_end(self, stop: int) -> int:
         """Return the end of the books that show the outcome of every order decided on before book `stop`."""
@@ -207,21 +231,20 @@ class _Segment:
             return self._stop
         return int(self._fits[self._n_fitted].books[0]) + self._start
 
-    def _learn(self, first: int, stop: int, book_state: Any, window: _MappedWindow) -> None:
+    def _learn(self, first: int, stop: int, book_states: Records, window: _MappedWindow) -> None:
         """Make every fit whose outcomes are shown before book `stop`.
 
         Args:
             first: the first book of the block.
             stop: the first book after it.
-            book_state: a BookState of columns (stop - first,), of the block.
+            book_states: (stop - first,) of BOOK_STATE, of the block.
             window: the block's books, with all that the fits learn from.
         """
         if not self._states:
-            first_state = BookState(*(column[0].item() for column in book_state))
-            self._states[0] = initial_state(first_state, self._latency_s, self._passive_s)
+            self._states[0] = initial_state(book_states.view(np.recarray)[0], self._latency_s, self._passive_s)
         sample_begin, sample_end = np.searchsorted(self._sample_rows, (first, stop))
         samples_of_block = self._sample_rows[sample_begin:sample_end] - first
-        self._pending.append([column[samples_of_block] for column in book_state])
+        self._pending.append(book_states[samples_of_block])
         n_ready = self._n_fitted
         while n_ready < len(self._fits) and self._fits[n_ready].books[-1] + self._start < stop:
             n_ready += 1
@@ -229,14 +252,14 @@ class _Segment:
             return
         samples, starts, outcome_books = merge_fits(self._fits[self._n_fitted : n_ready])
         # The oldest pending samples are those of the fits that are ready; the others wait for a later block.
-        pending = [np.concatenate(columns) for columns in zip(*self._pending, strict=True)]
-        sampled: list[Any] = [column[: len(samples)] for column in pending]
-        self._pending = [[column[len(samples) :] for column in pending]]
+        pending = np.concatenate(self._pending)
+        sampled = pending[: len(samples)].view(np.recarray)
+        self._pending = [pending[len(samples) :]]
         numbers = self._state_numbers(samples + self._start)
         oldest = int(numbers[0])
         states = [self._states[number] for number in range(oldest, self._n_fitted + 1)]
         books = window.books.take(outcome_books + self._start - window.first)
-        learned = self._learner.learn(SampleBlocks(BookState(*sampled), starts, states, numbers - oldest, books))
+        learned = self._learner.learn(SampleBlocks(sampled, starts, states, numbers - oldest, books))
         self._states.update(enumerate(learned, self._n_fitted + 1))
         self._n_fitted = n_ready
         # A state is dropped once neither this block nor a sample that waits for its fit was priced by it.
@@ -247,8 +270,3 @@ class _Segment:
     def _state_numbers(self, rows: Ints) -> Ints:
         """Return the number of the model state in effect at each of these books of the recording."""
         return np.searchsorted(self._effect_rows, rows, side="right")
-
-    def _states_of(self, rows: Ints) -> list[tuple[ModelState, int]]:
-        """Return the model states in effect at these consecutive books, each with its number of books."""
-        numbers, counts = np.unique(self._state_numbers(rows), return_counts=True)
-        return [(self._states[number], count) for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)]

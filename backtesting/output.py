@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backtesting.summary import Summary
-from exporting.rows import COLUMNS, UNITS
+from estimation.estimate import UNITS
+from exporting.rows import COLUMNS, DATA_DICTIONARY
 from exporting.table import Format, Table
 
 _BATCH_ROWS = 16_384
@@ -95,6 +96,7 @@ def describe_backtests(summaries: Sequence[Summary]) -> dict[str, Any]:
         "recordings": list(dict.fromkeys(summary.recording for summary in summaries)),
         "backtests": [_describe_backtest(summary) for summary in summaries],
         "units": UNITS,
+        "columns": DATA_DICTIONARY,
     }
 
 

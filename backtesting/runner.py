@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import joblib
-import numpy as np
 import pyarrow as pa
 
 from backtesting.book_cache import OnRead, RecordingSource, open_books
@@ -109,7 +108,7 @@ def iter_task(task: Task, on_read: OnRead = lambda _bytes: None) -> Generator[St
             block = step.block
             if block is None:
                 continue
-            builders[block.order_index].add(block.columns, block.scorecard)
+            builders[block.order_index].add(block.rows, block.scorecard)
             if writers:
                 writers[block.order_index].write(to_export_table(source, task.orders[block.order_index], block))
                 if task.max_bytes is not None and sum(writer.size for writer in writers) > task.max_bytes:
@@ -123,9 +122,7 @@ def iter_task(task: Task, on_read: OnRead = lambda _bytes: None) -> Generator[St
 
 def to_export_table(source: RecordingSource, order: Order, block: PricedBlock) -> pa.Table:
     """Return the block's estimates as rows of the export; processing_ms is unknown."""
-    n_rows = len(block.columns["market_ns"])
-    constant_columns = {"context": np.zeros(n_rows, dtype=np.int64), "processing_ns": np.full(n_rows, np.nan)}
-    return to_table(block.columns | constant_columns, [Context(source.venue, source.symbol, order)])
+    return to_table(block.rows, [Context(source.venue, source.symbol, order)])
 
 
 def _run_distributed(tasks: Sequence[Task], workers: int, scheduler: str | None) -> Iterator[list[Summary]]:

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from estimation.batch.estimates import Columns
 from estimation.order import Order
 from estimation.scorecard import Scorecard
-from numerics.arrays import Floats, Ints
+from numerics.arrays import Floats, Ints, Records
 
 COMPONENTS = (
     "slippage_bps", "fee_bps", "impact_bps", "net_cost_bps", "timing_risk_bps", "impact_permanent_bps",
@@ -127,9 +126,9 @@ class SummaryBuilder:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add(self, columns: Columns, scorecard: Scorecard) -> None:
+    def add(self, columns: Records, scorecard: Scorecard) -> None:
         """Add the next block."""
-        rows = np.empty(len(columns["market_ns"]), _ROW)
+        rows = np.empty(len(columns), _ROW)
         for name in _ROW.names or ():
             rows[name] = columns[name]
         self._file.write(rows.data)

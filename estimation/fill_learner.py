@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from estimation.features import MAKER_COLUMNS
-from estimation.model_state import CURVE_SIZES, StateRows, fill_prior, iter_models, prior_weight
+from estimation.model_record import CURVE_SIZES
+from estimation.model_state import StateRows, fill_prior, iter_models, prior_weight
 from estimation.saved_learner import SavedLearner
 from estimation.scorecard import FillSums
 from estimation.training_data import TrainingBlock

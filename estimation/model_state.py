@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 
-from estimation.features import BookState, Features
 from estimation.market_parameters import Calibration
+from estimation.model_record import MODEL, STRATA
 from estimation.scorecard import RunningScores, Scorecard, Scores
 from models import MakerTakerModel, SlippageModel
+from numerics.arrays import Record, Records
 from numerics.linear import Prior
 
 MakerSource = Literal["model", "prior", "average"]
 """Where a fill probability comes from; "average" is the running base rate alone."""
+MAKER_SOURCES: tuple[MakerSource, ...] = get_args(MakerSource)
+"""What the codes of a record and of a row stand for."""
 
 Model = TypeVar("Model")
-
-STRATA = 6
-"""Size classes of orders, log-uniform from SMALLEST to LARGEST."""
-
-SMALLEST, LARGEST = 0.02, 2.0
-"""Range of the sizes learned from, as multiples of the typical depth of the top 10 levels."""
-
-CURVE_SIZES = np.geomspace(0.01, 1000.0, 21)
-"""Order sizes for which the crossed share is tabulated, as multiples of the typical size at the touch."""
-_CURVE_START = math.log(CURVE_SIZES[0])
-_CURVE_STEP = math.log(CURVE_SIZES[1] / CURVE_SIZES[0])
 
 
 def fill_prior(latency_s: float, passive_s: float) -> Prior:
@@ -86,6 +78,11 @@ class ModelState:
     clean_up_band: tuple[float, float] | None
     crossed_share: tuple[float, ...] | None
     scores: Scores
+    record: Records = field(init=False, repr=False)
+    """The numbers that compiled functions read, (1,) of model_record.MODEL."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "record", pack_model(self))
 
     @property
     def scorecard(self) -> Scorecard:
@@ -104,27 +101,42 @@ class ModelState:
             return "prior"
         return "model" if self.fill_shrinkage > 0 else "average"
 
-    def stratum(self, quantity: float) -> int:
-        """Return the size class of an order of `quantity` base units, 0 to STRATA - 1."""
-        position = math.log(quantity / (SMALLEST * self.depth_10)) / math.log(LARGEST / SMALLEST)
-        return min(max(int(position * STRATA), 0), STRATA - 1)
 
-    def fill_probability(self, features: Features) -> float:
-        """Return the probability that a quote at the touch is crossed in time."""
-        return self.base_rate + self.fill_shrinkage * (self.fill.predict_one(features.maker_columns()) - self.base_rate)
+def pack_model(state: ModelState) -> Records:
+    """Return the state as (1,) of MODEL; NaN for None."""
 
-    def share_offered(self, quantity: float) -> float:
-        """Return the share of an order of `quantity` base units that is filled when its quote is crossed.
+    def number(value: float | None) -> float:
+        return math.nan if value is None else value
 
-        Until a quote was crossed, the typical size at the touch stands for the quantity offered.
-        """
-        size = quantity / self.depth_1
-        if self.crossed_share is None:
-            return min(1.0, 1 / size)
-        position = (math.log(size) - _CURVE_START) / _CURVE_STEP
-        below = min(max(int(position), 0), len(self.crossed_share) - 2)
-        fraction = min(max(position - below, 0.0), 1.0)
-        return (1 - fraction) * self.crossed_share[below] + fraction * self.crossed_share[below + 1]
+    records = np.zeros(1, MODEL)
+    record = records[0]
+    for name in ("depth_1", "depth_10", "slope", "volatility_bps", "shrinkage"):
+        record[name] = getattr(state, name)
+    for name in ("fill_shrinkage", "base_rate", "touch_rate"):
+        record[name] = getattr(state, name)
+    calibration = state.calibration
+    record["half_spread"], record["book_slope"] = calibration.half_spread, calibration.slope
+    for name in ("variance", "gamma", "resilience"):
+        record[name] = number(getattr(calibration, name))
+    if state.slippage is not None and state.shrinkage > 0:
+        predictor = state.slippage.predictor
+        record["speaks"] = True
+        if predictor is not None:
+            record["slippage_low"], record["slippage_high"] = predictor.low, predictor.high
+            record["slippage_weights"], record["slippage_bias"] = predictor.weights, predictor.bias
+            record["slippage_limit"] = state.slippage.limit_bps
+    record["band_low"], record["band_high"] = np.transpose(state.band or [(math.nan, math.nan)] * STRATA)
+    predictor = state.fill.predictor
+    if predictor is not None:
+        record["fill_low"], record["fill_high"] = predictor.low, predictor.high
+        record["fill_weights"], record["fill_bias"] = predictor.weights, predictor.bias
+    record["clean_up_bps"] = number(state.clean_up_bps)
+    record["clean_up_low"], record["clean_up_high"] = state.clean_up_band or (math.nan, math.nan)
+    record["has_curve"] = state.crossed_share is not None
+    record["crossed_share"] = state.crossed_share or 0.0
+    record["maker_source"] = MAKER_SOURCES.index(state.maker_source)
+    records.flags.writeable = False
+    return records
 
 
 class StateRows(NamedTuple):
@@ -142,7 +154,7 @@ def iter_models(state_rows: Sequence[StateRows], read: Callable[[ModelState], Mo
         yield read(first.state), slice(first.rows.start, last.rows.stop)
 
 
-def initial_state(book_state: BookState, latency_s: float, passive_s: float) -> ModelState:
+def initial_state(book_state: Record, latency_s: float, passive_s: float) -> ModelState:
     """Return the model state at the first book: its own depth and slope, and priors."""
     depth_10 = (book_state.bid_depth + book_state.ask_depth) / 2
     calibration = Calibration(book_state.half_spread_bps * book_state.mid / 1e4, book_state.reach / depth_10)

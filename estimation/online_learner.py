@@ -12,7 +12,8 @@ import numpy as np
 from estimation.features import SECOND_NS
 from estimation.fill_learner import FillLearner
 from estimation.market_statistics import MarketStatistics, TypicalMarket
-from estimation.model_state import STRATA, ModelState, StateRows
+from estimation.model_record import STRATA
+from estimation.model_state import ModelState, StateRows
 from estimation.saved_learner import LearnedError, SavedLearner
 from estimation.scorecard import RunningScores
 from estimation.slippage_learner import SlippageLearner

@@ -1,28 +1,45 @@
-"""Track what the user's own orders would really have cost, on the books that came after each estimate."""
+"""Track what each priced order really met on the books that came after it (docs/models.md, section 5)."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from heapq import heappop, heappush
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from estimation.features import SECOND_NS
-from orderbook import OrderBook, Side, walk
+import numpy as np
+
+from estimation.order_terms import NOW, PASSIVE
+from numerics.arrays import Record, Records
+from numerics.jit import jit_holding_gil, live
+from orderbook import Levels, OrderBook
+from orderbook.walking import quantity_at_or_better, walk_levels
 
 MAX_UNREAD = 10_000
-"""Outcomes kept until they are drained; the oldest are dropped."""
-
 MAX_RECENT = 500
+
+QUOTE = np.dtype(
+    [
+        *((name, "i8") for name in ("decided_ns", "arrives_ns", "expires_ns", "style", "row")),
+        *((name, "f8") for name in ("sign", "price", "mid", "quantity", "slippage_bps", "maker_probability")),
+        ("late", "?"),
+        *((name, "f8") for name in ("crossing_bps", "maker", "realised_bps")),
+    ],
+    align=True,
+)
+"""An order's quote at its own touch. crossing_bps: what crossing on arrival cost, NaN if it did not or could not;
+maker: the share that was on offer when the quote was crossed, NaN while it waits."""
+
+TRACKER = np.dtype([("first", "i8"), ("travelling", "i8"), ("end", "i8"), ("highest_bid", "f8"), ("lowest_ask", "f8")])
+"""Quotes first to end are open, those from travelling on have not arrived; the best prices of those that wait."""
 
 
 class RealisedOutcome(NamedTuple):
-    """An estimate and its outcome; market_ns is the estimate's.
+    """What an estimate said and what came of it; market_ns is the estimate's.
 
-    realised_slippage_bps: bps of the mid at the decision. Style "now" crosses on the first book at least latency_s
-    later. Style "passive" fills at its quote as far as realised_maker, and crosses with the rest when the time is up.
-    None for a schedule, whose end is not waited for, and where the book is too thin.
-    realised_maker: the share of the order offered at its quote when it was crossed within passive_s; 0 if it never
-    was, or if it was marketable on arrival.
+    realised_slippage_bps: of the mid at the decision; style "now" crosses on the first book at least latency_s later;
+    "passive" is filled at its quote as far as realised_maker, and crosses with the rest when the time is up. None for
+    a schedule, whose end nobody waits for, and where the book is too thin. realised_maker: the share of the order on
+    offer at its quote when it was crossed in passive_s; 0 if it never was, or came too late to wait.
     """
 
     market_ns: int
@@ -32,175 +49,263 @@ class RealisedOutcome(NamedTuple):
     realised_maker: float
 
 
-class TrackedOrder(Protocol):
-    """The order attributes that outcome tracking reads."""
-
-    @property
-    def side(self) -> Side: ...
-    @property
-    def style(self) -> str: ...
-    @property
-    def latency_s(self) -> float: ...
-    @property
-    def passive_s(self) -> float: ...
+@jit_holding_gil
+def reset_tracker(trackers: Records) -> None:
+    """Drop all open quotes: their outcome lies in a gap."""
+    tracker = trackers[0]
+    tracker.first = 0
+    tracker.travelling = 0
+    tracker.end = 0
+    tracker.highest_bid = -math.inf
+    tracker.lowest_ask = math.inf
 
 
-class _Quote:
-    """An order's quote at the touch of its own side, and what became of it so far.
+@jit_holding_gil
+def crossing_bps(levels: Levels, begin: int, end: int, quote: Record, quantity: float) -> float:
+    """Return what crossing with `quantity` costs against the mid at the decision, bps; NaN if the book is too thin."""
+    filled, excess, _, _ = walk_levels(levels, begin, end, quantity)
+    if filled < quantity:
+        return math.nan
+    paid_bps: float = quote.sign * (levels[begin, 0] + excess / filled - quote.mid) / quote.mid * 1e4
+    return paid_bps
 
-    maker: the share filled at the quote; None while it waits. crossing_bps: slippage of the whole order if it
-    crosses on arrival; None otherwise, or where the book is too thin.
+
+@jit_holding_gil
+def arrive(quote: Record, tracker: Record, levels: Levels, begin: int, end: int) -> None:
+    """Let an order meet its first book: it crosses, or its quote begins to wait."""
+    quote.late = quote.sign * (levels[begin, 0] - quote.price) <= 0
+    if quote.style == NOW or (quote.late and quote.style == PASSIVE):
+        quote.crossing_bps = crossing_bps(levels, begin, end, quote, quote.quantity)
+    if quote.late:
+        quote.maker = 0.0
+    elif quote.sign > 0:
+        tracker.highest_bid = max(tracker.highest_bid, quote.price)
+    else:
+        tracker.lowest_ask = min(tracker.lowest_ask, quote.price)
+
+
+@jit_holding_gil
+def close(quote: Record, levels: Levels, begin: int, end: int) -> None:
+    """Settle an order whose time is up: what did not fill crosses on this book."""
+    if math.isnan(quote.maker):
+        quote.maker = 0.0
+    quote.realised_bps = math.nan
+    if quote.style == NOW or (quote.late and quote.style == PASSIVE):
+        quote.realised_bps = quote.crossing_bps
+    elif quote.style == PASSIVE:
+        at_quote = quote.sign * (quote.price - quote.mid) / quote.mid * 1e4
+        if quote.maker == 1:
+            quote.realised_bps = at_quote
+        else:
+            rest = crossing_bps(levels, begin, end, quote, (1 - quote.maker) * quote.quantity)
+            quote.realised_bps = quote.maker * at_quote + (1 - quote.maker) * rest
+
+
+@jit_holding_gil
+def cross_quotes(
+    bids: Levels,
+    bid_begin: int,
+    bid_end: int,
+    asks: Levels,
+    ask_begin: int,
+    ask_end: int,
+    tracker: Record,
+    quotes: Records,
+) -> None:
+    """Fill the waiting quotes that this book reaches, and find the best prices of the others."""
+    best_ask = asks[ask_begin, 0]
+    best_bid = bids[bid_begin, 0]
+    tracker.highest_bid = -math.inf
+    tracker.lowest_ask = math.inf
+    for place in range(tracker.first, tracker.travelling):
+        quote = quotes[place]
+        if not math.isnan(quote.maker):
+            continue
+        if quote.sign > 0 and best_ask <= quote.price:
+            on_offer = quantity_at_or_better(asks, ask_begin, ask_end, 1.0, quote.price)
+            quote.maker = min(1.0, on_offer / quote.quantity)
+        elif quote.sign > 0:
+            tracker.highest_bid = max(tracker.highest_bid, quote.price)
+        elif best_bid >= quote.price:
+            on_offer = quantity_at_or_better(bids, bid_begin, bid_end, -1.0, quote.price)
+            quote.maker = min(1.0, on_offer / quote.quantity)
+        else:
+            tracker.lowest_ask = min(tracker.lowest_ask, quote.price)
+
+
+@jit_holding_gil
+def track_book(
+    bids: Levels,
+    bid_begin: int,
+    bid_end: int,
+    asks: Levels,
+    ask_begin: int,
+    ask_end: int,
+    market_ns: int,
+    trackers: Records,
+    quotes: Records,
+) -> None:
+    """Show a book to the open quotes: they arrive, time out, or are crossed. Closed ones lie before tracker.first."""
+    tracker = trackers[0]
+    while tracker.travelling < tracker.end and quotes[tracker.travelling].arrives_ns <= market_ns:
+        quote = quotes[tracker.travelling]
+        if quote.sign > 0:
+            arrive(quote, tracker, asks, ask_begin, ask_end)
+        else:
+            arrive(quote, tracker, bids, bid_begin, bid_end)
+        tracker.travelling += 1
+    while tracker.first < tracker.travelling and quotes[tracker.first].expires_ns < market_ns:
+        quote = quotes[tracker.first]
+        if quote.sign > 0:
+            close(quote, asks, ask_begin, ask_end)
+        else:
+            close(quote, bids, bid_begin, bid_end)
+        tracker.first += 1
+    # The best waiting prices tell whether this book reaches any quote. It seldom does, and only then all are asked.
+    if asks[ask_begin, 0] <= tracker.highest_bid or bids[bid_begin, 0] >= tracker.lowest_ask:
+        cross_quotes(bids, bid_begin, bid_end, asks, ask_begin, ask_end, tracker, quotes)
+
+
+@jit_holding_gil
+def track_order(
+    bids: Levels,
+    bid_begin: int,
+    bid_end: int,
+    asks: Levels,
+    ask_begin: int,
+    ask_end: int,
+    rows: Records,
+    into: int,
+    orders: Records,
+    trackers: Records,
+    quotes: Records,
+) -> bool:
+    """Open a quote for the order that rows[into] prices; return False, with nothing done, if quotes is full."""
+    tracker = trackers[0]
+    if tracker.end == len(quotes):
+        return False
+    row = rows[into]
+    terms = orders[0]
+    quote = quotes[tracker.end]
+    quote.decided_ns = row.market_ns
+    quote.arrives_ns = row.market_ns + round(terms.latency_s * 1e9)
+    quote.expires_ns = quote.arrives_ns + round(terms.passive_s * 1e9)
+    quote.style = terms.style
+    quote.row = into
+    quote.sign = terms.sign
+    quote.price = bids[bid_begin, 0] if terms.sign > 0 else asks[ask_begin, 0]
+    quote.mid = row.mid
+    quote.quantity = row.quantity_base
+    quote.slippage_bps = row.slippage_bps
+    quote.maker_probability = row.maker_probability
+    quote.late = False
+    quote.crossing_bps = math.nan
+    quote.maker = math.nan
+    tracker.end += 1
+    if terms.latency_s == 0:
+        if terms.sign > 0:
+            arrive(quote, tracker, asks, ask_begin, ask_end)
+        else:
+            arrive(quote, tracker, bids, bid_begin, bid_end)
+        tracker.travelling += 1
+    return True
+
+
+@jit_holding_gil
+def track_estimate(
+    bids: Levels, asks: Levels, market_ns: int, rows: Records, orders: Records, trackers: Records, quotes: Records
+) -> int:
+    """Show a book to the open quotes, then open one for the order that rows[0] prices on it.
+
+    Returns how many quotes were closed; -1, with nothing done, if quotes is full.
     """
+    tracker = trackers[0]
+    if tracker.end == len(quotes):
+        return -1
+    first = tracker.first
+    track_book(bids, 0, len(bids), asks, 0, len(asks), market_ns, trackers, quotes)
+    track_order(bids, 0, len(bids), asks, 0, len(asks), rows, 0, orders, trackers, quotes)
+    n_closed: int = tracker.first - first
+    return n_closed
 
-    __slots__ = (
-        "arrives_ns",
-        "crossing_bps",
-        "expires_ns",
-        "maker",
-        "mid",
-        "outcome",
-        "price",
-        "quantity",
-        "side",
-        "sign",
-        "style",
-    )
 
-    def __init__(self, book: OrderBook, order: TrackedOrder, quantity: float, outcome: RealisedOutcome) -> None:
-        self.outcome = outcome
-        self.side = order.side
-        self.sign = order.side.value
-        self.style = order.style
-        self.quantity = quantity
-        self.mid = book.mid
-        self.price = book.bids.item(0) if order.side is Side.BUY else book.asks.item(0)
-        self.arrives_ns = book.market_ns + round(order.latency_s * SECOND_NS)
-        self.expires_ns = self.arrives_ns + round(order.passive_s * SECOND_NS)
-        self.maker: float | None = None
-        self.crossing_bps: float | None = None
+_LIVE_TRACK_ESTIMATE = live(track_estimate)
 
 
 class RealisedCosts:
-    """Keeps each estimate until the books have shown its outcome; `recent` holds the last 500 outcomes."""
+    """Tracks each estimate until the books have shown its outcome; `recent` keeps the last 500."""
 
     def __init__(self) -> None:
         self.recent: deque[RealisedOutcome] = deque(maxlen=MAX_RECENT)
-        self._undrained: deque[RealisedOutcome] = deque(maxlen=MAX_UNREAD)
+        self._unread: deque[RealisedOutcome] = deque(maxlen=MAX_UNREAD)
+        self._trackers: Records = np.zeros(1, TRACKER)
+        self._set_quotes(np.zeros(64, QUOTE))
         self.reset()
 
+    def _set_quotes(self, quotes: Records) -> None:
+        self._quotes = quotes
+        # What an outcome is made of; a column is read in a fifth of the time of a field of a record.
+        names = ("decided_ns", "slippage_bps", "realised_bps", "maker_probability", "maker")
+        self._columns = [quotes[name] for name in names]
+
     def reset(self) -> None:
-        """Drop every estimate without an outcome, after a gap."""
-        self._travelling: deque[_Quote] = deque()
-        self._open: deque[_Quote] = deque()
-        # Heaps: the quote that is crossed first is on top, the highest bid or the lowest ask.
-        self._waiting: dict[Side, list[tuple[float, int, _Quote]]] = {Side.BUY: [], Side.SELL: []}
-        self._n_arrived = 0
-        self._pending: tuple[OrderBook, TrackedOrder, float, float | None, float] | None = None
+        """Drop what waits: its outcome lies in a gap."""
+        self._trackers[0] = (0, 0, 0, -math.inf, math.inf)
+        self._first = 0  # of the open quotes, as the tracker counts them
+        self._pending: tuple[OrderBook, Records, Records] | None = None
 
     def drain_outcomes(self) -> list[RealisedOutcome]:
-        """Return the outcomes since the last call, oldest first; at most the last 10,000. Safe from any thread."""
+        """Return the outcomes known since the last call, oldest first; the last 10,000. Safe from any thread."""
         outcomes = []
         while True:
             try:
-                outcomes.append(self._undrained.popleft())
+                outcomes.append(self._unread.popleft())
             except IndexError:
                 return outcomes
 
-    def record_estimate(
-        self,
-        book: OrderBook,
-        order: TrackedOrder,
-        quantity: float,
-        slippage_bps: float | None,
-        maker_probability: float,
-    ) -> None:
-        """Record an estimate on the next book; nothing is computed until `process_pending`.
+    def record_estimate(self, book: OrderBook, rows: Records, orders: Records) -> None:
+        """Note an estimate and its book; the work is left to `process_pending`.
 
-        Args:
-            book: the book that the order was decided on.
-            order: the order.
-            quantity: of the order, base units.
-            slippage_bps: estimated slippage; None where the book is too thin.
-            maker_probability: estimated share that a quote would fill.
+        rows, orders: (1,) of ROW and TERMS, unchanged until then.
         """
-        self._pending = book, order, quantity, slippage_bps, maker_probability
+        self._pending = book, rows, orders
 
     def process_pending(self) -> None:
-        """Process the recorded book: what it shows of earlier orders, then the order decided on at it."""
+        """Show the noted book to earlier orders, then track the order that was decided on at it."""
         if self._pending is None:
             return
-        book, order, quantity, slippage_bps, maker_probability = self._pending
-        self._pending = None
-        self._process_book(book)
-        outcome = RealisedOutcome(book.market_ns, slippage_bps, None, maker_probability, 0.0)
-        quote = _Quote(book, order, quantity, outcome)
-        self._open.append(quote)
-        if order.latency_s:
-            self._travelling.append(quote)
-        else:
-            self._arrive(quote, book)
+        (book, rows, orders), self._pending = self._pending, None
+        bids, asks, market_ns = book.bids, book.asks, book.market_ns
+        while True:
+            n_closed = _LIVE_TRACK_ESTIMATE.call(bids, asks, market_ns, rows, orders, self._trackers, self._quotes)
+            if n_closed >= 0:
+                break
+            self._make_room()
+        for place in range(self._first, self._first + n_closed):
+            self._publish(place)
+        self._first += n_closed
 
-    def _process_book(self, book: OrderBook) -> None:
-        """Let quotes arrive, expire and be crossed on this book, in that order."""
-        market_ns = book.market_ns
-        opened, travelling = self._open, self._travelling
-        while travelling and travelling[0].arrives_ns <= market_ns:
-            self._arrive(travelling.popleft(), book)
-        while opened and opened[0].expires_ns < market_ns:
-            self._close(opened.popleft(), book)
-        for side, quotes in self._waiting.items():
-            if not quotes:
-                continue
-            best = book.taken_by(side).item(0) * side.value
-            while quotes and -quotes[0][0] >= best:
-                quote = heappop(quotes)[2]
-                # An expired quote stays in the heap, with its share decided.
-                if quote.maker is None:
-                    quote.maker = min(1.0, _quantity_offered(book, side, quote.price) / quote.quantity)
-            if len(quotes) > 2 * len(opened) + 64:  # most of these quotes have expired
-                quotes[:] = sorted(waiting for waiting in quotes if waiting[2].maker is None)
-
-    def _arrive(self, quote: _Quote, book: OrderBook) -> None:
-        """Decide on the first book after the latency whether a quote takes or waits."""
-        late = quote.sign * (book.taken_by(quote.side).item(0) - quote.price) <= 0
-        if quote.style == "now" or (late and quote.style == "passive"):
-            quote.crossing_bps = _crossing_bps(book, quote, quote.quantity)
-        if late:
-            quote.maker = 0.0
-        else:
-            self._n_arrived += 1
-            heappush(self._waiting[quote.side], (-quote.sign * quote.price, self._n_arrived, quote))
-
-    def _close(self, quote: _Quote, book: OrderBook) -> None:
-        """Record the outcome of an order whose time is up; what a passive one lacks crosses on this book."""
-        maker = quote.maker or 0.0
-        quote.maker = maker
-        slippage_bps = quote.crossing_bps
-        if quote.style == "passive" and slippage_bps is None:
-            quote_bps = quote.sign * (quote.price - quote.mid) / quote.mid * 1e4
-            if maker == 1:
-                slippage_bps = quote_bps
-            else:
-                rest_bps = _crossing_bps(book, quote, (1 - maker) * quote.quantity)
-                slippage_bps = None if rest_bps is None else maker * quote_bps + (1 - maker) * rest_bps
-        outcome = quote.outcome._replace(realised_slippage_bps=slippage_bps, realised_maker=maker)
+    def _publish(self, place: int) -> None:
+        decided_ns, said, realised, probability, maker = self._columns
+        said_bps, realised_bps = said.item(place), realised.item(place)
+        outcome = RealisedOutcome(
+            decided_ns.item(place),
+            None if math.isnan(said_bps) else said_bps,
+            None if math.isnan(realised_bps) else realised_bps,
+            probability.item(place),
+            maker.item(place),
+        )
         self.recent.append(outcome)
-        self._undrained.append(outcome)
+        self._unread.append(outcome)
 
-
-def _crossing_bps(book: OrderBook, quote: _Quote, quantity: float) -> float | None:
-    """Return the slippage of crossing this book with a quantity, bps of the decision's mid; None if too thin."""
-    fill = walk(book.taken_by(quote.side), quantity)
-    return None if fill.unfilled else quote.sign * (fill.vwap - quote.mid) / quote.mid * 1e4
-
-
-def _quantity_offered(book: OrderBook, side: Side, price: float) -> float:
-    """Return what the other side of a quote offers at its price or better, base units."""
-    quantity = 0.0
-    levels = book.taken_by(side)
-    for start in range(0, len(levels), 16):
-        for level, size in levels[start : start + 16].tolist():
-            if side.value * (level - price) > 0:
-                return quantity
-            quantity += size
-    return quantity
+    def _make_room(self) -> None:
+        """Move the open quotes to the front, into twice the room where most of it is in use."""
+        tracker = self._trackers[0]
+        first, end = int(tracker["first"]), int(tracker["end"])
+        kept = self._quotes[first:end].copy()
+        if 2 * len(kept) > len(self._quotes):
+            self._set_quotes(np.zeros(2 * len(self._quotes), QUOTE))
+        self._quotes[: len(kept)] = kept
+        tracker["travelling"] -= first
+        tracker["first"], tracker["end"] = 0, len(kept)
+        self._first = 0

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple, Self, get_type_hints
 import numpy as np
 
 from estimation.features import MAKER_COLUMNS, SLIPPAGE_COLUMNS
-from estimation.model_state import STRATA
+from estimation.model_record import STRATA
 from estimation.scorecard import BINS
 from numerics.arrays import Floats
 

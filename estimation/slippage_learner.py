@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from estimation.features import SLIPPAGE_COLUMNS
-from estimation.model_state import STRATA, StateRows, iter_models
+from estimation.model_record import STRATA
+from estimation.model_state import StateRows, iter_models
 from estimation.saved_learner import SavedLearner
 from estimation.scorecard import SlippageSums
 from estimation.training_data import SIZES, TrainingBlock

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from estimation.features import MAKER_COLUMNS, SLIPPAGE_COLUMNS, BookState, Features, order_features
+from estimation.features import MAKER_COLUMNS, SLIPPAGE_COLUMNS, order_features
 from estimation.labels import Labels
-from estimation.model_state import LARGEST, SMALLEST, STRATA
-from numerics.arrays import Floats, Ints
+from estimation.model_record import LARGEST, SMALLEST, STRATA
+from numerics.arrays import Floats, Ints, Records
+from numerics.jit import jit
 from orderbook.batch import AGGRESSOR_SIGNS, BookBatch, walk_sizes
 
 SIZES = 2 * STRATA
@@ -90,7 +91,7 @@ class TrainingData:
         """Compute all blocks.
 
         Args:
-            book_states: a BookState of (n,) columns, one row a sample.
+            book_states: (n,) of BOOK_STATE as a recarray, one row a sample.
             starts: where each block begins, the first at 0.
             typical: what was typical by each sample's model state.
             books: every book from the first sample to the last outcome.
@@ -153,12 +154,11 @@ class TrainingData:
         walk_later += drift_bps[:, :, None]
         residual = walk_later
         residual -= walk_then
-        depth = np.column_stack((book_states.ask_depth, book_states.bid_depth))
-        features = self._features((-1, 1, 1), depth[:, :, None], 1.0, quantity, walk_then)
-        for row, column in zip(orders[1:], (*features.slippage_columns(), residual), strict=True):
-            row[...] = column
         # Orders beyond the visible book must not be learned from: as zeros they count for nothing.
-        orders[1:] *= inside
+        orders[-1] = residual * inside
+        self._quotes: Floats = np.empty((len(MAKER_COLUMNS), n, 2))
+        states = book_states.view(np.ndarray)
+        set_columns(states, *typical, self._passive_s, quantity, walk_then, orders, self._quotes)
         self._orders: Floats = orders.reshape(-1, n, SIZES)
         self._residual: Floats = residual.reshape(n, SIZES)
 
@@ -166,11 +166,6 @@ class TrainingData:
         """Compute the rows and sums of a quote at each side's touch. All arrays are (samples, sides)."""
         book_states, typical, starts = self._book_states, self._typical, self._starts
         crossed = labels.crossed
-        queue = np.column_stack((book_states.bid_size, book_states.ask_size))
-        self._quotes: Floats = np.empty((len(MAKER_COLUMNS), *queue.shape))
-        features = self._features((-1, 1), 1.0, queue, 1.0, 0.0)
-        for row, column in zip(self._quotes, features.maker_columns(), strict=True):
-            row[...] = column
         lengths = np.diff(starts, append=len(book_states.mid))
         depth_1 = np.repeat(np.add.reduceat(typical.depth_1, starts) / lengths, lengths)
         self._crossed: Floats = crossed.astype(np.float64)
@@ -182,31 +177,52 @@ class TrainingData:
         per_sample = [values.sum(axis=1, dtype=np.float64) for values in summed]
         self._sums: Floats = np.add.reduceat(per_sample, starts, axis=1).T
 
-    def _features(
-        self, shape: tuple[int, ...], depth: Any, queue: Any, quantity: Any, excess_walk_bps: Any
-    ) -> Features:
-        """Return the features of the samples' orders or quotes, broadcast over sides and sizes.
 
-        Args:
-            shape: the shape of a column of samples among these arrays: (-1, 1) or (-1, 1, 1).
-            depth: of the top 10 levels that the order takes from, base units.
-            queue: size at the touch that the quote joins, base units.
-            quantity: of the order, base units.
-            excess_walk_bps: the walk's average price beyond the best.
-        """
-        depth_1, depth_10, _, volatility_bps = (column.reshape(shape) for column in self._typical)
-        book_states = BookState(*(column.reshape(shape) for column in self._book_states))
-        signs = AGGRESSOR_SIGNS.reshape(-1, *shape[2:])
-        return order_features(
-            np.log,
-            signs,
-            book_states,
-            depth,
-            queue,
-            quantity,
-            excess_walk_bps,
-            depth_1,
-            depth_10,
-            volatility_bps,
-            self._passive_s,
-        )
+@jit
+def set_columns(
+    states: Records,
+    depth_1: Floats,
+    depth_10: Floats,
+    slope: Floats,  # noqa: ARG001 - one of the columns of what is typical
+    volatility_bps: Floats,
+    passive_s: float,
+    quantity: Floats,
+    excess_walk_bps: Floats,
+    orders: Floats,
+    quotes: Floats,
+) -> None:
+    """Fill the columns of X of both models for n samples.
+
+    Args:
+        states: (n,) of BOOK_STATE.
+        depth_1: (n,), the typical size at the touch by each sample's model state, base units.
+        depth_10: (n,), the typical depth of the top 10 levels, base units.
+        slope: (n,), not used; it stands between its neighbours in TypicalAtSamples.
+        volatility_bps: (n,), standard deviation of one second's return.
+        passive_s: how long a quote waits.
+        quantity: (n, 2, STRATA), of orders that buy, then sell, base units.
+        excess_walk_bps: of the same shape, the average price paid beyond the best.
+        orders: (k + 2, n, 2, STRATA), whose first row says whether the visible book holds the order.
+        quotes: (columns of MakerTakerModel, n, 2).
+    """
+    for sample in range(len(states)):
+        for side in range(2):
+            for size in range(quantity.shape[2]):
+                features = order_features(
+                    1.0 - 2.0 * side,
+                    states[sample],
+                    depth_1[sample],
+                    depth_10[sample],
+                    volatility_bps[sample],
+                    passive_s,
+                    quantity[sample, side, size],
+                    excess_walk_bps[sample, side, size],
+                )
+                inside = orders[0, sample, side, size]
+                for column in range(len(SLIPPAGE_COLUMNS)):
+                    orders[1 + column, sample, side, size] = features[column] * inside
+            quotes[0, sample, side] = features[2]
+            quotes[1, sample, side] = features[3]
+            quotes[2, sample, side] = features[4]
+            quotes[3, sample, side] = features[8]
+            quotes[4, sample, side] = features[9]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from estimation.features import SECOND_NS, BookState, FeatureExtractor
-from estimation.model_state import ModelState, initial_state
+from estimation.features import SECOND_NS
+from estimation.fit_worker import WORKER, PendingFit
+from estimation.model_state import ModelState
 from estimation.online_learner import OnlineLearner, SampleBlocks
-from numerics.arrays import Ints
+from numerics.arrays import Ints, Records
 from orderbook import OrderBook
 from orderbook.batch import BookBatch
 
@@ -59,52 +59,28 @@ def label_delay_ns(latency_s: float, passive_s: float) -> int:
 class Sample(NamedTuple):
     """One decision: the book state and the model state at which an order was priced."""
 
-    book_state: BookState
+    book_state: Records
+    market_ns: int
     model_state: ModelState
 
 
 def make_block(samples: Sequence[Sample], books: Sequence[OrderBook]) -> SampleBlocks:
     """Make one block of these samples and of every book from the first of them to the last outcome."""
-    book_states, states = zip(*samples, strict=True)
+    book_states, _, states = zip(*samples, strict=True)
     # Few states stand behind many samples: compare them by identity, in order of their first use.
     distinct = {id(state): state for state in states}
     index_by_id = {state_id: index for index, state_id in enumerate(distinct)}
     state_index = np.array([index_by_id[id(state)] for state in states])
-    return SampleBlocks(to_columns(book_states), [0], list(distinct.values()), state_index, BookBatch.from_books(books))
-
-
-def to_columns(book_states: Sequence[BookState]) -> Any:
-    """Return n book states as one BookState of (n,) columns; market_ns stays int64."""
-    market_ns, *rest = zip(*book_states, strict=True)
-    columns: list[Any] = [np.fromiter(market_ns, np.int64, len(book_states))]
-    columns += [np.fromiter(column, np.float64, len(book_states)) for column in rest]
-    return BookState(*columns)
-
-
-def warm_up() -> None:
-    """Load what the fits need and compile the learner, by learning a small synthetic block and forgetting it.
-
-    This takes seconds at the very first start, which no running feed should share. It is safe to call more than
-    once, and never necessary.
-    """
-    away = np.arange(1.0, 4.0)
-    extractor = FeatureExtractor()
-    books = []
-    for row in range(40):
-        mid = 1000.0 + row % 8 // 2
-        bids, asks = (np.column_stack((mid + sign * away, np.full(3, 1.0 + row % 3))) for sign in (-1, 1))
-        books.append(OrderBook("", "", bids, asks, 0, row * SAMPLE_EVERY_NS, 0))
-    book_states = [extractor.extract(book) for book in books]
-    state = initial_state(book_states[0], 0.1, 1.0)
-    OnlineLearner(0.1, 1.0).learn(make_block([Sample(book_state, state) for book_state in book_states[:20]], books))
+    rows = np.concatenate(book_states).view(np.recarray)
+    return SampleBlocks(rows, [0], list(distinct.values()), state_index, BookBatch.from_books(books))
 
 
 class TrainingSchedule:
     """Takes one sample in every 100 ms of market time and hands blocks of samples to the learner.
 
     A fit on the first n samples takes effect at sample n + 50, however long it took to compute: the same books lead
-    to the same model states, live and in a backtest. A fit runs on a thread of its own that ends by itself; the
-    fit that is due is waited for.
+    to the same model states, live and in a backtest. Fits run on the worker's thread; the fit that is due is waited
+    for.
 
     state: the model state in use. learner: must not learn anything else.
     """
@@ -113,7 +89,8 @@ class TrainingSchedule:
         self.state = state
         self.learner = learner
         self._label_delay_ns = label_delay_ns(latency_s, passive_s)
-        self._fits: deque[_PendingFit] = deque()
+        # With each fit the number of resolved samples at which it takes effect.
+        self._fits: deque[tuple[int, PendingFit[ModelState]]] = deque()
         self._planned_samples = self._resolved_samples = state.samples
         self._block_samples = next_fit_samples(self._planned_samples) - self._planned_samples
         self._sampled_slot = self._kept_slot = -1
@@ -134,74 +111,41 @@ class TrainingSchedule:
         self._resolved_samples -= len(self._block)
         self._restart_block()
 
-    def add(self, book: OrderBook, book_state: BookState) -> None:
-        """Add the next book. Raises what a fit raised, when the fit is due; add no book after that."""
+    def add(self, book: OrderBook, book_states: Records) -> None:
+        """Add the next book and its state, (1,) of BOOK_STATE. Raises what a fit raised, when it is due."""
         slot = book.market_ns // KEEP_EVERY_NS
         if slot == self._kept_slot:
             return
         self._kept_slot = slot
         self._books.append(book)
         waiting = self._waiting
-        while waiting and waiting[0].book_state.market_ns + self._label_delay_ns <= book.market_ns:
+        while waiting and waiting[0].market_ns + self._label_delay_ns <= book.market_ns:
             self._block.append(waiting.popleft())
             self._resolved_samples += 1
             if len(self._block) == self._block_samples:
                 self._start_fit()
-            if self._fits and self._fits[0].due_samples <= self._resolved_samples:
-                self.state = self._fits.popleft().result()
+            if self._fits and self._fits[0][0] <= self._resolved_samples:
+                self.state = self._fits.popleft()[1].result()
         slot = book.market_ns // SAMPLE_EVERY_NS
         if slot != self._sampled_slot:
             self._sampled_slot = slot
-            waiting.append(Sample(book_state, self.state))
+            waiting.append(Sample(book_states, book.market_ns, self.state))
 
     def _start_fit(self) -> None:
         """Start a fit on the complete block, and begin the next block."""
         books = self._books
-        previous = self._fits[-1] if self._fits else None
+        previous = self._fits[-1][1] if self._fits else None
         samples, block_books = self._block, list(books)
         learn = self.learner.learn
-        self._fits.append(
-            _PendingFit(
-                lambda: learn(make_block(samples, block_books))[0], previous, self._resolved_samples + FIT_DELAY_SAMPLES
-            )
-        )
+        fit = WORKER.submit(lambda: learn(make_block(samples, block_books))[0], previous)
+        self._fits.append((self._resolved_samples + FIT_DELAY_SAMPLES, fit))
         self._block = []
         self._planned_samples += self._block_samples
         self._block_samples = next_fit_samples(self._planned_samples) - self._planned_samples
         # The next block begins with the sample that has waited longest, or else with the newest book.
-        first_ns = (self._waiting[0].book_state if self._waiting else books[-1]).market_ns
+        first_ns = (self._waiting[0] if self._waiting else books[-1]).market_ns
         while books[0].market_ns < first_ns:
             books.popleft()
-
-
-_ONE_FIT_AT_A_TIME = threading.Lock()
-"""Held while a block is learned: fits of several sessions share the processor, and finish sooner one by one."""
-
-
-class _PendingFit:
-    """One block being learned on a thread, after the block before it."""
-
-    def __init__(self, learn: Callable[[], ModelState], previous: _PendingFit | None, due_samples: int) -> None:
-        self.due_samples = due_samples
-        self._outcome: ModelState | BaseException
-        self._thread = threading.Thread(target=self._run, args=(learn, previous), name="learning", daemon=True)
-        self._thread.start()
-
-    def _run(self, learn: Callable[[], ModelState], previous: _PendingFit | None) -> None:
-        try:
-            if previous is not None:
-                previous.result()
-            with _ONE_FIT_AT_A_TIME:
-                self._outcome = learn()
-        except BaseException as error:  # noqa: BLE001 - raised on the feed's thread, by result()
-            self._outcome = error
-
-    def result(self) -> ModelState:
-        """Wait for the model state after this block. Raises what the fit raised."""
-        self._thread.join()
-        if isinstance(self._outcome, BaseException):
-            raise self._outcome
-        return self._outcome
 
 
 class PlannedFit(NamedTuple):

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from feeds.base import FeedError, decode
-from numerics.jit import jit, jit_holding_gil
+from numerics.jit import jit, jit_holding_gil, live
 from orderbook import BookBuilder, Levels
 
 
@@ -65,7 +65,7 @@ def read_sides(bids: msgspec.Raw, asks: msgspec.Raw, size_unit: float = 1.0) -> 
     ask_text = bytes(asks)
     # The last row of a side has no comma, which can leave room for one row more than the quotient.
     levels = np.empty(((len(bid_text) + len(ask_text)) // _SHORTEST_ROW_BYTES + 1, 2))
-    n_bids, n_levels = _read_both(bid_text, ask_text, size_unit, levels)
+    n_bids, n_levels = _LIVE_READ_BOTH.call(bid_text, ask_text, size_unit, levels)
     if n_levels >= 0:
         return levels[:n_bids], levels[n_bids:n_levels]
     return _decode_side("bids", bid_text, size_unit), _decode_side("asks", ask_text, size_unit)
@@ -367,3 +367,16 @@ def _byte(text: bytes, at: int) -> int:
     """Return text[at]. The unsigned index skips numba's check for an index that counts from the end."""
     byte: int = text[np.uint64(at)]
     return byte
+
+
+def _leave_sides(_bids: bytes, _asks: bytes, _size_unit: float, _levels: Levels) -> tuple[int, int]:
+    return 0, -1
+
+
+def _leave_frame(_text: bytes, _symbol: bytes, _size_unit: float) -> tuple[Levels, int, int]:
+    return _NO_LEVELS, 0, 0
+
+
+# Until machine code is ready, what it does not read is left to msgspec, which is faster than plain Python.
+_LIVE_READ_BOTH = live(_read_both, _leave_sides)
+FRAME_READER = live(read_frame, _leave_frame)

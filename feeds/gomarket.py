@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from feeds.base import BaseFeed, Product, Venue, decode_sides, timestamp_ns
-from feeds.fast_parser import read_frame
+from feeds.fast_parser import FRAME_READER
 from feeds.okx import OKX, Okx
 from orderbook import BookError, OrderBook
 from orderbook.book import SortedBook
@@ -43,7 +43,7 @@ class GomarketFeed(BaseFeed):
         make_book: type[OrderBook] = SortedBook
         try:
             text = message.encode() if isinstance(message, str) else message
-            levels, n_asks, exchange_ns = read_frame(text, self._symbol_bytes, self._contract_size)
+            levels, n_asks, exchange_ns = FRAME_READER.call(text, self._symbol_bytes, self._contract_size)
             # The compiled reader reads frames of the usual form only; the typed decoder reads all others.
             frame = None if n_asks else _FRAME.decode(text)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-"""Real numbers."""
 Ints = NDArray[np.int64]
 """Whole numbers: row numbers, or times in nanoseconds."""
 Flags = NDArray[np.bool_]
-"""True or False."""
+Records = NDArray[Any]
+"""An array of a structured dtype."""
+Record = Any
+"""One element of Records; compiled functions read and write its fields by attribute."""
+
+
+def make_records(dtype: np.dtype[np.void], count: int) -> Records:
+    """Return (count,) records of zeros. Several times faster than np.zeros, which looks at every field of the dtype."""
+    return np.frombuffer(bytearray(count * dtype.itemsize), dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numerics.arrays import Ints
-from numerics.jit import jit, jit_holding_gil
+from numerics.jit import jit, jit_holding_gil, live
 from orderbook.book import Levels
 
 SPARE_LEVELS = 1000
@@ -80,14 +80,14 @@ class BookSides:
             held_bids = self._bids[bid_begin:bid_end]
             held_asks = self._asks[ask_begin:ask_end]
             if n_changes > SPARE_LEVELS:
-                invalid_row = _find_invalid_row(np.concatenate((bids, asks)), self._largest)
+                invalid_row = _LIVE_FIND_INVALID_ROW.call(np.concatenate((bids, asks)), self._largest)
                 if invalid_row < 0:
                     self._allocate(self._sort_in(held_bids, bids, -1), self._sort_in(held_asks, asks, 1))
                 return invalid_row
             self._allocate(held_bids, held_asks)
         # Each change adds one level at most, so counting changes is enough to know that the next ones fit.
         self._spare -= n_changes
-        invalid_row, has_new_bids, has_new_asks = _change_book(
+        invalid_row, has_new_bids, has_new_asks = _LIVE_CHANGE_BOOK.call(
             self._bids, self._asks, self._bounds, bids, asks, self._keep, self._publish, self._largest
         )
         if has_new_bids:
@@ -222,3 +222,7 @@ def _change_book(
     bounds[3] = min(bounds[3], bounds[2] + keep)
     # 4. A change below the last published place leaves what is published as it was.
     return -1, best_bid < publish, best_ask < publish
+
+
+_LIVE_FIND_INVALID_ROW = live(_find_invalid_row)
+_LIVE_CHANGE_BOOK = live(_change_book)

@@ -1,4 +1,4 @@
-"""Share fixtures: the folder of real recordings, and a check that no test leaves a thread behind."""
+"""Share fixtures: real recordings, a compiled product, and a check that no test leaves a thread behind."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from estimation.warm_up import warm_up
+from feeds import fast_parser
 from tests.support.loopback import eventually
 from tests.support.paths import RECORDINGS
 
-OURS = ("backtest", "feed", "learning", "recorder", "replay")
-"""Beginnings of the names of the project's threads, except the one that warms up once for the whole process."""
+OURS = ("backtest", "feed", "recorder", "replay")
+"""Beginnings of the names of the project's threads, except those that serve the whole process: warm-up and fits."""
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +26,13 @@ def recordings() -> Path:
     if os.environ.get("CI") and RECORDINGS.parent.is_dir():
         pytest.fail(f"{RECORDINGS} is missing although {RECORDINGS.parent} is present")
     pytest.skip(f"real recordings are not here: {RECORDINGS}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled() -> None:
+    """Compile what a feed's first books would, so that no test that waits for a book waits for the compiler."""
+    fast_parser.warm_up()
+    warm_up()
 
 
 @pytest.fixture(autouse=True)

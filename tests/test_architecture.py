@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from numerics.jit import COMPILED_ROOMS
 from tests.support.paths import PROJECT, product_files
 
 FLOORS = (
@@ -27,6 +28,39 @@ FLOOR = {room: len(FLOORS) - place for place, rooms in enumerate(FLOORS) for roo
 DRAWS = {"app", "ui"}
 PLAIN_UI = ("ui.charts", "ui.text")
 MOST_LINES = 400
+JIT_DECORATORS = {"jit", "jit_holding_gil"}
+ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Pow)
+
+
+COST_ROOMS = {"estimation", "models"}
+"""Where costs are worked out."""
+BPS_ARITHMETIC = {
+    "backtest._choose_tier": "a fee rate that was typed in bps",
+    "backtest._format_tier": "a fee rate for the command line, which counts in bps",
+    "calculations.filled_or_not_bps": "the two ends of a waiting order, of which an estimate holds only the mean",
+    "exporting.rows": "net_cost_pct: bps to percent",
+    "exporting.rows._in_quote": "bps to money: times the notional",
+    "backtesting.summary._average_by_hour": "a mean over books",
+    "fee_calculator.FeeCalculator.next_tier": "what the next tier would save, for all fees are worked out there",
+    "fee_calculator.fee_bps": "the fee itself: a rate to bps",
+    "orderbook.book.OrderBook.spread_bps": "the book's own spread, for the page",
+    "sessions.comparison.all_in_price": "net cost to a price, by which venues are compared",
+    "ui.charts.backtest.over_time_chart": "the height of a drawn range",
+    "ui.charts.base.min_axis_length": "the length of an axis",
+    "ui.charts.cost.cost_history_chart": "the height of a drawn range",
+    "ui.charts.cost.stack_components": "the places of stacked bars",
+    "ui.charts.depth._cumulative": "how far a level lies from the mid",
+    "ui.charts.depth._within": "how far a level lies from the mid",
+    "ui.charts.depth.depth_chart": "how far levels and the worst price lie from the mid",
+    "ui.charts.models.frontier": "a model's costs to bps, for schedules that no order asks for",
+    "ui.estimate_panel.cost_bar": "bps to percent of the bar's width",
+    "ui.estimate_panel.estimate_view": "bps to money, and fee rates to bps",
+    "ui.text.advice._in_quote": "bps to money",
+    "ui.text.captions._fee_words": "fee rates to bps",
+    "ui.text.captions.fee_words": "bps to money",
+    "ui.text.captions.net_band": "the slippage's band, shifted by the two parts that have none",
+}
+"""All else that computes with numbers in bps, and why it is no formula of a cost."""
 
 
 def module_of(path: Path) -> str:
@@ -137,28 +171,112 @@ def test_module_calls_nothing_at_import(module: str) -> None:
         assert not bare_call, f"{module}:{node.lineno} calls something at import"
 
 
+def is_compiled_room(module: str) -> bool:
+    """Whether a change of this file is noticed before kept machine code is used."""
+    return room_of(module) in COMPILED_ROOMS
+
+
+def compiled_functions(module: str) -> list[ast.FunctionDef]:
+    """Return the functions of a file that are compiled."""
+    return [
+        node
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.FunctionDef) and JIT_DECORATORS & set(map(ast.unparse, node.decorator_list))
+    ]
+
+
+@cache
+def imported_names(module: str) -> dict[str, tuple[str, str]]:
+    """Return each name that a file imports from a file of ours: that file, and the name there."""
+    names = {}
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Import):
+            names |= {alias.asname or alias.name: (alias.name, "") for alias in node.names if alias.name in FILES}
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                source = (submodule, "") if submodule in FILES else (str(node.module), alias.name)
+                if source[0] in FILES:
+                    names[alias.asname or alias.name] = source
+    return names
+
+
+@cache
+def sources_behind(module: str, name: str) -> frozenset[str]:
+    """Return the files of ours that a module-level name's value comes from, constants of constants included."""
+    if name in imported_names(module):
+        source, original = imported_names(module)[name]
+        return frozenset({source}) | sources_behind(source, original)
+    values = [
+        node.value
+        for node in tree_of(module).body
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None
+        if name
+        in {leaf.id for leaf in ast.walk(node) if isinstance(leaf, ast.Name) and isinstance(leaf.ctx, ast.Store)}
+    ]
+    names = {leaf.id for value in values for leaf in ast.walk(value) if isinstance(leaf, ast.Name)} - {name}
+    return frozenset().union(*(sources_behind(module, each) for each in names))
+
+
 @files
-def test_jit_function_uses_names_of_its_own_file_only(module: str) -> None:
-    """A compiled function names nothing from another file of ours: numba would not see it change."""
-    decorators = {"jit", "jit_holding_gil"}
-    tree = tree_of(module)
-    foreign_names = {
-        alias.asname or alias.name
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom) and node.module and room_of(node.module) in FLOOR
-        for alias in node.names
-    }
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and decorators & set(map(ast.unparse, node.decorator_list)):
-            names_used = {
-                node_inside.id
-                for part in node.body
-                for node_inside in ast.walk(part)
-                if isinstance(node_inside, ast.Name)
+def test_user_of_the_compiler_lies_in_a_compiled_room(module: str) -> None:
+    """Machine code is kept for the sources of COMPILED_ROOMS as they are; code of another room could be stale."""
+    if "numerics.jit" in own_imports(module) or compiled_functions(module):
+        assert is_compiled_room(module)
+
+
+@files
+def test_compiled_function_uses_names_of_compiled_rooms_only(module: str) -> None:
+    """What a compiled function takes from another file of ours counts in the digest of its kept machine code."""
+    for function in compiled_functions(module):
+        for name in {leaf.id for leaf in ast.walk(function) if isinstance(leaf, ast.Name)}:
+            outside = {source for source in sources_behind(module, name) if not is_compiled_room(source)}
+            assert not outside, f"{module}: {function.name} uses {name} of {sorted(outside)}"
+
+
+def test_compiled_rooms_are_those_with_compiled_functions() -> None:
+    """No room is digested in vain, and the decorators are those that compile."""
+    assert {room_of(module) for module in FILES if compiled_functions(module)} == set(COMPILED_ROOMS)
+    compilers = {node.name for node in tree_of("numerics.jit").body if isinstance(node, ast.FunctionDef)}
+    assert {name for name in compilers if name.startswith("jit")} == JIT_DECORATORS
+
+
+def is_bps(node: ast.AST) -> bool:
+    """Whether this is a number in bps by its name, or the factor from a share to bps."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name.endswith("bps")
+        case ast.Constant(value=value):
+            return value == 1e4 or (isinstance(value, str) and value.endswith("_bps"))
+    return False
+
+
+def users_of_bps(module: str) -> set[str]:
+    """Return the functions of a file that compute with numbers in bps; the file itself for what stands outside them."""
+    found = set()
+
+    def visit(node: ast.AST, place: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            inside = f"{place}.{child.name}" if isinstance(child, (ast.FunctionDef, ast.ClassDef)) else place
+            computes = isinstance(child, (ast.BinOp, ast.AugAssign)) and isinstance(child.op, ARITHMETIC)
+            counted = {
+                leaf
+                for call in ast.walk(child)
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == "len"
+                for leaf in ast.walk(call)
             }
-            assert not names_used & foreign_names, (
-                f"{module}: {node.name} uses {sorted(names_used & foreign_names)} of another file"
-            )
+            if computes and any(is_bps(leaf) for leaf in ast.walk(child) if leaf not in counted):
+                found.add(inside)
+            visit(child, inside)
+
+    visit(tree_of(module), module)
+    return found
+
+
+def test_costs_are_computed_in_estimation_and_models_alone() -> None:
+    """Each formula of a cost stands once. Elsewhere its numbers are converted, averaged and drawn, as listed."""
+    elsewhere = (users_of_bps(module) for module in FILES if room_of(module) not in COST_ROOMS)
+    assert set().union(*elsewhere) == set(BPS_ARITHMETIC)
 
 
 def test_room_names_hide_no_standard_library_module() -> None:

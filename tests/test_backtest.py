@@ -193,7 +193,7 @@ def test_orders_priced_together_get_the_numbers_of_each_alone(market: RecordingS
     net_costs: dict[int, list[float]] = {0: [], 1: [], 2: []}
     for step in run_steps(market, orders, tmp_path):
         if step.block is not None:
-            net_costs[step.block.order_index] += step.block.columns["net_cost_bps"].tolist()
+            net_costs[step.block.order_index] += step.block.rows["net_cost_bps"].tolist()
             assert step.done <= (step.total or 0)
     for number, order in enumerate(orders):
         alone = backtest(market.path, market.venue, market.symbol, order, tmp_path)

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calculations import Estimate, Order, OrderError, TradingCalculator
+from estimation.order_terms import one_sided_move_bps
 from estimation.realised import RealisedOutcome
-from estimation.slippage import one_sided_move_bps
 from fee_calculator import FeeTier, fee_bps
 from models import AlmgrenChrissModel
 from orderbook import OrderBook, Side
+from profiling import Stamps
 from tests.support.synthetic_markets import STEP_NS, book, count_learned_samples, gaussian_market, queue_market
 
 FREE = FeeTier("free", maker=0.0, taker=0.0)
@@ -115,6 +116,38 @@ def test_same_quantity_in_any_unit_costs_the_same() -> None:
         assert each.quantity == pytest.approx(2.0)
         assert each.net_cost_bps == pytest.approx(base.net_cost_bps)
         assert each.fill.levels == base.fill.levels == 2
+
+
+@pytest.mark.parametrize("style", ["now", "passive", "schedule"])
+@pytest.mark.parametrize("unit", ["base", "quote", "contracts"])
+def test_what_if_of_same_order_is_its_estimate(style: Any, unit: Any) -> None:
+    """At a contract size of 0.01 the order asked about and the order estimated are one, before and after learning."""
+    order = Order(Side.SELL, 250.0, unit, style=style, daily_volume=1e4)
+    calculator = TradingCalculator(order, 0.01)
+    assert calculator.what_if([order]) == []
+    for row, each in enumerate(queue_market(400, 3)):
+        estimate = calculator.estimate(each)
+        if row in (0, 399):
+            (asked,) = calculator.what_if([order])
+            assert replace_stamps(asked) == replace_stamps(estimate)
+            assert asked.quantity == pytest.approx({"base": 250.0, "quote": 250 / each.mid, "contracts": 2.5}[unit])
+    assert count_learned_samples(calculator) > 0
+
+
+def replace_stamps(estimate: Estimate) -> Estimate:
+    """Return the same estimate without the times it was made at."""
+    return Estimate(estimate.row, estimate.order, Stamps(0, 0, 0, 0, 0), estimate.market_ns)
+
+
+def test_what_if_changes_nothing() -> None:
+    """Asked about other orders at every book or never, a calculator gives the same estimates and outcomes."""
+    order, other = Order(Side.BUY, 3.0, style="passive"), Order(Side.SELL, 70.0, style="schedule")
+    asked, alone = TradingCalculator(order), TradingCalculator(order)
+    for each in queue_market(300, 3):
+        estimate = asked.estimate(each)
+        assert [each.order for each in asked.what_if([other, order])] == [other, order]
+        assert replace_stamps(estimate) == replace_stamps(alone.estimate(each))
+    assert asked.realised() == alone.realised()
 
 
 @pytest.mark.parametrize(
@@ -254,25 +287,27 @@ def test_terms_kept_between_books_match_recomputed_terms() -> None:
         Order(Side.BUY, 300.0, "quote", style="schedule", daily_volume=1e4),
     ]
     keeps, anew = TradingCalculator(orders[0]), TradingCalculator(orders[0])
-    kept = 0
+    kept, before, mid_before = 0, None, 0.0
     for row, each in enumerate(queue_market(500, 3)):
         keeps.order = anew.order = orders[row // 7 % len(orders)]
-        anew._terms = None
-        before = keeps._terms
-        estimate = keeps.estimate(each)
-        assert estimate._replace(stamps=None) == anew.estimate(each)._replace(stamps=None)
-        kept += keeps._terms is before
+        anew._terms_order = None
+        assert keeps.estimate(each).row.tobytes() == anew.estimate(each).row.tobytes()
+        kept += keeps._terms is before and each.mid == mid_before
+        before, mid_before = keeps._terms, each.mid
     assert 50 < kept < 450
     assert count_learned_samples(keeps) > 0
 
 
-def test_estimate_is_frozen_and_can_be_replaced() -> None:
-    """No field can be changed in place; dataclasses.replace makes another one."""
+def test_estimate_is_frozen_and_can_be_copied_with_other_values() -> None:
+    """No number can be changed in place; with_values makes another estimate and leaves the first as it was."""
     estimate = estimate_once(Order(Side.BUY, 1.0))
     with pytest.raises(AttributeError):
         estimate.mid = 1.0  # type: ignore[misc]
-    assert replace(estimate, mid=1.0).mid == 1.0
-    assert replace(estimate, mid=estimate.mid) == estimate
+    other = estimate.with_values(mid=1.0, slippage_bps=None)
+    assert (other.mid, other.slippage_bps) == (1.0, None)
+    assert (estimate.mid, estimate.slippage_source) == (100.0, "book walk")
+    assert other != estimate
+    assert estimate.with_values(mid=estimate.mid) == estimate
 
 
 def test_outcomes_are_equal_whenever_they_are_drained() -> None:

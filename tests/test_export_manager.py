@@ -8,9 +8,10 @@ import json
 import sys
 import threading
 import time
+import tracemalloc
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from decimal import Decimal, localcontext
 from itertools import cycle, islice
 from pathlib import Path
@@ -22,9 +23,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calculations import Estimate, Order, TradingCalculator
+from estimation.estimate import BY_NAME, UNITS
+from estimation.estimate import COLUMNS as ROW_COLUMNS
 from estimation.features import Features
 from estimation.realised import RealisedOutcome
 from export_manager import COLUMNS, ExportManager, to_row
+from exporting.rows import DATA_DICTIONARY
 from exporting.table import VERSION
 from fee_calculator import FeeTier, schedule
 from feeds import VENUES, market_simulator
@@ -135,11 +139,23 @@ def test_columns_hold_the_calculated_values(estimates: list[Estimate]) -> None:
 
 def test_every_field_of_an_estimate_is_exported(estimates: list[Estimate]) -> None:
     """No calculated value is missing; values that are grouped in the estimate have columns of their own."""
-    grouped = {"order", "features", "fill", "parameters", "stamps"}
-    names = {field.name for field in fields(Estimate)} - grouped
+    grouped = {"order", "features", "fill", "parameters", "stamps", "row", "processing_ns", "with_values"}
+    names = {name for name in dir(Estimate) if not name.startswith("_")} - grouped
     assert {name.removesuffix("_base") for name in COLUMNS} >= names
     assert set().union(*(estimate.parameters for estimate in estimates)) == set(PARAMETERS)
     assert len(set(COLUMNS)) == len(COLUMNS)
+
+
+def test_every_column_of_a_row_is_exported_and_described() -> None:
+    """A row's column has the unit and the meaning of its definition, a code its words; two have another form."""
+    for name, unit, kind, _, meaning, words in ROW_COLUMNS:
+        if name in ("processing_ns", "context"):  # processing_ms; the market and the order, each a column of its own
+            continue
+        assert DATA_DICTIONARY[name]["unit"] == unit
+        assert DATA_DICTIONARY[name]["meaning"] == (f"{meaning}: {', '.join(words)}" if kind == "code" else meaning)
+        assert (kind == "code") == bool(words)
+    assert DATA_DICTIONARY["processing_ms"]["meaning"] == BY_NAME["processing_ns"].meaning
+    assert {column.unit for column in ROW_COLUMNS} | {each["unit"] for each in DATA_DICTIONARY.values()} == set(UNITS)
 
 
 def test_quote_amounts_add_up_to_the_net_cost(estimates: list[Estimate]) -> None:
@@ -189,7 +205,7 @@ def test_outcomes_are_written_to_their_rows(estimates: list[Estimate]) -> None:
     outcomes = [RealisedOutcome(ns, None, ns / 8, 0.5, 1.0) for ns in (10, 20, 20)]
     outcomes += [RealisedOutcome(35, None, 9.0, 0.5, 1.0), RealisedOutcome(40, None, None, 0.5, 0.25)]
     for ns in times:
-        manager.append(replace(estimates[0], market_ns=ns))
+        manager.append(estimates[0].with_values(market_ns=ns))
     manager.realise(outcomes[:2])
     manager.realise(outcomes[2:])
     frame = manager.frame()
@@ -202,12 +218,12 @@ def test_outcomes_find_their_rows_after_a_step_back_in_time(estimates: list[Esti
     """A replay that begins again fills in the new rows and leaves the old ones alone, also after a new limit."""
     manager = ExportManager(10)
     for ns in (100, 200, 300, 50, 100):
-        manager.append(replace(estimates[0], market_ns=ns))
+        manager.append(estimates[0].with_values(market_ns=ns))
     manager.resize(4)
     manager.realise([RealisedOutcome(50, None, 1.5, 0.5, 0.0), RealisedOutcome(100, None, 2.5, 0.5, 1.0)])
     assert [nan_to_none(value) for value in manager.frame()["realised_slippage_bps"]] == [None, None, 1.5, 2.5]
     for ns in (110, 120, 130):
-        manager.append(replace(estimates[0], market_ns=ns))
+        manager.append(estimates[0].with_values(market_ns=ns))
     manager.resize(2)
     manager.realise([RealisedOutcome(ns, None, ns / 8, 0.5, 1.0) for ns in (110, 120, 130)])
     assert manager.frame()["realised_slippage_bps"].tolist() == [15.0, 16.25]
@@ -296,15 +312,20 @@ def test_limit_below_one_is_refused(limit: int, estimates: list[Estimate]) -> No
 
 def test_long_history_takes_little_memory(estimates: list[Estimate]) -> None:
     """It gives the garbage collector no objects to search, and takes less than 400 bytes an estimate."""
-    manager = ExportManager(10_000)
+    limit = 10_000
+    manager = ExportManager(limit)
     manager.append(estimates[0])
     gc.collect()
     before = len(gc.get_objects())
-    for estimate in estimates * 10:
+    tracemalloc.start()
+    for estimate in islice(cycle(estimates), 2 * limit):
         manager.append(estimate)
     gc.collect()
+    bytes_held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(manager) == limit
     assert len(gc.get_objects()) - before < 100
-    assert len(manager._ring) <= 10_000 * 400
+    assert bytes_held <= limit * 400
 
 
 @pytest.fixture
@@ -322,7 +343,9 @@ def test_frames_are_consistent_while_the_feed_appends(estimates: list[Estimate])
     manager = ExportManager(5)
     n_estimates = 1_000
     stop = threading.Event()
-    numbered = [replace(estimates[number % 300], market_ns=number, mid=number + 1.0) for number in range(n_estimates)]
+    numbered = [
+        estimates[number % 300].with_values(market_ns=number, mid=number + 1.0) for number in range(n_estimates)
+    ]
     appended = 0
 
     def write() -> None:
@@ -391,8 +414,11 @@ def test_saved_history_describes_itself(
     assert (about["fees"]["venue"], about["fees"]["edition"]) == ("okx", "current")
     assert about["fees"]["as_of"] == str(schedule("okx", "swap", "current").as_of)
     assert about["fees"]["tiers"][0]["taker"] == 0.0005
-    for name in COLUMNS:
-        if name.endswith(("_bps", "_quote", "_base", "_ns", "_ms", "_s", "_pct", "_rate", "_annual")):
-            assert any(name.endswith(unit) for unit in about["units"]), f"{name} has a unit that is not explained"
+    assert tuple(about["columns"]) == COLUMNS
+    for name, column in about["columns"].items():
+        assert column["meaning"]
+        assert about["units"][column["unit"]]
+        for ending, unit in (("_bps", "bps"), ("_quote", "quote"), ("_base", "base"), ("_ms", "ms"), ("_pct", "%")):
+            assert not name.endswith(ending) or "_per_" in name or column["unit"] == unit
     read = pyarrow.parquet.read_table(manager.save(tmp_path, "run", "parquet"))
     assert json.loads(read.schema.metadata[b"trade_simulator"]) == about

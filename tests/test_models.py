@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from estimation.online_learner import OnlineLearner
+from estimation.training_data import TrainingData, TypicalAtSamples
+from estimation.training_schedule import Sample, make_block
 from models import MakerTakerModel, SlippageModel
 from numerics.linear import Prior, RegressionSums, standard_deviation
+from orderbook import OrderBook
+from tests.support.synthetic_markets import begin_at, gaussian_market, observe_all, queue_market
 
 RNG = np.random.default_rng(0)
 TRUTH = np.array([0.5, -1.0, 0.0, 2.0])
@@ -41,6 +48,70 @@ def test_slippage_model_equals_scaled_ridge_of_scikit_learn(count: int) -> None:
     is_unclipped = scaled & (np.abs(expected) < 3 * math.sqrt((y**2).mean()))
     assert is_unclipped.sum() > count / 2
     assert model.predict(x)[is_unclipped] == pytest.approx(expected[is_unclipped], abs=1e-9)
+
+
+def floored_scaler(x: np.ndarray) -> StandardScaler:
+    """Return scikit-learn's scaler of these rows, no scale of it below a twentieth of the column's mean."""
+    scaler = StandardScaler().fit(x)
+    scaler.scale_ = np.maximum(scaler.scale_, 0.05 * np.abs(scaler.mean_) + 1e-9)
+    return scaler
+
+
+def assert_is_shrunk_ridge(model: SlippageModel, x: np.ndarray, y: np.ndarray, samples: float) -> None:
+    """Assert that weights, bias and predictions are those of scikit-learn on these rows, worth so many samples.
+
+    The ridge is worth 50 samples, so 50 rows for each sample's rows; all is shrunk by samples / (samples + 100).
+    Predictions are equal where no column is beyond 3 sd, up to the limit of 3 root mean squares of y.
+    """
+    scaler, shrink = floored_scaler(x), samples / (samples + 100)
+    ridge = Ridge(alpha=50 * len(y) / samples).fit(scaler.transform(x), y)
+    assert model.predictor is not None
+    weights = shrink * ridge.coef_ / scaler.scale_
+    assert model.predictor.weights == pytest.approx(weights, rel=1e-9, abs=1e-9 * np.abs(weights).max())
+    assert model.predictor.bias == pytest.approx(shrink * ridge.intercept_ - weights @ scaler.mean_, abs=1e-9)
+    limit = 3 * math.sqrt((y**2).mean())
+    is_inside = np.abs(scaler.transform(x)).max(axis=1) < 3
+    expected = np.clip(shrink * ridge.predict(scaler.transform(x)), -limit, limit)
+    assert is_inside.mean() > 0.5
+    assert model.predict(x)[is_inside] == pytest.approx(expected[is_inside], rel=1e-9, abs=1e-9)
+    # Beyond 3 sd a column counts as if it were there.
+    clipped = scaler.inverse_transform(np.clip(scaler.transform(x), -3, 3))
+    expected = np.clip(shrink * ridge.predict(scaler.transform(clipped)), -limit, limit)
+    assert model.predict(x) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("samples", [10.0, 250.0, 1000.0])
+@pytest.mark.parametrize("nearly_constant", [False, True])
+def test_slippage_model_has_weights_of_scikit_learn(samples: float, nearly_constant: bool) -> None:
+    """Weights and bias are scikit-learn's on the same rows, also where a scale is floored."""
+    x, y = rows(1000)
+    if nearly_constant:
+        x[:, 1] = 5 + 1e-3 * RNG.normal(size=1000)
+        x[:, 2] = 3.0
+    assert_is_shrunk_ridge(SlippageModel().fit(x, y, samples), x, y, samples)
+
+
+@pytest.mark.parametrize("make", [queue_market, gaussian_market])
+def test_learned_slippage_model_has_weights_of_scikit_learn(make: Callable[[int, int], Iterator[OrderBook]]) -> None:
+    """What is learned of a market's first 300 samples is scikit-learn's ridge on their training rows.
+
+    Rows beyond the visible book are left out. At 100 ms a sample and a latency of 0.1 s nothing overlaps: the rows
+    are worth 300 samples.
+    """
+    books = list(make(330, 1))
+    book_states = observe_all(books)
+    first = begin_at(book_states[0], 0.1, 0.5)
+    samples = [Sample(each, each["market_ns"].item(), first) for each in book_states[:300]]
+    block = make_block(samples, books)
+    (learned,) = OnlineLearner(0.1, 0.5).learn(block)
+    typical = TypicalAtSamples(
+        *(np.full(300, value) for value in (first.depth_1, first.depth_10, first.slope, first.volatility_bps))
+    )
+    (training,) = TrainingData(block.book_states, np.array([0]), typical, block.books, 0, 0.1, 0.5)
+    inside = training.orders[0].ravel() > 0
+    columns = training.orders.reshape(len(training.orders), -1)[:, inside]
+    assert learned.slippage is not None
+    assert_is_shrunk_ridge(learned.slippage, columns[1:-1].T, columns[-1], 300.0)
 
 
 def test_slippage_model_does_not_depend_on_units() -> None:
@@ -113,6 +184,41 @@ def test_maker_model_with_many_rows_equals_scikit_learn() -> None:
     inside = np.abs(x).max(axis=1) < 2.5
     assert model.predict_proba(x)[inside] == pytest.approx(oracle.predict_proba(x)[inside], abs=0.02)
     assert model.samples == 4000
+
+
+@pytest.mark.parametrize("per_row", [1.0, 0.1])
+def test_maker_model_has_logits_of_scikit_learn_and_prior(per_row: float) -> None:
+    """Where no row is beyond 3 sd, logits are scikit-learn's by n / (n + 100) and the prior's for the rest.
+
+    They agree to 1e-7 with the same solver of scikit-learn, which stops early: within 1e-4 of the exact solution. n is
+    the sum of the rows' weights, which count in the scaler, too. The prior's intercept is the likeliest one given
+    N(prior, 0.7^2) and its own weights, found by a minimiser. No scale is below a quarter of the prior's.
+    """
+    x = np.clip(RNG.normal(size=(800, 3)), -2.5, 2.5) * (1.0, 3.0, 0.01) + (0.0, 1.0, 0.0)
+    y = (RNG.random(800) < 1 / (1 + np.exp(-(-0.7 + x @ (1.0, -0.2, 0.0))))).astype(float)
+    weight = np.where(np.arange(800) % 3, per_row, 2 * per_row)
+    prior = Prior((0.5, -0.3, 0.2), (0.0, 0.0, 0.0), (1.0, 2.0, 1.0), -1.0)
+    scaler = StandardScaler().fit(x, sample_weight=weight)
+    assert scaler.scale_[2] < 0.25 * prior.scale[2]
+    scaler.scale_[2] = 0.25 * prior.scale[2]
+    z = scaler.transform(x)
+    assert np.abs(z).max() < 3
+    offset = z @ prior.weights
+
+    def unlikelihood(bias: float) -> float:
+        logit = offset + bias
+        return float((bias + 1.0) ** 2 / 0.98 - weight @ (y * logit - np.log1p(np.exp(logit))))
+
+    bias = minimize_scalar(unlikelihood, bounds=(-6, 4), method="bounded", options={"xatol": 1e-12}).x
+    shrink = weight.sum() / (weight.sum() + 100)
+    model = MakerTakerModel(prior).fit(x, y, weight)
+    assert model.samples == pytest.approx(weight.sum())
+    same_solver = LogisticRegression(C=1.0, solver="newton-cholesky")
+    exact = LogisticRegression(C=1.0, tol=1e-12, max_iter=10_000)
+    for oracle, tolerance in ((same_solver, 1e-7), (exact, 1e-4)):
+        fitted = oracle.fit(z, y, weight).decision_function(z)
+        logit = shrink * fitted + (1 - shrink) * (offset + bias)
+        assert model.chances(x) == pytest.approx(1 / (1 + np.exp(-logit)), abs=tolerance)
 
 
 def test_maker_model_counts_overlapping_windows_once() -> None:

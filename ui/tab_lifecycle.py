@@ -12,8 +12,8 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from estimation.training_schedule import warm_up
-from feeds import fast_parser
+from estimation.fit_worker import WORKER
+from numerics.compile_beside import compile_beside
 from sessions.backtest_job import BacktestJobs
 from sessions.comparison import Comparison
 from sessions.session import Session
@@ -34,8 +34,11 @@ def shared_hub() -> FeedHub:
 
 
 def _warm_up() -> None:
-    fast_parser.warm_up()
-    warm_up()
+    WORKER.pause()
+    try:
+        compile_beside("sessions.warm_up")
+    finally:
+        WORKER.resume()
     _freeze_modules()
 
 

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 
 from calculations import Order, TradingCalculator
-from estimation.features import FeatureExtractor
-from estimation.model_state import ModelState, initial_state
+from estimation.model_state import ModelState
 from estimation.online_learner import OnlineLearner
 from estimation.training_schedule import TrainingSchedule
 from orderbook import OrderBook, Side
 from tests.support.synthetic_markets import (
     SPOT,
     STEP_NS,
+    begin_at,
     collect_model_states,
     gaussian_market,
     half_and_whole_scorecards,
+    observe_all,
     queue_market,
     read_recorded_books,
     resample_to_grid,
@@ -96,6 +97,23 @@ def test_estimates_are_no_more_biased_than_walk_on_real_books(spot: list[OrderBo
     assert (bias**2).sum() < (walk_bias**2).sum()
 
 
+def test_band_of_passive_orders_holds_on_real_books(spot: list[OrderBook]) -> None:
+    """Of what passive orders really cost nine tenths at least, and not all, lie inside the 95 % band."""
+    calculator = TradingCalculator(Order(Side.BUY, 0.1, style="passive"))
+    bands, outcomes = {}, []
+    for book in spot:
+        estimate = calculator.estimate(book)
+        bands[book.market_ns] = estimate.slippage_low_bps, estimate.slippage_high_bps
+        outcomes += calculator.realised()
+    inside = []
+    for outcome in outcomes:
+        low, high = bands[outcome.market_ns]
+        if low is not None and high is not None and outcome.realised_slippage_bps is not None:
+            inside.append(low <= outcome.realised_slippage_bps <= high)
+    assert len(inside) > 2500
+    assert 0.90 <= np.mean(inside) <= 0.99
+
+
 @pytest.mark.parametrize("name", SHORT)
 def test_model_stays_close_to_walk_on_short_recordings(recordings: Path, name: str) -> None:
     """Never err by 3 % more than the walk, however few, wide or lumpy the books are."""
@@ -112,11 +130,11 @@ def test_model_has_no_skill_on_market_without_memory(latency_s: float, seed: int
 def test_features_leaked_by_one_step_give_skill_without_memory() -> None:
     """The same market gives skill when features are taken one step too late on purpose."""
     market = list(gaussian_market(1500, 1))
-    extractor = FeatureExtractor()
-    book_states = [extractor.extract(book) for book in market]
-    schedule = TrainingSchedule(initial_state(book_states[0], 0.1, 2.0), OnlineLearner(0.1, 2.0), 0.1, 2.0)
+    book_states = observe_all(market)
+    schedule = TrainingSchedule(begin_at(book_states[0]), OnlineLearner(0.1, 2.0), 0.1, 2.0)
     for book, later_state in zip(market, book_states[1:], strict=False):
-        schedule.add(book, later_state._replace(market_ns=book.market_ns))
+        later_state["market_ns"] = book.market_ns
+        schedule.add(book, later_state)
     assert skill(schedule.state.scorecard) > 0.03
 
 

@@ -19,44 +19,33 @@ from hypothesis import strategies as st
 
 from calculations import Estimate, Order, TradingCalculator
 from estimation import training_data
-from estimation.features import BookState, FeatureExtractor, flow_increment
+from estimation.features import SLIPPAGE_COLUMNS, flow_increment
+from estimation.fit_worker import WORKER
 from estimation.labels import Labels
-from estimation.model_state import LARGEST, SMALLEST, STRATA, ModelState, initial_state
+from estimation.model_record import LARGEST, SMALLEST, STRATA
+from estimation.model_state import ModelState
 from estimation.online_learner import OnlineLearner, SampleBlocks
-from estimation.realised import RealisedCosts
-from estimation.slippage import SlippageEstimator
-from estimation.training_schedule import GAP_NS, Sample, TrainingSchedule, make_block, merge_fits, plan_fits, to_columns
+from estimation.pricing import cost_beyond_best
+from estimation.training_schedule import GAP_NS, Sample, TrainingSchedule, make_block, merge_fits, plan_fits
 from models import SlippageModel
 from orderbook import OrderBook, Side, walk
 from orderbook.batch import BookBatch, SideBatch, walk_sizes
+from tests.support.brute_force import label_by_definition, touched_and_mid_by_definition
 from tests.support.loopback import eventually
 from tests.support.paths import PROJECT
 from tests.support.synthetic_markets import (
     START_NS,
     STEP_NS,
-    book,
+    begin_at,
     count_learned_samples,
     gaussian_market,
+    observe_all,
+    price_on,
     queue_market,
+    ragged_books,
 )
 
 RNG = np.random.default_rng(7)
-
-
-def ragged_books(count: int, seed: int, deepest: int = 30, tick: float = 0.5) -> list[OrderBook]:
-    """Return books of many depths on a coarse grid, so that prices meet again and queues empty."""
-    rng = np.random.default_rng(seed)
-    best = 1000  # far enough from zero for a thousand steps and the deepest level below
-    books = []
-    for row in range(count):
-        best += int(rng.integers(-2, 3))
-        spread = int(rng.integers(1, 4))
-        sides = []
-        for sign, first in ((-1, best), (1, best + spread)):
-            ticks = first + sign * np.cumsum(np.append(0, rng.integers(1, 4, int(rng.integers(0, deepest)))))
-            sides.append(np.column_stack((ticks * tick, rng.lognormal(0, 1, len(ticks)))))
-        books.append(book(*sides, START_NS + row * STEP_NS))
-    return books
 
 
 @settings(max_examples=30, deadline=None)
@@ -80,12 +69,14 @@ def test_batch_walk_matches_walk_of_each_book(seed: int, slope: float, largest: 
         levels, place = stacked.sides(side, order), np.argsort(order)
         many, inside = walk_sizes(*levels, place, quantity[side], np.full(5, slope))
         for row, one in enumerate(books):
-            book_state = FeatureExtractor().extract(one)
-            state = replace(initial_state(book_state, 0.1, 2.0), slope=slope)
-            estimator = SlippageEstimator(state, book_state, each, 2.0)
+            best = one.taken_by(each)[0, 0]
             for column in range(4):
                 fill = walk(one.taken_by(each), quantity[side, row, column])
-                assert many[row, column] == pytest.approx(estimator.cost_beyond_best(fill), rel=1e-9, abs=1e-9)
+                paid = (fill.vwap - best) * fill.quantity
+                wanted = cost_beyond_best(
+                    float(each.value), best, slope, fill.quantity, paid, fill.worst_price, fill.unfilled
+                )
+                assert many[row, column] == pytest.approx(wanted, rel=1e-9, abs=1e-9)
                 assert inside[row, column] == (fill.unfilled == 0)
             price = one.taken_by(each)[0, 0] + each.value
             reached = each.value * (one.taken_by(each)[:, 0] - price) <= 0
@@ -107,10 +98,11 @@ def test_training_rows_match_features_of_estimates() -> None:
     A row of zeros stands for an order that the book does not hold.
     """
     books = ragged_books(40, 3)
-    extractor, model = FeatureExtractor(), _RowsRecorder()
-    book_states = [extractor.extract(each) for each in books]
-    state = replace(initial_state(book_states[0], 0.1, 0.5), slippage=model, shrinkage=0.5)
-    OnlineLearner(0.1, 0.5).learn(make_block([Sample(book_state, state) for book_state in book_states[:30]], books))
+    model = _RowsRecorder()
+    book_states = observe_all(books)
+    state = replace(begin_at(book_states[0], 0.1, 0.5), slippage=model, shrinkage=0.5)
+    samples = [Sample(each, each["market_ns"].item(), state) for each in book_states[:30]]
+    OnlineLearner(0.1, 0.5).learn(make_block(samples, books))
     rows = model.rows.reshape(30, 2, STRATA, 8)
     places = np.arange(30)[:, None, None] * training_data._ROOTS % 1.0 + np.arange(STRATA)
     sizes = state.depth_10 * SMALLEST * (LARGEST / SMALLEST) ** (places / STRATA)
@@ -118,11 +110,12 @@ def test_training_rows_match_features_of_estimates() -> None:
     for side, each in enumerate(Side):
         for row, book_state in enumerate(book_states[:30]):
             for column in range(STRATA):
-                fill = walk(books[row].taken_by(each), sizes[row, side, column])
-                features = SlippageEstimator(state, book_state, each, 0.5).features(fill).slippage_columns()
-                wanted = np.zeros(8) if fill.unfilled else features
+                order = Order(each, sizes[row, side, column], passive_s=0.5)
+                estimate = price_on(books[row], book_state, state, order)
+                features = [estimate.row[f"feature_{name}"] for name in SLIPPAGE_COLUMNS]
+                wanted = np.zeros(8) if estimate.unfilled else features
                 assert rows[row, side, column] == pytest.approx(wanted, rel=1e-6, abs=1e-6)
-                outside += fill.unfilled > 0
+                outside += estimate.unfilled > 0
     assert 10 < outside < 180
 
 
@@ -135,39 +128,6 @@ def test_training_sizes_are_log_uniform_in_each_size_class() -> None:
     assert abs(np.corrcoef(places.reshape(-1, 5000)) - np.eye(12)).max() < 0.1
 
 
-def label_by_definition(
-    books: list[OrderBook], row: int, side: Side, latency_ns: int, passive_ns: int
-) -> tuple[bool, bool, float]:
-    """Return marketable on arrival, crossed, and the quantity offered then, straight from the definition."""
-    quote = (books[row].bids if side is Side.BUY else books[row].asks)[0, 0]
-    arrives = books[row].market_ns + latency_ns
-    arrival = next(each for each in books if each.market_ns >= arrives)
-    reached = lambda each: side.value * (each.taken_by(side)[0, 0] - quote) <= 0  # noqa: E731
-    if reached(arrival):
-        return True, False, 0.0
-    for each in books:
-        if arrives < each.market_ns <= arrives + passive_ns and reached(each):
-            levels = each.taken_by(side)
-            return False, True, levels[side.value * (levels[:, 0] - quote) <= 0, 1].sum()
-    return False, False, 0.0
-
-
-def touched_and_mid_by_definition(
-    books: list[OrderBook], row: int, side: Side, latency_ns: int, passive_ns: int, late: bool
-) -> tuple[bool, float]:
-    """Return whether the queue at a quote moved while it waited, and the mid afterwards, from the definition."""
-    own = lambda each: each.taken_by(Side(-side.value))[0]  # noqa: E731
-    price, arrives = own(books[row])[0], books[row].market_ns + latency_ns
-    touched = False
-    for before, each in pairwise(books):
-        if arrives < each.market_ns <= arrives + passive_ns:
-            worse = side.value * (own(each)[0] - price)
-            shrank = side.value * (own(each)[0] - own(before)[0]) < 0 or own(each)[1] < own(before)[1]
-            touched = touched or worse < 0 or (worse == 0 and shrank)
-    seen = [each for each in books if each.market_ns <= arrives + passive_ns]
-    return touched, next(each for each in books if each.market_ns >= arrives).mid if late else seen[-1].mid
-
-
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0, 50, 100, 250]), st.sampled_from([100, 300, 730]))
 def test_labels_match_their_definitions_on_uneven_clock(seed: int, latency_ms: int, passive_ms: int) -> None:
@@ -177,17 +137,13 @@ def test_labels_match_their_definitions_on_uneven_clock(seed: int, latency_ms: i
     books = [replace(each, market_ns=int(ns)) for each, ns in zip(ragged_books(60, seed), clock, strict=True)]
     latency_ns, passive_ns = latency_ms * 1_000_000, passive_ms * 1_000_000
     count = sum(each.market_ns + latency_ns + passive_ns <= books[-1].market_ns for each in books)
-    book_states = [FeatureExtractor().extract(each) for each in books]
-    labels = Labels.from_books(
-        to_columns(book_states[:count]), BookBatch.from_books(books), latency_ms / 1e3, passive_ms / 1e3
-    )
+    sampled = np.concatenate(observe_all(books)[:count]).view(np.recarray)
+    labels = Labels.from_books(sampled, BookBatch.from_books(books), latency_ms / 1e3, passive_ms / 1e3)
     for side, each in enumerate(Side):
-        tracker, realised = RealisedCosts(), {}
-        order = Order(each, 2.0, latency_s=latency_ms / 1e3, passive_s=passive_ms / 1e3)
+        calculator = TradingCalculator(Order(each, 2.0, latency_s=latency_ms / 1e3, passive_s=passive_ms / 1e3))
         for one in books:
-            tracker.record_estimate(one, order, 2.0, None, 0.5)
-            tracker.process_pending()
-            realised |= {r.market_ns: r.realised_maker for r in tracker.drain_outcomes()}
+            calculator.estimate(one)
+        realised = {outcome.market_ns: outcome.realised_maker for outcome in calculator.realised()}
         for row in range(count):
             late, crossed, volume = label_by_definition(books, row, each, latency_ns, passive_ns)
             assert labels.marketable_on_arrival[row, side] == late
@@ -203,12 +159,11 @@ def test_labels_match_their_definitions_on_uneven_clock(seed: int, latency_ms: i
 def test_book_state_has_flow_and_return_of_last_second() -> None:
     """The flow is the sum of the touch's increments over the last second, and the return is the mid's over it."""
     books = list(gaussian_market(60, 4))
-    extractor = FeatureExtractor()
-    book_states = [extractor.extract(each) for each in books]
+    (state,) = observe_all(books)[39]
     touches = [(b.bids[0, 0], b.bids[0, 1], b.asks[0, 0], b.asks[0, 1]) for b in books]
-    wanted = sum(flow_increment(a, b) for a, b in pairwise(touches[29:40]))
-    assert book_states[39].flow == pytest.approx(wanted)
-    assert book_states[39].return_bps == pytest.approx((books[39].mid / books[29].mid - 1) * 1e4)
+    wanted = sum(flow_increment(*before, *after) for before, after in pairwise(touches[29:40]))
+    assert state["flow"] == pytest.approx(wanted)
+    assert state["return_bps"] == pytest.approx((books[39].mid / books[29].mid - 1) * 1e4)
 
 
 def estimate_all(calculator: TradingCalculator, market: Iterator[OrderBook] | list[OrderBook]) -> list[Estimate]:
@@ -257,11 +212,9 @@ def test_estimates_repeat_exactly_however_long_fits_take(monkeypatch: pytest.Mon
 
 def learn_book_by_book(books: list[OrderBook], latency_s: float, passive_s: float) -> list[tuple[int, ModelState]]:
     """Return each model state of a TrainingSchedule and the first book it is in use after."""
-    extractor = FeatureExtractor()
-    book_states = [extractor.extract(each) for each in books]
-    schedule = TrainingSchedule(
-        initial_state(book_states[0], latency_s, passive_s), OnlineLearner(latency_s, passive_s), latency_s, passive_s
-    )
+    book_states = observe_all(books)
+    first_state = begin_at(book_states[0], latency_s, passive_s)
+    schedule = TrainingSchedule(first_state, OnlineLearner(latency_s, passive_s), latency_s, passive_s)
     states: list[tuple[int, ModelState]] = []
     for row, (each, book_state) in enumerate(zip(books, book_states, strict=True)):
         if row and each.market_ns - books[row - 1].market_ns > GAP_NS:
@@ -282,9 +235,9 @@ def learn_whole_arrays(
     states = [first_state]
     for first in range(0, len(fits), at_once):
         samples, starts, shown = merge_fits(fits[first : first + at_once])
-        book_states = BookState(*(column[samples] for column in all_book_states))
         state_index = np.searchsorted(from_rows, samples, side="right")
-        states += learner.learn(SampleBlocks(book_states, starts, states, state_index, books.take(shown)))
+        blocks = SampleBlocks(all_book_states[samples], starts, states, state_index, books.take(shown))
+        states += learner.learn(blocks)
     return list(zip([0, *from_rows], states, strict=False))
 
 
@@ -301,8 +254,8 @@ def test_learning_over_whole_arrays_matches_learning_book_by_book(seed: int, tim
     )
     clock = START_NS + np.cumsum(step_ms) * 1_000_000
     books = [replace(each, market_ns=int(ns)) for each, ns in zip(ragged_books(900, seed), clock, strict=True)]
-    extractor = FeatureExtractor()
-    book_states = [extractor.extract(each) for each in books]
+    book_states = observe_all(books)
+    all_book_states = np.concatenate(book_states).view(np.recarray)
     stacked = BookBatch.from_books(books)
     sides = [SideBatch.from_sides([each.taken_by(side) for each in books]) for side in Side]
     whole = BookBatch(
@@ -310,9 +263,7 @@ def test_learning_over_whole_arrays_matches_learning_book_by_book(seed: int, tim
     )
     wanted = learn_book_by_book(books, *times)
     for shown, at_once in ((stacked, 1), (whole, 3), (whole, 1000)):
-        states = learn_whole_arrays(
-            to_columns(book_states), shown, *times, initial_state(book_states[0], *times), at_once
-        )
+        states = learn_whole_arrays(all_book_states, shown, *times, begin_at(book_states[0], *times), at_once)
         assert [(row, state.samples) for row, state in states] == [(row, state.samples) for row, state in wanted]
         for (_, one), (_, other) in zip(states, wanted, strict=True):
             assert (one.shrinkage, one.band, one.fill_shrinkage, one.crossed_share) == (
@@ -417,7 +368,7 @@ def test_warm_up_loads_and_compiles_all_that_fits_need() -> None:
     """
     script = """
 import sys
-from estimation.training_schedule import warm_up
+from estimation.warm_up import warm_up
 print("sklearn" in sys.modules)
 warm_up()
 print("sklearn.linear_model" in sys.modules)
@@ -435,21 +386,20 @@ print(sum(beforehand.values()) > 5 and all(compiled()[name] == count for name, c
     assert process.stdout.split() == ["False", "True", "True"]
 
 
-def test_learning_thread_ends_after_its_block() -> None:
-    """The learning thread ends by itself once its block is learned."""
-    estimate_all(TradingCalculator(Order(Side.BUY, 1.0)), queue_market(400, 1))
-    until = time.monotonic() + 10
-    while any(each.name == "learning" for each in threading.enumerate()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+def test_all_sessions_are_learned_on_one_thread_that_falls_idle() -> None:
+    """Two calculators share one thread, which is a daemon, and which has nothing left to do after the last block."""
+    for seed in (1, 2):
+        estimate_all(TradingCalculator(Order(Side.BUY, 1.0)), queue_market(400, seed))
+    (worker,) = (each for each in threading.enumerate() if each.name == "fits")
+    assert worker.daemon
+    eventually(lambda: WORKER.is_idle)
 
 
 def test_training_schedule_takes_less_than_100_us_a_book_on_feed_thread() -> None:
     """Handing samples over costs microseconds on the thread that estimates: fits run on their own."""
     market = list(queue_market(1500, 1))
-    extractor = FeatureExtractor()
-    book_states = [extractor.extract(each) for each in market]
-    schedule = TrainingSchedule(initial_state(book_states[0], 0.1, 2.0), OnlineLearner(0.1, 2.0), 0.1, 2.0)
+    book_states = observe_all(market)
+    schedule = TrainingSchedule(begin_at(book_states[0]), OnlineLearner(0.1, 2.0), 0.1, 2.0)
     began = time.thread_time()
     for each, book_state in zip(market, book_states, strict=True):
         schedule.add(each, book_state)

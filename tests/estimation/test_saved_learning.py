@@ -14,13 +14,11 @@ import numpy as np
 import pytest
 
 from calculations import Order, TradingCalculator
-from estimation.features import FeatureExtractor
-from estimation.model_state import initial_state
 from estimation.online_learner import OnlineLearner
 from estimation.saved_learner import LearnedError, SavedLearner
 from estimation.training_schedule import Sample, make_block
 from orderbook import Side
-from tests.support.synthetic_markets import count_learned_samples, queue_market
+from tests.support.synthetic_markets import begin_at, count_learned_samples, observe_all, queue_market
 
 
 def train_and_save(count: int = 700) -> tuple[dict[str, Any], TradingCalculator]:
@@ -53,13 +51,12 @@ def test_calculator_resumes_learning_from_plain_json() -> None:
 
 def test_resumed_learner_matches_one_that_never_stopped() -> None:
     """Given the same next block, both reach the same model state, to the last digit, after both have fitted anew."""
-    extractor = FeatureExtractor()
     books = list(queue_market(330, 1))
-    book_states = [extractor.extract(each) for each in books]
-    state = initial_state(book_states[0], 0.1, 0.5)
+    book_states = observe_all(books)
+    state = begin_at(book_states[0], 0.1, 0.5)
     uninterrupted = OnlineLearner(0.1, 0.5)
     for start in (0, 100, 200):
-        samples = [Sample(book_state, state) for book_state in book_states[start : start + 100]]
+        samples = [Sample(each, each["market_ns"].item(), state) for each in book_states[start : start + 100]]
         block = make_block(samples, books[start : start + 120])
         if start == 200:
             resumed, _ = OnlineLearner.from_json(json.loads(json.dumps(uninterrupted.to_json())))

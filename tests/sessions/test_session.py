@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from calculations import Order
+from calculations import Estimate, Order
 from orderbook import Side
 from sessions.market import Market
 from sessions.session import NEW_BOOK_S, NEXT_BOOK_DUE_S, Session, parse_learned
@@ -22,8 +21,8 @@ SIMULATED = Market("simulated", "BTC-USDT-SWAP")
 
 
 def count_threads_and_sockets() -> tuple[int, int]:
-    """Count the feed, replay and learning threads of this process, and its open sockets."""
-    ours = ("feed", "replay", "learning")
+    """Count the feed and replay threads of this process, and its open sockets."""
+    ours = ("feed", "replay")
     threads = [thread for thread in threading.enumerate() if thread.name.startswith(ours)]
     return len(threads), len(psutil.Process().net_connections())
 
@@ -71,8 +70,9 @@ def test_waiting_returns_at_once_if_no_book_is_due() -> None:
 
     def asked_at(age_s: float) -> float:
         received_ns = time.perf_counter_ns() - round(age_s * 1e9)
-        stamps = shown.estimate.stamps._replace(received_ns=received_ns)
-        session.latest = shown._replace(estimate=replace(shown.estimate, stamps=stamps))
+        estimate = shown.estimate
+        stamps = estimate.stamps._replace(received_ns=received_ns)
+        session.latest = shown._replace(estimate=Estimate(estimate.row, estimate.order, stamps, estimate.market_ns))
         began = time.perf_counter()
         session.wait_for_due_book()
         return time.perf_counter() - began

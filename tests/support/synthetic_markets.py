@@ -9,15 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from calculations import TradingCalculator
+from calculations import Order, TradingCalculator
+from estimation.estimate import ROW, Estimate
 from estimation.features import FeatureExtractor
 from estimation.model_state import ModelState, initial_state
 from estimation.online_learner import OnlineLearner
+from estimation.order_terms import make_terms
+from estimation.pricing import price_order
 from estimation.scorecard import Scorecard
 from estimation.training_schedule import TrainingSchedule
 from feeds import VENUES
-from numerics.arrays import Floats
+from numerics.arrays import Floats, Records, make_records
 from orderbook import OrderBook
+from profiling import Stamps
 from replay import books
 
 STEP_NS = 100_000_000
@@ -51,6 +55,32 @@ def resample_to_grid(a_book: Sequence[OrderBook]) -> list[OrderBook]:
 def read_recorded_books(recordings: Path, file: str, venue: str, symbol: str) -> list[OrderBook]:
     """Read all books of a recording."""
     return list(books(recordings / file, lambda: VENUES[venue].make_feed(symbol)))
+
+
+def observe_all(market: Iterable[OrderBook]) -> list[Records]:
+    """Return the state of each book, (1,) of BOOK_STATE."""
+    extractor = FeatureExtractor()
+    return [extractor.observe(each) for each in market]
+
+
+def begin_at(book_states: Records, latency_s: float = 0.1, passive_s: float = 2.0) -> ModelState:
+    """Return the model state of a market whose first book has this state, (1,) of BOOK_STATE."""
+    return initial_state(book_states.view(np.recarray)[0], latency_s, passive_s)
+
+
+def price_on(
+    a_book: OrderBook, book_states: Records, state: ModelState, order: Order, contract_size: float = 1.0
+) -> Estimate:
+    """Price an order on a book by this model state.
+
+    book_states: the book's own state, (1,) of BOOK_STATE. contract_size: base units of one contract.
+    """
+    rows, working = make_records(ROW, 1), make_records(ROW, 1)
+    levels, terms = a_book.taken_by(order.side), make_terms(order, contract_size)
+    assert price_order(
+        levels, 0, len(levels), a_book.exchange_ns, book_states, 0, state.record, 0, terms, rows, 0, working
+    )
+    return Estimate(rows[0], order, Stamps(0, 0, 0, 0, 0), a_book.market_ns)
 
 
 def gaussian_market(count: int, seed: int, sigma_bps: float = 0.6, levels: int = 20) -> Iterator[OrderBook]:
@@ -89,6 +119,22 @@ def queue_market(count: int, seed: int, levels: int = 20) -> Iterator[OrderBook]
         yield book(*sides, START_NS + row * STEP_NS)
 
 
+def ragged_books(count: int, seed: int, deepest: int = 30, tick: float = 0.5) -> list[OrderBook]:
+    """Return books of many depths on a coarse grid, so that prices meet again and queues empty."""
+    rng = np.random.default_rng(seed)
+    best = 1000  # far enough from zero for a thousand steps and the deepest level below
+    books = []
+    for row in range(count):
+        best += int(rng.integers(-2, 3))
+        spread = int(rng.integers(1, 4))
+        sides = []
+        for sign, first in ((-1, best), (1, best + spread)):
+            ticks = first + sign * np.cumsum(np.append(0, rng.integers(1, 4, int(rng.integers(0, deepest)))))
+            sides.append(np.column_stack((ticks * tick, rng.lognormal(0, 1, len(ticks)))))
+        books.append(book(*sides, START_NS + row * STEP_NS))
+    return books
+
+
 def collect_model_states(
     market: Iterable[OrderBook], latency_s: float = 0.1, passive_s: float = 2.0
 ) -> list[ModelState]:
@@ -97,12 +143,11 @@ def collect_model_states(
     states: list[ModelState] = []
     schedule: TrainingSchedule | None = None
     for a_book in market:
-        features = extractor.extract(a_book)
+        book_states = extractor.observe(a_book)
         if schedule is None:
-            schedule = TrainingSchedule(
-                initial_state(features, latency_s, passive_s), OnlineLearner(latency_s, passive_s), latency_s, passive_s
-            )
-        schedule.add(a_book, features)
+            first_state = begin_at(book_states, latency_s, passive_s)
+            schedule = TrainingSchedule(first_state, OnlineLearner(latency_s, passive_s), latency_s, passive_s)
+        schedule.add(a_book, book_states)
         if not states or states[-1] is not schedule.state:
             states.append(schedule.state)
     return states

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from calculations import Order
-from estimation.training_schedule import warm_up
+from estimation.fit_worker import WORKER
+from estimation.warm_up import warm_up
 from feeds import VENUES, fast_parser
 from feeds.market_simulator import START_NS
 from orderbook import OrderBook, Side
@@ -40,15 +41,14 @@ GROWTH_BYTES = 24 * 2**20
 class Sample(NamedTuple):
     """The memory, objects and threads of the process.
 
-    Threads are counted while the market runs at full speed, everything else while it is paused. The learning thread
-    starts and ends by design, and threads of earlier tests may end later.
+    Threads are counted while the market runs at full speed, everything else while it is paused. Threads of
+    earlier tests may end later.
     """
 
     rss_bytes: int
     objects: int
     books: int
     threads: frozenset[str]
-    learning: int
 
 
 def thread_names(other_threads: set[int | None]) -> list[str]:
@@ -68,8 +68,7 @@ def take_sample(names: list[str]) -> Sample:
         psutil.Process().memory_info().rss,
         len(objects),
         sum(isinstance(item, OrderBook) for item in objects),
-        frozenset(names) - {"learning"},
-        names.count("learning"),
+        frozenset(names),
     )
 
 
@@ -94,7 +93,7 @@ def sample_at_rest(engine: ReplayEngine, listener: Listener, other_threads: set[
     """Pause the market, take a sample once every sent line is handled and no fit is running, and continue."""
     names = thread_names(other_threads)
     engine.pause()
-    eventually(lambda: listener.last_ns == engine.position and "learning" not in thread_names(other_threads))
+    eventually(lambda: listener.last_ns == engine.position and WORKER.is_idle)
     sample = take_sample(names)
     if not engine.ended:  # otherwise it would begin again
         engine.play()
@@ -175,7 +174,6 @@ def test_long_market_loses_nothing_and_leaks_nothing(seconds: int, tmp_path: Pat
 
     warm, last = samples[WARM], samples[-1]
     assert {sample.threads for sample in samples} == {warm.threads}
-    assert max(sample.learning for sample in samples) <= 2
     assert max(sample.books for sample in samples) < MOST_BOOKS
     assert last.objects - warm.objects < GROWTH_OBJECTS
     assert last.rss_bytes - warm.rss_bytes < GROWTH_BYTES

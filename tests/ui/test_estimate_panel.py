@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -119,9 +118,9 @@ def test_gain_is_drawn_hatched_left_of_zero() -> None:
     order = Order(Side.BUY, 1.0)
     seen = book([(99.9, 5.0)], [(100.1, 5.0)])
     estimate = TradingCalculator(order).estimate(seen)
-    gain = replace(estimate, slippage_bps=-1.0, fee_bps=4.0, impact_bps=0.0, net_cost_bps=3.0)
+    gain = estimate.with_values(slippage_bps=-1.0, fee_bps=4.0, impact_bps=0.0, net_cost_bps=3.0)
     drawn = cost_bar(PricedBook(seen, gain))
     assert [piece[:3] for piece in drawn.pieces] == [("gain", 0.0, 20.0), ("cost", 20.0, 80.0)]
     assert drawn.net == 80.0
-    unknown = cost_bar(PricedBook(seen, replace(estimate, slippage_bps=None, net_cost_bps=None)))
+    unknown = cost_bar(PricedBook(seen, estimate.with_values(slippage_bps=None, net_cost_bps=None)))
     assert (unknown.pieces, unknown.net) == ((), None)

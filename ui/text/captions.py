@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from calculations import filled_or_not_bps
 from estimation.estimate import Estimate
 from estimation.order import Order
+from estimation.pricing import EXTRAPOLATED_DEPTHS
 from estimation.scorecard import Scorecard
-from estimation.slippage import EXTRAPOLATED_DEPTHS
 from estimation.training_schedule import FIRST_FIT_SAMPLES, FIT_DELAY_SAMPLES
 from fee_calculator import FeeCalculator, edition_words
 from feeds import VENUES

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtesting.summary import BUCKETS, COMPONENTS, Summary, SummaryBuilder
+from backtesting.summary import BUCKETS, Summary, SummaryBuilder
 from calculations import Order, OrderError, TradingCalculator
+from estimation.estimate import ROW
 from estimation.scorecard import Scorecard
 from orderbook import Side
 from sessions.backtest_job import Progress
@@ -39,11 +40,12 @@ def scorecard() -> Scorecard:
 
 def summarise(clock: list[int], net: list[float], quantity: float = 1.0, walk: list[float] | None = None) -> Summary:
     """Return a summary of rows with these net costs, bps; NaN is an unknown cost."""
-    columns: dict[str, Any] = {name: np.zeros(len(net)) for name in COMPONENTS}
-    columns |= {"market_ns": np.array(clock), "net_cost_bps": np.array(net)}
-    columns["walk_bps"] = np.array(net if walk is None else walk)
+    priced = np.zeros(len(net), ROW)
+    priced["market_ns"] = clock
+    priced["net_cost_bps"] = net
+    priced["walk_bps"] = net if walk is None else walk
     with SummaryBuilder("made", "okx", "BTC-USDT", Order(Side.BUY, quantity)) as tally:
-        tally.add(columns, scorecard())
+        tally.add(priced, scorecard())
         return tally.summary()
 
 

@@ -119,9 +119,9 @@ def test_pricing_other_sizes_does_not_change_the_estimate() -> None:
     assert asked.what_if(others) == []
     for each in queue_market(90, 5):
         said, alone = asked.estimate(each), left_alone.estimate(each)
-        assert replace(said, stamps=alone.stamps) == alone
+        assert Estimate(said.row, said.order, alone.stamps, said.market_ns) == alone
         (again, *_) = asked.what_if([order, *others])
-        assert replace(again, stamps=said.stamps) == said
+        assert Estimate(again.row, again.order, said.stamps, again.market_ns) == said
     assert asked.recent() == left_alone.recent()
     assert asked.scorecard() == left_alone.scorecard()
     assert asked.resolved_samples == left_alone.resolved_samples > 50

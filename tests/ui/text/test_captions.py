@@ -6,10 +6,13 @@ import re
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from calculations import Estimate, Order, Style, TradingCalculator, filled_or_not_bps
+from estimation.model_record import fill_probability
 from fee_calculator import FeeTier
+from numerics.jit import interpreted
 from orderbook import Side
 from tests.support.synthetic_markets import book, queue_market
 from ui.text.captions import (
@@ -150,8 +153,10 @@ def test_fill_model_that_is_no_better_is_not_used_and_the_page_says_so() -> None
         calculator = TradingCalculator(Order(Side.BUY, 0.5))
         for each in queue_market(400, seed):
             estimate = calculator.estimate(each)
-            card, known = calculator.scorecard(), calculator._latest[2]  # type: ignore[index] # what was known at it
+            card = calculator.scorecard()
             assert card is not None
+            assert calculator._schedule is not None
+            known = calculator._schedule.state
             if not card.fill.samples:
                 continue
             better = card.fill.skill is None or card.fill.skill > 0
@@ -162,6 +167,9 @@ def test_fill_model_that_is_no_better_is_not_used_and_the_page_says_so() -> None
                 assert "-" not in score
             else:
                 assert (source, score) == ("Average so far", f"Model no better, {card.fill.samples:,} outcomes")
-                assert known.fill_probability(estimate.features) == known.base_rate
+                chance = interpreted(fill_probability)(
+                    known.record.view(np.recarray)[0], estimate.features.maker_columns()
+                )
+                assert chance == known.base_rate
                 assert "as their average" in maker_words(estimate, card)
     assert set(seen) == {"model", "average"}

@@ -1,1 +1,0 @@
-"""Estimate many books at once."""
