@@ -13,7 +13,6 @@ import random
 import time
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import islice
 from statistics import median
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from calculations import Estimate, Order, TradingCalculator
+from estimation.estimate import COLUMNS
 from export_manager import ExportManager
 from feeds import VENUES, market_simulator
 from orderbook import Side
@@ -44,20 +44,11 @@ def make_estimates(count: int) -> list[Estimate]:
 def vary_estimate(estimate: Estimate, number: int, chance: random.Random) -> Estimate:
     """Return an estimate like this one with figures of its own, so that no format gains from repetition."""
     jitter = {
-        name: value * chance.uniform(0.999, 1.001)
-        for name in estimate.__dataclass_fields__
-        if isinstance(value := getattr(estimate, name), float)
+        column.name: estimate.row[column.name].item() * chance.uniform(0.999, 1.001)
+        for column in COLUMNS
+        if column.kind == "float"
     }
-    return replace(
-        estimate,
-        market_ns=estimate.market_ns + number * 100_000_000,
-        features=type(estimate.features)(*[value * chance.uniform(0.999, 1.001) for value in estimate.features]),
-        parameters={
-            name: parameter._replace(value=parameter.value * chance.uniform(0.999, 1.001))
-            for name, parameter in estimate.parameters.items()
-        },
-        **jitter,
-    )
+    return estimate.with_values(market_ns=estimate.market_ns + number * 100_000_000, **jitter)
 
 
 def measure_s(action: Callable[[], Any]) -> float:
@@ -65,6 +56,17 @@ def measure_s(action: Callable[[], Any]) -> float:
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
+
+
+def measure_bytes(estimate: Estimate, count: int) -> int:
+    """Return the bytes that a full history of so many estimates takes."""
+    manager = ExportManager(count)
+    tracemalloc.start()
+    for _ in range(count):
+        manager.append(estimate)
+    n_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return n_bytes
 
 
 def pandas_bytes(frame: pd.DataFrame) -> dict[str, Callable[[], Any]]:
@@ -83,11 +85,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     estimates, chance = make_estimates(1_000), random.Random(1)  # noqa: S311 - figures to print, not secrets
-    tracemalloc.start()
+    print(f"memory of {arguments.rows:,} rows: {measure_bytes(estimates[0], arguments.rows) / 1e6:.0f} MB")
     manager = ExportManager(arguments.rows)
     manager.market = (VENUE, SYMBOL)
-    print(f"memory of {arguments.rows:,} rows: {tracemalloc.get_traced_memory()[0] / 1e6:.0f} MB")
-    tracemalloc.stop()
     append_s = []
     for number in range(arguments.rows):
         estimate = vary_estimate(estimates[number % len(estimates)], number, chance)

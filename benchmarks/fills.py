@@ -18,12 +18,13 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.models import RECORDINGS
-from estimation.features import MAKER_COLUMNS, BookState, FeatureExtractor, order_features
+from estimation.features import MAKER_COLUMNS, SLIPPAGE_COLUMNS, order_features
 from estimation.labels import Labels
 from numerics.arrays import Flags, Floats
+from numerics.jit import interpreted
 from orderbook import OrderBook
 from orderbook.batch import AGGRESSOR_SIGNS, BookBatch
-from tests.support.synthetic_markets import SPOT, STEP_NS, read_recorded_books, resample_to_grid
+from tests.support.synthetic_markets import SPOT, STEP_NS, observe_all, read_recorded_books, resample_to_grid
 
 BLOCKS = 10
 WARM_UP = 100
@@ -33,16 +34,18 @@ WARM_UP = 100
 def maker_columns(states: Any) -> Floats:
     """Return the standardised maker columns of every decision time, buying and selling: (2, n, k).
 
-    states: a BookState of columns (n,).
+    states: records of BOOK_STATE, (n,).
     """
-    as_columns = BookState(*(column[:, None] for column in states))
-    queue = np.stack((states.bid_size, states.ask_size))[:, :, None]
+    usual_queue = float(np.mean((states.bid_size, states.ask_size)))
     moves = np.log(states.mid[50:] / states.mid[:-50]) * 1e4
     volatility = float(np.sqrt(np.mean(moves**2) / 5))
-    features = order_features(
-        np.log, AGGRESSOR_SIGNS[:, None, None], as_columns, 1.0, queue, 1.0, 0.0, queue.mean(), 1.0, volatility, 1.0
-    )
-    x = np.stack(np.broadcast_arrays(*features.maker_columns()), axis=3)[:, :, 0]
+    extract = interpreted(order_features)
+    features = [
+        [extract(sign, state, usual_queue, 1.0, volatility, 1.0, 1.0, 0.0) for state in states]
+        for sign in AGGRESSOR_SIGNS.tolist()
+    ]
+    names = (*SLIPPAGE_COLUMNS, "log_queue", "log_reach")
+    x = np.array(features)[:, :, [names.index(name) for name in MAKER_COLUMNS]]
     return np.asarray((x - x.mean(axis=(0, 1))) / np.maximum(x.std(axis=(0, 1)), 1e-9)).clip(-3, 3)
 
 
@@ -71,14 +74,13 @@ def skill(model: Any, x: Floats, y: Floats, counted: Flags, overlap: int) -> flo
 
 def print_skills(name: str, market: Sequence[OrderBook]) -> None:
     """Print skill and correlation of late and crossed quotes on one market at each latency."""
-    extractor = FeatureExtractor()
-    state_columns = [np.array(column) for column in zip(*(extractor.extract(book) for book in market), strict=True)]
-    all_x = maker_columns(BookState(*state_columns))
+    all_states: Any = np.concatenate(observe_all(market)).view(np.recarray)
+    all_x = maker_columns(all_states)
     for latency_s in (0.1, 0.5, 1.0):
         for passive_s in (1.0, 2.0):
             until = round((latency_s + passive_s) * 1e9) // STEP_NS
             rows = slice(WARM_UP, len(market) - until)
-            states: Any = BookState(*(column[rows] for column in state_columns))
+            states = all_states[rows]
             labels = Labels.from_books(states, BookBatch.from_books(market), latency_s, passive_s)
             late = labels.marketable_on_arrival.T.astype(np.float64)
             crossed = labels.crossed.T.astype(np.float64)

@@ -16,17 +16,17 @@ from pathlib import Path
 from statistics import median
 
 from calculations import Order, TradingCalculator
-from estimation.features import FeatureExtractor
-from estimation.model_state import initial_state
 from estimation.online_learner import OnlineLearner
 from estimation.training_schedule import Sample, TrainingSchedule, make_block
 from feeds import VENUES, market_simulator
 from orderbook import OrderBook, Side
 from tests.support.synthetic_markets import (
     SPOT,
+    begin_at,
     collect_model_states,
     gaussian_market,
     half_and_whole_scorecards,
+    observe_all,
     queue_market,
     read_recorded_books,
     resample_to_grid,
@@ -52,10 +52,11 @@ def print_quality(name: str, market: Sequence[OrderBook]) -> None:
         half, whole = half_and_whole_scorecards(known)
         slippage, fill = whole.slippage, whole.fill
         worse = min(skill(half), skill(whole, half))
+        early = worst_early_rmse_ratio(known)
         sizes = [share for share in slippage.coverage_by_size if share is not None]
         print(
             f"{name:22} {latency_s:4} {passive_s:4} {slippage.samples:6} {skill(whole):8.4f} {worse:8.4f} "
-            f"{worst_early_rmse_ratio:7.4f} {slippage.bias:8.4f} {slippage.walk_bias:8.4f} {slippage.coverage:7.3f} "
+            f"{early:7.4f} {slippage.bias:8.4f} {slippage.walk_bias:8.4f} {slippage.coverage:7.3f} "
             f"{min(sizes):6.3f} {fill.skill:8.4f} {fill.base_brier:7.4f} {whole.shrinkage:5.2f}"
         )
 
@@ -70,9 +71,8 @@ def print_cost(market: Sequence[OrderBook]) -> None:
         durations_ns.append(time.perf_counter_ns() - began)
     print(f"estimate, median: {median(durations_ns) / 1e3:.1f} us")
 
-    extractor = FeatureExtractor()
-    book_states = [extractor.extract(book) for book in market]
-    model_state = initial_state(book_states[0], 0.1, 2.0)
+    book_states = observe_all(market)
+    model_state = begin_at(book_states[0], 0.1, 2.0)
     schedule = TrainingSchedule(model_state, OnlineLearner(0.1, 2.0), 0.1, 2.0)
     began = time.thread_time_ns()
     for book, book_state in zip(market, book_states, strict=True):
@@ -83,7 +83,10 @@ def print_cost(market: Sequence[OrderBook]) -> None:
     for size in (50, 100, 500):
         sample_ns = []
         for start in range(0, len(market) - size - 25, size):
-            samples = [Sample(book_state, model_state) for book_state in book_states[start : start + size]]
+            samples = [
+                Sample(book_state, book.market_ns, model_state)
+                for book_state, book in zip(book_states[start : start + size], market[start:], strict=False)
+            ]
             began = time.thread_time_ns()
             (model_state,) = learner.learn(make_block(samples, market[start : start + size + 25]))
             sample_ns.append((time.thread_time_ns() - began) / size)

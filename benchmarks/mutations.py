@@ -170,8 +170,8 @@ MUTATIONS = [
         "a quote that arrives too late takes",
         *(
             "estimation/realised.py",
-            "late = quote.sign * (book.taken_by(quote.side).item(0) - quote.price) <= 0",
-            "late = False",
+            "quote.late = quote.sign * (levels[begin, 0] - quote.price) <= 0",
+            "quote.late = False",
         ),
         "tests/test_calculations.py tests/estimation/test_online_learner.py tests/estimation/test_scorecard.py",
     ),
@@ -197,27 +197,31 @@ MUTATIONS = [
     ),
     Mutation(
         "beyond five times the visible book there is no number",
-        *("estimation/slippage.py", "if depths > EXTRAPOLATED_DEPTHS:", "if False:"),
+        *("estimation/pricing.py", "if widen > EXTRAPOLATED_DEPTHS:", "if False:"),
         "tests/test_calculations.py",
     ),
     Mutation(
         "a walk that leaves something unfilled is no walk",
-        *("calculations.py", "        None if fill.unfilled else walked_bps,", "        walked_bps,"),
+        *("estimation/pricing.py", "math.nan if unfilled > 0 else walked_bps", "walked_bps"),
         "tests/test_calculations.py",
     ),
     Mutation(
         "net is the sum of its parts",
-        *("calculations.py", "slippage.bps + fee + impact_bps,", "slippage.bps + fee,"),
+        *("estimation/pricing.py", "row.slippage_bps + row.fee_bps + row.impact_bps", "row.slippage_bps + row.fee_bps"),
         "tests/test_calculations.py",
     ),
     Mutation(
         "a schedule of one step is the order at once",
-        *("calculations.py", 'order.style == "schedule" and order.steps > 1:', 'order.style == "schedule":'),
+        *(
+            "estimation/pricing.py",
+            "elif terms.style == SCHEDULE and terms.steps > 1:",
+            "elif terms.style == SCHEDULE:",
+        ),
         "tests/test_calculations.py",
     ),
     Mutation(
         "one step of a schedule has no cost of waiting",
-        *("models.py", "    if steps == 1:\n        return 1.0, 0.0\n", ""),
+        *("numerics/unit_schedule.py", "    if steps == 1:\n        return 1.0, 0.0\n", ""),
         "tests/test_almgren_chriss.py",
     ),
     Mutation(

@@ -23,8 +23,8 @@ from time import perf_counter_ns
 import psutil
 
 from calculations import Order, TradingCalculator
+from estimation.estimate import ROW
 from export_manager import ExportManager
-from exporting.rows import ROW_BYTES
 from feeds import VENUES
 from feeds.market_simulator import START_NS
 from orderbook import Side
@@ -179,9 +179,8 @@ def main() -> None:
     columns = "recorded s | MiB | GiB a day | read s | read min a day"
     print_table("Recordings, 10 frames a second of 50 levels", columns, map(format_recording, RECORDED_S))
     limit = ExportManager().limit
-    print(
-        f"\nHistory: {ROW_BYTES} bytes an estimate, {limit:,} at most: {limit * ROW_BYTES / 2**20:.0f} MiB a session,"
-    )
+    most_mib = limit * ROW.itemsize / 2**20
+    print(f"\nHistory: {ROW.itemsize} bytes an estimate, {limit:,} at most: {most_mib:.0f} MiB a session,")
     print(f"{limit / PER_SECOND / 3600:.1f} hours at {PER_SECOND} books a second.")
 
 

@@ -23,7 +23,8 @@ from typing import NamedTuple
 import numpy as np
 
 from calculations import Order, TradingCalculator
-from estimation.training_schedule import warm_up
+from estimation.fit_worker import WORKER
+from estimation.warm_up import warm_up
 from export_manager import ExportManager, to_row
 from feeds import VENUES, fast_parser
 from feeds.market_simulator import frames
@@ -142,7 +143,7 @@ def measure(rate: int, seconds: float, levels: int) -> tuple[Measured, Status, f
 
 def is_fitting() -> bool:
     """Check whether a fit is running now."""
-    return any(thread.name == "learning" for thread in threading.enumerate())
+    return not WORKER.is_idle
 
 
 def most_waiting(timed: Measured) -> int:
