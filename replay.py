@@ -68,12 +68,13 @@ def record(
     stop: threading.Event | None = None,
     url: str | None = None,
     report: Callable[[str], None] = _print_at_once,
+    entity: str = "",
 ) -> Recorder:
     """Record a venue's feed until its time is over, stop is set or Ctrl-C is pressed; return the closed recorder.
 
     The recorder's error says why the recording ended early, or why there is no order book in it; it is None if all
     went well. No file is left if nothing was received. Raises OSError where no file can be made, ValueError for an
-    unknown symbol, an address that cannot be one, or an address of the simulated market, which has none.
+    unknown symbol or entity, an address that cannot be one, or an address of the simulated market, which has none.
 
     Args:
         venue: A key of VENUES.
@@ -83,12 +84,14 @@ def record(
         stop: Ends the recording once it is set.
         url: Another address than the venue's own.
         report: Gets a line at the start, every REPORT_S seconds, and at the end if something is to be said.
+        entity: The name of the entity through which the venue is reached; "" for its default.
     """
-    market = VENUES[venue]
+    market = VENUES[venue].reached_through(entity)
     _refuse_needless_address(venue, url)
     market.make_feed(symbol)
     stop = stop or threading.Event()
-    recorder = Recorder(venue, symbol)
+    facts: dict[str, object] = {"entity": market.entity.name} if market.entities and url is None else {}
+    recorder = Recorder(venue, symbol, facts)
     with serve(simulated(symbol)) if market.is_simulated else nullcontext(url or market.url(symbol)) as address:
         client = WebSocketClient(
             address,
@@ -174,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help=f"a new file, compressed if its name ends in .gz; if not given, one in the folder {RECORDINGS}",
     )
+    command.add_argument("--entity", default="", help=f"the company or mirror to ask: {_entity_choices()}")
     command.add_argument("--url", help="another address than the venue's own")
     command.set_defaults(run=_record_command)
 
@@ -198,6 +202,12 @@ def _parser() -> argparse.ArgumentParser:
 def _example_symbols() -> str:
     """Return the first symbol of every venue, each once, in the order of the venues."""
     return ", ".join(dict.fromkeys(venue.symbols[0] for venue in VENUES.values()))
+
+
+def _entity_choices() -> str:
+    """Return the entities of every venue that has several, each venue's default first."""
+    several = [venue for venue in VENUES.values() if len(venue.entities) > 1]
+    return "; ".join(f"{venue.name}: {', '.join(each.name for each in venue.entities)}" for venue in several)
 
 
 def _parse_number(text: str) -> float:
@@ -234,14 +244,14 @@ def _parse_port(text: str) -> int:
 
 def _record_command(options: argparse.Namespace) -> int:
     _refuse_needless_address(options.venue, options.url)
-    VENUES[options.venue].make_feed(options.symbol)  # an unknown symbol leaves no folder behind
+    # An unknown entity or symbol leaves no folder behind.
+    VENUES[options.venue].reached_through(options.entity).make_feed(options.symbol)
     path = options.out
     if path is None:
         RECORDINGS.mkdir(parents=True, exist_ok=True)
         path = new_path(RECORDINGS, options.venue, options.symbol, datetime.now(UTC))
-    recorder = record(
-        options.venue, options.symbol, path, None if options.hours is None else options.hours * 3600, url=options.url
-    )
+    seconds = None if options.hours is None else options.hours * 3600
+    recorder = record(options.venue, options.symbol, path, seconds, url=options.url, entity=options.entity)
     if recorder.received:
         print(f"{path}: {recorder.frames} frames, {recorder.bytes:,} bytes")
     if recorder.error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Literal, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Literal, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -147,6 +148,26 @@ class TardisName(NamedTuple):
     in_contracts: bool = False
 
 
+class Entity(NamedTuple):
+    """One of the doors to a venue: its WebSocket host and its REST host, which belong together.
+
+    A venue may have companies of its own for some regions, or a mirror that is open where the venue itself is not.
+
+    Attributes:
+        name: The name in links, commands and recordings.
+        title: The name on the page.
+        socket_url: The WebSocket address without a path.
+        rest_url: The REST address without a path.
+        note: What differs from the venue itself, a sentence for the user; empty if nothing does.
+    """
+
+    name: str
+    title: str
+    socket_url: str
+    rest_url: str
+    note: str = ""
+
+
 class Venue(ABC):
     """All that the program knows of a venue. No file but the venue's own names it.
 
@@ -158,6 +179,7 @@ class Venue(ABC):
         fees: The fee table that its markets pay by, a name in fees.tables.TITLES.
         tardis: Its names at Tardis, one for each kind of market; empty where Tardis has no books of it.
         min_reconnect_s: The seconds that must lie between two connections.
+        entities: The doors to it, its default first; empty where its file names none.
         is_simulated: Whether its market is made and served on this machine, so that `url` only names it.
     """
 
@@ -168,7 +190,27 @@ class Venue(ABC):
     fees: str
     tardis: tuple[TardisName, ...] = ()
     min_reconnect_s: float = 1.0
+    entities: tuple[Entity, ...] = ()
     is_simulated: bool = False
+    _entity_place = 0
+
+    @property
+    def entity(self) -> Entity:
+        """The entity whose addresses are used. Raises IndexError where the venue names none."""
+        return self.entities[self._entity_place]
+
+    def reached_through(self, name: str) -> Self:
+        """Return this venue with the addresses of the entity of this name; with its default's for "".
+
+        It shares what the venue has learned. Raises ValueError for an entity that the venue does not have.
+        """
+        names = [entity.name for entity in self.entities]
+        if name and name not in names:
+            choices = f"it is reached through {' or '.join(names)}" if names else "it has only one door"
+            raise ValueError(f"{self.title} has no entity {name[:40]!r}: {choices}")
+        venue = copy.copy(self)
+        venue._entity_place = names.index(name) if name else 0
+        return venue
 
     @abstractmethod
     def url(self, symbol: str) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from feeds.base import DeltaFeed, FeedError, Millis, Product, TardisName, Venue, decode
+from feeds.base import DeltaFeed, Entity, FeedError, Millis, Product, TardisName, Venue, decode
 from feeds.fast_parser import read_sides
 from orderbook import BookBuilder, Levels, OrderBook
 
@@ -214,20 +214,37 @@ class Binance(Venue):
     symbols = ("BTCUSDT", "ETHUSDT")
     fees = "binance"
     tardis = (TardisName("binance"),)
-    stream_url = "wss://stream.binance.com/ws"
+    entities: tuple[Entity, ...] = (
+        Entity("global", "Binance", "wss://stream.binance.com", "https://api.binance.com"),
+        Entity(
+            "mirror",
+            "Binance, mirror for market data",
+            "wss://data-stream.binance.vision",
+            "https://data-api.binance.vision",
+            "The same order books, from hosts that send market data only and are open where the others are not.",
+        ),
+        Entity(
+            "us",
+            "Binance.US",
+            "wss://stream.binance.us:9443",
+            "https://api.binance.us",
+            "Binance.US has markets and fees of its own: its order books are shown, but the fees are Binance's.",
+        ),
+    )
     snapshot_path = "/api/v3/depth?symbol={symbol}&limit=5000"
     is_futures = False
 
-    def __init__(self, rest_url: str = "https://api.binance.com") -> None:
+    def __init__(self, rest_url: str = "") -> None:
+        """Make the venue; its snapshots come from rest_url if one is given, else from its entity's host."""
         self._rest_url = rest_url
 
     def url(self, symbol: str) -> str:
         _split_symbol(symbol)
-        return f"{self.stream_url}/{symbol.lower()}@depth@100ms"
+        return f"{self.entity.socket_url}/ws/{symbol.lower()}@depth@100ms"
 
     def make_feed(self, symbol: str, depth: int | None = None) -> BinanceFeed:
         _split_symbol(symbol)
-        snapshot_url = self._rest_url + self.snapshot_path.format(symbol=symbol)
+        snapshot_url = (self._rest_url or self.entity.rest_url) + self.snapshot_path.format(symbol=symbol)
         return BinanceFeed(self.name, symbol, snapshot_url, self.is_futures, depth)
 
     def product(self, symbol: str) -> Product:
@@ -251,12 +268,11 @@ class BinanceUsdm(Binance):
     name = "binance-usdm"
     title = "Binance futures"
     tardis = (TardisName("binance-futures"),)
-    stream_url = "wss://fstream.binance.com/public/ws"
+    entities: tuple[Entity, ...] = (
+        Entity("global", "Binance futures", "wss://fstream.binance.com/public", "https://fapi.binance.com"),
+    )
     snapshot_path = "/fapi/v1/depth?symbol={symbol}&limit=1000"
     is_futures = True
-
-    def __init__(self, rest_url: str = "https://fapi.binance.com") -> None:
-        super().__init__(rest_url)
 
 
 VENUES = (Binance(), BinanceUsdm())

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from feeds.base import DeltaFeed, FeedError, Millis, Product, TardisName, Venue, decode
+from feeds.base import DeltaFeed, Entity, FeedError, Millis, Product, TardisName, Venue, decode
 from feeds.fast_parser import read_sides
 from orderbook import BookBuilder, Levels
 
@@ -270,12 +270,17 @@ class Okx(Venue):
     symbols = ("BTC-USDT-SWAP", "ETH-USDT-SWAP", "BTC-USDT", "ETH-USDT")
     fees = "okx"
     tardis = (TardisName("okex"), TardisName("okex-swap", in_contracts=True))
+    entities: tuple[Entity, ...] = (
+        Entity("global", "OKX", "wss://ws.okx.com", "https://openapi.okx.com"),
+        Entity("eea", "OKX Europe (EEA)", "wss://wseea.okx.com", "https://eea.okx.com"),
+        Entity("us", "OKX US and Australia", "wss://wsus.okx.com", "https://us.okx.com"),
+    )
 
     def __init__(self) -> None:
         self._learned_contracts: dict[str, Contract] = {}
 
     def url(self, symbol: str) -> str:  # noqa: ARG002 - the subscription names the symbol
-        return "wss://ws.okx.com/ws/v5/public"
+        return f"{self.entity.socket_url}/ws/v5/public"
 
     def instruments_url(self, symbol: str) -> str | None:
         """Return the address where the contract value is published; None for spot, whose sizes are base units."""
@@ -283,7 +288,7 @@ class Okx(Venue):
         if not kind:
             return None
         instrument_type = "SWAP" if kind == "SWAP" else "FUTURES"
-        return f"https://openapi.okx.com/api/v5/public/instruments?instType={instrument_type}&instId={symbol}"
+        return f"{self.entity.rest_url}/api/v5/public/instruments?instType={instrument_type}&instId={symbol}"
 
     def learn(self, body: str | bytes) -> None:
         """Learn the contract values of an instruments reply, for all feeds made from now on. Raises FeedError."""

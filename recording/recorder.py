@@ -8,6 +8,7 @@ import os
 import re
 import threading
 import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain, count
@@ -48,8 +49,11 @@ class Recorder:
 
     path: Path
 
-    def __init__(self, venue: str | None = None, symbol: str | None = None) -> None:
-        self._about = {"venue": venue, "symbol": symbol}
+    def __init__(
+        self, venue: str | None = None, symbol: str | None = None, facts: Mapping[str, object] | None = None
+    ) -> None:
+        """Make a recorder; its files begin with a meta line that names the market, and these facts of it."""
+        self._about = {"venue": venue, "symbol": symbol, **(facts or {})}
         self._lock = threading.Lock()
         self._pending: list[RecordedFrame] = []
         self._pending_size = 0

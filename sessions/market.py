@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from feeds import VENUES, Feed, FeedError
+from feeds import VENUES, Feed, FeedError, Venue
 from network.http_client import NetworkError, fetch
 from network.logs import loggable_reason
 from recording.server import serve
@@ -22,7 +22,8 @@ class Market:
     """A venue's symbol, at the venue's own address, at a typed address, or in a recording.
 
     replayed: a replay server answers at the typed address, not an exchange. max_bytes: what a recording may
-    unpack to at most, None for no bound. Raises ValueError for a symbol the venue cannot price.
+    unpack to at most, None for no bound. entity: the door to the venue, "" for its default. Raises ValueError for a
+    symbol that the venue cannot price, and for an entity that it does not have.
     """
 
     venue: str
@@ -31,9 +32,24 @@ class Market:
     replayed: bool = False
     recording: Path | None = None
     max_bytes: int | None = None
+    entity: str = ""
 
     def __post_init__(self) -> None:
-        VENUES[self.venue].make_feed(self.symbol)
+        self.make_feed()
+
+    @property
+    def source(self) -> Venue:
+        """The venue, reached through this market's entity."""
+        return VENUES[self.venue].reached_through(self.entity)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells its feed from those of other markets: the venue, and the symbol with the entity, if one is named.
+
+        >>> Market("okx", "BTC-USDT").key, Market("okx", "BTC-USDT", entity="eea").key
+        (('okx', 'BTC-USDT'), ('okx', 'BTC-USDT through eea'))
+        """
+        return self.venue, f"{self.symbol} through {self.entity}" if self.entity else self.symbol
 
     @property
     def has_envelope(self) -> bool:
@@ -52,7 +68,12 @@ class Market:
 
     def make_feed(self) -> Feed:
         """Return a new feed that reads the venue's own frames."""
-        return VENUES[self.venue].make_feed(self.symbol)
+        return self.source.make_feed(self.symbol)
+
+    def recorded_facts(self) -> dict[str, object]:
+        """Return what a recording of this market says of it, beside venue and symbol: the entity that is recorded."""
+        is_own_address = not (self.address or self.has_envelope)
+        return {"entity": self.source.entity.name} if is_own_address and self.source.entities else {}
 
     def open(self) -> AbstractContextManager[str]:
         """Return a context with the market's address; a simulated market is served for as long as it lasts."""
@@ -60,16 +81,16 @@ class Market:
             return nullcontext(self.address)
         if self.is_simulated:
             return serve(simulated(self.symbol))
-        return nullcontext(VENUES[self.venue].url(self.symbol))
+        return nullcontext(self.source.url(self.symbol))
 
 
-def learn_contract(name: str, symbol: str, timeout_s: float = 3.0) -> str | None:
-    """Ask a venue for the contract size of this symbol, for all feeds made from now on.
+def learn_contract(name: str, symbol: str, entity: str = "", timeout_s: float = 3.0) -> str | None:
+    """Ask a venue, through one of its entities, for the contract size of this symbol, for all feeds made from now on.
 
     Return None on success and where nothing has to be asked, else the sentence for the user that says why it failed;
     the sizes known offline stay in use. Raises ValueError if this is no symbol of a venue that can be asked.
     """
-    venue = VENUES[name]
+    venue = VENUES[name].reached_through(entity)
     url = venue.instruments_url(symbol)
     if url is None:
         return None

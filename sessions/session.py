@@ -168,7 +168,7 @@ class Session:
             # A recording may pause for as long as the user wants, must skip no book, and is on this machine.
             options = {"conflate": False, "first_book_s": math.inf, "min_reconnect_s": 0.0}
         self._subscription = self._hub.attach(
-            (market.venue, f"{market.symbol} {id(self)}" if is_private else market.symbol),
+            (market.venue, f"{market.symbol} {id(self)}") if is_private else market.key,
             market.open if self.player is None else self.player.open,
             self._feed_factory(market),
             self._book_callback(market, calculator),
@@ -201,7 +201,7 @@ class Session:
         venue = self.market.venue
         symbol = self.market.symbol
         folder.mkdir(parents=True, exist_ok=True)
-        recorder = Recorder(venue, symbol)
+        recorder = Recorder(venue, symbol, self.market.recorded_facts())
         recorder.start(new_path(folder, venue, symbol, datetime.now(UTC)))
         self.recorder = recorder
         self._subscription.record(

@@ -354,6 +354,33 @@ def test_switching_the_exchange_keeps_coin_and_size_and_takes_its_fees(app: AppT
     assert app.session_state["symbol"] == "ETHUSDT"
 
 
+def test_entity_is_chosen_under_the_exchange_and_kept_by_name(app: AppTest) -> None:
+    """The hosts follow the choice, a note says what differs, and the same region is chosen at the next exchange."""
+    app.run()
+    assert "Reached through" not in [box.label for box in app.selectbox]
+    app.selectbox(key="venue").set_value("binance").run()
+    assert app.selectbox(key="entity").options == [entity.title for entity in VENUES["binance"].entities]
+    assert app.session_state["session"].market == Market("binance", "BTCUSDT")
+    app.selectbox(key="entity").set_value("us").run()
+    assert app.session_state["session"].market == Market("binance", "BTCUSDT", entity="us")
+    assert "fees are Binance's" in page_text(app)
+    app.selectbox(key="venue").set_value("okx").run()
+    assert not app.exception
+    assert app.session_state["session"].market == Market("okx", "BTC-USDT", entity="us")
+    app.selectbox(key="venue").set_value("kraken").run()
+    assert not app.exception
+    assert app.session_state["session"].market == Market("kraken", "BTC/USDT")
+
+
+def test_link_names_the_entity(app: AppTest) -> None:
+    """A link reopens the market as it was reached."""
+    app.query_params["venue"] = ["Binance spot"]
+    app.query_params["entity"] = ["Binance, mirror for market data"]
+    app.run()
+    assert not app.exception
+    assert app.session_state["session"].market == Market("binance", "BTCUSDT", entity="mirror")
+
+
 def test_switching_the_unit_keeps_the_size(app: AppTest) -> None:
     """The quantity is turned into the unit just chosen, there and back again."""
     run_until(app, lambda: "Net cost" in metrics(app))

@@ -206,6 +206,15 @@ def okx_exchange(*texts: str, n_connections: int | None = None) -> Iterator[str]
             server.shutdown()
 
 
+def test_record_refuses_entity_that_the_venue_does_not_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence has the choices, and no file is made."""
+    path = tmp_path / "r.jsonl"
+    wanted = ["record", "--venue", "okx", "--entity", "mirror", "--symbol", "BTC-USDT", "--out", str(path)]
+    assert main(wanted) == 1
+    assert capsys.readouterr().err == "OKX has no entity 'mirror': it is reached through global or eea or us\n"
+    assert not path.exists()
+
+
 def record_okx(url: str, *more: str) -> int:
     """Run the command on this address; return its exit code."""
     return main(["record", "--venue", "okx", "--symbol", "BTC-USDT", "--url", url, *more])

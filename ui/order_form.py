@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from estimation.order import Order, OrderError, Style, Unit
-from feeds import VENUES, FeedError
+from feeds import VENUES, FeedError, Venue
 from orderbook import Side
 from sessions.market import Market, learn_contract
 from sessions.session import Session
@@ -126,6 +126,7 @@ def market_inputs(session: Session) -> Market | None:
         on_change=_switch_venue,
         args=(session,),
     )
+    entity = entity_input(VENUES[venue])
     symbol = st.selectbox(
         "Symbol",
         VENUES[venue].symbols,
@@ -145,8 +146,10 @@ def market_inputs(session: Session) -> Market | None:
     try:
         if len(symbol) > MAX_SYMBOL_CHARACTERS:
             raise ValueError(f"no symbol has more than {MAX_SYMBOL_CHARACTERS} characters")
-        if not source and VENUES[venue].instruments_url(symbol):
-            problem = ask_contract(venue, symbol)
+        if source.get("recording") is None:
+            source["entity"] = entity
+        if not source.keys() - {"entity"} and VENUES[venue].instruments_url(symbol):
+            problem = ask_contract(venue, symbol, entity)
         market = Market(venue, symbol, **source)
     except (ValueError, FeedError) as error:
         st.error(plain(f"{VENUES[venue].title} can't show {symbol[:MAX_SYMBOL_CHARACTERS]!r}: {error}"))
@@ -156,10 +159,33 @@ def market_inputs(session: Session) -> Market | None:
     return market
 
 
-def ask_contract(venue: str, symbol: str) -> str | None:
+def entity_input(venue: Venue) -> str:
+    """Draw the choice of the entity through which the venue is reached, if it has several. Return its name.
+
+    Return "" for the venue's default, so that a market has one name.
+    """
+    if len(venue.entities) < 2:
+        return ""
+    titles = {entity.name: entity.title for entity in venue.entities}
+    name = st.selectbox(
+        "Reached through",
+        list(titles),
+        format_func=titles.__getitem__,
+        filter_mode=None,
+        key="entity",
+        help=HELP["entity"],
+        bind="query-params",
+        on_change=redraw,
+    )
+    if note := venue.reached_through(name).entity.note:
+        st.caption(note)
+    return "" if name == venue.entities[0].name else name
+
+
+def ask_contract(venue: str, symbol: str, entity: str) -> str | None:
     """Ask the venue for this contract size, at most every five minutes; return why it failed, else None."""
     spinner = f"Asking {VENUES[venue].title} for the contract size"
-    return st.cache_data(ttl=300, show_spinner=spinner)(learn_contract)(venue, symbol)
+    return st.cache_data(ttl=300, show_spinner=spinner)(learn_contract)(venue, symbol, entity)
 
 
 def _switch_venue(session: Session) -> None:
@@ -180,6 +206,9 @@ def _switch_venue(session: Session) -> None:
     market = Market(venue.name, symbol)
     table_name, fees = next(iter(fee_tables(market).items()))
     set_widgets(symbol=symbol, fees=table_name)
+    names = [entity.name for entity in venue.entities]
+    if len(names) > 1:  # a user in the US stays there
+        set_widgets(entity=before.entity if before is not None and before.entity in names else names[0])
     if fees is not None:
         set_widgets(tier=fees.tiers[0].name)
     if st.session_state.unit == "contracts" and market.contract_size is None:

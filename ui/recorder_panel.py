@@ -47,7 +47,8 @@ def _command_help(session: Session) -> str:
     market = session.market
     if market is None:
         return ""
-    line = command_line("replay.py", ["record", "--venue", market.venue, "--symbol", market.symbol])
+    through = ["--entity", market.entity] if market.entity else []
+    line = command_line("replay.py", ["record", "--venue", market.venue, *through, "--symbol", market.symbol])
     return f" This command records {VENUES[market.venue].title} without a page: `{line}`"
 
 

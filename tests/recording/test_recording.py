@@ -188,7 +188,7 @@ def test_decode_returns_any_encoded_text(text: str, market_ns: int | None, kind:
 def test_recorder_writes_what_it_was_given(tmp_path: Path, name: str) -> None:
     """A closed recording has a meta line and every frame; marks of the player are left out; nothing is overwritten."""
     path = tmp_path / name
-    recorder = Recorder("okx", "BTC-USDT-SWAP")
+    recorder = Recorder("okx", "BTC-USDT-SWAP", {"entity": "eea"})
     recorder.start(path)
     for frame in [
         *FRAMES,
@@ -203,6 +203,7 @@ def test_recorder_writes_what_it_was_given(tmp_path: Path, name: str) -> None:
     first, *rest = read(path)
     about = json.loads(first.message)
     assert (first.kind, about["venue"], about["symbol"], about["version"]) == ("meta", "okx", "BTC-USDT-SWAP", 1)
+    assert about["entity"] == "eea"
     assert "created" in about
     assert rest == FRAMES
     assert (recorder.frames, recorder.bytes, recorder.error) == (len(FRAMES), path.stat().st_size, None)

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from feeds import VENUES, FeedError, Venue
 from network.http_client import NetworkError
 from sessions import market
-from sessions.market import learn_contract
+from sessions.market import Market, learn_contract
 from tests.support.paths import PROJECT
 
 REPLY = '{"code":"0","data":[{"instId":"BTC-USDT-SWAP","ctType":"linear","ctVal":"0.01","ctMult":"1"}]}'
@@ -40,6 +40,37 @@ def test_contract_is_asked_for_where_the_venue_publishes_it(venue: str, asked: l
     for symbol in symbols:
         learn_contract(venue, symbol)
     assert asked == expected
+
+
+def test_contract_is_asked_for_through_the_entity(asked: list[str]) -> None:
+    """Who cannot reach the venue's own host asks the host that was chosen."""
+    assert learn_contract("okx", "BTC-USDT-SWAP", "eea") is None
+    assert asked == ["https://eea.okx.com/api/v5/public/instruments?instType=SWAP&instId=BTC-USDT-SWAP"]
+
+
+@pytest.mark.parametrize(
+    ("market", "facts"),
+    [
+        (Market("okx", "BTC-USDT"), {"entity": "global"}),
+        (Market("binance", "BTCUSDT", entity="us"), {"entity": "us"}),
+        (Market("binance", "BTCUSDT", entity="us", address="ws://127.0.0.1:9"), {}),
+        (Market("kraken", "BTC/USD"), {}),
+        (Market("simulated", "BTC-USDT-SWAP"), {}),
+    ],
+)
+def test_recording_names_the_entity_that_it_was_made_through(market: Market, facts: dict[str, object]) -> None:
+    """A typed address is nobody's, and a venue with one door has no entity to name."""
+    assert market.recorded_facts() == facts
+
+
+def test_market_has_a_feed_of_its_own_for_each_entity() -> None:
+    """Two tabs that reach a venue through different doors do not share a connection."""
+    doors = [Market("okx", "BTC-USDT", entity=name) for name in ("", "eea", "us")]
+    assert len({market.key for market in doors}) == 3
+    with doors[1].open() as address:
+        assert address == "wss://wseea.okx.com/ws/v5/public"
+    with pytest.raises(ValueError, match="no entity 'mirror'"):
+        Market("okx", "BTC-USDT", entity="mirror")
 
 
 def test_contract_that_cannot_be_asked_for_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

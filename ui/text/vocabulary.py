@@ -38,6 +38,7 @@ HELP = {
     "maker": "The part of your order that other traders would fill if you waited at the best price (maker). The rest "
     "crosses the gap (taker).",
     "latency": "How long after the decision your order reaches the exchange.",
+    "entity": "The exchange's own addresses for some regions. Prices and their details come from the one chosen here.",
     "compare": "The same order on every exchange that trades the same thing. The cheapest one has the best price "
     "after all costs.",
     "learned": "The models start from nothing on every visit, and need some minutes. Download what they learned on "
