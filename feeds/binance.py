@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -18,7 +19,24 @@ from orderbook import BookBuilder, Levels, OrderBook
 MAX_HELD_CHANGES = 3000
 """Messages of changes that are held while the snapshot is fetched: five minutes of them."""
 
-_SYMBOL = re.compile(r"([A-Z0-9]+?)(USDT|USDC|FDUSD|TUSD|USD|EUR|TRY|BRL|JPY|BTC|ETH|BNB)(?:_([0-9]{6}))?")
+_SYMBOL = re.compile(r"([^\W_]+)(?:_([0-9]{6}))?")
+"""Letters and digits of any script, and a delivery date: a coin may have a Chinese name."""
+
+# fmt: off
+QUOTES = (
+    "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USD1", "USDP", "DAI", "EURI", "AEUR", "EUR", "GBP",
+    "AUD", "TRY", "BRL", "ARS", "COP", "MXN", "CZK", "PLN", "RON", "UAH", "ZAR", "NGN", "RUB",
+    "JPY", "IDRT", "BIDR", "IDR", "BVND", "VAI", "UST", "PAX", "USDS", "BKRW", "BTC", "ETH", "BNB",
+    "XRP", "TRX", "DOGE", "DOT", "SOL",
+)
+# fmt: on
+"""The quote currencies of Binance: public lists of its markets to September 2025."""
+
+US_QUOTES = ("USDT", "USDC", "USD", "BTC", "ETH", "BNB")
+"""The quote currencies of Binance.US."""
+
+COINS = {*QUOTES, "ADA", "APT", "ARB", "BAT", "BTT", "GALA", "GRT", "HBAR", "LUNA", "MANA", "ROSE", "SHIB", "VET"}
+"""Coins that decide where a name can be split twice: ADAEUR is ADA in EUR, not AD in AEUR."""
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -61,6 +79,20 @@ class _OtherMessage(_Head, gc=False):
     error: msgspec.Raw = msgspec.Raw()
 
 
+class _InstrumentRow(msgspec.Struct, gc=False):
+    """The two currencies of a market."""
+
+    symbol: str
+    baseAsset: str  # noqa: N815 - the venue's spelling
+    quoteAsset: str  # noqa: N815
+
+
+class _Instruments(_Refusal, gc=False):
+    """The reply to a question for markets, or a refusal."""
+
+    symbols: list[_InstrumentRow] = []
+
+
 class _SnapshotBody(_Refusal, gc=False):
     """The body of the REST snapshot, or a refusal."""
 
@@ -90,6 +122,7 @@ class _Snapshot(NamedTuple):
 _MESSAGE = msgspec.json.Decoder(_Message, strict=False)
 _OTHER_MESSAGE = msgspec.json.Decoder(_OtherMessage)
 _SNAPSHOT = msgspec.json.Decoder(_SnapshotBody, strict=False)
+_INSTRUMENTS = msgspec.json.Decoder(_Instruments)
 
 
 class BinanceFeed(DeltaFeed):
@@ -237,29 +270,73 @@ class Binance(Venue):
     def __init__(self, rest_url: str = "") -> None:
         """Make the venue; its snapshots come from rest_url if one is given, else from its entity's host."""
         self._rest_url = rest_url
+        self._learned_pairs: dict[str, tuple[str, str]] = {}
 
     def url(self, symbol: str) -> str:
-        _split_symbol(symbol)
-        return f"{self.entity.socket_url}/ws/{symbol.lower()}@depth@100ms"
+        self._split_symbol(symbol)
+        return f"{self.entity.socket_url}/ws/{quote(symbol.lower())}@depth@100ms"
 
     def make_feed(self, symbol: str, depth: int | None = None) -> BinanceFeed:
-        _split_symbol(symbol)
-        snapshot_url = (self._rest_url or self.entity.rest_url) + self.snapshot_path.format(symbol=symbol)
+        self._split_symbol(symbol)
+        snapshot_url = (self._rest_url or self.entity.rest_url) + self.snapshot_path.format(symbol=quote(symbol))
         return BinanceFeed(self.name, symbol, snapshot_url, self.is_futures, depth)
 
     def product(self, symbol: str) -> Product:
-        _split_symbol(symbol)
+        self._split_symbol(symbol)
         return "swap" if self.is_futures else "spot"
 
     def contract_size(self, symbol: str) -> float:
-        _split_symbol(symbol)
+        self._split_symbol(symbol)
         return 1.0
 
     def instrument(self, symbol: str) -> str:
-        base, quote, delivery = _split_symbol(symbol)
-        if delivery:
-            return f"{base}/{quote} future {delivery}"
-        return f"{base}/{quote} {self.product(symbol)}"
+        base, quote_currency, delivery = self._split_symbol(symbol)
+        kind = f"future {delivery}" if delivery else self.product(symbol)
+        return f"{base}/{quote_currency} {kind}"
+
+    def instruments_url(self, symbol: str) -> str | None:
+        """Return the address that says what a name is made of; None where it can be split in one way only.
+
+        On futures, too: their list cannot be asked for one symbol, and is too long to be asked for here.
+        """
+        pair, _ = self._match_symbol(symbol)
+        if self.is_futures or len(self._candidate_pairs(pair)) == 1:
+            return None
+        return f"{self._rest_url or self.entity.rest_url}/api/v3/exchangeInfo?symbol={quote(symbol)}"
+
+    def learn(self, body: str | bytes) -> None:
+        """Learn the currencies of the markets in a reply, for all feeds made from now on. Raises FeedError."""
+        reply = decode(_INSTRUMENTS, body)
+        if not reply.symbols:
+            raise FeedError(f"Binance refused the instruments: {reply.code} {reply.msg}")
+        for row in reply.symbols:
+            if row.symbol != row.baseAsset + row.quoteAsset or not (row.baseAsset and row.quoteAsset):
+                raise FeedError(f"{row.symbol[:40]!r} is not {row.baseAsset[:40]!r} in {row.quoteAsset[:40]!r}")
+            self._learned_pairs[row.symbol] = row.baseAsset, row.quoteAsset
+
+    def _split_symbol(self, symbol: str) -> tuple[str, str, str]:
+        """Return base, quote, and a delivery date or "". Raises ValueError for a text that is no symbol."""
+        pair, delivery = self._match_symbol(symbol)
+        candidates = self._candidate_pairs(pair)
+        if pair in self._learned_pairs:
+            return *self._learned_pairs[pair], delivery
+        if not candidates:
+            raise ValueError(f"not a Binance symbol: {symbol!r}; they look like BTCUSDT and end in a quote currency")
+        base, quote_currency = max(candidates, key=lambda names: (names[0] in COINS, len(names[1])))
+        return base, quote_currency, delivery
+
+    def _match_symbol(self, symbol: str) -> tuple[str, str]:
+        """Return the pair and the delivery date of a symbol, "" without one. Raises ValueError for other texts."""
+        match = _SYMBOL.fullmatch(symbol)
+        if match is None or symbol != symbol.upper():
+            raise ValueError(f"not a Binance symbol: {symbol!r}; they look like BTCUSDT")
+        pair, delivery = match.groups("")
+        return pair, delivery
+
+    def _candidate_pairs(self, pair: str) -> list[tuple[str, str]]:
+        """Return every base and quote that a name can be made of, by the quote currencies of the entity."""
+        quotes = US_QUOTES if self.entity.name == "us" else QUOTES
+        return [(pair.removesuffix(each), each) for each in quotes if pair.endswith(each) and pair != each]
 
 
 class BinanceUsdm(Binance):
@@ -276,12 +353,3 @@ class BinanceUsdm(Binance):
 
 
 VENUES = (Binance(), BinanceUsdm())
-
-
-def _split_symbol(symbol: str) -> tuple[str, str, str]:
-    """Return base, quote, and a delivery date or "". Raises ValueError for a text that is no symbol."""
-    match = _SYMBOL.fullmatch(symbol)
-    if match is None:
-        raise ValueError(f"not a Binance symbol: {symbol!r}; they look like BTCUSDT")
-    base, quote, delivery = match.groups("")
-    return base, quote, delivery

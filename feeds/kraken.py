@@ -23,6 +23,9 @@ DEPTHS = (10, 25, 100, 500, 1000)
 CHECKSUM_LEVELS = 10
 """The best levels of each side that a checksum covers."""
 
+OLD_NAMES = {"XBT": "BTC"}
+"""Names of coins in Kraken's first API, and those that its second, which is read here, has instead."""
+
 
 class _Acknowledgement(msgspec.Struct, gc=False):
     """The subscription as the venue granted it."""
@@ -180,7 +183,15 @@ class Kraken(SpotVenue):
     fees = "kraken"
     tardis = (TardisName("kraken"),)
     min_reconnect_s = 5.0
-    form = re.compile(r"([A-Z0-9][A-Z0-9.]*)/([A-Z0-9][A-Z0-9.]*)")
+    form = re.compile(r"([A-Z0-9][A-Z0-9.]*x?)/([A-Z0-9][A-Z0-9.]*)")
+    """A tokenised stock ends in a small x: AAPLx/USD."""
+
+    def split_symbol(self, symbol: str) -> tuple[str, str]:
+        base, quote = super().split_symbol(symbol)
+        renamed = "/".join(OLD_NAMES.get(name, name) for name in (base, quote))
+        if renamed != symbol:
+            raise ValueError(f"not a Kraken symbol: {symbol!r}; the name of this market is {renamed}")
+        return base, quote
 
     def url(self, symbol: str) -> str:  # noqa: ARG002 - the subscription names the symbol
         return "wss://ws.kraken.com/v2"

@@ -71,7 +71,8 @@ CONTRACTS = {
 """Contracts by underlying, perpetual and dated alike: OKX public instruments (ctVal), 2022-05-13 and 2025-10-24.
 They are used offline, for instruments that `Okx.learn` has not learned."""
 
-_INSTRUMENT = re.compile(r"([A-Z0-9]+)-([A-Z0-9]+)(?:-(SWAP|[0-9]{6}))?")
+_INSTRUMENT = re.compile(r"([A-Z0-9]+)-([A-Z0-9]+(?:_[A-Z]+)*)(?:-(SWAP|[0-9]{6}))?")
+"""Base, quote and kind. The quote of a contract may name its margin too: BTC-USD_UM-SWAP is priced in USD."""
 
 
 class _Subscription(msgspec.Struct, gc=False):
@@ -310,7 +311,10 @@ class Okx(Venue):
 
     def instrument(self, symbol: str) -> str:
         base, quote, kind = _split_symbol(symbol)
-        return f"{base}/{quote} " + {"": "spot", "SWAP": "swap"}.get(kind, f"future {kind}")
+        currency = quote.partition("_")[0]
+        # A contract priced in USD itself is worth a number of dollars; one with its margin in the name is linear.
+        inverse = "inverse " if kind and quote == "USD" else ""
+        return f"{base}/{currency} {inverse}" + {"": "spot", "SWAP": "swap"}.get(kind, f"future {kind}")
 
     def _find_contract(self, symbol: str) -> Contract:
         """Return the contract of a symbol, SPOT where it has none. Raises ValueError if its size is not known."""

@@ -85,10 +85,10 @@ class Market:
 
 
 def learn_contract(name: str, symbol: str, entity: str = "", timeout_s: float = 3.0) -> str | None:
-    """Ask a venue, through one of its entities, for the contract size of this symbol, for all feeds made from now on.
+    """Ask a venue, through one of its entities, what contract or currencies a symbol has, for all feeds from now on.
 
     Return None on success and where nothing has to be asked, else the sentence for the user that says why it failed;
-    the sizes known offline stay in use. Raises ValueError if this is no symbol of a venue that can be asked.
+    what is known offline stays in use. Raises ValueError if this is no symbol of a venue that can be asked.
     """
     venue = VENUES[name].reached_through(entity)
     url = venue.instruments_url(symbol)
@@ -97,6 +97,6 @@ def learn_contract(name: str, symbol: str, entity: str = "", timeout_s: float = 
     try:
         venue.learn(asyncio.run(fetch(url, timeout_s)))
     except (NetworkError, FeedError) as error:
-        logger.warning("no contract size from %s: %s", name, loggable_reason(error, name))
-        return f"{venue.title} could not be asked for its contract size, so the value known here is used: {error}"
+        logger.warning("no facts of a market from %s: %s", name, loggable_reason(error, name))
+        return f"{venue.title} could not be asked about {symbol}, so what is known here of it is used: {error}"
     return None

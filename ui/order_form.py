@@ -153,6 +153,8 @@ def market_inputs(session: Session) -> Market | None:
         market = Market(venue, symbol, **source)
     except (ValueError, FeedError) as error:
         st.error(plain(f"{VENUES[venue].title} can't show {symbol[:MAX_SYMBOL_CHARACTERS]!r}: {error}"))
+        if problem:
+            st.caption(plain(problem))
         return None
     if problem:
         st.caption(plain(problem))
@@ -183,8 +185,11 @@ def entity_input(venue: Venue) -> str:
 
 
 def ask_contract(venue: str, symbol: str, entity: str) -> str | None:
-    """Ask the venue for this contract size, at most every five minutes; return why it failed, else None."""
-    spinner = f"Asking {VENUES[venue].title} for the contract size"
+    """Ask the venue about this market's contract or currencies, at most every five minutes.
+
+    Return why it failed, else None.
+    """
+    spinner = f"Asking {VENUES[venue].title} about {plain(symbol)}"
     return st.cache_data(ttl=300, show_spinner=spinner)(learn_contract)(venue, symbol, entity)
 
 

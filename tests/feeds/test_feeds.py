@@ -214,8 +214,8 @@ def test_same_instrument_has_the_same_name_at_all_venues(instrument: str, venues
 @pytest.mark.parametrize(
     ("venue", "symbol", "instrument", "product"),
     [
-        ("okx", "BTC-USD-220527", "BTC/USD future 220527", "swap"),
-        ("okx", "BTC-USD-SWAP", "BTC/USD swap", "swap"),
+        ("okx", "BTC-USD-220527", "BTC/USD inverse future 220527", "swap"),
+        ("okx", "BTC-USD-SWAP", "BTC/USD inverse swap", "swap"),
         ("binance", "ETHBTC", "ETH/BTC spot", "spot"),
         ("binance", "SHIBFDUSD", "SHIB/FDUSD spot", "spot"),
         ("binance-usdm", "1000PEPEUSDT", "1000PEPE/USDT swap", "swap"),

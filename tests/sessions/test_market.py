@@ -80,7 +80,7 @@ def test_contract_that_cannot_be_asked_for_is_a_sentence(monkeypatch: pytest.Mon
         raise NetworkError("nobody answers")
 
     monkeypatch.setattr(market, "fetch", fetch)
-    note = "OKX could not be asked for its contract size, so the value known here is used: nobody answers"
+    note = "OKX could not be asked about BTC-USDT-SWAP, so what is known here of it is used: nobody answers"
     assert learn_contract("okx", "BTC-USDT-SWAP") == note
 
 
