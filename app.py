@@ -12,7 +12,8 @@ from sessions.session import Session
 from ui.detail_tabs import detail_tabs
 from ui.estimate_panel import estimate_panel
 from ui.live_charts import live_charts
-from ui.order_form import DEFAULT_QUANTITY, order_form
+from ui.order_form import order_form
+from ui.order_size import DEFAULT_QUANTITY
 from ui.player_panel import player_panel
 from ui.recorder_panel import recorder_panel
 from ui.tab_lifecycle import shared_hub, slowdown, tab_sessions

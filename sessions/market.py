@@ -62,6 +62,15 @@ class Market:
         return VENUES[self.venue].is_simulated
 
     @property
+    def currency(self) -> str:
+        """The currency that its prices, and so its costs, are in.
+
+        >>> Market("binance", "ETHBTC").currency
+        'BTC'
+        """
+        return self.source.instrument(self.symbol).split(" ", maxsplit=1)[0].partition("/")[2]
+
+    @property
     def contract_size(self) -> float | None:
         """Base units of one contract; None where the market has no contracts of a fixed size."""
         return VENUES[self.venue].fixed_contract_size(self.symbol)

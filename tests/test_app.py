@@ -138,7 +138,7 @@ def test_answer_of_another_order_is_grey_and_says_which_order_it_is_of(app: AppT
     run_until(app, lambda: not view(app)["fresh"])
     shown = view(app)
     assert shown["text"]["badge"] == "Not your order"
-    assert "still the numbers of another order: buy 100,000 USD, all at once" in shown["text"]["sentence"]
+    assert "still the numbers of another order: buy 100,000 USDT, all at once" in shown["text"]["sentence"]
     assert "on the left can't be priced" in shown["text"]["sentence"]
     assert shown["probe"]["quantity"], "the numbers before are still there to be seen"
     app.number_input(key=field).set_value(right)
@@ -379,6 +379,90 @@ def test_link_names_the_entity(app: AppTest) -> None:
     app.run()
     assert not app.exception
     assert app.session_state["session"].market == Market("binance", "BTCUSDT", entity="mirror")
+
+
+@pytest.fixture
+def thin_market(tmp_path: Path) -> Callable[[str, str, float], Path]:
+    """Return a function that records a few books of a market whose price is of this size."""
+
+    def record_market(venue: str, symbol: str, price: float) -> Path:
+        levels = [[f"{price * (1 + step / 1e4):.12f}", "2000000"] for step in (1, 2, -1, -2)]
+        message = {"timestamp": "2026-03-01T10:00:00Z", "exchange": "X", "symbol": symbol}
+        message |= {"asks": levels[:2], "bids": levels[2:]}
+        meta = json.dumps({"t": "meta", "venue": venue, "symbol": symbol, "version": 1})
+        books = [
+            json.dumps({"t": "book", "ts_ns": 1_772_359_200_000_000_000 + k * 10**8, "data": json.dumps(message)})
+            for k in range(40)
+        ]
+        path = tmp_path / "market.jsonl"
+        path.write_text("\n".join([meta, *books]) + "\n")
+        return path
+
+    return record_market
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "price", "currency", "quantity"),
+    [
+        ("coinbase", "BTC-EUR", 60_000.0, "EUR", 100_000.0),
+        ("binance", "ETHBTC", 0.0402, "BTC", 1.0),
+        ("okx", "SHIB-USDT", 0.0000085, "$", 100_000.0),
+        ("okx", "USDT-TRY", 42.1, "TRY", 4_000_000.0),
+        ("binance", "BTCIDR", 8.4e8, "IDR", 1.6e9),
+    ],
+)
+def test_market_costs_its_own_money(
+    app: AppTest,
+    thin_market: Callable[[str, str, float], Path],
+    venue: str,
+    symbol: str,
+    price: float,
+    currency: str,
+    quantity: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Unit, quantity, costs, order value, advice, other sizes and risk name the currency; no number has an exponent."""
+    monkeypatch.setattr(type(VENUES[venue]), "symbols", (symbol,))
+    app.session_state["venue"] = venue
+    app.session_state["source"] = "address"
+    app.session_state["replayed"] = True
+    with serve(thin_market(venue, symbol, price), 0.5) as address:
+        app.session_state["address"] = address
+        run_until(app, lambda: "Net cost" in metrics(app))
+    words = "USDT" if currency == "$" else currency
+    assert app.selectbox(key="unit").options[0] == words
+    assert app.number_input(key="quantity").value == quantity
+    assert app.number_input(key="risk").label == f"Risk aversion, per million {words}"
+    shown = view(app)["text"]
+    facts = {shown[f"fact {number}"]: shown[f"fact {number} value"] for number in range(8)}
+    amounts = [shown["net pill"], shown["slippage pill"], shown["fees pill"], facts["Order value"]]
+    for amount in (*amounts, shown["advice"]):
+        assert (currency in amount) or (amount == "too thin" and "Too thin" in shown["advice"]), amount
+        assert currency == "$" or "$" not in amount, amount
+    prices = [value for label, value in facts.items() if label.startswith(("Average", "Worst"))] + [shown["mid"]]
+    assert all(float(value.replace(",", "")) == pytest.approx(price, rel=1e-2) for value in prices)
+    assert not re.search(r"[0-9]e[-+]?[0-9]", " ".join([*amounts, *prices]))
+
+
+def test_other_money_begins_with_another_quantity_and_dollars_stay(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred thousand dollars are not a hundred thousand bitcoin, but dollars in another coin stay as many."""
+    monkeypatch.setattr(type(VENUES["coinbase"]), "symbols", ("BTC-USD", "BTC-USDT", "ETH-BTC", "BTC-EUR"))
+    app.run()
+    app.number_input(key="quantity").set_value(250_000.0).run()
+    app.selectbox(key="venue").set_value("coinbase").run()
+    app.selectbox(key="symbol").set_value("BTC-USD").run()
+    assert app.session_state["session"].order.quantity == 250_000.0
+    app.selectbox(key="symbol").set_value("ETH-BTC").run()
+    assert app.session_state["session"].order.quantity == 1.0
+    assert "The quantity was in USD: it begins anew, in BTC." in page_text(app)
+    app.number_input(key="quantity").set_value(2.0).run()
+    assert "begins anew" not in page_text(app)
+    app.selectbox(key="unit").set_value("base").run()
+    app.selectbox(key="symbol").set_value("BTC-EUR").run()
+    assert not app.exception
+    assert app.session_state["session"].order.unit == "base"
 
 
 def test_switching_the_unit_keeps_the_size(app: AppTest) -> None:

@@ -16,8 +16,8 @@ from ui.commands import command_line
 from ui.export_tab import PreparedExport, offer_download
 from ui.text.backtest import model_words, result_words, sizes_table, summary_table
 from ui.text.captions import order_words
-from ui.text.formatting import plain
-from ui.text.vocabulary import HELP, UNIT_WORDS
+from ui.text.formatting import plain, split_instrument, unit_words
+from ui.text.vocabulary import HELP
 from ui.view_context import current_theme
 
 OVER_TIME_HEIGHT_PX = 260
@@ -36,10 +36,10 @@ def backtest_results(job: BacktestJob) -> None:
             "Choose on the left the exchange and the symbol that it was made of."
         )
         return
+    _, currency = split_instrument(VENUES[summary.venue].instrument(summary.symbol))
+    words = plain(order_words(job.orders[0], currency))
     with st.container(border=True, key="backtest found"):
-        st.markdown(
-            f"**{summary.books:,} order books** of {market} in {plain(job.name)}: {plain(order_words(job.orders[0]))}"
-        )
+        st.markdown(f"**{summary.books:,} order books** of {market} in {plain(job.name)}: {words}")
         table_column, chart_column = st.columns([2, 3])
         with table_column:
             st.markdown(summary_table(summary), help=HELP["backtest table"])
@@ -77,7 +77,7 @@ def backtest_results(job: BacktestJob) -> None:
         st.caption(f"The recording has books in {len(summary.by_hour)} of 24 hours.")
     for column in sizes_columns:
         with column.container(border=True, height="stretch"):
-            unit = UNIT_WORDS[summary.order.unit]
+            unit = plain(unit_words(summary.order.unit, currency))
             st.markdown(f"**By size** · net cost, bps, by {unit}")
             st.echarts_chart(
                 sizes_chart(job.summaries, theme),
@@ -89,7 +89,7 @@ def backtest_results(job: BacktestJob) -> None:
     if sizes_columns:
         with st.container(border=True):
             st.markdown("**Net cost of each size**, bps")
-            st.markdown(sizes_table(job.summaries))
+            st.markdown(sizes_table(job.summaries, currency))
     with st.container(border=True):
         rows_download(job)
 

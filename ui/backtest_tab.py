@@ -21,8 +21,8 @@ from ui.input_guards import run_once
 from ui.tab_lifecycle import bind_to_tab
 from ui.text.backtest import parse_other_sizes, progress_words
 from ui.text.captions import order_words
-from ui.text.formatting import plain
-from ui.text.vocabulary import HELP, UNIT_WORDS
+from ui.text.formatting import plain, split_instrument, unit_words
+from ui.text.vocabulary import HELP
 from ui.view_context import order_problem
 
 PROGRESS_S = 0.5
@@ -58,8 +58,9 @@ def setup_form(session: Session, jobs: BacktestJobs) -> None:
         return
     recording_column, sizes_column, button_column = st.columns([4, 4, 2], vertical_alignment="bottom")
     choice = recording_column.selectbox("Recording", choices, format_func=choice_label, key="backtest recording")
+    unit = unit_words(session.order.unit, recording_currency(session, choice))
     sizes_text = sizes_column.text_input(
-        f"Other sizes, {UNIT_WORDS[session.order.unit]}",
+        f"Other sizes, {plain(unit)}",
         key=sizes_key(session),
         placeholder="none",
         help="To see the cost by size: numbers with a space or a comma between them, at most 20.",
@@ -112,21 +113,33 @@ def start_job(session: Session, jobs: BacktestJobs, choice: RecordingChoice) -> 
 
 
 def recording_source(session: Session, choice: RecordingChoice) -> RecordingSource:
-    """Return the recording together with its market.
+    """Return the recording together with its market. Raises OSError, RecordingError, CacheError."""
+    venue, symbol = market_of_choice(session, choice)
+    return RecordingSource.from_path(choice.path, venue, symbol, choice.max_bytes)
+
+
+def market_of_choice(session: Session, choice: RecordingChoice) -> tuple[str, str]:
+    """Return the venue and the symbol that a recording is priced as.
 
     That is the market it is being played as; else the one it names, if known here; else the one chosen on the left.
-    Raises OSError, RecordingError, CacheError.
+    Raises OSError, RecordingError.
     """
     market = session.market
     if market is not None and market.recording == choice.path:
-        venue = market.venue
-        symbol = market.symbol
-    else:
-        status = choice.path.stat()
-        named = recorded_market(choice.path, status.st_mtime_ns, status.st_size)
-        selected = (st.session_state.venue, st.session_state.symbol or "")
-        venue, symbol = named if named and named[0] in VENUES else selected
-    return RecordingSource.from_path(choice.path, venue, symbol, choice.max_bytes)
+        return market.venue, market.symbol
+    status = choice.path.stat()
+    named = recorded_market(choice.path, status.st_mtime_ns, status.st_size)
+    selected = (st.session_state.venue, st.session_state.symbol or "")
+    return named if named and named[0] in VENUES else selected
+
+
+def recording_currency(session: Session, choice: RecordingChoice) -> str:
+    """Return the currency of a recording's prices; empty where it has no market that is known here."""
+    try:
+        venue, symbol = market_of_choice(session, choice)
+        return split_instrument(VENUES[venue].instrument(symbol))[1]
+    except (OSError, ValueError, RecursionError):  # told when the backtest is started
+        return ""
 
 
 def sizes_key(session: Session) -> str:
@@ -150,7 +163,8 @@ def job_progress(session: Session, jobs: BacktestJobs) -> None:
         which = (
             "the last one that could be priced, not the one on the left" if order_problem() else "the one on the left"
         )
-        st.caption(plain(f"The order is {which}: {order_words(session.order)}."))
+        currency = "" if session.market is None else session.market.currency
+        st.caption(plain(f"The order is {which}: {order_words(session.order, currency)}."))
     if job is None:
         return
     if job.state == "running":

@@ -69,7 +69,9 @@ def fee_inputs(session: Session, market: Market) -> FeeTier:
         if problem := warning(fees, venue.fees, venue.product(market.symbol)):
             st.warning(plain(problem))
         newest = session.latest
-        st.caption(plain(fee_words(FeeCalculator(fees, tier), None if newest is None else newest.estimate)))
+        st.caption(
+            plain(fee_words(FeeCalculator(fees, tier), None if newest is None else newest.estimate, market.currency))
+        )
     session.history.schedule = fees
     return tier
 

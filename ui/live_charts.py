@@ -10,7 +10,7 @@ from sessions.session import Session
 from ui.charts.cost import cost_history_chart, curve_axis, curve_chart, curve_orders, visible_quote
 from ui.charts.depth import depth_chart
 from ui.fragments import CHARTS, auto_refresh
-from ui.text.formatting import currency_sign, split_instrument
+from ui.text.formatting import currency_sign, plain, split_instrument
 from ui.view_context import current_theme, price_current_order, sticky_axes
 
 CHARTS_S = 0.5
@@ -30,9 +30,10 @@ def live_charts(session: Session) -> None:
     axes = sticky_axes()
     _, currency = split_instrument(VENUES[book.venue].instrument(book.symbol))
     sign = currency_sign(currency)
+    money = "money" if sign else plain(currency)
     with st.container(border=True, key="depth-card"):
         beyond = ": it needs **more than the visible book**" if estimate.unfilled else ""
-        st.markdown(f"**Order book depth** · money waiting on each side, and what your order takes{beyond}")
+        st.markdown(f"**Order book depth** · {money} waiting on each side, and what your order takes{beyond}")
         st.echarts_chart(
             depth_chart(book, estimate, axes, theme, sign),
             key="depth chart",
@@ -40,7 +41,8 @@ def live_charts(session: Session) -> None:
             alt="Money waiting on both sides of the book by distance from the mid price",
         )
     with st.container(border=True, key="curve-card"):
-        st.markdown("**Cost by size** · bps, in the colours above")
+        by_size = "" if sign else f" by {money}"
+        st.markdown(f"**Cost by size** · bps{by_size}, in the colours above")
         visible = visible_quote(book, estimate.order)
         size_axis = curve_axis(estimate, visible, axes)
         estimates = calculator.what_if(curve_orders(estimate, visible, size_axis))

@@ -16,11 +16,11 @@ from ui.data_source import source_inputs
 from ui.fee_form import fee_inputs, fee_tables
 from ui.fragments import INPUTS, isolated_fragment, redraw
 from ui.input_guards import restore_if_stale, restore_stale_widgets, set_widgets
+from ui.order_size import default_quantity, follow_currency, quantity_format, quantity_in, quantity_note
 from ui.tab_lifecycle import bind_to_tab
-from ui.text.formatting import plain
+from ui.text.formatting import plain, unit_words
 from ui.text.vocabulary import HELP, ORDER_TYPES, STYLE_WORDS, UNIT_WORDS
 
-DEFAULT_QUANTITY: dict[Unit, float] = {"quote": 100_000.0, "base": 1.0, "contracts": 100.0}
 MAX_SYMBOL_CHARACTERS = 40
 
 
@@ -82,7 +82,7 @@ TIMING_FIELDS = {
     ),
     "steps": NumberField("In how many parts", "parts", default=10.0, step=1.0, format="%.0f", to_order=round),
     "risk_aversion": NumberField(
-        "Risk aversion, per million USD",
+        "Risk aversion, per million {money}",
         "risk",
         default=1.0,
         step=1.0,
@@ -217,7 +217,7 @@ def _switch_venue(session: Session) -> None:
     if fees is not None:
         set_widgets(tier=fees.tiers[0].name)
     if st.session_state.unit == "contracts" and market.contract_size is None:
-        set_widgets(unit="quote", quantity=_quantity_in(session, "quote"))
+        set_widgets(unit="quote", quantity=quantity_in(session, "quote"))
     redraw()
 
 
@@ -235,22 +235,26 @@ def order_inputs(session: Session, market: Market | None) -> Order | None:
         bind="query-params",
         on_change=redraw,
     )
+    currency = "" if market is None else market.currency
+    if market is not None:
+        follow_currency(market, _chosen_unit())
     quantity_column, unit_column = st.columns([3, 2], gap="small")
     unit: Unit = unit_column.selectbox(
         "In",
         [unit for unit in UNIT_WORDS if unit != "contracts" or (market and market.contract_size)],
-        format_func=UNIT_WORDS.__getitem__,
+        format_func=lambda unit: unit_words(unit, currency),
         filter_mode=None,
         key="unit",
         bind="query-params",
         on_change=_convert_quantity,
         args=(session,),
     )
-    default = DEFAULT_QUANTITY[unit]
-    quantity_format = "%.2f" if unit == "quote" else "%.6f"
+    default = default_quantity(unit, currency)
+    number_format = quantity_format(unit, currency)
     numbers: dict[str, Any] = {}
     with quantity_column:
-        numbers["quantity"] = NumberField("Quantity", "quantity", default, default / 10, quantity_format).draw()
+        numbers["quantity"] = NumberField("Quantity", "quantity", default, default / 10, number_format).draw()
+    quantity_note(numbers["quantity"])
     kind_column, style_column = st.columns([2, 3], gap="small")
     kind = kind_column.selectbox(
         "Order type", list(ORDER_TYPES), filter_mode=None, key="type", bind="query-params", on_change=redraw
@@ -266,7 +270,7 @@ def order_inputs(session: Session, market: Market | None) -> Order | None:
     )
     tier = session.order.tier if market is None else fee_inputs(session, market)
     numbers["volatility"] = VOLATILITY.draw()
-    numbers |= timing_inputs()
+    numbers |= timing_inputs(currency)
     try:
         order = Order(side=side, unit=unit, style=style, tier=tier, **numbers)
     except OrderError as error:
@@ -277,29 +281,27 @@ def order_inputs(session: Session, market: Market | None) -> Order | None:
     return order
 
 
-def timing_inputs() -> dict[str, Any]:
+def timing_inputs(currency: str) -> dict[str, Any]:
     """Draw the inputs of timing and risk. Return their values by the name of the field of Order."""
+    money = plain(unit_words("quote", currency))
     with st.expander("Timing and risk"):
-        return {name: field.draw() for name, field in TIMING_FIELDS.items()}
+        return {
+            name: field._replace(label=field.label.format(money=money)).draw() for name, field in TIMING_FIELDS.items()
+        }
 
 
 def _convert_quantity(session: Session) -> None:
     """Convert the quantity to the unit just chosen, so that the order keeps its size."""
-    if not restore_if_stale("unit"):
-        set_widgets(quantity=_quantity_in(session, st.session_state.unit))
-        redraw()
+    unit = _chosen_unit()
+    if not restore_if_stale("unit") and unit != session.order.unit:
+        set_widgets(quantity=quantity_in(session, unit))
+    redraw()
 
 
-def _quantity_in(session: Session, unit: Unit) -> float:
-    """Return the size of the order last priced, in this unit; the unit's default if none was priced."""
-    priced = session.latest
-    market = session.market
-    if priced is None or market is None:
-        return DEFAULT_QUANTITY[unit]
-    quantity_base = priced.estimate.quantity
-    if unit == "quote":
-        return round(quantity_base * priced.estimate.mid, 2)
-    return round(quantity_base if unit == "base" else quantity_base / (market.contract_size or 1.0), 6)
+def _chosen_unit() -> Unit:
+    """Return the unit that is chosen; a name of money that the market had before is still money."""
+    unit: Unit = st.session_state.get("unit", "quote")
+    return unit if unit in UNIT_WORDS else "quote"
 
 
 def connect_to_selection(session: Session, market: Market | None) -> None:

@@ -45,7 +45,8 @@ def status_badge(session: Session, priced: PricedBook | None) -> Badge:
 def _sentence(session: Session) -> str:
     """Say what happens, or why the page cannot show what was asked for."""
     if (problem := order_problem()) and session.market is not None:
-        return f"These are still the numbers of another order: {order_words(session.order)}. {problem}"
+        words = order_words(session.order, session.market.currency)
+        return f"These are still the numbers of another order: {words}. {problem}"
     if session.player is not None and not session.player.playing and not session.ended:
         return "Press Play or Step to go on."
     return state_words(session.status, is_paused(), session.ended, None if session.is_fresh else session.age_s)

@@ -72,9 +72,9 @@ def test_backtest_runs_shows_results_and_downloads_its_rows(page: Page, folder: 
     backtest() gives; nothing sticks out to the side, on a phone neither.
     """
     page.get_by_role("radio", name="Backtest").click()
-    expect(page.get_by_text("The order is the one on the left: buy 100,000 USD")).to_be_visible(timeout=15_000)
-    type_in(page, "Other sizes, USD", "500000")
-    expect(page.get_by_label("Other sizes, USD", exact=True)).to_have_value("500000")
+    expect(page.get_by_text("The order is the one on the left: buy 100,000 USDT")).to_be_visible(timeout=15_000)
+    type_in(page, "Other sizes, USDT", "500000")
+    expect(page.get_by_label("Other sizes, USDT", exact=True)).to_have_value("500000")
     page.evaluate(WATCH)
     press(page, "Run")
     expect(page.get_by_text(f"{BOOKS:,} order books of Simulated market {BTC} in minutes.jsonl")).to_be_visible(

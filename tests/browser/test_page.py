@@ -141,7 +141,7 @@ def test_every_input_changes_the_price_and_the_link_restores_it(page: Page, visi
     choose(page, "How", "Spread over time")
     type_in(page, "Spread over, minutes", "7")
     type_in(page, "In how many parts", "4")
-    type_in(page, "Risk aversion, per million USD", "2")
+    type_in(page, "Risk aversion, per million USDT", "2")
     type_in(page, "Daily volume, coins", "90000")
     expect(page.get_by_text("4 parts over 7 minutes")).to_be_visible()
     asked = query_parameters(page)
@@ -357,7 +357,7 @@ def test_page_fits_every_screen_and_is_accessible(visit: Callable[..., Page], th
     assert not accessibility_violations(page)
     width, height = SIZES["desktop"]
     page.set_viewport_size({"width": width, "height": height})
-    page.get_by_label("Risk aversion, per million USD", exact=True).wait_for()
+    page.get_by_label("Risk aversion, per million USDT", exact=True).wait_for()
     assert not accessibility_violations(page)
 
 

@@ -132,7 +132,7 @@ def test_shown_results_equal_the_downloaded_rows_and_backtest(
     path = make_recording()
     app.session_state["quantity"] = 2_000_000.0
     run_until(app, lambda: "Net cost" in metrics(app))
-    assert "The order is the one on the left: buy 2,000,000 USD, all at once" in page_text(app)
+    assert "The order is the one on the left: buy 2,000,000 USDT, all at once" in page_text(app)
     job = run_to_end(app)
     rows, about = download_rows(app, kind)
     assert tuple(rows) == COLUMNS
@@ -169,7 +169,7 @@ def test_each_other_size_has_its_own_table_row_and_file_rows(app: AppTest) -> No
         same = replace(order, quantity=float(str(size)))
         assert_same_rows(size_rows.reset_index(drop=True), backtest(path, "simulated", BTC, same))
         exact = [size_rows["net_cost_bps"].mean(), *size_rows["net_cost_bps"].quantile([0.5, 0.95, 0.99])]
-        assert table_numbers(app, f"{size:,.0f} USD") == pytest.approx(exact, abs=5.1e-3)
+        assert table_numbers(app, f"{size:,.0f} USDT") == pytest.approx(exact, abs=5.1e-3)
     app.number_input(key="quantity").set_value(50_000.0)
     run_until(app, lambda: "The order was changed since the results below: press Run for new ones." in page_text(app))
 

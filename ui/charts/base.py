@@ -105,6 +105,15 @@ def money_unit(amount: float) -> tuple[float, str]:
     return (1e6, "M") if amount >= 1e6 else (1e3, "k") if amount >= 1e4 else (1.0, "")
 
 
+def money_decimals(amount: float) -> int:
+    """Return how many decimals show a hundredth of this amount, and at least two.
+
+    >>> money_decimals(40.0), money_decimals(0.5), money_decimals(0.0042)
+    (2, 3, 5)
+    """
+    return 2 if amount >= 1 or amount <= 0 else 2 - math.floor(math.log10(amount))
+
+
 def round_short(value: float) -> float:
     """Round to seven digits: more than any chart shows, and shorter to send."""
     return float(f"{value:.7g}")

@@ -17,6 +17,7 @@ from ui.charts.base import (
     legend,
     line,
     mark_line,
+    money_decimals,
     money_unit,
     value_axis,
 )
@@ -73,7 +74,7 @@ def depth_chart(book: OrderBook, estimate: Estimate, axes: StickyAxes, theme: Th
         ],
         grid=grid(top=36, right=34),
         legend=legend(["Buyers waiting", "Sellers waiting", "Your order"], colours),
-        tooltip={"trigger": "axis", "valueFormatter": f"{sign}%.2f{suffix}"},
+        tooltip={"trigger": "axis", "valueFormatter": f"{sign}%.{money_decimals(money_axis.high / unit)}f{suffix}"},
     )
 
 
@@ -98,5 +99,5 @@ def _cumulative(levels: Levels, mid: float, unit: float) -> list[list[float]]:
     distance_bps = (levels[:, 0] / mid - 1) * 1e4
     money = np.cumsum(levels[:, 0] * levels[:, 1]) / unit
     rows = np.unique(np.linspace(0, len(levels) - 1, min(len(levels), MAX_SIDE_POINTS)).astype(int))
-    points = np.column_stack((distance_bps[rows], money[rows])).round(5)
+    points = np.column_stack((distance_bps[rows].round(5), money[rows].round(5 + money_decimals(money[-1]) - 2)))
     return [[float(points[0, 0]), 0.0], *points.tolist()]

@@ -64,13 +64,16 @@ def summary_table(summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def sizes_table(summaries: Sequence[Summary]) -> str:
-    """Return a Markdown table of the net cost of every size, smallest first, and how often it is unknown."""
+def sizes_table(summaries: Sequence[Summary], currency: str) -> str:
+    """Return a Markdown table of the net cost of every size, smallest first, and how often it is unknown.
+
+    currency: of the market's prices.
+    """
     lines = ["| Size | Average | P50 | P95 | P99 | Too thin | No number |", "|---:|---:|---:|---:|---:|---:|---:|"]
     for summary in sorted(summaries, key=lambda summary: summary.order.quantity):
         cells = _cells(summary.components["net_cost_bps"])
         cells += [_percent(n_books, summary.books) for n_books in (summary.thin, summary.unpriced)]
-        lines.append(f"| {size_words(summary.order)} | {' | '.join(cells)} |")
+        lines.append(f"| {size_words(summary.order, currency)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

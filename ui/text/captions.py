@@ -14,9 +14,9 @@ from fee_calculator import FeeCalculator, edition_words
 from feeds import VENUES
 from fees.schedules import FeeTier
 from sessions.comparison import VenueCost
-from ui.text.formatting import format_bps, format_money, format_price, format_size, plain
+from ui.text.formatting import format_bps, format_money, format_price, format_size, plain, unit_words
 from ui.text.status import state_words
-from ui.text.vocabulary import STYLE_WORDS, UNIT_WORDS
+from ui.text.vocabulary import STYLE_WORDS
 
 
 def net_band(estimate: Estimate) -> tuple[float, float] | None:
@@ -167,8 +167,11 @@ def score_words(scorecard: Scorecard) -> str:
     return " ".join(lines) or "No prediction has been checked against its outcome yet."
 
 
-def fee_words(fees: FeeCalculator, estimate: Estimate | None) -> str:
-    """Say which fees are in use, and what the next tier would save this order; estimate: None before the first."""
+def fee_words(fees: FeeCalculator, estimate: Estimate | None, currency: str) -> str:
+    """Say which fees are in use, and what the next tier would save this order.
+
+    estimate: None before the first. currency: of the market's prices.
+    """
     words = edition_words(fees.schedule)
     if fees.tier.disputed:
         words += f" This tier is doubtful: {fees.tier.disputed}."
@@ -176,30 +179,30 @@ def fee_words(fees: FeeCalculator, estimate: Estimate | None) -> str:
     if better := fees.next_tier(maker_share):
         saving = ""
         if estimate is not None:
-            saving = f", {format_money(better.saving_bps / 1e4 * estimate.quantity * estimate.mid, 'USD')}"
+            saving = f", {format_money(better.saving_bps / 1e4 * estimate.quantity * estimate.mid, currency)}"
         words += f" {better.tier.name} would save {better.saving_bps:.3f} bps{saving} here; it asks for {better.needs}."
     return words
 
 
-def size_words(order: Order) -> str:
-    """Return the order's size with its unit.
+def size_words(order: Order, currency: str) -> str:
+    """Return the order's size with its unit; currency: of the market's prices, "" if it is not known.
 
     >>> from orderbook import Side
-    >>> size_words(Order(Side.BUY, 100_000.0, "quote")), size_words(Order(Side.BUY, 0.25))
-    ('100,000 USD', '0.25 coins')
+    >>> size_words(Order(Side.BUY, 100_000.0, "quote"), "EUR"), size_words(Order(Side.BUY, 0.25), "EUR")
+    ('100,000 EUR', '0.25 coins')
     """
-    return f"{order.quantity:,.10g} {UNIT_WORDS[order.unit]}"
+    return f"{order.quantity:,.10g} {unit_words(order.unit, currency)}"
 
 
-def order_words(order: Order) -> str:
-    """Describe the order in the words of the left panel."""
+def order_words(order: Order, currency: str) -> str:
+    """Describe the order in the words of the left panel; currency: of the market's prices, "" if it is not known."""
     timing = {
         "now": "",
         "passive": f" ({order.passive_s:g} s)",
         "schedule": f" ({order.horizon_s / 60:g} minutes, {order.steps} parts)",
     }[order.style]
     return (
-        f"{order.side.name.lower()} {size_words(order)}, {STYLE_WORDS[order.style].lower()}{timing}, "
+        f"{order.side.name.lower()} {size_words(order, currency)}, {STYLE_WORDS[order.style].lower()}{timing}, "
         f"arriving after {1e3 * order.latency_s:g} ms, {_fee_words(order.tier)}"
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 
-from ui.text.vocabulary import JOINER
+from estimation.order import Unit
+from ui.text.vocabulary import JOINER, UNIT_WORDS
 
 
 def format_bps(value: float | None) -> str:
@@ -22,17 +24,43 @@ def format_bps(value: float | None) -> str:
     return f"{round(value, decimals) + 0.0:,.{decimals}f} bps"
 
 
-def format_money(value: float | None, currency: str) -> str:
-    """Format an amount of money: cents below a thousand, whole units above.
+MAX_DECIMALS = 18
+DOLLARS = frozenset(
+    ["USD", "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "PAX", "USD1", "USDS", "USDG", "PYUSD", "RLUSD", "DAI"]
+)
+"""US dollars, and the coins that stand for one each."""
 
-    >>> format_money(50.0245, "USD"), format_money(-1234567.8, "USD"), format_money(12.5, "GBP")
+
+def format_money(value: float | None, currency: str) -> str:
+    """Format an amount of money: whole units from a thousand on, cents below, and three digits of less than one.
+
+    Less than one is cents for dollars, down to one cent.
+
+    >>> format_money(50.0245, "USD"), format_money(-1234567.8, "USDT"), format_money(12.5, "GBP")
     ('$50.02', '-$1,234,568', '12.50 GBP')
+    >>> format_money(0.0000402, "BTC"), format_money(8_420_000, "IDR"), format_money(0.0021, "USDC")
+    ('0.0000402 BTC', '8,420,000 IDR', '$0.0021')
     """
     if value is None:
         return "unknown"
-    digits = f"{abs(value):,.2f}" if abs(value) < 1000 else f"{abs(value):,.0f}"
+    amount = abs(value)
+    smallest_cents = 0.01 if currency in DOLLARS else 1.0
+    digits = f"{amount:,.0f}" if amount >= 1000 else f"{amount:,.2f}"
+    if 1e-12 < amount < smallest_cents:
+        digits = format_digits(amount, 3)
+        digits = digits.rstrip("0") if currency in DOLLARS else digits
     minus = "-" if value < 0 else ""
-    return f"{minus}${digits}" if currency.startswith("USD") else f"{minus}{digits} {currency}"
+    return f"{minus}${digits}" if currency in DOLLARS else f"{minus}{digits} {currency}"
+
+
+def format_digits(value: float, n_digits: int) -> str:
+    """Format a positive number with this many digits that matter, and never with an exponent.
+
+    >>> format_digits(0.0000085, 6), format_digits(0.056234, 6), format_digits(0.9999, 3)
+    ('0.00000850000', '0.0562340', '1.000')
+    """
+    n_decimals = n_digits - 1 - math.floor(math.log10(value))
+    return f"{value:,.{min(max(n_decimals, 0), MAX_DECIMALS)}f}"
 
 
 def currency_sign(currency: str) -> str:
@@ -41,7 +69,16 @@ def currency_sign(currency: str) -> str:
     >>> currency_sign("USDT"), currency_sign("GBP")
     ('$', '')
     """
-    return "$" if currency.startswith("USD") else ""
+    return "$" if currency in DOLLARS else ""
+
+
+def unit_words(unit: Unit, currency: str) -> str:
+    """Return the name of the unit that an order's size is in; currency: of the market, "" if it is not known.
+
+    >>> unit_words("quote", "BTC"), unit_words("base", "BTC"), unit_words("quote", "")
+    ('BTC', 'coins', 'money')
+    """
+    return currency if unit == "quote" and currency else UNIT_WORDS[unit]
 
 
 def format_milliseconds(value: float | None) -> str:
@@ -52,10 +89,10 @@ def format_milliseconds(value: float | None) -> str:
 def format_price(value: float) -> str:
     """Format a price with the digits that matter.
 
-    >>> format_price(95539.35), format_price(0.056234)
-    ('95,539.35', '0.0562340')
+    >>> format_price(95539.35), format_price(0.056234), format_price(0.0000085)
+    ('95,539.35', '0.0562340', '0.00000850000')
     """
-    return f"{value:,.2f}" if value >= 100 else f"{value:#.6g}"
+    return f"{value:,.2f}" if value >= 100 else format_digits(value, 6)
 
 
 def format_size(value: float, coin: str) -> str:

@@ -23,7 +23,8 @@ FEE_TABLE_WORDS = {
     ("spot", "specification"): "As specified, spot",
     ("own", "own"): "My own file",
 }
-UNIT_WORDS: dict[Unit, str] = {"quote": "USD", "base": "coins", "contracts": "contracts"}
+UNIT_WORDS: dict[Unit, str] = {"quote": "money", "base": "coins", "contracts": "contracts"}
+"""The units of an order's size; money is called by its name where the market is known."""
 
 JOINER = "\u2060"
 """The Unicode word joiner: invisible, allows no line break, and ends an address."""

@@ -154,7 +154,7 @@ def test_sizes_with_too_many_unknown_costs_are_left_out() -> None:
     drawn = series_data(sizes_chart(summaries, "dark"))
     assert drawn["P50"] == [[1.0, 1.0], [10.0, 2.0]]
     assert drawn["P95"] == [[1.0, 1.0], [10.0, pytest.approx(2.35)]]
-    lines = sizes_table(summaries).splitlines()[2:]
+    lines = sizes_table(summaries, "USDT").splitlines()[2:]
     assert [line.split("|")[1].strip() for line in lines] == ["1 coins", "10 coins", "1,000 coins", "1,000,000 coins"]
     assert lines[2].endswith("| 6 % | 6 % |")
     assert "no number" in lines[3]
