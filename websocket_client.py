@@ -208,7 +208,7 @@ class WebSocketClient:
         waited_ns = perf_counter_ns() - frame.received_ns
         is_late = connection.has_newer_frame and (book is None or waited_ns > self._patience_ns)
         if book is not None:
-            is_shown = self._failover.accept_book(connection, book.exchange_ns)
+            is_shown = self._failover.accept_book(connection, book)
             self._counters.add_book(frame.received_ns, is_delivered=is_shown and not is_late)
             if not is_shown:
                 return

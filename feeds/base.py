@@ -38,6 +38,10 @@ class Feed(Protocol):
         """A text, and the quiet seconds after which to send it; None if nothing needs to be sent."""
 
     @property
+    def quiet_s(self) -> float:
+        """The seconds without a book after which the subscription itself is to be checked, by a fresh connection."""
+
+    @property
     def closing(self) -> bool:
         """Whether the venue has announced that it will close this connection."""
 
@@ -68,6 +72,7 @@ class BaseFeed:
     """The defaults of a feed: nothing to send, nothing to fetch, no close announced."""
 
     keepalive: tuple[str, float] | None = None
+    quiet_s = 60.0
     closing = False
     has_whole_books = False
 

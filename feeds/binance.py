@@ -129,7 +129,9 @@ class BinanceFeed(DeltaFeed):
     """A feed that holds changes until it has the snapshot that they continue; then each change must follow the last.
 
     Every change names the update that it goes up to (`u`), and the update that it continues: `pu` on futures, U - 1 on
-    spot. A snapshot fits if the first held change continues the snapshot's last update or an earlier one.
+    spot. A snapshot fits if the first held change continues the snapshot's last update or an earlier one. It is wanted
+    at once, since a quiet market may bring no change for minutes; it is a book even before the first change. On spot, a
+    change that is not newer than the book is left out, and one that overlaps it is applied: sizes are absolute.
     """
 
     def __init__(self, venue: str, symbol: str, snapshot_url: str, is_futures: bool, depth: int | None = None) -> None:
@@ -153,11 +155,11 @@ class BinanceFeed(DeltaFeed):
 
     @property
     def snapshot_url(self) -> str | None:
-        is_needed = self._held_changes and self._snapshot is None and self._break_reason is None
+        is_needed = self._snapshot is None and self._break_reason is None
         return self._snapshot_url if is_needed else None
 
     def apply_snapshot(self, body: str | bytes, received_ns: int, market_ns: int | None = None) -> OrderBook | None:
-        return self._build_book(self._read_snapshot, body, received_ns, market_ns)
+        return self._build_book(lambda text: self._read_snapshot(text, market_ns), body, received_ns, market_ns)
 
     def _apply_message(self, message: str | bytes) -> int | None:
         try:
@@ -181,11 +183,8 @@ class BinanceFeed(DeltaFeed):
         if not (event.E and 0 < event.U <= event.u):
             raise FeedError(f"a change from U {event.U} to u {event.u} at E {event.E}")
         change = self._read_change(event)
-        previous = self._last_update
-        if previous is None:
-            previous = self._held_changes[-1].last_update if self._held_changes else change.previous_update
-        if change.previous_update != previous:
-            raise FeedError(f"gap: from {change.previous_update} after {previous}")
+        if not self._is_next(change):
+            return None
         if self._last_update is not None:
             return self._apply(change)
         if len(self._held_changes) == MAX_HELD_CHANGES:
@@ -193,15 +192,33 @@ class BinanceFeed(DeltaFeed):
         self._held_changes.append(change)
         return self._join_snapshot()
 
-    def _read_snapshot(self, body: str | bytes) -> int | None:
-        """Read the REST snapshot and join it to the held changes; return the book's time in ns, or None without one."""
-        if self._last_update is not None or len(self._builder):
+    def _is_next(self, change: _Change) -> bool:
+        """Return whether a change brings updates after the last one. Raises FeedError if updates are missing between.
+
+        A futures change names the last one, so that it can neither be repeated nor overlap it.
+        """
+        previous = self._last_update
+        if previous is None:
+            previous = self._held_changes[-1].last_update if self._held_changes else change.previous_update
+        if change.previous_update > previous or (self._is_futures and change.previous_update != previous):
+            raise FeedError(f"gap: from {change.previous_update} after {previous}")
+        return self._is_futures or change.last_update > previous
+
+    def _read_snapshot(self, body: str | bytes, market_ns: int | None) -> int | None:
+        """Read the REST snapshot and join it to the held changes; return the book's time in ns, or None without one.
+
+        A snapshot has no time of its own on spot. While no change has come, its book has the time of its reception.
+        """
+        if self._snapshot is not None:
             return None
         snapshot = decode(_SNAPSHOT, body)
         if snapshot.lastUpdateId is None:
             raise FeedError(f"Binance refused the snapshot: {snapshot.code} {snapshot.msg}")
         self._snapshot = _Snapshot(snapshot.lastUpdateId, *read_sides(snapshot.bids, snapshot.asks))
-        return self._join_snapshot()
+        if self._held_changes or market_ns is None:
+            return self._join_snapshot()
+        self._builder.load(self._snapshot.bids, self._snapshot.asks)
+        return market_ns
 
     def _join_snapshot(self) -> int | None:
         """Apply the held changes to the snapshot, if both are here; return the new book's time in ns, or None.
@@ -213,6 +230,7 @@ class BinanceFeed(DeltaFeed):
         snapshot_update = self._snapshot.last_update
         if snapshot_update < self._held_changes[0].previous_update:
             self._snapshot = None  # the updates between the snapshot and the first held change are missing
+            self._builder.load([], [])
             return None
         is_first_book = not len(self._builder)
         if is_first_book:

@@ -176,6 +176,7 @@ class OkxFeed(DeltaFeed):
     """
 
     keepalive = ("ping", 20.0)
+    quiet_s = 90.0  # a book that does not change is sent again after about 60 s
 
     def __init__(self, symbol: str, contract: Contract, depth: int | None = None) -> None:
         super().__init__("okx", symbol, BookBuilder(depth or 400))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import socket
 import ssl
 import time
@@ -53,7 +54,7 @@ CLOSE_TIMEOUT_S = 0.3
 class Timings:
     """The time limits of a client, in seconds."""
 
-    stale_s: float = 5.0  # no message for this long: stale; twice this long: reconnect
+    stale_s: float = 5.0  # neither message nor pong for this long: ping, and stale; twice this long: reconnect
     first_book_s: float = 15.0  # a new connection must bring its first valid book within this time
     min_reconnect_s: float = 1.0  # two tries begin at least this far apart
     backoff_s: float = 1.0  # the wait before the next try; doubled by every failure in a row, less up to half
@@ -108,14 +109,20 @@ class Connection:
         self.feed = feed
         self.host = urlsplit(url).netloc
         self.is_open = False
-        self.opened_s = self.heard_s = monotonic()
+        self.opened_s = self.heard_s = self.received_s = monotonic()
+        """When it was opened, heard of (a message, or the answer to a ping), and last sent a message."""
         self.error: NetworkError | FeedError | None = None
         """Why it ended; None while it runs, and if it was cancelled."""
         self.needs_successor = asyncio.Event()
         """Set once it has ended, or soon will."""
         self.done = asyncio.Event()
-        # The owner keeps these four here:
+        self.is_silent = False
+        """Whether it is open, but has brought no book for so long that its subscription is doubtful."""
+        # The owner keeps these here:
         self.has_book = False  # a valid book came
+        self.book_s = 0.0  # when the last one came
+        self.renew_s = math.inf  # how old that one may become before the subscription is doubtful
+        self.book: OrderBook | None = None  # the last one that was shown
         self.exchange_ns = 0  # of the last book that was shown
         self.held_events: list[RecordingEvent] = []  # not yet passed on
         self.late_book: OrderBook | None = None  # passed over, unless no newer one follows after all
@@ -144,7 +151,7 @@ class Connection:
         try:
             web_socket = await _open_web_socket(self._url, self._timings.open_s)
             try:
-                self.opened_s = self.heard_s = monotonic()
+                self.opened_s = self.heard_s = self.received_s = monotonic()
                 self.is_open = True
                 logger.info("connected to %s", self.host)
                 self._on_event(self, RecordingEvent("connect", time.time_ns(), self._url, self._url))
@@ -222,7 +229,7 @@ class Connection:
         try:
             while True:
                 message = await web_socket.recv()
-                self.heard_s = monotonic()
+                self.heard_s = self.received_s = monotonic()
                 self._enqueue("recv", message)
                 while self._queued_bytes > MAX_QUEUED_BYTES:
                     self._drained.clear()
@@ -241,8 +248,9 @@ class Connection:
             await asyncio.sleep(WATCH_EVERY_S)
             now_s = monotonic()
             if self._queue:
-                self.heard_s = now_s  # we are slow, not the venue
-            quiet_s = now_s - self.heard_s
+                self.heard_s = self.received_s = now_s  # we are slow, not the venue
+            # A market may be quiet while its socket lives. Who sends whole books sends them all the time.
+            quiet_s = now_s - (self.received_s if self.feed.has_whole_books else self.heard_s)
             keepalive = self.feed.keepalive
             limit_s = max(2 * timings.stale_s, keepalive[1] + timings.pong_s if keepalive else 0.0)
             if quiet_s > limit_s:
@@ -251,16 +259,26 @@ class Connection:
                 raise NetworkError(f"{self.host} sent no valid order book within {timings.first_book_s:g} s")
             if now_s - self.opened_s > timings.max_age_s:
                 self.needs_successor.set()
-            if keepalive and now_s - max(self.heard_s, keepalive_sent_s) >= keepalive[1]:
+            if self.has_book and not self.is_silent and now_s - self.book_s > self.renew_s:
+                self.is_silent = True
+                logger.info("%s has sent no order book for %.0f s: asking anew", self.host, now_s - self.book_s)
+                self.needs_successor.set()
+            if keepalive and now_s - max(self.received_s, keepalive_sent_s) >= keepalive[1]:
                 keepalive_sent_s = now_s
                 await self._send(web_socket, keepalive[0])
             if pong and not pong.done() and self.heard_s < pinged_s:
                 if now_s - pinged_s > timings.pong_s:
                     raise NetworkError(f"{self.host} sent nothing for {timings.pong_s:g} s, not even a ping's answer")
-            elif now_s - pinged_s >= timings.ping_s:
+            elif now_s - pinged_s >= (timings.ping_s if quiet_s < timings.stale_s else timings.stale_s):
                 pinged_s = now_s
                 with contextlib.suppress(ConnectionClosed):  # the reader reports it
                     pong = asyncio.ensure_future(await web_socket.ping())
+                    pong.add_done_callback(self._hear_pong)
+
+    def _hear_pong(self, pong: asyncio.Future[float]) -> None:
+        """Note that the answer to a ping came: it keeps the socket, and says nothing of the book."""
+        if not pong.cancelled() and pong.exception() is None:
+            self.heard_s = monotonic()
 
     async def _send(self, web_socket: ClientConnection, text: str) -> None:
         self._on_event(self, RecordingEvent("send", time.time_ns(), text, None))

@@ -8,15 +8,21 @@ import random
 from collections.abc import Callable
 from time import monotonic
 
+import numpy as np
+
 from feeds import FeedError
 from network.connection import Connection, RecordingEvent, Timings
 from network.http_client import NetworkError, RefusedError
 from network.logs import loggable_reason
+from orderbook import OrderBook
 
 logger = logging.getLogger(__name__)
 
 MAX_RETRY_AFTER_S = 300.0
 """A venue that asks for a longer wait is not tried again."""
+
+MAX_QUIET_DOUBLINGS = 4
+"""A quiet market is asked for anew after its feed's quiet_s, then after twice that, up to 16 times."""
 
 CATCH_UP_S = 1.0
 """A successor may take over with older books than those shown, by the venue's clock, only after this long."""
@@ -61,6 +67,9 @@ class ConnectionFailover:
     older connection dropped. So the books go on without a gap and never go back in time. What a recording needs of a
     successor is held until it takes over, so that a recording never mixes two connections.
 
+    A connection that lives but brings no book may be of a quiet market, or have lost its subscription. A successor's
+    first book tells which: if it equals the book that is shown, the market is quiet, and is asked for less often.
+
     Args:
         make_connection: Makes a connection with a fresh feed.
         on_event: Gets what a recording needs, in its order.
@@ -88,6 +97,7 @@ class ConnectionFailover:
         self._timings = timings
         self._connections: tuple[Connection, ...] = ()
         self._lost_at_s: float | None = None  # no book has come since then
+        self._n_confirmed = 0  # how often in a row a successor has confirmed the book that is shown
 
     @property
     def serving(self) -> Connection | None:
@@ -101,6 +111,7 @@ class ConnectionFailover:
                 self.n_tries += 1
                 began_s = monotonic()
                 newest = self._make_connection()
+                is_renewal = any(older.is_silent for older in self._running())
                 self._connections = (*self._running(), newest)
                 tasks.create_task(newest.run())
                 await newest.needs_successor.wait()
@@ -108,6 +119,8 @@ class ConnectionFailover:
                 apart_s = self._timings.settled_s if newest.feed.closing else self._timings.min_reconnect_s
                 wait_s = self._wait_before_next_s(newest)
                 if wait_s is None:
+                    if is_renewal:  # what the older ones show is doubtful
+                        await self._end_all()
                     if not self._running():
                         self._give_up(newest)
                         return
@@ -134,12 +147,15 @@ class ConnectionFailover:
         if connection is self.serving:
             self._release_events(connection)
 
-    def accept_book(self, connection: Connection, exchange_ns: int) -> bool:
+    def accept_book(self, connection: Connection, book: OrderBook) -> bool:
         """Note a valid book from this connection; return whether it is to be shown.
 
         A successor's book makes the successor take over, unless its venue time is behind that of the books shown.
         """
+        exchange_ns = book.exchange_ns
         connection.has_book = True
+        connection.book_s = monotonic()
+        connection.renew_s = min(connection.renew_s, connection.feed.quiet_s)
         if self._lost_at_s is not None:
             logger.info("%s sends order books again after %.1f s", connection.host, monotonic() - self._lost_at_s)
             self._lost_at_s = None
@@ -149,7 +165,9 @@ class ConnectionFailover:
         serving = self.serving or connection
         if exchange_ns < serving.exchange_ns and connection is not serving and age_s < CATCH_UP_S:
             return False
+        self._note_quiet(serving, connection, book)
         connection.exchange_ns = exchange_ns
+        connection.book = book
         if connection is not self._connections[0]:
             place = self._connections.index(connection)
             logger.info("a fresh connection to %s takes over", connection.host)
@@ -158,6 +176,24 @@ class ConnectionFailover:
             self._connections = self._connections[place:]
             self._release_events(connection)
         return True
+
+    def _note_quiet(self, serving: Connection, connection: Connection, book: OrderBook) -> None:
+        """Decide how long this connection may bring no other book before it is doubtful."""
+        if connection is serving or not serving.is_silent or serving.book is None:
+            self._n_confirmed = 0 if connection.book is not None else self._n_confirmed
+        elif has_same_levels(serving.book, book):
+            self._n_confirmed += 1
+            logger.info("the market at %s is quiet: its book is still the same", connection.host)
+        else:
+            self._n_confirmed = 0
+            logger.warning("%s had gone on without sending changes: its book is another one", connection.host)
+        connection.renew_s = connection.feed.quiet_s * 2 ** min(self._n_confirmed, MAX_QUIET_DOUBLINGS)
+
+    async def _end_all(self) -> None:
+        """End the connections that still run."""
+        for older in self._running():
+            older.retire()
+            await older.done.wait()
 
     def _wait_before_next_s(self, newest: Connection) -> float | None:
         if newest.error is None:
@@ -195,6 +231,11 @@ class ConnectionFailover:
         for event in connection.held_events:
             self._on_event(event)
         connection.held_events.clear()
+
+
+def has_same_levels(book: OrderBook, other: OrderBook) -> bool:
+    """Return whether two books have the same prices and sizes on both sides."""
+    return np.array_equal(book.bids, other.bids) and np.array_equal(book.asks, other.asks)
 
 
 def first_error(error: BaseException) -> BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -48,6 +49,7 @@ class ReplayFeed(BaseFeed):
 
     def __init__(self, inner: Feed, on_read: Callable[[bool | None], None] = lambda _gave_book: None) -> None:
         self._template = inner
+        self.quiet_s = math.inf  # a recording may pause
         self._on_read = on_read
         self._last_ns: int | None = None
         self._csv_feed: GomarketFeed | None = None

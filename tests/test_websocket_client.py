@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -184,6 +185,90 @@ def test_server_that_only_answers_pings_is_silent() -> None:
     ):
         eventually(lambda: len(server.connection_times) >= 2)
         assert "silent for" in str(watched.client.status.last_error)
+
+
+def quiet_feed(quiet_s: float) -> Callable[[], DeltaFeed]:
+    """Return a function that makes a feed of changes whose market is checked after so many quiet seconds."""
+
+    def make() -> DeltaFeed:
+        feed = DeltaFeed()
+        feed.quiet_s = quiet_s
+        return feed
+
+    return make
+
+
+def test_server_of_changes_that_answers_pings_may_be_quiet() -> None:
+    """Only who sends whole books owes them all the time: a market of changes may have none, and stays connected."""
+    with (
+        Server(make_talk("snapshot 1")) as server,
+        WatchedClient(server.url, DeltaFeed, stale_s=0.05, ping_s=5.0) as watched,
+    ):
+        eventually(lambda: watched.bids == [1.0])
+        opened_s = server.connection_times[0]
+        eventually(lambda: time.monotonic() - opened_s > 0.8)
+        assert len(server.connection_times) == 1
+        assert (watched.client.status.age_s or 0.0) > 0.5
+
+
+def test_server_of_changes_that_answers_no_ping_is_replaced() -> None:
+    """A socket that is dead without a word is found out by a ping, long before the time of a usual ping."""
+
+    def talk(peer: socket.socket) -> None:
+        shake_hands(peer)
+        peer.sendall(encode_text_frame("snapshot 1"))
+
+    with (
+        raw_server(talk) as port,
+        WatchedClient(f"ws://127.0.0.1:{port}", DeltaFeed, stale_s=0.1, ping_s=20.0) as watched,
+    ):
+        eventually(lambda: watched.client.status.reconnects >= 1)
+        assert "silent for" in str(watched.client.status.last_error)
+
+
+def test_quiet_market_is_confirmed_less_and_less_often() -> None:
+    """Each fresh connection has the same book, so the next one is made after twice the time."""
+    with (
+        Server(make_talk("snapshot 1")) as server,
+        WatchedClient(server.url, quiet_feed(0.2), conflate=False) as watched,
+    ):
+        eventually(lambda: len(server.connection_times) >= 4)
+        times = server.connection_times
+        gaps = [later - earlier for earlier, later in pairwise(times)][:3]
+        assert all(gap >= least for gap, least in zip(gaps, (0.2, 0.4, 0.8), strict=True)), gaps
+        assert set(watched.bids) == {1.0}
+        assert watched.client.status.attempt == 0
+
+
+def test_fresh_connection_with_another_book_is_believed() -> None:
+    """The older subscription had died: the new book is shown, and the next check comes as early as the first."""
+
+    async def talk(web_socket: ServerConnection, number: int) -> None:
+        await web_socket.send(f"snapshot {number + 1}")
+        await stay_silent(web_socket)
+
+    with Server(talk) as server, WatchedClient(server.url, quiet_feed(0.15), conflate=False) as watched:
+        eventually(lambda: len(watched.bids) >= 5)
+        assert watched.bids == sorted(set(watched.bids))
+        times = server.connection_times
+        assert times[4] - times[0] < 4 * 0.6
+
+
+def test_quiet_market_that_nobody_confirms_is_given_up() -> None:
+    """Fresh connections bring no book: what the old one showed is no longer to be trusted."""
+
+    async def talk(web_socket: ServerConnection, number: int) -> None:
+        if number == 1:
+            await web_socket.send("snapshot 1")
+        await stay_silent(web_socket)
+
+    with (
+        Server(talk) as server,
+        WatchedClient(server.url, quiet_feed(0.1), first_book_s=0.1, max_tries=2) as watched,
+    ):
+        eventually(lambda: watched.client.status.state == "given up")
+        assert "sent no valid order book" in str(watched.client.status.last_error)
+        assert len(server.connection_times) == 3
 
 
 def test_slow_callback_is_not_mistaken_for_silent_venue() -> None:

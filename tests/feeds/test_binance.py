@@ -32,11 +32,11 @@ def list_levels(book: OrderBook | None) -> tuple[Any, Any]:
     return book.bids.tolist(), book.asks.tolist()
 
 
-def test_feed_asks_for_snapshot_once_it_holds_a_change() -> None:
-    """No snapshot is fetched before the stream flows, and none after the splice."""
+def test_feed_asks_for_snapshot_until_it_has_one() -> None:
+    """The stream is subscribed to by its address, so the snapshot is wanted at once, and none after the splice."""
     feed = VENUES["binance"].make_feed("BTCUSDT")
     assert feed.subscribe() == []
-    assert feed.snapshot_url is None
+    assert feed.snapshot_url == SPOT_URL
     assert feed.parse(make_change(157, 160), 1) is None
     assert feed.snapshot_url == SPOT_URL
     assert feed.apply_snapshot(make_snapshot_body(160), 1) is not None
@@ -84,10 +84,55 @@ def test_snapshot_before_first_change_is_continued_by_it() -> None:
     assert list_levels(feed.parse(make_change(161, 163, [["99", "0"]]), 1))[0] == [[100.0, 1.0]]
 
 
+def test_snapshot_of_quiet_market_is_a_book_before_any_change() -> None:
+    """A market may bring no change for minutes; the first one that comes must still continue the snapshot."""
+    feed = VENUES["binance"].make_feed("BTCUSDT")
+    book = feed.apply_snapshot(make_snapshot_body(160), 5, 9)
+    assert list_levels(book) == ([[100.0, 1.0], [99.0, 2.0]], [[101.0, 1.0]])
+    assert book is not None
+    assert (book.exchange_ns, book.market_ns, book.received_ns) == (9, 9, 5)
+    assert feed.snapshot_url is None
+    assert feed.parse(make_change(150, 155, [["100", "77"]]), 1) is None
+    assert list_levels(feed.parse(make_change(156, 161, [["99", "0"]]), 1))[0] == [[100.0, 1.0]]
+
+
+def test_snapshot_that_the_first_change_does_not_continue_is_fetched_anew() -> None:
+    """Its book was shown, but the updates up to that change are missing, so nothing of it is used any more."""
+    feed = VENUES["binance"].make_feed("BTCUSDT")
+    assert feed.apply_snapshot(make_snapshot_body(160), 5, 9) is not None
+    assert feed.parse(make_change(170, 171, [["98", "3"]]), 1) is None
+    assert feed.snapshot_url == SPOT_URL
+    book = feed.apply_snapshot(json.dumps({"lastUpdateId": 169, "bids": [["97", "1"]], "asks": [["101", "1"]]}), 5, 9)
+    assert list_levels(book) == ([[98.0, 3.0], [97.0, 1.0]], [[101.0, 1.0]])
+
+
 @pytest.mark.parametrize("is_held", [True, False], ids=["while held", "after the splice"])
-@pytest.mark.parametrize("first", [161, 160, 163, 140])
+@pytest.mark.parametrize(("first", "last"), [(158, 161), (140, 150), (161, 161)])
+def test_spot_change_that_is_not_newer_is_left_out(first: int, last: int, is_held: bool) -> None:
+    """An event whose u is not above the book's is ignored, as Binance's guide to a local book says."""
+    feed = VENUES["binance"].make_feed("BTCUSDT")
+    feed.parse(make_change(158, 161), 1)
+    if not is_held:
+        assert feed.apply_snapshot(make_snapshot_body(160), 1) is not None
+    assert feed.parse(make_change(first, last, [["100", "77"]]), 1) is None
+    if is_held:
+        assert feed.apply_snapshot(make_snapshot_body(160), 1) is not None
+    assert list_levels(feed.parse(make_change(162, 162), 1))[0] == [[100.0, 1.0], [99.0, 2.0]]
+
+
+@pytest.mark.parametrize("first", [161, 160, 140])
+def test_spot_change_that_overlaps_the_last_is_applied_whole(first: int) -> None:
+    """Sizes are absolute, so updates that the book has already change nothing; only U above u + 1 is a gap."""
+    feed = VENUES["binance"].make_feed("BTCUSDT")
+    feed.parse(make_change(158, 161), 1)
+    assert feed.apply_snapshot(make_snapshot_body(160), 1) is not None
+    assert list_levels(feed.parse(make_change(first, 170, [["100", "5"]]), 1))[0] == [[100.0, 5.0], [99.0, 2.0]]
+
+
+@pytest.mark.parametrize("is_held", [True, False], ids=["while held", "after the splice"])
+@pytest.mark.parametrize("first", [163, 170])
 def test_spot_change_that_does_not_continue_the_last_is_a_gap(first: int, is_held: bool) -> None:
-    """U must be the last u plus one: doubled, early and missing changes break the feed."""
+    """U must not be above the last u plus one: a missing change breaks the feed."""
     feed = VENUES["binance"].make_feed("BTCUSDT")
     feed.parse(make_change(158, 161), 1)
     if not is_held:

@@ -99,6 +99,12 @@ class LoopbackExchange:
                 if session.subscribed:
                     session.change(bids, asks)
 
+    def mute(self) -> None:
+        """Forget every subscription without a word: the connections live on, and bring no change."""
+        with self._changed:
+            for session in self._sessions.values():
+                session.subscribed = False
+
     def heartbeat(self) -> None:
         """Send the venue's heartbeat to the subscribers."""
         with self._changed:

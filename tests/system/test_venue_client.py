@@ -273,6 +273,51 @@ def test_heartbeats_keep_quiet_coinbase_alive() -> None:
         assert (watched.exchange.n_connections, watched.client.status.state) == (1, "live")
 
 
+def with_quiet_s(quiet_s: float) -> Callable[[LoopbackExchange], Feed]:
+    """Return a function that makes the venue's feed, whose subscription is checked after so many quiet seconds."""
+
+    def make(exchange: LoopbackExchange) -> Feed:
+        feed: Any = exchange.make_feed(HISTORY_DEPTH)
+        feed.quiet_s = quiet_s
+        return feed
+
+    return make
+
+
+@pytest.mark.parametrize("venue", OWN)
+def test_market_without_changes_stays_connected(venue: str) -> None:
+    """Ten times the limit of silence passes without a message; pongs keep the socket, and the book gets older."""
+    with WatchedExchange(venue, stale_s=0.05) as watched:
+        watched.wait_until_in_step()
+        began_s = time.monotonic()
+        states = set[str]()
+        eventually(lambda: states.add(watched.client.status.state) or time.monotonic() - began_s > 1.0)
+        assert watched.exchange.n_connections == 1
+        assert states <= {"live", "stale"}
+        assert (watched.client.status.age_s or 0.0) > 0.9
+        watched.wait_until_in_step()
+
+
+@pytest.mark.parametrize("venue", OWN)
+def test_quiet_market_without_any_change_has_a_book_at_once(venue: str) -> None:
+    """The first book needs no change: a market may bring none for minutes."""
+    with WatchedExchange(venue) as watched:
+        eventually(watched.is_in_step)
+        assert watched.exchange.n_connections == 1
+
+
+@pytest.mark.parametrize("venue", OWN)
+def test_subscription_that_died_in_silence_is_renewed(venue: str) -> None:
+    """Pongs and heartbeats go on, changes do not: a fresh connection finds another book and goes on from it."""
+    with WatchedExchange(venue, with_quiet_s(0.3), stale_s=0.1) as watched:
+        watched.wait_until_in_step()
+        watched.exchange.mute()
+        watched.change_market(watched.exchange.lose)
+        eventually(lambda: watched.exchange.n_connections >= 2 and watched.is_in_step())
+        watched.wait_until_in_step()
+        assert watched.client.status.state == "live"
+
+
 @pytest.mark.parametrize("venue", OWN)
 def test_client_answers_the_venues_pings(venue: str) -> None:
     """WebSocket pings, by which Binance checks that the client is there, get their pong."""
