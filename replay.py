@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -18,13 +18,14 @@ from pathlib import Path
 from feeds import VENUES
 from network.logs import configure_logging
 from network.status import Status
+from network.venue_facts import ask_venue
 from orderbook import BookError
 from recording.format import RecordedFrame, RecordingError, decode, encode
 from recording.playback import checked_speed
 from recording.reader import read
 from recording.recorder import RECORDINGS, Recorder, new_path
 from recording.replay_engine import ReplayEngine
-from recording.replay_feed import FEED_KINDS, ReplayFeed, books, meta
+from recording.replay_feed import FEED_KINDS, ReplayFeed, books, facts_of, meta
 from recording.server import Server, serve
 from recording.simulated import simulated
 from websocket_client import WebSocketClient
@@ -88,10 +89,12 @@ def record(
     """
     market = VENUES[venue].reached_through(entity)
     _refuse_needless_address(venue, url)
+    if url is None and (problem := ask_venue(market, symbol)):
+        report(problem)
     market.make_feed(symbol)
     stop = stop or threading.Event()
-    facts: dict[str, object] = {"entity": market.entity.name} if market.entities and url is None else {}
-    recorder = Recorder(venue, symbol, facts)
+    through = {"entity": market.entity.name} if market.entities and url is None else {}
+    recorder = Recorder(venue, symbol, through | market.recorded_facts(symbol))
     with serve(simulated(symbol)) if market.is_simulated else nullcontext(url or market.url(symbol)) as address:
         client = WebSocketClient(
             address,
@@ -244,14 +247,18 @@ def _parse_port(text: str) -> int:
 
 def _record_command(options: argparse.Namespace) -> int:
     _refuse_needless_address(options.venue, options.url)
-    # An unknown entity or symbol leaves no folder behind.
-    VENUES[options.venue].reached_through(options.entity).make_feed(options.symbol)
     path = options.out
     if path is None:
         RECORDINGS.mkdir(parents=True, exist_ok=True)
         path = new_path(RECORDINGS, options.venue, options.symbol, datetime.now(UTC))
     seconds = None if options.hours is None else options.hours * 3600
-    recorder = record(options.venue, options.symbol, path, seconds, url=options.url, entity=options.entity)
+    try:
+        recorder = record(options.venue, options.symbol, path, seconds, url=options.url, entity=options.entity)
+    except ValueError:  # an unknown entity or symbol leaves no folder behind
+        if options.out is None:
+            with suppress(OSError):  # it has files of before
+                RECORDINGS.rmdir()
+        raise
     if recorder.received:
         print(f"{path}: {recorder.frames} frames, {recorder.bytes:,} bytes")
     if recorder.error:
@@ -270,7 +277,9 @@ def _info_command(options: argparse.Namespace) -> int:
     about = meta(options.file)
     venue = str(options.venue or about.get("venue", ""))
     symbol = str(options.symbol or about.get("symbol", ""))
-    feed = ReplayFeed(VENUES[venue].make_feed(symbol)) if venue in VENUES and symbol else None
+    feed = None
+    if venue in VENUES and symbol:
+        feed = ReplayFeed(VENUES[venue].with_facts(symbol, facts_of(about)).make_feed(symbol))
     kinds: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()

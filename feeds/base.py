@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple, Protocol, Self, TypeVar
@@ -253,6 +253,17 @@ class Venue(ABC):
     def learn(self, body: str | bytes) -> None:
         """Learn contract sizes from a reply of `instruments_url`, for all feeds made from now on. Raises FeedError."""
         raise FeedError(f"{len(body)} characters about instruments came to {self.title}, which asks for none")
+
+    def recorded_facts(self, symbol: str) -> dict[str, object]:  # noqa: ARG002 - nothing, unless a venue says so
+        """Return what a recording's meta line keeps of this market, so that it can be replayed anywhere, offline."""
+        return {}
+
+    def with_facts(self, symbol: str, facts: Mapping[str, object]) -> Self:  # noqa: ARG002
+        """Return this venue as a recording with these facts knew it; they count for no other feed.
+
+        Facts of other kinds are left out. Raises ValueError for facts that cannot be.
+        """
+        return self
 
     def fixed_contract_size(self, symbol: str) -> float | None:
         """Return the base units of one contract; None where the market has no contracts of a fixed size."""

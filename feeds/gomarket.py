@@ -6,6 +6,10 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
+from typing import Self
+
 import msgspec
 
 from feeds.base import BaseFeed, Product, Venue, decode_sides, timestamp_ns
@@ -90,6 +94,14 @@ class GomarketOkx(Venue):
 
     def instrument(self, symbol: str) -> str:
         return self._okx.instrument(symbol)
+
+    def recorded_facts(self, symbol: str) -> dict[str, object]:
+        return self._okx.recorded_facts(symbol)
+
+    def with_facts(self, symbol: str, facts: Mapping[str, object]) -> Self:
+        venue = copy.copy(self)
+        venue._okx = self._okx.with_facts(symbol, facts)
+        return venue
 
 
 VENUES = (GomarketOkx(OKX),)

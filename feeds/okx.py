@@ -7,11 +7,12 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from feeds.base import DeltaFeed, Entity, FeedError, Millis, Product, TardisName, Venue, decode
 from feeds.fast_parser import read_sides
 from orderbook import BookBuilder, Levels
+from orderbook.book import LARGEST
 
 CHANNELS = {"bbo-tbt": 1, "books5": 5, "books": 400}
 """The levels a side of each channel. All three are open to anyone; only `books` sends changes."""
@@ -116,6 +118,13 @@ class _InstrumentRow(msgspec.Struct, gc=False):
     ctType: str = ""  # noqa: N815
     ctVal: str = ""  # noqa: N815
     ctMult: str = ""  # noqa: N815
+
+
+class _RecordedContract(msgspec.Struct, gc=False):
+    """A contract as a recording's meta line has it: base units, or quote units if it is inverse."""
+
+    value: Annotated[float, msgspec.Meta(gt=0, lt=LARGEST)]
+    inverse: bool
 
 
 class _Instruments(msgspec.Struct, gc=False):
@@ -298,6 +307,21 @@ class Okx(Venue):
 
     def make_feed(self, symbol: str, depth: int | None = None) -> OkxFeed:
         return OkxFeed(symbol, self._find_contract(symbol), depth)
+
+    def recorded_facts(self, symbol: str) -> dict[str, object]:
+        contract = self._find_contract(symbol)
+        return {} if contract is SPOT else {"contract": {"value": contract.value, "inverse": contract.is_inverse}}
+
+    def with_facts(self, symbol: str, facts: Mapping[str, object]) -> Self:
+        if "contract" not in facts or not _split_symbol(symbol)[2]:
+            return self
+        try:
+            recorded = msgspec.convert(facts["contract"], _RecordedContract)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"the recording's contract of {symbol} cannot be read: {error}") from None
+        venue = copy.copy(self)
+        venue._learned_contracts = self._learned_contracts | {symbol: Contract(recorded.value, recorded.inverse)}
+        return venue
 
     def product(self, symbol: str) -> Product:
         return "swap" if _split_symbol(symbol)[2] else "spot"

@@ -6,7 +6,7 @@ import copy
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from os import PathLike
 from time import perf_counter_ns
@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 FEED_KINDS = frozenset({"recv", "http", "book"})
 """The kinds of frames that a feed parses."""
+FACTS = ("contract",)
+"""What the meta line of a recording may say of its market, beside its names."""
 MAX_BODIES = 16
 """REST bodies that are kept until the feed asks for one."""
 
@@ -181,3 +183,8 @@ def meta(path: str | PathLike[str]) -> dict[str, object]:
     first = next(read(path))
     fields: dict[str, object] = msgspec.json.decode(first.message, type=dict) if first.kind == "meta" else {}
     return fields
+
+
+def facts_of(metadata: Mapping[str, object]) -> dict[str, object]:
+    """Return the facts for `Venue.with_facts` out of what a recording says of itself."""
+    return {name: metadata[name] for name in FACTS if name in metadata}

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from feeds import VENUES, Feed, FeedError, Venue
-from network.http_client import NetworkError, fetch
-from network.logs import loggable_reason
+import msgspec
+
+from feeds import VENUES, Feed, Venue
+from network.venue_facts import ask_venue
 from recording.server import serve
 from recording.simulated import simulated
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +19,9 @@ class Market:
     """A venue's symbol, at the venue's own address, at a typed address, or in a recording.
 
     replayed: a replay server answers at the typed address, not an exchange. max_bytes: what a recording may
-    unpack to at most, None for no bound. entity: the door to the venue, "" for its default. Raises ValueError for a
-    symbol that the venue cannot price, and for an entity that it does not have.
+    unpack to at most, None for no bound. entity: the door to the venue, "" for its default. facts: what the recording
+    knows of the market, as `Venue.recorded_facts` gave it and in JSON; "" for nothing. Raises ValueError for a symbol
+    that the venue cannot price, for an entity that it does not have, and for facts that cannot be.
     """
 
     venue: str
@@ -33,14 +31,16 @@ class Market:
     recording: Path | None = None
     max_bytes: int | None = None
     entity: str = ""
+    facts: str = ""
 
     def __post_init__(self) -> None:
         self.make_feed()
 
     @property
     def source(self) -> Venue:
-        """The venue, reached through this market's entity."""
-        return VENUES[self.venue].reached_through(self.entity)
+        """The venue, reached through this market's entity, and with what the recording knows of this market."""
+        venue = VENUES[self.venue].reached_through(self.entity)
+        return venue.with_facts(self.symbol, msgspec.json.decode(self.facts, type=dict)) if self.facts else venue
 
     @property
     def key(self) -> tuple[str, str]:
@@ -73,16 +73,21 @@ class Market:
     @property
     def contract_size(self) -> float | None:
         """Base units of one contract; None where the market has no contracts of a fixed size."""
-        return VENUES[self.venue].fixed_contract_size(self.symbol)
+        return self.source.fixed_contract_size(self.symbol)
 
     def make_feed(self) -> Feed:
         """Return a new feed that reads the venue's own frames."""
         return self.source.make_feed(self.symbol)
 
     def recorded_facts(self) -> dict[str, object]:
-        """Return what a recording of this market says of it, beside venue and symbol: the entity that is recorded."""
+        """Return what a recording of this market says of it, beside venue and symbol.
+
+        That is the entity that is recorded, and what the venue knows of the market.
+        """
+        venue = self.source
         is_own_address = not (self.address or self.has_envelope)
-        return {"entity": self.source.entity.name} if is_own_address and self.source.entities else {}
+        through = {"entity": venue.entity.name} if is_own_address and venue.entities else {}
+        return through | venue.recorded_facts(self.symbol)
 
     def open(self) -> AbstractContextManager[str]:
         """Return a context with the market's address; a simulated market is served for as long as it lasts."""
@@ -93,19 +98,6 @@ class Market:
         return nullcontext(self.source.url(self.symbol))
 
 
-def learn_contract(name: str, symbol: str, entity: str = "", timeout_s: float = 3.0) -> str | None:
-    """Ask a venue, through one of its entities, what contract or currencies a symbol has, for all feeds from now on.
-
-    Return None on success and where nothing has to be asked, else the sentence for the user that says why it failed;
-    what is known offline stays in use. Raises ValueError if this is no symbol of a venue that can be asked.
-    """
-    venue = VENUES[name].reached_through(entity)
-    url = venue.instruments_url(symbol)
-    if url is None:
-        return None
-    try:
-        venue.learn(asyncio.run(fetch(url, timeout_s)))
-    except (NetworkError, FeedError) as error:
-        logger.warning("no facts of a market from %s: %s", name, loggable_reason(error, name))
-        return f"{venue.title} could not be asked about {symbol}, so what is known here of it is used: {error}"
-    return None
+def learn_contract(name: str, symbol: str, entity: str = "") -> str | None:
+    """Ask a venue of this name, through one of its entities, as `network.venue_facts.ask_venue` does."""
+    return ask_venue(VENUES[name].reached_through(entity), symbol)

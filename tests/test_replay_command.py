@@ -20,8 +20,11 @@ from websockets.sync.server import serve as web_socket_server
 
 from feeds import VENUES
 from recording.recorder import RECORDINGS
+from recording.replay_feed import facts_of
 from replay import RecordedFrame, books, main, meta, read, record
+from sessions.market import Market
 from tests.support.loopback import eventually
+from tests.support.loopback_exchange import LoopbackExchange
 from tests.support.paths import PROJECT
 from tests.support.served_page import free_port
 from tests.support.synthetic_recordings import (
@@ -454,3 +457,67 @@ def test_help_of_record_shows_a_symbol_of_every_venue(capsys: pytest.CaptureFixt
     text = "".join(capsys.readouterr().out.split())  # without the line breaks, which may fall on a hyphen
     symbols = text.split("asthevenuewritesit:")[1].split("--hours")[0].split(",")
     assert sorted(symbols) == sorted({venue.symbols[0] for venue in VENUES.values()})
+
+
+ODD_SWAP = "PEPE-USDT-SWAP"
+
+
+def test_recording_of_a_contract_replays_where_its_size_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The venue is asked for a contract that is not known offline; the recording keeps the answer, for itself alone."""
+    row = {"instId": ODD_SWAP, "ctType": "linear", "ctVal": "10000000", "ctMult": "1"}
+    asked: list[str] = []
+
+    async def fetch(url: str, _timeout_s: float) -> str:
+        asked.append(url)
+        return json.dumps({"code": "0", "data": [row]})
+
+    monkeypatch.setattr("network.venue_facts.fetch", fetch)
+    monkeypatch.setattr(VENUES["okx"], "_learned_contracts", {})
+    path, stop = tmp_path / "r.jsonl", threading.Event()
+    with LoopbackExchange("okx", ODD_SWAP) as exchange:
+        monkeypatch.setattr(type(VENUES["okx"]), "url", lambda _venue, _symbol: exchange.url)
+        recording = threading.Thread(
+            target=record, args=("okx", ODD_SWAP, path), kwargs={"stop": stop, "report": print}
+        )
+        recording.start()
+        eventually(lambda: path.exists() and sum(frame.kind == "recv" for frame in read(path)) >= 2)
+        stop.set()
+        recording.join(10)
+        bid = exchange.market.top(1)[0][0]
+    assert len(asked) == 1
+    about = meta(path)
+    assert about["contract"] == {"value": 10_000_000.0, "inverse": False}
+
+    monkeypatch.setattr(VENUES["okx"], "_learned_contracts", {})
+    with pytest.raises(ValueError, match=f"contract size of {ODD_SWAP} is unknown"):
+        VENUES["okx"].make_feed(ODD_SWAP)
+    knowing = VENUES["okx"].with_facts(ODD_SWAP, facts_of(about))
+    (book,) = books(path, lambda: knowing.make_feed(ODD_SWAP))
+    assert book.bids[0].tolist() == [bid[0], bid[1] * 10_000_000]
+    market = Market("okx", ODD_SWAP, recording=path, facts=json.dumps(facts_of(about)))
+    assert market.contract_size == 10_000_000
+    capsys.readouterr()
+    assert main(["info", str(path)]) == 0
+    assert f"read as okx {ODD_SWAP}: books 1" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="is unknown"):
+        VENUES["okx"].make_feed(ODD_SWAP)
+
+
+@pytest.mark.parametrize(
+    "contract", [0, {}, {"value": 0, "inverse": False}, {"value": 1e400, "inverse": False}, "0.01"]
+)
+def test_contract_of_a_recording_that_cannot_be_is_refused(contract: object) -> None:
+    """A meta line may come from anywhere."""
+    with pytest.raises(ValueError, match=f"the recording's contract of {ODD_SWAP} cannot be read"):
+        VENUES["okx"].with_facts(ODD_SWAP, {"contract": contract})
+
+
+@pytest.mark.parametrize("venue", ["gomarket-okx", "simulated"])
+def test_relayed_contract_is_kept_too(venue: str) -> None:
+    """The gateway and the simulated market count in OKX's contracts."""
+    facts = {"contract": {"value": 5.0, "inverse": False}}
+    assert VENUES[venue].with_facts(ODD_SWAP, facts).contract_size(ODD_SWAP) == 5.0
+    assert VENUES[venue].recorded_facts("BTC-USDT-SWAP") == {"contract": {"value": 0.01, "inverse": False}}
+    assert VENUES["okx"].recorded_facts("BTC-USDT") == {}

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from feeds import VENUES
 from network.http_client import is_loopback
 from recording.recorder import RECORDINGS
-from recording.replay_feed import meta
+from recording.replay_feed import facts_of, meta
 from ui.fragments import redraw
 from ui.text.formatting import plain
 from ui.text.vocabulary import SOURCE_WORDS
@@ -93,7 +94,7 @@ def recording_inputs(venue: str, symbol: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         st.error(f"{plain(name)} can't be played: {plain(str(error))}")
         return {"recording": None}
-    source = {"recording": path, "max_bytes": max_bytes}
+    source: dict[str, Any] = {"recording": path, "max_bytes": max_bytes}
     if named is None:
         return source
     if named[0] not in VENUES:
@@ -103,7 +104,8 @@ def recording_inputs(venue: str, symbol: str) -> dict[str, Any]:
         return source
     if named != (venue, symbol):
         st.caption(f"It is of {VENUES[named[0]].title}, {plain(named[1])}: that counts, not the choice above.")
-    return {**source, "venue": named[0], "symbol": named[1]}
+    facts = recorded_facts(path, status.st_mtime_ns, status.st_size)
+    return {**source, "venue": named[0], "symbol": named[1], "facts": facts}
 
 
 @st.cache_data(show_spinner=False, max_entries=100)
@@ -117,6 +119,13 @@ def recorded_market(path: Path, changed_ns: int, n_bytes: int) -> tuple[str, str
     venue = metadata.get("venue")
     symbol = metadata.get("symbol")
     return (venue[:50], symbol[:50]) if isinstance(venue, str) and isinstance(symbol, str) else None
+
+
+@st.cache_data(show_spinner=False, max_entries=100)
+def recorded_facts(path: Path, changed_ns: int, n_bytes: int) -> str:  # noqa: ARG001 - for the cache
+    """Return what a recording knows of its market, as JSON for `Market`; "" for nothing. Raises as recorded_market."""
+    facts = facts_of(meta(path))
+    return msgspec.json.encode(facts).decode() if facts else ""
 
 
 class Upload:

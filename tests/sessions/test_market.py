@@ -10,7 +10,6 @@ from streamlit.testing.v1 import AppTest
 
 from feeds import VENUES, FeedError, Venue
 from network.http_client import NetworkError
-from sessions import market
 from sessions.market import Market, learn_contract
 from tests.support.paths import PROJECT
 
@@ -26,7 +25,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         addresses.append(url)
         return REPLY
 
-    monkeypatch.setattr(market, "fetch", fetch)
+    monkeypatch.setattr("network.venue_facts.fetch", fetch)
     st.cache_data.clear()
     yield addresses
     st.cache_data.clear()
@@ -55,7 +54,8 @@ def test_contract_is_asked_for_through_the_entity(asked: list[str]) -> None:
         (Market("binance", "BTCUSDT", entity="us"), {"entity": "us"}),
         (Market("binance", "BTCUSDT", entity="us", address="ws://127.0.0.1:9"), {}),
         (Market("kraken", "BTC/USD"), {}),
-        (Market("simulated", "BTC-USDT-SWAP"), {}),
+        (Market("simulated", "BTC-USDT-SWAP"), {"contract": {"value": 0.01, "inverse": False}}),
+        (Market("okx", "BTC-USD-SWAP"), {"entity": "global", "contract": {"value": 100.0, "inverse": True}}),
     ],
 )
 def test_recording_names_the_entity_that_it_was_made_through(market: Market, facts: dict[str, object]) -> None:
@@ -79,7 +79,7 @@ def test_contract_that_cannot_be_asked_for_is_a_sentence(monkeypatch: pytest.Mon
     async def fetch(_url: str, _timeout_s: float) -> str:
         raise NetworkError("nobody answers")
 
-    monkeypatch.setattr(market, "fetch", fetch)
+    monkeypatch.setattr("network.venue_facts.fetch", fetch)
     note = "OKX could not be asked about BTC-USDT-SWAP, so what is known here of it is used: nobody answers"
     assert learn_contract("okx", "BTC-USDT-SWAP") == note
 

@@ -26,6 +26,7 @@ from tests.test_app import APP, metrics, page_text, run_until, sentences
 from ui import data_source
 
 UPLOAD = "recording file"
+ODD_SWAP = "PEPE-USDT-SWAP"
 
 
 @pytest.fixture
@@ -65,6 +66,29 @@ def make_recording(name: str, count: int = 200) -> Path:
 def slider_time(market_ns: int) -> datetime:
     """Return a market time as the slider holds it."""
     return datetime(1970, 1, 1) + timedelta(microseconds=market_ns // 1000)  # noqa: DTZ001
+
+
+def test_recording_of_a_contract_brings_its_size(app: AppTest) -> None:
+    """A swap that is not known here is played with its recording's size, and refused where that cannot be."""
+    path = make_recording("made.jsonl", 60)
+    lines = path.read_text().replace("BTC-USDT", ODD_SWAP)
+
+    def say(value: float) -> None:
+        about = {"t": "meta", "venue": "okx", "symbol": ODD_SWAP, "version": 1}
+        path.write_text(json.dumps(about | {"contract": {"value": value, "inverse": False}}) + "\n" + lines)
+
+    say(1000.0)
+    run_until(app, lambda: "Net cost" in metrics(app))
+    market = session(app).market
+    priced = session(app).latest
+    assert market is not None
+    assert priced is not None
+    assert (market.symbol, market.contract_size) == (ODD_SWAP, 1000.0)
+    assert priced.book.asks.tolist() == [[101.0, 1000.0]]  # of one contract
+    say(-1.0)
+    app.run()
+    assert not app.exception
+    assert f"the recording's contract of {ODD_SWAP} cannot be read" in page_text(app)
 
 
 def test_recording_plays_and_every_playback_control_works(app: AppTest) -> None:
