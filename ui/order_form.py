@@ -16,7 +16,7 @@ from ui.data_source import source_inputs
 from ui.fee_form import fee_inputs, fee_tables
 from ui.fragments import INPUTS, isolated_fragment, redraw
 from ui.input_guards import restore_if_stale, restore_stale_widgets, set_widgets
-from ui.order_size import default_quantity, follow_currency, quantity_format, quantity_in, quantity_note
+from ui.order_size import QUANTITY_FORMAT, default_quantity, follow_currency, quantity_in, quantity_note
 from ui.tab_lifecycle import bind_to_tab
 from ui.text.formatting import plain, unit_words
 from ui.text.vocabulary import HELP, ORDER_TYPES, STYLE_WORDS, UNIT_WORDS
@@ -250,10 +250,9 @@ def order_inputs(session: Session, market: Market | None) -> Order | None:
         args=(session,),
     )
     default = default_quantity(unit, currency)
-    number_format = quantity_format(unit, currency)
     numbers: dict[str, Any] = {}
     with quantity_column:
-        numbers["quantity"] = NumberField("Quantity", "quantity", default, default / 10, number_format).draw()
+        numbers["quantity"] = NumberField("Quantity", "quantity", default, default / 10, QUANTITY_FORMAT).draw()
     quantity_note(numbers["quantity"])
     kind_column, style_column = st.columns([2, 3], gap="small")
     kind = kind_column.selectbox(

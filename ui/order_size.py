@@ -36,7 +36,10 @@ DEFAULT_MONEY = {
     "BVND": 2_500_000_000.0,
 }
 """Round amounts of the order of 100,000 dollars, where a unit is worth far more or far less than a dollar."""
-MAX_DECIMALS = 8
+DEAR_MONEY = 1000.0
+"""Money whose usual amounts are smaller than this has more decimals than cents."""
+QUANTITY_FORMAT = "%.10g"
+"""One format for every unit and currency: a browser stops its timers where an input's format changes with its value."""
 
 
 def default_quantity(unit: Unit, currency: str) -> float:
@@ -48,16 +51,6 @@ def default_quantity(unit: Unit, currency: str) -> float:
     return DEFAULT_MONEY.get(currency, DEFAULT_QUANTITY["quote"]) if unit == "quote" else DEFAULT_QUANTITY[unit]
 
 
-def quantity_format(unit: Unit, currency: str) -> str:
-    """Return the format of the quantity's input: cents, but more of a currency whose unit is worth far more.
-
-    >>> quantity_format("quote", "USDT"), quantity_format("quote", "BTC"), quantity_format("base", "BTC")
-    ('%.2f', '%.6f', '%.6f')
-    """
-    is_dear = default_quantity(unit, currency) < 1000
-    return "%.6f" if unit != "quote" or is_dear else "%.2f"
-
-
 def quantity_in(session: Session, unit: Unit) -> float:
     """Return the size of the order last priced, in this unit; the unit's default if none was priced."""
     priced = session.latest
@@ -66,7 +59,7 @@ def quantity_in(session: Session, unit: Unit) -> float:
         return default_quantity(unit, "" if market is None else market.currency)
     quantity_base = priced.estimate.quantity
     if unit == "quote":
-        decimals = 2 if quantity_format(unit, market.currency) == "%.2f" else MAX_DECIMALS
+        decimals = 8 if default_quantity("quote", market.currency) < DEAR_MONEY else 2
         return round(quantity_base * priced.estimate.mid, decimals)
     return round(quantity_base if unit == "base" else quantity_base / (market.contract_size or 1.0), 6)
 
