@@ -139,7 +139,7 @@ def test_replay_feed_takes_previous_time_for_line_without_time() -> None:
 
 
 def test_replay_feed_gives_rest_body_to_its_symbol_only() -> None:
-    """A REST body is spliced in by the feed of its symbol only, even if it came before the feed asked for one."""
+    """A REST body is a book of the feed of its symbol only, which the next change continues."""
 
     def depth(asks: str, last: int) -> str:
         return json.dumps({"lastUpdateId": last, "bids": [["10", str(last)]], "asks": [[asks, "1"]]})
@@ -148,7 +148,8 @@ def test_replay_feed_gives_rest_body_to_its_symbol_only() -> None:
     feed = ReplayFeed(VENUES["binance"].make_feed("BTCUSDT"))
     for symbol, asks, last in (("ETHUSDT", "12", 7), ("BTCUSDT", "11", 8), ("ETHUSDT", "12", 8)):
         url = f"https://mirror.example/api/v3/depth?limit=10&symbol={symbol}"
-        assert feed.apply(RecordedFrame("http", 1, depth(asks, last), url), 0) is None
+        body_book = feed.apply(RecordedFrame("http", 1, depth(asks, last), url), 0)
+        assert (body_book is None) == (symbol == "ETHUSDT")
     assert feed.apply(RecordedFrame("http", 1, depth("12", 8), "http://[no address"), 0) is None
     book = feed.apply(RecordedFrame("recv", 2, json.dumps(change)), 0)
     assert book is not None

@@ -202,13 +202,13 @@ def test_server_of_changes_that_answers_pings_may_be_quiet() -> None:
     """Only who sends whole books owes them all the time: a market of changes may have none, and stays connected."""
     with (
         Server(make_talk("snapshot 1")) as server,
-        WatchedClient(server.url, DeltaFeed, stale_s=0.05, ping_s=5.0) as watched,
+        WatchedClient(server.url, DeltaFeed, stale_s=0.5, ping_s=5.0) as watched,
     ):
         eventually(lambda: watched.bids == [1.0])
         opened_s = server.connection_times[0]
-        eventually(lambda: time.monotonic() - opened_s > 0.8)
+        eventually(lambda: time.monotonic() - opened_s > 2.0)
         assert len(server.connection_times) == 1
-        assert (watched.client.status.age_s or 0.0) > 0.5
+        assert (watched.client.status.age_s or 0.0) > 1.5
 
 
 def test_server_of_changes_that_answers_no_ping_is_replaced() -> None:

@@ -286,15 +286,15 @@ def with_quiet_s(quiet_s: float) -> Callable[[LoopbackExchange], Feed]:
 
 @pytest.mark.parametrize("venue", OWN)
 def test_market_without_changes_stays_connected(venue: str) -> None:
-    """Ten times the limit of silence passes without a message; pongs keep the socket, and the book gets older."""
-    with WatchedExchange(venue, stale_s=0.05) as watched:
+    """Twice the limit of silence passes without a message; pongs keep the socket, and the book gets older."""
+    with WatchedExchange(venue, stale_s=0.5) as watched:
         watched.wait_until_in_step()
         began_s = time.monotonic()
         states = set[str]()
-        eventually(lambda: states.add(watched.client.status.state) or time.monotonic() - began_s > 1.0)
+        eventually(lambda: states.add(watched.client.status.state) or time.monotonic() - began_s > 2.0)
         assert watched.exchange.n_connections == 1
         assert states <= {"live", "stale"}
-        assert (watched.client.status.age_s or 0.0) > 0.9
+        assert (watched.client.status.age_s or 0.0) > 1.9
         watched.wait_until_in_step()
 
 
