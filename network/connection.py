@@ -145,6 +145,14 @@ class Connection:
         """Whether another frame waits behind the one being handled."""
         return bool(self._queue) and isinstance(self._queue[0], Frame)
 
+    @property
+    def alive_s(self) -> float:
+        """When it was last known to live.
+
+        A market may be quiet while its socket lives. Who sends whole books sends them all the time.
+        """
+        return self.received_s if self.feed.has_whole_books else self.heard_s
+
     async def run(self) -> None:
         """Connect, handle frames and close. Afterwards `error` says why it ended; it stays None if cancelled."""
         self._task = asyncio.current_task()
@@ -249,8 +257,7 @@ class Connection:
             now_s = monotonic()
             if self._queue:
                 self.heard_s = self.received_s = now_s  # we are slow, not the venue
-            # A market may be quiet while its socket lives. Who sends whole books sends them all the time.
-            quiet_s = now_s - (self.received_s if self.feed.has_whole_books else self.heard_s)
+            quiet_s = now_s - self.alive_s
             keepalive = self.feed.keepalive
             limit_s = max(2 * timings.stale_s, keepalive[1] + timings.pong_s if keepalive else 0.0)
             if quiet_s > limit_s:
