@@ -99,9 +99,11 @@ def round_up(value: float) -> float:
 def money_unit(amount: float) -> tuple[float, str]:
     """Return the unit that keeps an axis of this length readable, and its suffix.
 
-    >>> money_unit(2_500_000), money_unit(40_000), money_unit(900)
-    ((1000000.0, 'M'), (1000.0, 'k'), (1.0, ''))
+    >>> money_unit(15e9), money_unit(2_500_000), money_unit(40_000), money_unit(900)
+    ((1000000000.0, 'B'), (1000000.0, 'M'), (1000.0, 'k'), (1.0, ''))
     """
+    if amount >= 1e10:
+        return 1e9, "B"
     return (1e6, "M") if amount >= 1e6 else (1e3, "k") if amount >= 1e4 else (1.0, "")
 
 

@@ -166,6 +166,7 @@ def curve_chart(
         else [],
     }
     x_axis = value_axis(size_axis, colours, f"{sign}{{value}}") | {"type": "log"}
+    x_axis["axisLabel"] |= {"hideOverlap": True}  # rupiah need eleven digits
     return base_option(
         x_axis,
         value_axis(axis, colours),
