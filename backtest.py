@@ -28,6 +28,7 @@ from feeds import VENUES
 from fees.schedules import FeeError, FeeSchedule, FeeTier
 from network.logs import configure_logging
 from orderbook import Side
+from recording.opening import Opening
 from recording.replay_feed import meta
 
 __all__ = ["backtest", "format_arguments", "main"]
@@ -205,9 +206,11 @@ def _parse_milliseconds(text: str) -> float:
 def _choose_source(path: Path, venue: str | None, symbol: str | None) -> RecordingSource:
     """Return the recording with this market; None takes that part from the recording's meta line.
 
-    Raises CacheError if neither names the market.
+    Raises RecordingError if it names another market than given, CacheError if neither names the market.
     """
-    metadata = {} if venue and symbol else meta(path)
+    metadata = {}
+    with suppress(FileNotFoundError):  # whoever reads the file says so
+        metadata = meta(path, Opening(venue, symbol))
     venue = venue or str(metadata.get("venue") or "")
     symbol = symbol or str(metadata.get("symbol") or "")
     if not (venue and symbol):

@@ -16,11 +16,13 @@ from os import PathLike
 from pathlib import Path
 
 from feeds import VENUES
+from feeds.gomarket import GomarketFeed
 from network.logs import configure_logging
 from network.status import Status
 from network.venue_facts import ask_venue
 from orderbook import BookError
 from recording.format import RecordedFrame, RecordingError, decode, encode
+from recording.opening import AMOUNTS_FORMS, Amounts, Opening, parse_amounts
 from recording.playback import checked_speed
 from recording.reader import read
 from recording.recorder import RECORDINGS, Recorder, new_path
@@ -169,6 +171,14 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument(
         "-v", "--verbose", action="store_true", help="log what is opened and closed too, not only what goes wrong"
     )
+    opening = argparse.ArgumentParser(add_help=False)
+    opening.add_argument("--venue", choices=sorted(VENUES), help="whose feed reads it; needed if the file does not say")
+    opening.add_argument("--symbol", help="as the venue writes it; needed if the file does not say")
+    opening.add_argument(
+        "--amounts",
+        type=_parse_amounts,
+        help=f"the unit of the amounts, where the file leaves it open: {AMOUNTS_FORMS}",
+    )
     commands = parser.add_subparsers(required=True)
 
     command = commands.add_parser("record", parents=[common], help="record a venue's feed")
@@ -184,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--url", help="another address than the venue's own")
     command.set_defaults(run=_record_command)
 
-    command = commands.add_parser("serve", parents=[common], help="play a recording on a loopback WebSocket")
+    command = commands.add_parser("serve", parents=[common, opening], help="play a recording on a loopback WebSocket")
     command.add_argument("file", type=Path)
     command.add_argument(
         "--speed", type=_parse_speed, default=1.0, help="times the recorder's clock; 0: as fast as it is taken"
@@ -192,12 +202,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--port", type=_parse_port, default=0, help="0: any free one")
     command.set_defaults(run=_serve_command)
 
-    command = commands.add_parser("info", parents=[common], help="say what a recording holds")
+    command = commands.add_parser("info", parents=[common, opening], help="say what a recording holds")
     command.add_argument("file", type=Path)
-    command.add_argument(
-        "--venue", choices=sorted(VENUES), help="whose feed reads it; the recording's own if not given"
-    )
-    command.add_argument("--symbol")
     command.set_defaults(run=_info_command)
     return parser
 
@@ -245,6 +251,14 @@ def _parse_port(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: it must be a whole number") from None
 
 
+def _parse_amounts(text: str) -> Amounts:
+    """Return the unit of amounts. Raises argparse.ArgumentTypeError with a sentence for the user."""
+    try:
+        return parse_amounts(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _record_command(options: argparse.Namespace) -> int:
     _refuse_needless_address(options.venue, options.url)
     path = options.out
@@ -267,19 +281,19 @@ def _record_command(options: argparse.Namespace) -> int:
 
 
 def _serve_command(options: argparse.Namespace) -> int:
-    with serve(options.file, options.speed, options.port) as url:
+    opening = Opening(options.venue, options.symbol, options.amounts)
+    with serve(options.file, options.speed, options.port, opening) as url:
         print(url, flush=True)
         threading.Event().wait()
     return 0
 
 
 def _info_command(options: argparse.Namespace) -> int:
-    about = meta(options.file)
+    opening = Opening(options.venue, options.symbol, options.amounts)
+    about = meta(options.file, opening)
     venue = str(options.venue or about.get("venue", ""))
     symbol = str(options.symbol or about.get("symbol", ""))
-    feed = None
-    if venue in VENUES and symbol:
-        feed = ReplayFeed(VENUES[venue].with_facts(symbol, facts_of(about)).make_feed(symbol))
+    feed = _make_feed(venue, symbol, about)
     kinds: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -287,7 +301,7 @@ def _info_command(options: argparse.Namespace) -> int:
     last_ns = -1
     end = "whole"
     try:
-        for frame in read(options.file):
+        for frame in read(options.file, opening=opening):
             if frame.kind == "torn":
                 end = frame.message
                 break
@@ -306,7 +320,10 @@ def _info_command(options: argparse.Namespace) -> int:
                 outcomes[outcome] += 1
     except RecordingError as error:
         end = f"broken: {error}"
-    print("says of itself:", ", ".join(f"{key} {value}" for key, value in about.items() if key != "t") or "nothing")
+    said = [f"{key} {value}" for key, value in about.items() if key not in ("t", "opened_as")]
+    print("says of itself:", ", ".join(said) or "nothing")
+    if "opened_as" in about:
+        print("opened as:", about["opened_as"])
     print("lines:", ", ".join(f"{kind} {count}" for kind, count in kinds.items()))
     print("time:", _time_span(first_ns, last_ns) if last_ns >= 0 else "not noted")
     if feed is None:
@@ -320,6 +337,14 @@ def _info_command(options: argparse.Namespace) -> int:
         print(f"  refused {count} times: {reason}")
     print("end:", end)
     return 1 if end.startswith("broken") else 0
+
+
+def _make_feed(venue: str, symbol: str, about: Mapping[str, object]) -> ReplayFeed | None:
+    """Return a feed for a recording of this market; None if the market is not known here. Raises ValueError."""
+    if venue in VENUES and symbol:
+        return ReplayFeed(VENUES[venue].with_facts(symbol, facts_of(about)).make_feed(symbol))
+    # The rows of a foreign file are whole books, which need no venue's feed.
+    return ReplayFeed(GomarketFeed(venue, symbol, 1.0)) if "opened_as" in about else None
 
 
 def _time_span(first_ns: int, last_ns: int) -> str:

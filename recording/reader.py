@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import json
 import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from recording.format import RecordedFrame, RecordingError, decode
+from recording.opening import NOTHING_SAID, AmountsError, Opening
 from recording.tardis_csv import HEADER, SnapshotTable
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -18,12 +20,16 @@ _CHUNK_BYTES = 256 * 1024
 
 
 def read(
-    path: str | os.PathLike[str], max_bytes: int | None = None, on_read: Callable[[int], None] = lambda _bytes: None
+    path: str | os.PathLike[str],
+    max_bytes: int | None = None,
+    on_read: Callable[[int], None] = lambda _bytes: None,
+    opening: Opening = NOTHING_SAID,
 ) -> Iterator[RecordedFrame]:
     """Yield every line of a recording, gzipped or plain, or every row of a Tardis book_snapshot CSV.
 
-    on_read gets now and then how much of the file itself has been read, in bytes. A recording that was cut off (by a
-    killed recorder or a full disk) gives all its whole lines, then one frame of kind "torn".
+    on_read gets now and then how much of the file itself has been read, in bytes. opening is what the user says of the
+    file; a file that says otherwise of itself is refused. A recording that was cut off (by a killed recorder or a full
+    disk) gives all its whole lines, then one frame of kind "torn".
 
     Raises OSError, and RecordingError with the line's number: for what is no recording, for a line above 64 MiB, and
     for more than max_bytes once unpacked.
@@ -35,12 +41,16 @@ def read(
     for line in lines:
         try:
             if lines.number == 1 and line.startswith(HEADER):
-                table = SnapshotTable(line)
+                table = SnapshotTable(line, opening)
                 convert = _row_converter(table)
                 continue
             if table and lines.is_unfinished and lines.is_truncated:
                 raise RecordingError("a row without its end, whose last number may lack digits")
             frame = convert(line)
+            if frame.kind == "meta":
+                _refuse_contradiction(frame, opening)
+        except AmountsError:
+            raise
         except ValueError as error:
             # Only the last line may be cut off, and only behind at least one whole line of the same kind.
             if not lines.is_unfinished or not n_yielded or (table is None and not line.startswith(b"{")):
@@ -57,13 +67,19 @@ def read(
         yield RecordedFrame("torn", None, f"cut off after line {lines.number}")
 
 
+def _refuse_contradiction(frame: RecordedFrame, opening: Opening) -> None:
+    """Raise RecordingError if the meta line names another market than the user."""
+    about = json.loads(frame.message)
+    venue, symbol = about.get("venue"), about.get("symbol")
+    if isinstance(venue, str) and isinstance(symbol, str):
+        opening.refuse_contradiction(venue, symbol)
+
+
 def _row_converter(table: SnapshotTable) -> Callable[[bytes], RecordedFrame]:
     """Return the function that makes a frame of a row, as decode() does of a line."""
 
     def convert(line: bytes) -> RecordedFrame:
         market_ns, message = table.row(line)
-        if not 0 <= market_ns < 2**63:
-            raise RecordingError(f"local_timestamp {market_ns // 1000} is no time in microseconds")
         return RecordedFrame("book", market_ns, message)
 
     return convert

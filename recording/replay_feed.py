@@ -19,6 +19,7 @@ from feeds.base import BaseFeed
 from feeds.gomarket import GomarketFeed
 from orderbook import BookError, OrderBook
 from recording.format import RecordedFrame, RecordingError, decode
+from recording.opening import NOTHING_SAID, Opening
 from recording.reader import read
 from recording.tardis_csv import feed_for
 
@@ -160,13 +161,15 @@ def books(
     make_feed: Callable[[], Feed],
     max_bytes: int | None = None,
     on_read: Callable[[int], None] = lambda _bytes: None,
+    opening: Opening = NOTHING_SAID,
 ) -> Iterator[OrderBook]:
     """Yield every book of a recording, through the venue's own feed, resynchronising as ReplayFeed does.
 
-    Refused books are left out. max_bytes and on_read are the arguments of `read`. Raises OSError, RecordingError.
+    Refused books are left out. max_bytes, on_read and opening are the arguments of `read`. Raises OSError,
+    RecordingError.
     """
     feed = ReplayFeed(make_feed())
-    for frame in read(path, max_bytes, on_read):
+    for frame in read(path, max_bytes, on_read, opening):
         try:
             book = feed.apply(frame, perf_counter_ns())
         except BookError:
@@ -175,12 +178,12 @@ def books(
             yield book
 
 
-def meta(path: str | PathLike[str]) -> dict[str, object]:
+def meta(path: str | PathLike[str], opening: Opening = NOTHING_SAID) -> dict[str, object]:
     """Return what the recording says of itself ("venue", "symbol" and more); empty if it says nothing.
 
-    Raises OSError, RecordingError.
+    Raises OSError, RecordingError; also where the file contradicts what the user says of it.
     """
-    first = next(read(path))
+    first = next(read(path, opening=opening))
     fields: dict[str, object] = msgspec.json.decode(first.message, type=dict) if first.kind == "meta" else {}
     return fields
 

@@ -17,6 +17,7 @@ from websockets.asyncio.server import serve as serve_web_socket
 from websockets.exceptions import ConnectionClosed
 
 from recording.format import RecordedFrame
+from recording.opening import NOTHING_SAID, Opening
 from recording.playback import Playback, checked_speed
 from recording.reader import read
 
@@ -112,20 +113,24 @@ class Server:
 
 
 def serve(
-    path_or_frames: str | os.PathLike[str] | Iterable[RecordedFrame], speed: float = 1.0, port: int = 0
+    path_or_frames: str | os.PathLike[str] | Iterable[RecordedFrame],
+    speed: float = 1.0,
+    port: int = 0,
+    opening: Opening = NOTHING_SAID,
 ) -> Server:
     """Play a recording, or any frames, on a ws://127.0.0.1 address, which is the context's value.
 
     Every connection gets a recording from its first line. Frames that are not in a file have one listener, the newest
     connection, and go on where they are. speed 2 is twice as fast as the recorder's clock; 0 is as fast as the
-    listener takes it, and skips nothing. A line without a time follows the one before it at once.
+    listener takes it, and skips nothing. A line without a time follows the one before it at once. opening is what the
+    user says of a file.
 
     Raises OSError, RecordingError for a file that does not begin as a recording, and ValueError for the speed.
     """
     checked_speed(speed)
     if not isinstance(path_or_frames, str | os.PathLike):
         return Server(Playback(iter(path_or_frames), None, speed, playing=True).stream_to, port)
-    open_file = partial(read, path_or_frames)
+    open_file = partial(read, path_or_frames, opening=opening)
     next(open_file())  # raises here what would else be raised for every connection
 
     async def stream_from_start(connection: ServerConnection) -> None:

@@ -1,7 +1,7 @@
 """Read Tardis `book_snapshot_5` and `book_snapshot_25` CSV rows as whole books in the gateway's message form.
 
-Columns and units: docs.tardis.dev/downloadable-csv-files/data-types. Times are microseconds since the epoch,
-amounts are in the unit that the exchange itself counts in.
+Columns and units: docs.tardis.dev/downloadable-csv-files/data-types. Times are microseconds since the epoch. Amounts
+are in the unit that the exchange itself counts in, and become base units here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import msgspec
 from feeds import VENUES
 from feeds.gomarket import GomarketFeed
 from orderbook import BookError
+from recording.clock import to_ns
+from recording.opening import AMOUNTS_FORMS, NOTHING_SAID, Amounts, AmountsError, Opening
 
 HEADER = b"exchange,symbol,"
 
@@ -25,9 +27,12 @@ _VENUES = {name.exchange: (venue, name.in_contracts) for venue in VENUES.values(
 
 
 class SnapshotTable:
-    """The columns of one file, by its header. Raises ValueError with the offending value."""
+    """The columns of one file, by its header, and the market of its rows. Raises ValueError with the offending value.
 
-    def __init__(self, header: bytes) -> None:
+    opening: what the user says of the file.
+    """
+
+    def __init__(self, header: bytes, opening: Opening = NOTHING_SAID) -> None:
         names = header.decode("ascii").strip().split(",")
         self._width = len(names)
         self._sides: dict[str, list[tuple[int, int]]] = {"asks": [], "bids": []}
@@ -37,53 +42,89 @@ class SnapshotTable:
         if "local_timestamp" not in names or not all(self._sides.values()):
             raise ValueError(f"not a book_snapshot CSV: its columns are {','.join(names)[:120]}")
         self._time, self._local_time = names.index("timestamp"), names.index("local_timestamp")
+        self._opening = opening
+        self._amounts = Amounts("base")
+        self._to_base = self._amounts.to_base
         self.exchange = self.symbol = ""
 
     def row(self, line: bytes) -> tuple[int, str]:
-        """Return market_ns (the recorder's clock) and the book as a gateway message, amounts as they are.
+        """Return market_ns (the recorder's clock) and the book as a gateway message, amounts in base units.
 
-        Raises ValueError with the offending value.
+        Raises ValueError with the offending value, AmountsError where the unit of the amounts is not known.
         """
         cells = line.decode("ascii").strip().split(",")
         if len(cells) != self._width:
             raise ValueError(f"{len(cells)} cells where the header has {self._width}")
         if (cells[0], cells[1]) != (self.exchange, self.symbol):
-            if self.symbol:
-                raise ValueError(f"{cells[0]} {cells[1]} in a file of {self.exchange} {self.symbol}: one market a file")
-            self.exchange, self.symbol = cells[0], cells[1]
-        try:
-            moment = (_EPOCH + timedelta(microseconds=int(cells[self._time]))).isoformat()
-        except OverflowError:
-            raise ValueError(f"timestamp {cells[self._time][:40]} is no time in microseconds") from None
-        asks, bids = (
-            ",".join([f'["{cells[price]}","{cells[amount]}"]' for price, amount in self._sides[side] if cells[price]])
-            for side in ("asks", "bids")
-        )
+            self._set_market(cells[0], cells[1])
+        exchange_ns = to_ns("timestamp", cells[self._time], "microseconds")
+        market_ns = to_ns("local_timestamp", cells[self._local_time], "microseconds")
+        moment = (_EPOCH + timedelta(microseconds=exchange_ns // 1000)).isoformat()
+        asks, bids = (self._side_text(cells, side) for side in ("asks", "bids"))
         exchange, symbol = json.dumps(self.exchange), json.dumps(self.symbol)
-        return int(cells[self._local_time]) * 1000, (
-            f'{{"timestamp":"{moment}","exchange":{exchange},"symbol":{symbol},"asks":[{asks}],"bids":[{bids}]}}'
+        return market_ns, (
+            f'{{"timestamp":"{moment}","exchange":{exchange},"symbol":{symbol},"amounts":"base",'
+            f'"asks":[{asks}],"bids":[{bids}]}}'
         )
 
+    def _side_text(self, cells: list[str], side: str) -> str:
+        """Return the levels of a side as JSON; numbers that are base units already stay as they were written."""
+        levels = [(cells[price], cells[amount]) for price, amount in self._sides[side] if cells[price]]
+        if self._to_base is not None:
+            levels = [(price, self._to_base(price, amount)) for price, amount in levels]
+        return ",".join([f'["{price}","{amount}"]' for price, amount in levels])
+
+    def _set_market(self, exchange: str, symbol: str) -> None:
+        """Take the market from the first row, and find out what its amounts are."""
+        if self.symbol:
+            raise ValueError(f"{exchange} {symbol} in a file of {self.exchange} {self.symbol}: one market a file")
+        venue = _VENUES[exchange][0].name if exchange in _VENUES else exchange
+        self._opening.refuse_contradiction(venue, symbol)
+        self._amounts = self._opening.amounts or _known_amounts(exchange, symbol)
+        self._to_base = self._amounts.to_base
+        self.exchange, self.symbol = exchange, symbol
+
     def meta(self) -> str:
-        """Return the text of a recording's meta line: the venue and the symbol of the rows."""
+        """Return the text of a recording's meta line: the venue and the symbol of the rows, and what was assumed."""
         venue = _VENUES[self.exchange][0].name if self.exchange in _VENUES else self.exchange
-        return json.dumps({"t": "meta", "venue": venue, "symbol": self.symbol, "source": f"tardis {self.exchange}"})
+        source = f"tardis {self.exchange}"
+        opened_as = f"a Tardis book_snapshot CSV of {self.exchange} {self.symbol}: amounts are {self._amounts}"
+        return json.dumps(
+            {"t": "meta", "venue": venue, "symbol": self.symbol, "source": source, "opened_as": opened_as}
+        )
+
+
+def _known_amounts(exchange: str, symbol: str) -> Amounts:
+    """Return what is known of an exchange's amounts. Raises AmountsError where nothing is."""
+    if exchange not in _VENUES:
+        raise AmountsError(
+            f"the amounts of {exchange[:50]} {symbol[:50]} are in a unit that is not known here: "
+            f"say --amounts {AMOUNTS_FORMS}"
+        )
+    venue, in_contracts = _VENUES[exchange]
+    if not in_contracts:
+        return Amounts("base")
+    try:
+        return Amounts("contracts", venue.contract_size(symbol))
+    except ValueError as error:
+        raise AmountsError(f"{error}: say --amounts {AMOUNTS_FORMS}") from None
 
 
 class _Names(msgspec.Struct):
     exchange: str
     symbol: str
+    amounts: str = ""
 
 
 def feed_for(message: str) -> GomarketFeed:
     """Return the feed that parses this message and those after it. Raises BookError.
 
-    Contracts become base units where the venue says that it counts them; any other amount is taken as base units.
+    A message that does not say that its amounts are base units was recorded by an earlier version: there they are in
+    the exchange's own unit, and an exchange that is not known is refused.
     """
     try:
         names = msgspec.json.decode(message, type=_Names)
-        venue, in_contracts = _VENUES.get(names.exchange, (None, False))
-        contract_size = venue.contract_size(names.symbol) if venue and in_contracts else 1.0
+        amounts = Amounts("base") if names.amounts == "base" else _known_amounts(names.exchange, names.symbol)
     except (msgspec.MsgspecError, ValueError) as error:
         raise BookError(f"unreadable book: {error}") from None
-    return GomarketFeed(names.exchange, names.symbol, contract_size)
+    return GomarketFeed(names.exchange, names.symbol, amounts.size)

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 from websockets.sync.server import serve as web_socket_server
 
+from backtest import main as backtest_command
 from feeds import VENUES
 from recording.recorder import RECORDINGS
 from recording.replay_feed import facts_of
@@ -80,6 +81,51 @@ def test_info_of_real_files(recordings: Path, capsys: pytest.CaptureFixture[str]
     assert "books 2, refused 1, ignored 1" in output
     assert "time: not noted" in output
     assert "refused 1 times: resynchronising: gap" in output
+
+
+TARDIS_DOLLARS = (
+    "exchange,symbol,timestamp,local_timestamp,asks[0].price,asks[0].amount,bids[0].price,bids[0].amount\n"
+    + "deribit,BTC-PERPETUAL,1772359200123456,1772359200124356,60010,10000,60000,20000\n" * 3
+)
+
+
+def test_info_opens_amounts_of_open_unit_only_as_stated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Refused by name in one sentence; opened as it is said, and the output says what was assumed."""
+    path = tmp_path / "dollars.csv"
+    path.write_text(TARDIS_DOLLARS)
+    assert main(["info", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "deribit BTC-PERPETUAL" in error
+    assert "--amounts base, quote or contracts:SIZE" in error
+    assert main(["info", str(path), "--amounts", "quote"]) == 0
+    output = capsys.readouterr().out
+    assert "opened as: a Tardis book_snapshot CSV of deribit BTC-PERPETUAL: amounts are quote units" in output
+    assert "books 3, refused 0, ignored 0" in output
+    with pytest.raises(SystemExit):
+        main(["info", str(path), "--amounts", "coins"])
+    assert "must be base, quote or contracts:SIZE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["info", "serve"])
+def test_command_refuses_market_that_contradicts_the_file(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file's market and the one that was asked for are both in the sentence."""
+    path = tmp_path / "dollars.csv"
+    path.write_text(TARDIS_DOLLARS)
+    assert main([command, str(path), "--venue", "kraken", "--symbol", "ETH/EUR", "--amounts", "base"]) == 1
+    words = "line 2: the file says that it is of deribit BTC-PERPETUAL, not of kraken ETH/EUR\n"
+    assert capsys.readouterr().err == words
+
+
+def test_backtest_refuses_market_that_contradicts_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fees of one market on the books of another would be a number of no market."""
+    path = write_recording(tmp_path / "a.jsonl", okx_frames(3))
+    path.write_bytes(b'{"t":"meta","venue":"okx","symbol":"BTC-USDT"}\n' + path.read_bytes())
+    assert backtest_command([str(path), "--venue", "kraken", "--symbol", "BTC/USD", "--quantity", "1"]) == 2
+    assert "the file says that it is of okx BTC-USDT, not of kraken BTC/USD" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.books"))
 
 
 def test_info_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feeds import VENUES
 from orderbook import BookError
+from recording.opening import Amounts, AmountsError, Opening, parse_amounts
 from recording.tardis_csv import SnapshotTable, feed_for
-from replay import RecordedFrame, ReplayFeed, books, decode, encode, meta, read
+from replay import RecordedFrame, RecordingError, ReplayFeed, books, decode, encode, meta, read
 
 
 def header(depth: int) -> str:
@@ -52,8 +55,76 @@ def test_csv_meta_names_venue_and_symbol(tmp_path: Path) -> None:
     about = meta(table(tmp_path / "a.csv", 5, row(5, 0)))
     assert (about["venue"], about["symbol"]) == ("binance-usdm", "BTCUSDT")
     assert about["venue"] in VENUES
-    about = meta(table(tmp_path / "b.csv", 5, row(5, 0, "bitstamp", "btcusd")))
+    path = table(tmp_path / "b.csv", 5, row(5, 0, "bitstamp", "btcusd"))
+    about = meta(path, Opening(amounts=Amounts("base")))
     assert (about["venue"], about["symbol"]) == ("bitstamp", "btcusd")
+
+
+@pytest.mark.parametrize("exchange", ["deribit", "bitmex", "bybit", "bitstamp", ""])
+def test_amounts_of_unknown_exchange_are_refused_by_name(tmp_path: Path, exchange: str) -> None:
+    """Contracts, dollars or coins: nobody knows, so nothing is guessed, and the sentence says what would be taken."""
+    path = table(tmp_path / "a.csv", 5, row(5, 0, exchange, "BTC-PERPETUAL"))
+    with pytest.raises(AmountsError, match=rf"{exchange} BTC-PERPETUAL .*--amounts base, quote or contracts:SIZE"):
+        list(read(path))
+    with pytest.raises(BookError, match="--amounts"):
+        feed_for(f'{{"exchange":"{exchange}","symbol":"BTC-PERPETUAL"}}')
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1e-6, 1e9), st.floats(1e-6, 1e3))
+def test_stated_amounts_become_base_units(price: float, amount: float, size: float) -> None:
+    """Base units stay as they were written, dollars are divided by the price, contracts multiplied by their size."""
+    header_line = b"exchange,symbol,timestamp,local_timestamp,asks[0].price,asks[0].amount,bids[0].price,bids[0].amount"
+    line = f"deribit,X,1598918403696000,1598918403720123,{price!r},{amount!r},{price / 2!r},{amount!r}"
+    wanted = {"base": amount, "quote": amount / price, f"contracts:{size!r}": amount * size}
+    for text, base in wanted.items():
+        table_of_x = SnapshotTable(header_line, Opening(amounts=parse_amounts(text)))
+        message = json.loads(table_of_x.row(line.encode())[1])
+        assert [[float(cell) for cell in level] for level in message["asks"]] == [[price, base]]
+        assert text.partition(":")[0] in table_of_x.meta()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "coins", "contracts", "contracts:", "contracts:0", "contracts:-1", "base:2", "contracts:nan", "quote "]
+)
+def test_unit_that_is_none_is_refused(text: str) -> None:
+    """The sentence has the value and the accepted forms."""
+    with pytest.raises(ValueError, match=r"must be base, quote or contracts:SIZE"):
+        parse_amounts(text)
+
+
+def test_stated_amounts_count_before_what_is_known(tmp_path: Path) -> None:
+    """A swap's file whose contracts somebody has converted already is opened as it is said to be."""
+    path = table(tmp_path / "a.csv", 5, row(5, 0, "okex-swap", "BTC-USDT-SWAP"))
+    feed = VENUES["okx"].make_feed
+    (book,) = books(path, lambda: feed("BTC-USDT-SWAP"), opening=Opening(amounts=Amounts("base")))
+    assert book.asks[:2, 1].tolist() == [1.25, 2.25]
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol"), [("kraken", "ETH/EUR"), ("binance-usdm", "ETHUSDT"), ("binance", None), (None, "BTCUSDC")]
+)
+def test_market_that_contradicts_the_file_is_refused(tmp_path: Path, venue: str | None, symbol: str | None) -> None:
+    """A file says what it is of; another market is refused with both names, in our own recordings too."""
+    path = table(tmp_path / "a.csv", 5, row(5, 0))
+    own = tmp_path / "own.jsonl"
+    own.write_bytes(b"".join(encode(frame) + b"\n" for frame in read(path)))
+    for file in (path, own):
+        with pytest.raises(RecordingError, match=r"^line \d: the file says that it is of binance-usdm BTCUSDT, not of"):
+            meta(file, Opening(venue, symbol))
+        assert meta(file, Opening("binance-usdm", "btcusdt"))["symbol"] == "BTCUSDT"
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(1e-6, "seconds"), (1e-3, "milliseconds"), (1e3, "nanoseconds"), (1e-9, "")]
+)
+@pytest.mark.parametrize("column", [2, 3])
+def test_time_in_another_unit_is_refused_by_name(tmp_path: Path, factor: float, unit: str, column: int) -> None:
+    """Milliseconds where microseconds are meant would be January 1970: the column, the value and the unit are named."""
+    cells = row(5, 0).split(",")
+    cells[column] = str(int(int(cells[column]) * factor))
+    words = f"timestamp {cells[column]} is no time in microseconds" + (f"; it looks like {unit}" if unit else "")
+    with pytest.raises(RecordingError, match=f"^line 2: .*{words}$"):
+        list(read(table(tmp_path / "a.csv", 5, ",".join(cells))))
 
 
 def test_okx_swap_amounts_become_base_units(tmp_path: Path) -> None:
