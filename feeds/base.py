@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Literal, NamedTuple, Protocol, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -264,6 +264,25 @@ class Venue(ABC):
         Facts of other kinds are left out. Raises ValueError for facts that cannot be.
         """
         return self
+
+    def find_symbol(self, message: dict[str, Any]) -> str | None:  # noqa: ARG002 - none, unless a venue says so
+        """Return the symbol that a message of this venue's books names; None if it is none, or of another venue.
+
+        Args:
+            message: The fields of a message from a log that may be of any venue.
+        """
+        return None
+
+    def symbol_in_messages(self, symbol: str) -> str:
+        """Return the symbol as this venue's messages name it."""
+        return symbol
+
+    def find_snapshot(self, message: str) -> tuple[str, str] | None:  # noqa: ARG002 - none, unless a venue says so
+        """Return the REST snapshot that a log has among its messages, and its symbol, "" if it says none.
+
+        Return None if this is a message of the WebSocket.
+        """
+        return None
 
     def fixed_contract_size(self, symbol: str) -> float | None:
         """Return the base units of one contract; None where the market has no contracts of a fixed size."""

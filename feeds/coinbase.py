@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -55,8 +55,7 @@ class CoinbaseFeed(DeltaFeed):
 
     def __init__(self, symbol: str, depth: int | None = None) -> None:
         super().__init__("coinbase", symbol, BookBuilder(depth or 400))
-        # The USDC book is the USD book, and the venue sends it under that name.
-        self._products = {symbol, symbol.removesuffix("C")} if symbol.endswith("-USDC") else {symbol}
+        self._products = {symbol, _name_in_messages(symbol)}
         self._sequence: int | None = None
         self._has_snapshot = False
 
@@ -89,6 +88,11 @@ class CoinbaseFeed(DeltaFeed):
         return timestamp_ns(frame.timestamp) if is_changed else None
 
 
+def _name_in_messages(symbol: str) -> str:
+    """Return the product that messages name: the USDC book is the USD book, and is sent under that name."""
+    return symbol.removesuffix("C") if symbol.endswith("-USDC") else symbol
+
+
 def _to_sides(updates: list[_Update]) -> tuple[Levels, Levels]:
     """Return the bids and the asks among the updates, (n, 2) each."""
     bids: list[float] = []
@@ -111,6 +115,16 @@ class Coinbase(SpotVenue):
 
     def url(self, symbol: str) -> str:  # noqa: ARG002 - the subscription names the symbol
         return "wss://advanced-trade-ws.coinbase.com"
+
+    def find_symbol(self, message: dict[str, Any]) -> str | None:
+        events = message.get("events")
+        if message.get("channel") != "l2_data" or not isinstance(events, list) or not events:
+            return None
+        symbol = events[0].get("product_id") if isinstance(events[0], dict) else None
+        return symbol if isinstance(symbol, str) and self.form.fullmatch(symbol) else None
+
+    def symbol_in_messages(self, symbol: str) -> str:
+        return _name_in_messages(symbol)
 
     def make_feed(self, symbol: str, depth: int | None = None) -> CoinbaseFeed:
         self.split_symbol(symbol)

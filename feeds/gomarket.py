@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -75,6 +75,8 @@ class GomarketOkx(Venue):
     rank = 1
     symbols = ("BTC-USDT-SWAP", "ETH-USDT-SWAP")
     fees = "okx"
+    exchange = "OKX"
+    """What its messages call the exchange."""
 
     def __init__(self, okx: Okx) -> None:
         self._okx = okx
@@ -102,6 +104,11 @@ class GomarketOkx(Venue):
         venue = copy.copy(self)
         venue._okx = self._okx.with_facts(symbol, facts)
         return venue
+
+    def find_symbol(self, message: dict[str, Any]) -> str | None:
+        symbol = message.get("symbol")
+        is_ours = message.get("exchange") == self.exchange and "asks" in message and isinstance(symbol, str)
+        return symbol if is_ours else None
 
 
 VENUES = (GomarketOkx(OKX),)

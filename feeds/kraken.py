@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -195,6 +196,13 @@ class Kraken(SpotVenue):
 
     def url(self, symbol: str) -> str:  # noqa: ARG002 - the subscription names the symbol
         return "wss://ws.kraken.com/v2"
+
+    def find_symbol(self, message: dict[str, Any]) -> str | None:
+        rows = [message.get("result")] if message.get("method") == "subscribe" else message.get("data")
+        named = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else {}
+        symbol = named.get("symbol")
+        is_book = "book" in (message.get("channel"), named.get("channel"))
+        return symbol if is_book and isinstance(symbol, str) and self.form.fullmatch(symbol) else None
 
     def make_feed(self, symbol: str, depth: int | None = None) -> KrakenFeed:
         self.split_symbol(symbol)

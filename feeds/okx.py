@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -340,6 +340,14 @@ class Okx(Venue):
         # A contract priced in USD itself is worth a number of dollars; one with its margin in the name is linear.
         inverse = "inverse " if kind and quote == "USD" else ""
         return f"{base}/{currency} {inverse}" + {"": "spot", "SWAP": "swap"}.get(kind, f"future {kind}")
+
+    def find_symbol(self, message: dict[str, Any]) -> str | None:
+        arg = message.get("arg")
+        if not isinstance(arg, dict) or "instType" in arg:  # others have the same form, and name a type
+            return None
+        symbol = arg.get("instId")
+        is_ours = arg.get("channel") in CHANNELS and isinstance(symbol, str) and _INSTRUMENT.fullmatch(symbol)
+        return symbol if is_ours else None
 
     def _find_contract(self, symbol: str) -> Contract:
         """Return the contract of a symbol, SPOT where it has none. Raises ValueError if its size is not known."""

@@ -26,6 +26,7 @@ class Simulated(GomarketOkx):
     title = "Simulated market"
     rank = 0
     is_simulated = True
+    exchange = "SIM"
 
     def url(self, symbol: str) -> str:
         return f"ws://127.0.0.1/simulated/{symbol}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -16,6 +17,7 @@ from feeds import VENUES
 from feeds.gomarket import GomarketFeed
 from orderbook import BookError
 from recording.clock import to_ns
+from recording.format import RecordedFrame
 from recording.opening import AMOUNTS_FORMS, NOTHING_SAID, Amounts, AmountsError, Opening
 
 HEADER = b"exchange,symbol,"
@@ -92,6 +94,40 @@ class SnapshotTable:
         return json.dumps(
             {"t": "meta", "venue": venue, "symbol": self.symbol, "source": source, "opened_as": opened_as}
         )
+
+
+class TardisSnapshots:
+    """The form of a book_snapshot CSV: a header, then a book in every row."""
+
+    may_tear: tuple[bytes, ...] = (b"",)
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._header = b""
+        self._table: SnapshotTable | None = None
+
+    def meta(self) -> str | None:
+        """Return the table's meta line."""
+        return None if self._table is None else self._table.meta()
+
+    def convert(self, line: bytes, is_first: bool) -> Iterable[RecordedFrame]:
+        """Return the book of a row; none for the header. Raises ValueError with the offending value."""
+        if self._table is None:
+            self._table = SnapshotTable(line, self._opening)
+            self._header = line.strip()
+            return ()
+        if is_first and line.strip() == self._header:
+            return ()
+        return (RecordedFrame("book", *self._table.row(line)),)
+
+    def check_whole(self, line: bytes, is_truncated: bool) -> None:  # noqa: ARG002 - the seam's signature
+        """Raise ValueError if the last number of a row may lack digits."""
+        if is_truncated:
+            raise ValueError("a row without its end, whose last number may lack digits")
+
+    def finish(self) -> Iterable[RecordedFrame]:
+        """Return nothing: no row waits for the next one."""
+        return ()
 
 
 def _known_amounts(exchange: str, symbol: str) -> Amounts:
