@@ -11,14 +11,24 @@ from recording.format import RecordingError
 AMOUNTS_FORMS = "base, quote or contracts:SIZE (SIZE is the base units of one contract)"
 
 
+AmountsUnit = Literal["base", "quote", "contracts"]
+
+
 class AmountsError(RecordingError):
-    """A file whose amounts could be base units, quote units or contracts, and nobody says which."""
+    """A file whose amounts could be base units, quote units or contracts, and nobody says which.
+
+    reason is the sentence without what a command would accept.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}: say --amounts {AMOUNTS_FORMS}")
+        self.reason = reason
 
 
 class Amounts(NamedTuple):
     """The unit of a file's amounts. size is the base units of one contract."""
 
-    unit: Literal["base", "quote", "contracts"]
+    unit: AmountsUnit
     size: float = 1.0
 
     def __str__(self) -> str:

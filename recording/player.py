@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from feeds import Feed
+from recording.opening import NOTHING_SAID, Opening
 from recording.playback import Playback
 from recording.reader import read
 from recording.scanner import RecordingScanner
@@ -23,14 +24,20 @@ class Player(Playback):
 
     The viewer acknowledges every frame it has read, and every book it has shown. So a pause takes effect at once; a
     step, or a jump while paused, goes on until a frame brings an order book; and a viewer that comes back is shown
-    each book once. max_bytes bounds what the file may unpack to.
+    each book once. max_bytes bounds what the file may unpack to; opening is what the user says of it.
     """
 
-    def __init__(self, path: Path, make_feed: Callable[[], Feed], max_bytes: int | None = None) -> None:
-        self._open_file = partial(read, path, max_bytes)
+    def __init__(
+        self,
+        path: Path,
+        make_feed: Callable[[], Feed],
+        max_bytes: int | None = None,
+        opening: Opening = NOTHING_SAID,
+    ) -> None:
+        self._open_file = partial(read, path, max_bytes, opening=opening)
         super().__init__(self._open_file(), self._open_file, playing=True, ahead=_AHEAD)
         self.path = path
-        self.survey = RecordingScanner(path, make_feed, max_bytes)
+        self.survey = RecordingScanner(path, make_feed, max_bytes, opening)
         self.rewound = False
         """Whether the last jump led back, where the models have to start anew."""
         self._is_seeking_book = False

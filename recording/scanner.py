@@ -11,6 +11,7 @@ from time import perf_counter
 from feeds import Feed
 from orderbook import BookError
 from recording.format import RecordedFrame, RecordingError
+from recording.opening import NOTHING_SAID, Opening
 from recording.reader import read
 from recording.replay_feed import ReplayFeed
 
@@ -81,11 +82,19 @@ class Overview:
 class RecordingScanner:
     """Reads a recording through once, on a thread of its own; `overview` is what it has found so far.
 
-    Memory stays bounded whatever the file's size. max_bytes bounds what the file may unpack to.
+    Memory stays bounded whatever the file's size. max_bytes bounds what the file may unpack to; opening is what the
+    user says of it.
     """
 
-    def __init__(self, path: Path, make_feed: Callable[[], Feed], max_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        make_feed: Callable[[], Feed],
+        max_bytes: int | None = None,
+        opening: Opening = NOTHING_SAID,
+    ) -> None:
         self._path = path
+        self._opening = opening
         self._make_feed = make_feed
         self._max_bytes = max_bytes
         self._stopped = threading.Event()
@@ -110,7 +119,7 @@ class RecordingScanner:
             scan.n_file_bytes = self._path.stat().st_size
             rested_s = perf_counter()
             reported_s = rested_s
-            for frame in read(self._path, self._max_bytes, scan.record_progress):
+            for frame in read(self._path, self._max_bytes, scan.record_progress, self._opening):
                 scan.add(frame)
                 if perf_counter() - rested_s > TIME_SLICE_S:
                     if stopped.wait(TIME_SLICE_S):

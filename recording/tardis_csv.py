@@ -18,7 +18,7 @@ from feeds.gomarket import GomarketFeed
 from orderbook import BookError
 from recording.clock import to_ns
 from recording.format import RecordedFrame
-from recording.opening import AMOUNTS_FORMS, NOTHING_SAID, Amounts, AmountsError, Opening
+from recording.opening import NOTHING_SAID, Amounts, AmountsError, Opening
 
 HEADER = b"exchange,symbol,"
 
@@ -133,17 +133,14 @@ class TardisSnapshots:
 def _known_amounts(exchange: str, symbol: str) -> Amounts:
     """Return what is known of an exchange's amounts. Raises AmountsError where nothing is."""
     if exchange not in _VENUES:
-        raise AmountsError(
-            f"the amounts of {exchange[:50]} {symbol[:50]} are in a unit that is not known here: "
-            f"say --amounts {AMOUNTS_FORMS}"
-        )
+        raise AmountsError(f"the amounts of {exchange[:50]} {symbol[:50]} are in a unit that is not known here")
     venue, in_contracts = _VENUES[exchange]
     if not in_contracts:
         return Amounts("base")
     try:
         return Amounts("contracts", venue.contract_size(symbol))
     except ValueError as error:
-        raise AmountsError(f"{error}: say --amounts {AMOUNTS_FORMS}") from None
+        raise AmountsError(str(error)) from None
 
 
 class _Names(msgspec.Struct):

@@ -10,6 +10,7 @@ import msgspec
 
 from feeds import VENUES, Feed, Venue
 from network.venue_facts import ask_venue
+from recording.opening import NOTHING_SAID, Opening
 from recording.server import serve
 from recording.simulated import simulated
 
@@ -20,8 +21,9 @@ class Market:
 
     replayed: a replay server answers at the typed address, not an exchange. max_bytes: what a recording may
     unpack to at most, None for no bound. entity: the door to the venue, "" for its default. facts: what the recording
-    knows of the market, as `Venue.recorded_facts` gave it and in JSON; "" for nothing. Raises ValueError for a symbol
-    that the venue cannot price, for an entity that it does not have, and for facts that cannot be.
+    knows of the market, as `Venue.recorded_facts` gave it and in JSON; "" for nothing. opening: what the user says of
+    a recording. Raises ValueError for a symbol that the venue cannot price, for an entity that it does not have, and
+    for facts that cannot be.
     """
 
     venue: str
@@ -32,6 +34,7 @@ class Market:
     max_bytes: int | None = None
     entity: str = ""
     facts: str = ""
+    opening: Opening = NOTHING_SAID
 
     def __post_init__(self) -> None:
         self.make_feed()

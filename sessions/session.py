@@ -148,7 +148,7 @@ class Session:
         self.history.market = (market.venue, market.symbol)
         self.history.scorecard = calculator.scorecard
         if market.recording is not None:
-            self.player = Player(market.recording, market.make_feed, market.max_bytes)
+            self.player = Player(market.recording, market.make_feed, market.max_bytes, market.opening)
         try:
             self.resume()
         except (ValueError, OSError):

@@ -128,7 +128,7 @@ def market_of_choice(session: Session, choice: RecordingChoice) -> tuple[str, st
     if market is not None and market.recording == choice.path:
         return market.venue, market.symbol
     status = choice.path.stat()
-    named = recorded_market(choice.path, status.st_mtime_ns, status.st_size)
+    named = recorded_market(choice.path, status.st_mtime_ns, status.st_size).named
     selected = (st.session_state.venue, st.session_state.symbol or "")
     return named if named and named[0] in VENUES else selected
 

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,11 +15,12 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from feeds import VENUES
 from network.http_client import is_loopback
+from recording.opening import NOTHING_SAID, Amounts, AmountsError, AmountsUnit, Opening
 from recording.recorder import RECORDINGS
 from recording.replay_feed import facts_of, meta
 from ui.fragments import redraw
 from ui.text.formatting import plain
-from ui.text.vocabulary import SOURCE_WORDS
+from ui.text.vocabulary import AMOUNTS_WORDS, SOURCE_WORDS
 
 MAX_UPLOAD_MB = 64
 MAX_UNPACKED_BYTES = 2**30
@@ -62,8 +63,40 @@ def is_readable_on_the_way(address: str) -> bool:
 
 
 def recording_files() -> list[Path]:
-    """Return the paths in the folder of recordings that are named like recordings, sorted."""
-    return sorted(path for path in RECORDINGS.glob("*") if path.suffix in RECORDING_SUFFIXES)
+    """Return the paths in the folder of recordings that can be opened, or are named as if they could, sorted."""
+    return sorted(path for path in RECORDINGS.glob("*") if path.suffix in RECORDING_SUFFIXES or is_openable(path))
+
+
+def is_openable(path: Path) -> bool:
+    """Return whether a file begins like one of the forms that are known here, whatever its name."""
+    try:
+        if path.name.startswith(".") or not path.is_file():
+            return False
+        status = path.stat()
+        recorded_market(path, status.st_mtime_ns, status.st_size)
+    except AmountsError:
+        return True
+    except (OSError, ValueError, RecursionError):
+        return False
+    return True
+
+
+class RecordedMarket(NamedTuple):
+    """What a file says of itself, 50 characters of each name at most; None where it says nothing.
+
+    opened_as: the sentence about what was assumed of a foreign file; empty for a recording of ours. facts: what it
+    knows of its market, as JSON for `Market`; empty for nothing.
+    """
+
+    venue: str | None
+    symbol: str | None
+    opened_as: str
+    facts: str
+
+    @property
+    def named(self) -> tuple[str, str] | None:
+        """The venue and the symbol, if the file names both."""
+        return None if self.venue is None or self.symbol is None else (self.venue, self.symbol)
 
 
 def recording_inputs(venue: str, symbol: str) -> dict[str, Any]:
@@ -81,6 +114,7 @@ def recording_inputs(venue: str, symbol: str) -> dict[str, Any]:
     )
     name = path.name if path else "The file"
     max_bytes = None
+    opening = NOTHING_SAID
     try:
         if path is None:
             upload = upload_input()
@@ -90,12 +124,27 @@ def recording_inputs(venue: str, symbol: str) -> dict[str, Any]:
             name = upload.name
             max_bytes = MAX_UNPACKED_BYTES
         status = path.stat()
-        named = recorded_market(path, status.st_mtime_ns, status.st_size)
+        try:
+            market = recorded_market(path, status.st_mtime_ns, status.st_size)
+        except AmountsError as error:
+            amounts = amounts_input(error.reason)
+            if amounts is None:
+                return {"recording": None}
+            opening = Opening(amounts=amounts)
+            market = recorded_market(path, status.st_mtime_ns, status.st_size, opening)
     except (OSError, ValueError, RecursionError) as error:
         st.error(f"{plain(name)} can't be played: {plain(str(error))}")
         return {"recording": None}
-    source: dict[str, Any] = {"recording": path, "max_bytes": max_bytes}
+    if market.opened_as:
+        st.caption(f"Opened as {plain(market.opened_as)}.")
+    source: dict[str, Any] = {"recording": path, "max_bytes": max_bytes, "opening": opening}
+    named = market.named
     if named is None:
+        if market.venue in VENUES and market.venue != venue:
+            st.error(
+                f"{plain(name)} is of several symbols of {VENUES[market.venue].title}: choose that exchange above."
+            )
+            return {"recording": None}
         return source
     if named[0] not in VENUES:
         st.caption(
@@ -104,28 +153,48 @@ def recording_inputs(venue: str, symbol: str) -> dict[str, Any]:
         return source
     if named != (venue, symbol):
         st.caption(f"It is of {VENUES[named[0]].title}, {plain(named[1])}: that counts, not the choice above.")
-    facts = recorded_facts(path, status.st_mtime_ns, status.st_size)
-    return {**source, "venue": named[0], "symbol": named[1], "facts": facts}
+    return {**source, "venue": named[0], "symbol": named[1], "facts": market.facts}
 
 
-@st.cache_data(show_spinner=False, max_entries=100)
-def recorded_market(path: Path, changed_ns: int, n_bytes: int) -> tuple[str, str] | None:  # noqa: ARG001 - for the cache
-    """Return the venue and the symbol that a recording names, 50 characters of each at most; None if it names none.
+def amounts_input(reason: str) -> Amounts | None:
+    """Draw the choice of a unit for amounts that the file leaves open. Return it; None while there is none."""
+    st.caption(f"{plain(reason[:1].upper() + reason[1:])}.")
+    unit: AmountsUnit | None = st.selectbox(
+        "The amounts are",
+        list(AMOUNTS_WORDS),
+        index=None,
+        format_func=AMOUNTS_WORDS.__getitem__,
+        key="amounts",
+        on_change=redraw,
+        help="The exchange's documentation says so. Nothing is guessed here.",
+    )
+    if unit is None:
+        return None
+    if unit != "contracts":
+        return Amounts(unit)
+    size = st.number_input(
+        "One contract, in base units", min_value=0.0, value=None, format="%g", key="amounts size", on_change=redraw
+    )
+    return Amounts("contracts", size) if size else None
+
+
+@st.cache_data(show_spinner=False, max_entries=1000)
+def recorded_market(path: Path, changed_ns: int, n_bytes: int, opening: Opening = NOTHING_SAID) -> RecordedMarket:  # noqa: ARG001 - for the cache
+    """Return the market that a recording names, and what was assumed of it.
 
     changed_ns, n_bytes: of the file, so that a changed file is read again. Raises OSError, and RecordingError if the
     file does not begin as a recording.
     """
-    metadata = meta(path)
-    venue = metadata.get("venue")
-    symbol = metadata.get("symbol")
-    return (venue[:50], symbol[:50]) if isinstance(venue, str) and isinstance(symbol, str) else None
-
-
-@st.cache_data(show_spinner=False, max_entries=100)
-def recorded_facts(path: Path, changed_ns: int, n_bytes: int) -> str:  # noqa: ARG001 - for the cache
-    """Return what a recording knows of its market, as JSON for `Market`; "" for nothing. Raises as recorded_market."""
-    facts = facts_of(meta(path))
-    return msgspec.json.encode(facts).decode() if facts else ""
+    metadata = meta(path, opening)
+    venue, symbol = (name[:50] if isinstance(name := metadata.get(key), str) else None for key in ("venue", "symbol"))
+    opened_as = metadata.get("opened_as")
+    facts = facts_of(metadata)
+    return RecordedMarket(
+        venue,
+        symbol,
+        opened_as if isinstance(opened_as, str) else "",
+        msgspec.json.encode(facts).decode() if facts else "",
+    )
 
 
 class Upload:
@@ -144,11 +213,11 @@ def upload_input() -> Upload | None:
     """Draw the uploader and return this tab's upload; None while there is none. Raises OSError if it cannot be kept."""
     file = st.file_uploader(
         "A recording",
-        type=["jsonl", "jsonl.gz", "csv", "csv.gz"],
         key="recording file",
         on_change=redraw,
         max_upload_size=MAX_UPLOAD_MB,
-        help="As Record and replay.py make them, or a book_snapshot CSV of Tardis.",
+        help="As Record and replay.py make them, a log of an exchange's raw messages, or a book CSV of Tardis; also "
+        "packed (gz, zst, zip). The file's content decides, not its name.",
     )
     if file is None:
         st.session_state.pop("upload", None)

@@ -158,6 +158,51 @@ def test_tardis_csv_plays_as_the_market_it_names(app: AppTest) -> None:
     assert not app.exception
 
 
+def test_raw_log_of_any_name_plays_and_says_what_was_assumed(app: AppTest) -> None:
+    """A log in the folder is listed by its content, plays as the market of its messages, and other files are not."""
+    lines = [f"{frame.market_ns} {frame.message}\n" for frame in okx_frames(50)]
+    (RECORDINGS / "from the collector.txt").write_text("".join(lines))
+    (RECORDINGS / "notes.txt").write_text("a shopping list\n")
+    (RECORDINGS / ".hidden").write_text("".join(lines))
+    app.session_state["venue"] = "kraken"
+    app.session_state["symbol"] = "BTC/USD"
+    run_until(app, lambda: "Net cost" in metrics(app))
+    assert app.selectbox(key="recording").options == ["from the collector.txt", "Upload a file"]
+    shown = page_text(app).replace("\\", "")
+    assert "Opened as a log of raw messages of okx BTC-USDT, one a line" in shown
+    assert "the clock before each is nanoseconds since 1970" in shown
+    assert session(app).market.venue == "okx"  # type: ignore[union-attr]
+
+
+def test_packed_log_is_uploaded_under_any_name(app: AppTest) -> None:
+    """The uploader takes every file, and its content decides."""
+    content = gzip.compress("".join(f"{frame.message}\n" for frame in okx_frames(50)).encode())
+    app.run()
+    app.file_uploader(key=UPLOAD).upload("capture.bin", content, "application/octet-stream").run()
+    run_until(app, lambda: "Net cost" in metrics(app))
+    assert not app.exception
+
+
+def test_amounts_of_open_unit_wait_for_the_users_word(app: AppTest) -> None:
+    """Nothing is priced until the unit is chosen; then contracts of the size that was typed become coins."""
+    table(RECORDINGS / "deribit.csv", 5, *(row(5, n * 100_000, "deribit", "BTC-PERPETUAL") for n in range(30)))
+    app.run()
+    assert "The amounts of deribit BTC-PERPETUAL are in a unit that is not known here" in page_text(app).replace(
+        "\\", ""
+    )
+    assert session(app).market is None
+    app.selectbox(key="amounts").set_value("contracts").run()
+    assert session(app).market is None
+    app.number_input(key="amounts size").set_value(0.5).run()
+    run_until(app, lambda: session(app).latest is not None)
+    book = session(app).latest.book  # type: ignore[union-attr]
+    assert book.asks[:2, 1].tolist() == [0.625, 1.125]
+    assert "contracts of 0.5 base units" in page_text(app).replace("\\", "")
+    app.selectbox(key="amounts").set_value("base").run()
+    run_until(app, lambda: (latest := session(app).latest) is not None and latest.book.asks[0, 1] == 1.25)
+    assert not app.exception
+
+
 def test_upload_plays_from_a_private_folder_that_is_deleted_with_it(app: AppTest) -> None:
     """An upload plays like a file of the folder; nobody else can read its copy, which is deleted with it."""
     content = gzip.compress(b"".join(encode(tick) + b"\n" for tick in okx_frames(50)))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from estimation.order import Style, Unit
+from recording.opening import AmountsUnit
 
 EXPORT_WORDS = {"results": "Costs of every order book", "speed": "Speed of this page"}
 SOURCE_WORDS = {
     "exchange": "The exchange",
     "recording": "A recording",
     "address": "Another address",
+}
+AMOUNTS_WORDS: dict[AmountsUnit, str] = {
+    "base": "Coins",
+    "quote": "Money, in the currency of the price",
+    "contracts": "Contracts of a fixed number of coins",
 }
 STYLE_WORDS: dict[Style, str] = {
     "now": "All at once",
