@@ -55,7 +55,7 @@ def backtest(
     processing_ms is unknown. Raises OSError, RecordingError, CacheError, OrderError, ModelError.
 
     Args:
-        path: the recording, or a Tardis book_snapshot CSV.
+        path: the recording, or a foreign file that `recording.forms` knows.
         venue: a key of feeds.VENUES.
         symbol: as the venue writes it.
         order: the order.
@@ -108,7 +108,11 @@ def _make_parser() -> argparse.ArgumentParser:
         prog="backtest.py", description="What an order would have cost at every moment of recordings."
     )
     parser.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="a recording, or a Tardis book_snapshot CSV"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="a recording, a log of raw messages, or a Tardis book CSV; packed or not",
     )
     parser.add_argument("--venue", choices=sorted(VENUES), help="whose feed reads it; the recording's own if not given")
     parser.add_argument("--symbol", help="as the venue writes it; the recording's own if not given")

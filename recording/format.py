@@ -7,9 +7,9 @@ from typing import NamedTuple
 import msgspec
 
 VERSION = 1
-FRAME_KINDS = frozenset({"recv", "send", "connect", "http", "http_row", "book"})
-"""The kinds of lines that a recording is made of. "book" is a whole book in base units, from a CSV."""
-RECEIVED_KINDS = frozenset({"recv", "http", "http_row", "book"})
+FRAME_KINDS = frozenset({"recv", "send", "connect", "http", "http_row", "book", "change"})
+"""The kinds of lines that a recording is made of. "book" and "change" are of a CSV: a whole book, or changes of it."""
+RECEIVED_KINDS = frozenset({"recv", "http", "http_row", "book", "change"})
 """The kinds that came from the venue. Without one of them there is nothing to play."""
 _KINDS = FRAME_KINDS | {"meta", "torn", "idle", "end", "again"}
 

@@ -8,12 +8,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from recording import tardis_csv
+from recording import tardis_changes, tardis_csv
 from recording.format import RecordedFrame, RecordingError, decode
 from recording.opening import Opening
 from recording.raw_log import RawLog, is_raw_log
 from recording.unpacking import Lines
 
+_TARDIS_HEADER = b"exchange,symbol,"
 _SAMPLE_LINES = 500
 _SAMPLE_BYTES = 16 * 1024 * 1024
 """Three whole books of Coinbase."""
@@ -88,14 +89,16 @@ def find_form(path: Path, max_bytes: int | None, opening: Opening) -> Form:
     for line in lines:
         head.append(line)
         n_bytes += len(line)
-        if len(head) == 1 and (line.startswith(tardis_csv.HEADER) or _is_envelope(line)):
+        if len(head) == 1 and (line.startswith(_TARDIS_HEADER) or _is_envelope(line)):
             break
         if len(head) == _HEAD_LINES and not is_raw_log(head):
             break
         if len(head) == _SAMPLE_LINES or n_bytes > _SAMPLE_BYTES:
             break
     first = head[0] if head else b""
-    if first.startswith(tardis_csv.HEADER):
+    if first.strip() == tardis_changes.COLUMNS:
+        return tardis_changes.TardisChanges(opening)
+    if first.startswith(_TARDIS_HEADER):
         return tardis_csv.TardisSnapshots(opening)
     if not _is_envelope(first) and is_raw_log(islice(head, _HEAD_LINES)):
         try:

@@ -35,7 +35,7 @@ _POLL_S = 0.002
 _BATCH_BYTES = 256 * 1024
 _YIELD_EVERY_FRAMES = 64
 """After this many frames that were all due, let the loop's other tasks work."""
-_SHOWN_KINDS = frozenset({"recv", "http", "book"})
+_SHOWN_KINDS = frozenset({"recv", "http", "book", "change"})
 
 
 class Playback:

@@ -48,7 +48,10 @@ def read(
                 yield RecordedFrame("meta", None, text)
             n_yielded += 1
             yield frame
-    for frame in form.finish():
+    # What is waiting for its last row has not got it where the file was cut off.
+    for frame in () if lines.is_truncated else form.finish():
+        if not n_yielded and (text := form.meta()):
+            yield RecordedFrame("meta", None, text)
         n_yielded += 1
         yield frame
     if not n_yielded:

@@ -16,19 +16,20 @@ import msgspec
 
 from feeds import Feed, FeedError
 from feeds.base import BaseFeed
-from feeds.gomarket import GomarketFeed
 from orderbook import BookError, OrderBook
+from recording.foreign_feeds import foreign_feed
 from recording.format import RecordedFrame, RecordingError, decode
 from recording.opening import NOTHING_SAID, Opening
 from recording.reader import read
-from recording.tardis_csv import feed_for
 
 logger = logging.getLogger(__name__)
 
-FEED_KINDS = frozenset({"recv", "http", "book"})
+FEED_KINDS = frozenset({"recv", "http", "book", "change"})
 """The kinds of frames that a feed parses."""
 FACTS = ("contract",)
 """What the meta line of a recording may say of its market, beside its names."""
+_CHANGE_LINES = ('{"t":"change"', '{"t":"again"')
+"""What the lines begin with that a feed of changes needs, even if the venue's own feed needs no earlier message."""
 MAX_BODIES = 16
 """REST bodies that are kept until the feed asks for one."""
 
@@ -55,7 +56,6 @@ class ReplayFeed(BaseFeed):
         self.quiet_s = math.inf  # a recording may pause
         self._on_read = on_read
         self._last_ns: int | None = None
-        self._csv_feed: GomarketFeed | None = None
         self.ended = False
         """Whether the server has said that the last line was sent."""
         self._reset()
@@ -64,6 +64,7 @@ class ReplayFeed(BaseFeed):
         """Begin as after a new connection."""
         self._inner = copy.deepcopy(self._template)
         self._inner.subscribe()
+        self._csv_feed: Feed | None = None
         self._bodies: deque[RecordedFrame] = deque(maxlen=MAX_BODIES)
 
     def parse(
@@ -87,8 +88,8 @@ class ReplayFeed(BaseFeed):
                     self._on_read(book is not None)
             return book
         self.ended = False
-        if not self._template.has_whole_books:
-            for line in text.rstrip("\n").split("\n"):
+        for line in text.rstrip("\n").split("\n"):
+            if not self._template.has_whole_books or line.startswith(_CHANGE_LINES):
                 with suppress(BookError):
                     self.apply(_decode(line), received_ns)
         self._on_read(None)
@@ -106,8 +107,8 @@ class ReplayFeed(BaseFeed):
                 case "http":
                     self._bodies.append(frame)
                     return self._apply_kept_body(received_ns)
-                case "book":
-                    self._csv_feed = self._csv_feed or feed_for(frame.message)
+                case "book" | "change":
+                    self._csv_feed = self._csv_feed or foreign_feed(frame.kind, frame.message)
                     return self._csv_feed.parse(frame.message, received_ns, self._last_ns)
                 case "connect" | "again":
                     self._reset()

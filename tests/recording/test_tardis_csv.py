@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from feeds import VENUES
 from orderbook import BookError
+from recording.foreign_feeds import foreign_feed
 from recording.opening import Amounts, AmountsError, Opening, parse_amounts
-from recording.tardis_csv import SnapshotTable, feed_for
+from recording.tardis_csv import SnapshotTable
 from replay import RecordedFrame, RecordingError, ReplayFeed, books, decode, encode, meta, read
 
 
@@ -67,7 +68,7 @@ def test_amounts_of_unknown_exchange_are_refused_by_name(tmp_path: Path, exchang
     with pytest.raises(AmountsError, match=rf"{exchange} BTC-PERPETUAL .*--amounts base, quote or contracts:SIZE"):
         list(read(path))
     with pytest.raises(BookError, match="--amounts"):
-        feed_for(f'{{"exchange":"{exchange}","symbol":"BTC-PERPETUAL"}}')
+        foreign_feed("book", f'{{"exchange":"{exchange}","symbol":"BTC-PERPETUAL"}}')
 
 
 @given(st.floats(1e-6, 1e6), st.floats(1e-6, 1e9), st.floats(1e-6, 1e3))
@@ -133,7 +134,7 @@ def test_okx_swap_amounts_become_base_units(tmp_path: Path) -> None:
     (book,) = books(path, lambda: VENUES["okx"].make_feed("BTC-USDT-SWAP"))
     np.testing.assert_allclose(book.asks[:, 1], [0.0125, 0.0225, 0.0325, 0.0425, 0.0525])
     with pytest.raises(BookError, match="NOSUCH"):
-        feed_for('{"exchange":"okex-swap","symbol":"NOSUCH-USDT-SWAP"}')
+        foreign_feed("book", '{"exchange":"okex-swap","symbol":"NOSUCH-USDT-SWAP"}')
 
 
 def test_csv_row_gives_same_book_through_the_envelope(tmp_path: Path) -> None:

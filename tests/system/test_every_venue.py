@@ -23,8 +23,8 @@ from feeds import VENUES, Venue
 from feeds.base import TardisName
 from fees.tables import TITLES
 from orderbook import Side
+from recording.foreign_feeds import foreign_feed
 from recording.format import RecordedFrame
-from recording.tardis_csv import feed_for
 from replay import main as replay_command
 from replay import meta, read
 from sessions.comparison import VenueCost, comparable_markets, first_tier
@@ -171,7 +171,7 @@ def test_tardis_file_is_of_the_venue_and_in_its_units(tmp_path: Path, venue: Ven
     about = meta(path)
     assert (about["venue"], about["symbol"]) == (venue.name, symbol)
     (message,) = (tick.message for tick in read(path) if tick.kind == "book")
-    book = feed_for(message).parse(message, 1)
+    book = foreign_feed("book", message).parse(message, 1)
     assert book is not None
     assert book.asks.tolist() == [[100.5, 1.25 * (venue.contract_size(symbol) if tardis.in_contracts else 1.0)]]
 

@@ -1,0 +1,74 @@
+"""The market of a Tardis CSV, and the unit of its amounts.
+
+Amounts are in the unit that the exchange itself counts in (docs.tardis.dev/faq/data), and become base units here.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from feeds import VENUES
+from recording.clock import to_ns
+from recording.opening import Amounts, AmountsError, Opening
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_VENUES = {name.exchange: (venue, name.in_contracts) for venue in VENUES.values() for name in venue.tardis}
+"""Tardis exchange -> the venue that it is, and whether its amounts are contracts."""
+
+
+def known_amounts(exchange: str, symbol: str) -> Amounts:
+    """Return what is known of an exchange's amounts. Raises AmountsError where nothing is."""
+    if exchange not in _VENUES:
+        raise AmountsError(f"the amounts of {exchange[:50]} {symbol[:50]} are in a unit that is not known here")
+    venue, in_contracts = _VENUES[exchange]
+    if not in_contracts:
+        return Amounts("base")
+    try:
+        return Amounts("contracts", venue.contract_size(symbol))
+    except ValueError as error:
+        raise AmountsError(str(error)) from None
+
+
+class TardisMarket:
+    """The market that all rows of a file are of, known from its first row on.
+
+    opening: what the user says of the file. form: the name of its form, for the sentence about what was assumed.
+    """
+
+    def __init__(self, form: str, opening: Opening) -> None:
+        self._form = form
+        self._opening = opening
+        self._amounts = Amounts("base")
+        self.to_base = self._amounts.to_base
+        """Makes base units of a price and an amount; None if the amounts are base units already."""
+        self.exchange = self.symbol = ""
+
+    def check(self, exchange: str, symbol: str) -> None:
+        """Take the market from the first row. Raises ValueError for a row of another one, and where read() refuses."""
+        if (exchange, symbol) == (self.exchange, self.symbol) and symbol:
+            return
+        if self.symbol:
+            raise ValueError(f"{exchange} {symbol} in a file of {self.exchange} {self.symbol}: one market a file")
+        self._opening.refuse_contradiction(_venue_name(exchange), symbol)
+        self._amounts = self._opening.amounts or known_amounts(exchange, symbol)
+        self.to_base = self._amounts.to_base
+        self.exchange, self.symbol = exchange, symbol
+
+    def head(self, timestamp: str) -> str:
+        """Return the members with which a message begins, for a timestamp in microseconds. Raises ValueError."""
+        exchange_us = to_ns("timestamp", timestamp, "microseconds") // 1000
+        moment = (_EPOCH + timedelta(microseconds=exchange_us)).isoformat()
+        exchange, symbol = json.dumps(self.exchange), json.dumps(self.symbol)
+        return f'"timestamp":"{moment}","exchange":{exchange},"symbol":{symbol},"amounts":"base"'
+
+    def meta(self) -> str:
+        """Return the text of a recording's meta line: the venue and the symbol of the rows, and what was assumed."""
+        opened_as = f"a Tardis {self._form} CSV of {self.exchange} {self.symbol}: amounts are {self._amounts}"
+        names = {"venue": _venue_name(self.exchange), "symbol": self.symbol, "source": f"tardis {self.exchange}"}
+        return json.dumps({"t": "meta", **names, "opened_as": opened_as})
+
+
+def _venue_name(exchange: str) -> str:
+    """Return the name here of a Tardis exchange; its own where it is not known here."""
+    return _VENUES[exchange][0].name if exchange in _VENUES else exchange
