@@ -59,6 +59,8 @@ def decode(line: str | bytes) -> RecordedFrame:
     if ts_ns is not None and not 0 <= ts_ns < 2**63:
         raise RecordingError(f"ts_ns {ts_ns} is no time in nanoseconds")
     if kind == "meta":
+        # Its time is when the file was begun, which is no time of the market.
+        ts_ns = None
         data = line if isinstance(line, str) else line.decode()
     return RecordedFrame(kind, ts_ns, data, fields.url)
 

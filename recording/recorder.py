@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time_ns
 
 from recording.format import ENCODER, FRAME_KINDS, RECEIVED_KINDS, VERSION, RecordedFrame, decode, encode
 
@@ -99,8 +99,10 @@ class Recorder:
         self.error = None
         about = {key: value for key, value in self._about.items() if value is not None}
         created = datetime.now(UTC).isoformat(timespec="seconds")
+        # Its time is there for other programs: a column that lacks one number is read as floats.
+        head = {"t": "meta", "ts_ns": time_ns(), **about, "version": VERSION, "created": created}
         try:
-            self._put(ENCODER.encode({"t": "meta", **about, "version": VERSION, "created": created}) + b"\n")
+            self._put(ENCODER.encode(head) + b"\n")
         except OSError:
             self._file.close()
             raise
