@@ -33,8 +33,9 @@ def to_ns(name: str, text: str, unit: str) -> int:
         number = int(text)
     except ValueError:
         raise ValueError(f"{name} {text[:40]!r} is no time in {unit}") from None
-    found = find_unit(number)
-    if found != unit:
+    ns = number * NS_PER_UNIT[unit]
+    if not FIRST_NS <= ns < _END_NS:
+        found = find_unit(number)
         hint = f"; it looks like {found}" if found else ""
         raise ValueError(f"{name} {text[:40]} is no time in {unit}{hint}")
-    return number * NS_PER_UNIT[unit]
+    return ns

@@ -28,13 +28,14 @@ def read(
     for more than max_bytes once unpacked.
     """
     form = find_form(Path(path), max_bytes, opening)
+    convert = form.convert
     lines = Lines(Path(path), max_bytes, on_read)
     n_yielded = 0
     for line in lines:
         try:
             if lines.is_unfinished:
                 form.check_whole(line, lines.is_truncated)
-            frames = form.convert(line, lines.is_first_of_member)
+            frames = convert(line, lines.is_first_of_member)
         except AmountsError:
             raise
         except ValueError as error:

@@ -42,7 +42,7 @@ class TardisMarket:
         self._amounts = Amounts("base")
         self.to_base = self._amounts.to_base
         """Makes base units of a price and an amount; None if the amounts are base units already."""
-        self.exchange = self.symbol = ""
+        self.exchange = self.symbol = self._names = ""
 
     def check(self, exchange: str, symbol: str) -> None:
         """Take the market from the first row. Raises ValueError for a row of another one, and where read() refuses."""
@@ -54,13 +54,13 @@ class TardisMarket:
         self._amounts = self._opening.amounts or known_amounts(exchange, symbol)
         self.to_base = self._amounts.to_base
         self.exchange, self.symbol = exchange, symbol
+        self._names = f'"exchange":{json.dumps(exchange)},"symbol":{json.dumps(symbol)},"amounts":"base"'
 
     def head(self, timestamp: str) -> str:
         """Return the members with which a message begins, for a timestamp in microseconds. Raises ValueError."""
         exchange_us = to_ns("timestamp", timestamp, "microseconds") // 1000
         moment = (_EPOCH + timedelta(microseconds=exchange_us)).isoformat()
-        exchange, symbol = json.dumps(self.exchange), json.dumps(self.symbol)
-        return f'"timestamp":"{moment}","exchange":{exchange},"symbol":{symbol},"amounts":"base"'
+        return f'"timestamp":"{moment}",{self._names}'
 
     def meta(self) -> str:
         """Return the text of a recording's meta line: the venue and the symbol of the rows, and what was assumed."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds import VENUES
@@ -71,6 +71,7 @@ def test_amounts_of_unknown_exchange_are_refused_by_name(tmp_path: Path, exchang
         foreign_feed("book", f'{{"exchange":"{exchange}","symbol":"BTC-PERPETUAL"}}')
 
 
+@settings(deadline=None)
 @given(st.floats(1e-6, 1e6), st.floats(1e-6, 1e9), st.floats(1e-6, 1e3))
 def test_stated_amounts_become_base_units(price: float, amount: float, size: float) -> None:
     """Base units stay as they were written, dollars are divided by the price, contracts multiplied by their size."""
