@@ -215,6 +215,8 @@ def _choose_source(path: Path, venue: str | None, symbol: str | None) -> Recordi
     metadata = {}
     with suppress(FileNotFoundError):  # whoever reads the file says so
         metadata = meta(path, Opening(venue, symbol))
+    if "opened_as" in metadata:
+        print(f"{path.name}: opened as {metadata['opened_as']}", file=sys.stderr)
     venue = venue or str(metadata.get("venue") or "")
     symbol = symbol or str(metadata.get("symbol") or "")
     if not (venue and symbol):

@@ -282,6 +282,9 @@ def _record_command(options: argparse.Namespace) -> int:
 
 def _serve_command(options: argparse.Namespace) -> int:
     opening = Opening(options.venue, options.symbol, options.amounts)
+    about = meta(options.file, opening)
+    if "opened_as" in about:
+        print("opened as:", about["opened_as"], file=sys.stderr)
     with serve(options.file, options.speed, options.port, opening) as url:
         print(url, flush=True)
         threading.Event().wait()

@@ -133,6 +133,46 @@ MUTATIONS = [
         "tests/test_websocket_client.py tests/system/test_hostile.py",
     ),
     Mutation(
+        "amounts whose unit nobody knows are refused",
+        *("recording/tardis_market.py", "if exchange not in _VENUES:", "if False:"),
+        "tests/recording/test_tardis_csv.py",
+    ),
+    Mutation(
+        "a market that contradicts the file is refused",
+        *("recording/opening.py", "if is_other_venue or is_other_symbol:", "if False:"),
+        "tests/recording/test_tardis_csv.py",
+    ),
+    Mutation(
+        "a time in another unit is refused",
+        *("recording/clock.py", "if not FIRST_NS <= ns < _END_NS:", "if False:"),
+        "tests/recording/test_tardis_csv.py",
+    ),
+    Mutation(
+        "a log whose clock changes its unit is refused",
+        *("recording/raw_log.py", "if unit != self._unit:", "if False:"),
+        "tests/recording/test_raw_log.py",
+    ),
+    Mutation(
+        "a REST snapshot of no known symbol is refused in a log of several",
+        *("recording/raw_log.py", "if not symbol and len(self._symbols) > 1:", "if False:"),
+        "tests/recording/test_raw_log.py",
+    ),
+    Mutation(
+        "a new snapshot forgets the levels before it",
+        *("recording/foreign_feeds.py", "self._builder.load(bids, asks)", "self._builder.apply(bids, asks)"),
+        "tests/recording/test_tardis_changes.py",
+    ),
+    Mutation(
+        "the last moment of a file that was cut off is left out",
+        *("recording/reader.py", "() if lines.is_truncated else form.finish()", "form.finish()"),
+        "tests/recording/test_tardis_changes.py",
+    ),
+    Mutation(
+        "a zip's directory is measured before it is read",
+        *("recording/unpacking.py", "if directory_bytes > MAX_ZIP_DIRECTORY_BYTES:", "if False:"),
+        "tests/recording/test_unpacking.py",
+    ),
+    Mutation(
         "the replay's clock is the envelope's",
         *(
             "recording/replay_feed.py",

@@ -107,8 +107,13 @@ class GomarketOkx(Venue):
 
     def find_symbol(self, message: dict[str, Any]) -> str | None:
         symbol = message.get("symbol")
-        is_ours = message.get("exchange") == self.exchange and "asks" in message and isinstance(symbol, str)
-        return symbol if is_ours else None
+        if message.get("exchange") != self.exchange or "asks" not in message or not isinstance(symbol, str):
+            return None
+        try:
+            self.product(symbol)
+        except ValueError:
+            return None
+        return symbol
 
 
 VENUES = (GomarketOkx(OKX),)

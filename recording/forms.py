@@ -14,6 +14,22 @@ from recording.opening import Opening
 from recording.raw_log import RawLog, is_raw_log
 from recording.unpacking import Lines
 
+ACCEPTED = "recordings, logs of raw messages and Tardis book CSV open, see docs/recordings.md"
+_FOREIGN = {
+    b"timestamp,percentage,": "Binance's bookDepth has sums within percentages of the price, and no order book",
+    b"update_id,best_bid_price,": "Binance's bookTicker has the best prices alone, and no order book",
+    b"PAR1": "this is a Parquet file",
+    b"\x93NUMPY": "this is a NumPy file",
+    b"\x89HDF": "this is an HDF5 file",
+    b"SQLite format 3": "this is an SQLite database",
+    b"BZh": "this is packed with bzip2",
+    b"\xfd7zXZ": "this is packed with xz",
+    b"7z\xbc\xaf": "this is packed with 7-Zip",
+    b"PK\x03\x04": "this is a zip file inside another",
+    b"\x89PNG": "this is a picture",
+    b"<": "this is a web page or XML",
+}
+"""What files begin with that are no recordings, and what they are."""
 _TARDIS_HEADER = b"exchange,symbol,"
 _SAMPLE_LINES = 500
 _SAMPLE_BYTES = 16 * 1024 * 1024
@@ -95,7 +111,9 @@ def find_form(path: Path, max_bytes: int | None, opening: Opening) -> Form:
             break
         if len(head) == _SAMPLE_LINES or n_bytes > _SAMPLE_BYTES:
             break
-    first = head[0] if head else b""
+    if not head:
+        return OwnRecording(opening)
+    first = head[0]
     if first.strip() == tardis_changes.COLUMNS:
         return tardis_changes.TardisChanges(opening)
     if first.startswith(_TARDIS_HEADER):
@@ -107,7 +125,21 @@ def find_form(path: Path, max_bytes: int | None, opening: Opening) -> Form:
             raise
         except ValueError as error:
             raise RecordingError(f"line 1: {error}") from None
+    if not _is_envelope(first):
+        raise RecordingError(f"line 1: {_describe_foreign(first)}; {ACCEPTED}")
     return OwnRecording(opening)
+
+
+def _describe_foreign(first: bytes) -> str:
+    """Return what a file is that no reader here takes, as far as its first line tells.
+
+    >>> _describe_foreign(b"timestamp,percentage,depth,notional")
+    "Binance's bookDepth has sums within percentages of the price, and no order book"
+    """
+    for start, name in _FOREIGN.items():
+        if first.startswith(start):
+            return name
+    return f"this is no form that is known here: {first[:40]!r}"
 
 
 def _is_envelope(line: bytes) -> bool:

@@ -209,7 +209,7 @@ def _choose_market(markets: set[tuple[Venue, str]], opening: Opening) -> tuple[V
     if not venues:
         raise RecordingError(
             "line 1: JSON, one value a line, but neither a recording nor messages of a venue known here; "
-            "say --venue and --symbol if it is a log of one"
+            "if it is a log of one, say --venue and --symbol"
         )
     symbols = {symbol for _, symbol in markets}
     if opening.symbol and all(venue.symbol_in_messages(opening.symbol) not in symbols for venue in venues):

@@ -50,6 +50,8 @@ class TardisMarket:
             return
         if self.symbol:
             raise ValueError(f"{exchange} {symbol} in a file of {self.exchange} {self.symbol}: one market a file")
+        if not (exchange.isprintable() and symbol.isprintable()):
+            raise ValueError(f"exchange {exchange[:50]!r}, symbol {symbol[:50]!r}: a name has no control characters")
         self._opening.refuse_contradiction(_venue_name(exchange), symbol)
         self._amounts = self._opening.amounts or known_amounts(exchange, symbol)
         self.to_base = self._amounts.to_base

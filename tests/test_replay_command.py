@@ -107,6 +107,18 @@ def test_info_opens_amounts_of_open_unit_only_as_stated(tmp_path: Path, capsys: 
     assert "must be base, quote or contracts:SIZE" in capsys.readouterr().err
 
 
+def test_backtest_says_what_was_assumed_of_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence goes to stderr, so that a result in a pipe stays a result."""
+    path = tmp_path / "capture.txt"
+    path.write_text("".join(f"{frame.market_ns} {frame.message}\n" for frame in okx_frames(20)))
+    assert backtest_command([str(path), "--quantity", "1"]) == 0
+    printed = capsys.readouterr()
+    assert "on okx BTC-USDT, 20 books" in printed.out
+    assert printed.err.startswith(
+        "capture.txt: opened as a log of raw messages of okx BTC-USDT, one a line: the clock "
+    )
+
+
 @pytest.mark.parametrize("command", ["info", "serve"])
 def test_command_refuses_market_that_contradicts_the_file(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -218,7 +218,7 @@ def test_log_of_unknown_venue_is_refused_with_what_is_accepted(tmp_path: Path, m
     path = tmp_path / "log"
     for line in (message, f"1772359200123456789 {message}", f"< {message}"):
         path.write_text(f"{line}\n" * 3)
-        with pytest.raises(RecordingError, match=r"^line 1: JSON, one value a line, .* say --venue and --symbol"):
+        with pytest.raises(RecordingError, match=r"^line 1: JSON, one value a line, .*, say --venue and --symbol"):
             list(read(path))
         assert meta(path, Opening("kraken", "BTC/USD"))["venue"] == "kraken"
 

@@ -151,7 +151,9 @@ def test_reader_gives_up_gzip_bomb_in_bounded_time_and_memory(tmp_path: Path, fi
     tracemalloc.start()
     begun = time.process_time()
     try:
-        with pytest.raises(RecordingError, match=r"longer than|unpacks to over|no line of a recording"):
+        with pytest.raises(
+            RecordingError, match=r"longer than|unpacks to over|no line of a recording|no form that is known"
+        ):
             for _ in read(write_file(tmp_path / "r.gz", bomb), max_bytes=80 * 2**20):
                 pass
         assert tracemalloc.get_traced_memory()[1] < 200 * 2**20

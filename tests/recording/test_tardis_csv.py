@@ -94,6 +94,12 @@ def test_unit_that_is_none_is_refused(text: str) -> None:
         parse_amounts(text)
 
 
+def test_name_with_control_characters_is_refused(tmp_path: Path) -> None:
+    """The names are printed to terminals, which would obey them."""
+    with pytest.raises(RecordingError, match=r"^line 2: .*a name has no control characters"):
+        list(read(table(tmp_path / "a.csv", 5, row(5, 0, symbol="BTC\x1b[2J"))))
+
+
 def test_stated_amounts_count_before_what_is_known(tmp_path: Path) -> None:
     """A swap's file whose contracts somebody has converted already is opened as it is said to be."""
     path = table(tmp_path / "a.csv", 5, row(5, 0, "okex-swap", "BTC-USDT-SWAP"))

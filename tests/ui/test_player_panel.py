@@ -183,6 +183,22 @@ def test_packed_log_is_uploaded_under_any_name(app: AppTest) -> None:
     assert not app.exception
 
 
+def test_log_of_several_symbols_takes_the_symbol_chosen_above(app: AppTest) -> None:
+    """The messages name the exchange; which of their symbols is meant only the user knows."""
+    both = [
+        frame.message.replace("BTC-USDT", symbol) for frame in okx_frames(20) for symbol in ("BTC-USDT", "ETH-USDT")
+    ]
+    (RECORDINGS / "both.log").write_text("\n".join(both) + "\n")
+    app.session_state["venue"] = "kraken"
+    app.session_state["symbol"] = "BTC/USD"
+    app.run()
+    assert "is of several symbols of OKX: choose that exchange above" in page_text(app).replace("\\", "")
+    app.selectbox(key="venue").set_value("okx").run()
+    app.selectbox(key="symbol").set_value("ETH-USDT").run()
+    run_until(app, lambda: session(app).latest is not None)
+    assert session(app).latest.book.symbol == "ETH-USDT"  # type: ignore[union-attr]
+
+
 def test_amounts_of_open_unit_wait_for_the_users_word(app: AppTest) -> None:
     """Nothing is priced until the unit is chosen; then contracts of the size that was typed become coins."""
     table(RECORDINGS / "deribit.csv", 5, *(row(5, n * 100_000, "deribit", "BTC-PERPETUAL") for n in range(30)))
