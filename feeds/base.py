@@ -277,6 +277,10 @@ class Venue(ABC):
         """Return the symbol as this venue's messages name it."""
         return symbol
 
+    def current_symbol(self, symbol: str) -> str:
+        """Return today's name of a symbol that files of earlier years may have under another name."""
+        return symbol
+
     def find_snapshot(self, message: str) -> tuple[str, str] | None:  # noqa: ARG002 - none, unless a venue says so
         """Return the REST snapshot that a log has among its messages, and its symbol, "" if it says none.
 

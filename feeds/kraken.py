@@ -21,6 +21,9 @@ from orderbook import BookBuilder, Levels
 DEPTHS = (10, 25, 100, 500, 1000)
 """The depths that Kraken offers, in levels a side."""
 
+_CURRENT_COINS = {"XBT": "BTC", "XDG": "DOGE"}
+"""The names of v1, which files from before 10 July 2026 have: docs.tardis.dev/historical-data-details/kraken."""
+
 CHECKSUM_LEVELS = 10
 """The best levels of each side that a checksum covers."""
 
@@ -203,6 +206,9 @@ class Kraken(SpotVenue):
         symbol = named.get("symbol")
         is_book = "book" in (message.get("channel"), named.get("channel"))
         return symbol if is_book and isinstance(symbol, str) and self.form.fullmatch(symbol) else None
+
+    def current_symbol(self, symbol: str) -> str:
+        return "/".join(_CURRENT_COINS.get(coin, coin) for coin in symbol.split("/"))
 
     def make_feed(self, symbol: str, depth: int | None = None) -> KrakenFeed:
         self.split_symbol(symbol)

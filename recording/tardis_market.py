@@ -42,7 +42,7 @@ class TardisMarket:
         self._amounts = Amounts("base")
         self.to_base = self._amounts.to_base
         """Makes base units of a price and an amount; None if the amounts are base units already."""
-        self.exchange = self.symbol = self._names = ""
+        self.exchange = self.symbol = self._symbol_here = self._names = ""
 
     def check(self, exchange: str, symbol: str) -> None:
         """Take the market from the first row. Raises ValueError for a row of another one, and where read() refuses."""
@@ -52,11 +52,12 @@ class TardisMarket:
             raise ValueError(f"{exchange} {symbol} in a file of {self.exchange} {self.symbol}: one market a file")
         if not (exchange.isprintable() and symbol.isprintable()):
             raise ValueError(f"exchange {exchange[:50]!r}, symbol {symbol[:50]!r}: a name has no control characters")
-        self._opening.refuse_contradiction(_venue_name(exchange), symbol)
-        self._amounts = self._opening.amounts or known_amounts(exchange, symbol)
+        symbol_here = _VENUES[exchange][0].current_symbol(symbol) if exchange in _VENUES else symbol
+        self._opening.refuse_contradiction(_venue_name(exchange), symbol_here)
+        self._amounts = self._opening.amounts or known_amounts(exchange, symbol_here)
         self.to_base = self._amounts.to_base
-        self.exchange, self.symbol = exchange, symbol
-        self._names = f'"exchange":{json.dumps(exchange)},"symbol":{json.dumps(symbol)},"amounts":"base"'
+        self.exchange, self.symbol, self._symbol_here = exchange, symbol, symbol_here
+        self._names = f'"exchange":{json.dumps(exchange)},"symbol":{json.dumps(symbol_here)},"amounts":"base"'
 
     def head(self, timestamp: str) -> str:
         """Return the members with which a message begins, for a timestamp in microseconds. Raises ValueError."""
@@ -67,7 +68,7 @@ class TardisMarket:
     def meta(self) -> str:
         """Return the text of a recording's meta line: the venue and the symbol of the rows, and what was assumed."""
         opened_as = f"a Tardis {self._form} CSV of {self.exchange} {self.symbol}: amounts are {self._amounts}"
-        names = {"venue": _venue_name(self.exchange), "symbol": self.symbol, "source": f"tardis {self.exchange}"}
+        names = {"venue": _venue_name(self.exchange), "symbol": self._symbol_here, "source": f"tardis {self.exchange}"}
         return json.dumps({"t": "meta", **names, "opened_as": opened_as})
 
 

@@ -94,6 +94,20 @@ def test_unit_that_is_none_is_refused(text: str) -> None:
         parse_amounts(text)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("XBT/USD", "BTC/USD"), ("XDG/USD", "DOGE/USD"), ("ETH/XBT", "ETH/BTC"), ("MINA/GBP", "MINA/GBP")]
+)
+def test_symbol_that_the_venue_renamed_is_known_by_its_new_name(tmp_path: Path, old: str, new: str) -> None:
+    """Tardis has Kraken's old names until 10 July 2026; they are the same markets, and no contradiction."""
+    path = table(tmp_path / "a.csv", 5, row(5, 0, "kraken", old))
+    assert meta(path, Opening("kraken", new))["symbol"] == new
+    assert old in str(meta(path)["opened_as"])
+    (book,) = books(path, lambda: VENUES["kraken"].make_feed(new))
+    assert book.symbol == new
+    with pytest.raises(RecordingError, match=f"of kraken {new}, not of LTC/USD"):
+        meta(path, Opening(symbol="LTC/USD"))
+
+
 def test_name_with_control_characters_is_refused(tmp_path: Path) -> None:
     """The names are printed to terminals, which would obey them."""
     with pytest.raises(RecordingError, match=r"^line 2: .*a name has no control characters"):
