@@ -12,13 +12,18 @@ _END_NS = 2**63
 """In the year 2262. It is less than a thousand times FIRST_NS, so a number is a time in one unit at most."""
 
 
+def is_time(ns: int | Decimal) -> bool:
+    """Return whether so many nanoseconds since 1970 are a time from 2009 to 2262."""
+    return FIRST_NS <= ns < _END_NS
+
+
 def find_unit(number: int | Decimal) -> str | None:
     """Return the unit in which this number is a time from 2009 to 2262; None if there is none.
 
     >>> [find_unit(1772359200 * 1000**power) for power in range(5)]
     ['seconds', 'milliseconds', 'microseconds', 'nanoseconds', None]
     """
-    return next((unit for unit, ns in NS_PER_UNIT.items() if FIRST_NS <= number * ns < _END_NS), None)
+    return next((unit for unit, ns in NS_PER_UNIT.items() if is_time(number * ns)), None)
 
 
 def to_ns(name: str, text: str, unit: str) -> int:
@@ -34,7 +39,7 @@ def to_ns(name: str, text: str, unit: str) -> int:
     except ValueError:
         raise ValueError(f"{name} {text[:40]!r} is no time in {unit}") from None
     ns = number * NS_PER_UNIT[unit]
-    if not FIRST_NS <= ns < _END_NS:
+    if not is_time(ns):
         found = find_unit(number)
         hint = f"; it looks like {found}" if found else ""
         raise ValueError(f"{name} {text[:40]} is no time in {unit}{hint}")

@@ -17,7 +17,7 @@ import msgspec
 
 from feeds import VENUES, Venue
 from feeds.base import timestamp_ns
-from recording.clock import NS_PER_UNIT, find_unit
+from recording.clock import NS_PER_UNIT, find_unit, is_time
 from recording.format import RecordedFrame, RecordingError
 from recording.opening import Opening
 
@@ -172,6 +172,10 @@ class RawLog:
             raise ValueError(f"{'a' if clock else 'no'} clock before this message, unlike the first one")
         if not clock:
             return None
+        if clock.isdigit() and self._unit in NS_PER_UNIT:
+            ns = int(clock) * NS_PER_UNIT[self._unit]
+            if is_time(ns):  # a number is a time in one unit at most
+                return ns
         unit = _clock_unit(clock)
         if unit != self._unit:
             raise ValueError(f"the clock {clock[:40]} is {_describe(unit)}, and the first one {_describe(self._unit)}")

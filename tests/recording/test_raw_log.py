@@ -107,6 +107,39 @@ def test_log_with_clock_gives_books_of_our_envelope(tmp_path: Path, venue: str, 
     assert unit in str(about["opened_as"])
 
 
+REAL = [
+    ("binance-spot_BTCUSDT_20240808.jsonl.gz", "binance", "BTCUSDT", True),
+    ("binance-usdm_BTCUSDT_20240719.jsonl.gz", "binance-usdm", "BTCUSDT", True),
+    ("okx_3-instruments_20220513_crc.jsonl.gz", "okx", "UNI-USD-SWAP", True),
+    ("okx_BTC-USDT_20260711_seqid.jsonl.gz", "okx", "BTC-USDT", False),
+    ("coinbase_BTC-USD_ETH-USD_20260809.jsonl.gz", "coinbase", "ETH-USD", True),
+    ("kraken_MINA-GBP_depth25_20260816.jsonl.gz", "kraken", "MINA/GBP", False),
+    ("gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz", "gomarket-okx", "BTC-USDT-SWAP", True),
+]
+"""Recordings, a market of each, and whether each of its frames has a time since 1970."""
+
+
+@pytest.mark.parametrize(("name", "venue", "symbol", "has_clock"), REAL)
+def test_log_of_real_frames_gives_books_of_the_recording(
+    recordings: Path, tmp_path: Path, name: str, venue: str, symbol: str, has_clock: bool
+) -> None:
+    """What the venues really sent, as a collector would have written it: the same books, bit for bit."""
+    frames = [frame for frame in read(recordings / name) if frame.kind in ("recv", "http")]
+    log = tmp_path / "log"
+    log.write_text(
+        "".join(f"{frame.market_ns} {frame.message}\n" if has_clock else f"{frame.message}\n" for frame in frames)
+    )
+    own = tmp_path / "own.jsonl"
+    own.write_bytes(
+        b"".join(encode(frame if has_clock else frame._replace(market_ns=None)) + b"\n" for frame in frames)
+    )
+    found, wanted = (list(books(path, lambda: VENUES[venue].make_feed(symbol))) for path in (log, own))
+    assert wanted
+    assert same(found, wanted)
+    about = meta(log, Opening(symbol=symbol))
+    assert (about["venue"], about["symbol"]) == (venue, symbol)
+
+
 @pytest.mark.parametrize("venue", KNOWN)
 def test_bare_log_runs_on_the_venues_clock(tmp_path: Path, venue: str) -> None:
     """Without a clock the venue's own times count, and the sentence says so."""
