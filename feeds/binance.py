@@ -6,37 +6,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
 
 from feeds.base import DeltaFeed, Entity, FeedError, Millis, Product, TardisName, Venue, decode
+from feeds.binance_symbols import QUOTES, SYMBOL, US_QUOTES, candidate_pairs, likeliest_pair, match_symbol
 from feeds.fast_parser import read_sides
 from orderbook import BookBuilder, Levels, OrderBook
 
 MAX_HELD_CHANGES = 3000
 """Messages of changes that are held while the snapshot is fetched: five minutes of them."""
-
-_SYMBOL = re.compile(r"([^\W_]+)(?:_([0-9]{6}))?")
-"""Letters and digits of any script, and a delivery date: a coin may have a Chinese name."""
-
-# fmt: off
-QUOTES = (
-    "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USD1", "USDP", "DAI", "EURI", "AEUR", "EUR", "GBP",
-    "AUD", "TRY", "BRL", "ARS", "COP", "MXN", "CZK", "PLN", "RON", "UAH", "ZAR", "NGN", "RUB",
-    "JPY", "IDRT", "BIDR", "IDR", "BVND", "VAI", "UST", "PAX", "USDS", "BKRW", "BTC", "ETH", "BNB",
-    "XRP", "TRX", "DOGE", "DOT", "SOL",
-)
-# fmt: on
-"""The quote currencies of Binance: public lists of its markets to September 2025."""
-
-US_QUOTES = ("USDT", "USDC", "USD", "BTC", "ETH", "BNB")
-"""The quote currencies of Binance.US."""
-
-COINS = {*QUOTES, "ADA", "APT", "ARB", "BAT", "BTT", "GALA", "GRT", "HBAR", "LUNA", "MANA", "ROSE", "SHIB", "VET"}
-"""Coins that decide where a name can be split twice: ADAEUR is ADA in EUR, not AD in AEUR."""
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -321,7 +302,7 @@ class Binance(Venue):
         if not isinstance(event, dict) or event.get("e") != "depthUpdate" or ("pu" in event) != self.is_futures:
             return None
         symbol = event.get("s")
-        return symbol if isinstance(symbol, str) and _SYMBOL.fullmatch(symbol) else None
+        return symbol if isinstance(symbol, str) and SYMBOL.fullmatch(symbol) else None
 
     def find_snapshot(self, message: str) -> tuple[str, str] | None:
         if '"lastUpdateId"' not in message[:200]:
@@ -345,8 +326,8 @@ class Binance(Venue):
 
         On futures, too: their list cannot be asked for one symbol, and is too long to be asked for here.
         """
-        pair, _ = self._match_symbol(symbol)
-        if self.is_futures or len(self._candidate_pairs(pair)) == 1:
+        pair, _ = match_symbol(symbol)
+        if self.is_futures or len(candidate_pairs(pair, self._quotes)) == 1:
             return None
         return f"{self._rest_url or self.entity.rest_url}/api/v3/exchangeInfo?symbol={quote(symbol)}"
 
@@ -362,27 +343,14 @@ class Binance(Venue):
 
     def _split_symbol(self, symbol: str) -> tuple[str, str, str]:
         """Return base, quote, and a delivery date or "". Raises ValueError for a text that is no symbol."""
-        pair, delivery = self._match_symbol(symbol)
-        candidates = self._candidate_pairs(pair)
-        if pair in self._learned_pairs:
-            return *self._learned_pairs[pair], delivery
-        if not candidates:
-            raise ValueError(f"not a Binance symbol: {symbol!r}; they look like BTCUSDT and end in a quote currency")
-        base, quote_currency = max(candidates, key=lambda names: (names[0] in COINS, len(names[1])))
+        pair, delivery = match_symbol(symbol)
+        base, quote_currency = self._learned_pairs.get(pair) or likeliest_pair(pair, self._quotes)
         return base, quote_currency, delivery
 
-    def _match_symbol(self, symbol: str) -> tuple[str, str]:
-        """Return the pair and the delivery date of a symbol, "" without one. Raises ValueError for other texts."""
-        match = _SYMBOL.fullmatch(symbol)
-        if match is None or symbol != symbol.upper():
-            raise ValueError(f"not a Binance symbol: {symbol!r}; they look like BTCUSDT")
-        pair, delivery = match.groups("")
-        return pair, delivery
-
-    def _candidate_pairs(self, pair: str) -> list[tuple[str, str]]:
-        """Return every base and quote that a name can be made of, by the quote currencies of the entity."""
-        quotes = US_QUOTES if self.entity.name == "us" else QUOTES
-        return [(pair.removesuffix(each), each) for each in quotes if pair.endswith(each) and pair != each]
+    @property
+    def _quotes(self) -> tuple[str, ...]:
+        """The quote currencies of the entity."""
+        return US_QUOTES if self.entity.name == "us" else QUOTES
 
 
 class BinanceUsdm(Binance):

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMPILED_ROOMS = ("numerics", "orderbook", "feeds", "estimation")
 """Where compiled functions and the constants they use may stand."""
 
-KEPTCACHE_FOLDERS = 3
+KEPT_FOLDERS = 3
 """Folders of earlier sources that stay beside the one in use, for a checkout that goes back and forth."""
 
 
@@ -50,7 +50,7 @@ def open_cache_folder(digest: str) -> Path | None:
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
             earlier = sorted(home.glob("jit-*"), key=lambda path: path.stat().st_mtime, reverse=True)
-            for old in earlier[1 + KEPTCACHE_FOLDERS :]:
+            for old in earlier[1 + KEPT_FOLDERS :]:
                 shutil.rmtree(old, ignore_errors=True)
         with tempfile.TemporaryFile(dir=folder):
             return folder

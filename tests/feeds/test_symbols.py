@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds import VENUES, FeedError
-from feeds.binance import COINS, QUOTES, Binance
+from feeds.binance import Binance
+from feeds.binance_symbols import COINS, QUOTES
 from feeds.okx import Okx
 
 REST_QUERY = "https://api.binance.com/api/v3/exchangeInfo?symbol="

