@@ -2,7 +2,8 @@
 
 A compiled function may use numbers, arrays, bytes, records, and constants and compiled functions of any file. numba
 itself notices a change of the function's own file only, so the code is kept in a folder that is named by a digest of
-all sources that may hold compiled functions or their constants: changed sources never meet old code.
+all sources that may hold compiled functions or their constants: changed sources never meet old code. A copy of the
+project that brings the folder along compiles nothing again.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from numba.core import config
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 ROOT = Path(__file__).resolve().parent.parent
-COMPILED_ROOMS = ("numerics", "orderbook", "feeds", "estimation")
-"""Where compiled functions and the constants they use may stand."""
+COMPILED_SOURCES = ("numerics", "orderbook", "feeds/fast_parser.py", "estimation")
+"""Folders and files where compiled functions and the constants they use may stand."""
 
 KEPT_FOLDERS = 3
 """Folders of earlier sources that stay beside the one in use, for a checkout that goes back and forth."""
@@ -33,9 +34,10 @@ KEPT_FOLDERS = 3
 def sources_digest(root: Path = ROOT) -> str:
     """Return a digest of every source that may hold a compiled function or a constant of one."""
     digest = hashlib.sha256()
-    for room in COMPILED_ROOMS:
-        for path in sorted((root / room).rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for source in COMPILED_SOURCES:
+        for path in (root / source, *sorted((root / source).rglob("*.py"))):
+            if path.is_file():
+                digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:20]
 
 
@@ -60,7 +62,43 @@ def open_cache_folder(digest: str) -> Path | None:
 
 CACHE_FOLDER = open_cache_folder(sources_digest())
 if CACHE_FOLDER is not None:
-    config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined] # read when a function is compiled
+    config.CACHE_LOCATOR_CLASSES = f"{__name__}.CodeLocator"  # type: ignore[attr-defined] # read by numba.njit
+
+
+class CodeLocator:
+    """Tells numba where a function's machine code is kept: by the place of its file in the project."""
+
+    def __init__(self, function: FunctionType, file: str) -> None:
+        self._line = function.__code__.co_firstlineno
+        self._file = Path(file)
+        place = os.path.relpath(self._file.with_suffix(""), ROOT).replace(os.sep, "-")
+        self._folder = Path(CACHE_FOLDER or "") / place
+
+    @classmethod
+    def from_function(cls, function: FunctionType, file: str) -> CodeLocator | None:
+        """Return the locator of a function; None where its folder cannot be made."""
+        locator = cls(function, file)
+        try:
+            locator.ensure_cache_path()
+        except OSError:
+            return None
+        return locator
+
+    def ensure_cache_path(self) -> None:
+        """Make the folder. Raises OSError."""
+        self._folder.mkdir(exist_ok=True)
+
+    def get_cache_path(self) -> str:
+        """Return the folder."""
+        return str(self._folder)
+
+    def get_source_stamp(self) -> bytes:
+        """Return a digest of the file: code of another one is not used."""
+        return hashlib.sha256(self._file.read_bytes()).digest()
+
+    def get_disambiguator(self) -> str:
+        """Return what tells functions of one name apart."""
+        return str(self._line)
 
 
 def jit(function: Function) -> Function:

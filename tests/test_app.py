@@ -387,7 +387,7 @@ def thin_market(tmp_path: Path) -> Callable[[str, str, float], Path]:
 
     def record_market(venue: str, symbol: str, price: float) -> Path:
         levels = [[f"{price * (1 + step / 1e4):.12f}", "2000000"] for step in (1, 2, -1, -2)]
-        message = {"timestamp": "2026-03-01T10:00:00Z", "exchange": "X", "symbol": symbol}
+        message = {"timestamp": "2026-03-01T10:00:00Z", "exchange": "X", "symbol": symbol, "amounts": "base"}
         message |= {"asks": levels[:2], "bids": levels[2:]}
         meta = json.dumps({"t": "meta", "venue": venue, "symbol": symbol, "version": 1})
         books = [

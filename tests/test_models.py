@@ -23,6 +23,14 @@ from orderbook import OrderBook
 from tests.support.synthetic_markets import begin_at, gaussian_market, observe_all, queue_market
 
 RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def same_numbers() -> None:
+    """Give every test the same random numbers, whichever tests ran before it."""
+    RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
+
+
 TRUTH = np.array([0.5, -1.0, 0.0, 2.0])
 
 

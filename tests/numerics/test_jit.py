@@ -99,6 +99,17 @@ def test_same_sources_compile_nothing_again(copy: Path) -> None:
     assert kept_code(copy) == before
 
 
+def test_copy_of_the_project_compiles_nothing_again(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Kept code goes along to another folder."""
+    assert run(copy) == 8.0
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "copy"
+    shutil.copytree(copy, elsewhere)
+    before = kept_code(elsewhere)
+    assert len(before) == 2
+    assert run(elsewhere) == 8.0
+    assert kept_code(elsewhere) == before
+
+
 def test_three_processes_that_start_at_once_agree(copy: Path) -> None:
     """With nothing compiled yet they compile side by side; each gets the right total, and so does the next."""
     processes = [start(copy) for _ in range(3)]
@@ -141,8 +152,11 @@ def test_folders_of_earlier_sources_are_pruned_to_a_few(tmp_path: Path, monkeypa
 def test_digest_changes_with_every_source_of_every_room(copy: Path) -> None:
     """A change, a new name and a new file each make another digest; a file outside the rooms does not."""
     digests = [jit.sources_digest(copy)]
-    for room in jit.COMPILED_ROOMS:
-        (copy / room / "deep").mkdir(parents=True)
+    (copy / "feeds").mkdir()
+    (copy / "feeds/fast_parser.py").write_text("A = 1")
+    digests.append(jit.sources_digest(copy))
+    for room in (source for source in jit.COMPILED_SOURCES if not source.endswith(".py")):
+        (copy / room / "deep").mkdir(parents=True, exist_ok=True)
         (copy / room / "deep/new.py").write_text("A = 1")
         digests.append(jit.sources_digest(copy))
         (copy / room / "deep/new.py").write_text("A = 2")
