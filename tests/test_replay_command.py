@@ -408,7 +408,7 @@ def test_record_leaves_a_trace_of_a_reconnection_and_prints_each_report_once(tmp
 def test_record_says_more_if_it_is_asked_to(tmp_path: Path) -> None:
     """-v adds what is opened and closed in order to stderr; stdout is as without it."""
     path = tmp_path / "r.jsonl"
-    wanted = ["--venue", "simulated", "--symbol", "BTC-USDT-SWAP", "--hours", str(1.5 / 3600), "--out", path]
+    wanted = ["--venue", "simulated", "--symbol", "BTC-USDT-SWAP", "--hours", str(3 / 3600), "--out", path]
     with replay("record", "-v", *wanted) as recording:
         out, err = recording.communicate(timeout=30)
     assert recording.returncode == 0

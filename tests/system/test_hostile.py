@@ -146,7 +146,7 @@ def survive(seed: int, frames: int, tls: ssl.SSLContext | None = None) -> None:
     # At the last connection nothing of the connections before is left, and after it nothing at all.
     assert sorted(tasks) == TASKS
     eventually(resources_released(before))
-    assert [item for item in held_objects() if id(item) not in older] == []
+    eventually(lambda: not [item for item in held_objects() if id(item) not in older])
 
 
 @pytest.mark.parametrize("scheme", ["ws", pytest.param("wss", marks=pytest.mark.slow)])
