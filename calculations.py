@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
 
+from estimation.book_loop import FOLLOW_BOOK, PRICE_BOOK
 from estimation.estimate import ROW, Estimate
-from estimation.features import FeatureExtractor, Features
+from estimation.features import BOOK_STATE, FeatureExtractor, Features
 from estimation.market_parameters import YEAR_S, Parameter
 from estimation.model_state import MakerSource, ModelState, initial_state
 from estimation.online_learner import OnlineLearner
 from estimation.order import Order, OrderError, Style, Unit, base_quantity
 from estimation.order_terms import make_terms
-from estimation.pricing import LIVE_PRICE_ORDER
-from estimation.realised import RealisedCosts, RealisedOutcome
+from estimation.realised import NO_QUOTES, RealisedCosts, RealisedOutcome
 from estimation.saved_learner import LearnedError
 from estimation.scorecard import Scorecard
 from estimation.training_schedule import GAP_NS, TrainingSchedule
@@ -44,6 +44,9 @@ __all__ = [
 
 LEARNED_FORMAT = "trade-simulator learned 1"
 
+BLOCK_BOOKS = 32
+"""Books whose states and rows share memory."""
+
 
 class TradingCalculator:
     """Estimates one order's cost on every book, and learns from what the next books show.
@@ -62,12 +65,18 @@ class TradingCalculator:
         self._times_s = (order.latency_s, order.passive_s)
         self._last_ns = 0
         self._market: tuple[str, str] | None = None
+        self._priced_order: Order | None = None
+        self._priced_state: ModelState | None = None
         self._terms: Records
-        self._working = make_records(ROW, 1)
-        self._terms_order: Order | None = None
-        self._terms_state: ModelState | None = None
+        self._take_block()
         # The newest book with its state and the model's record, rebound as one: read from any thread.
         self._latest: tuple[OrderBook, Records, Records] | None = None
+
+    def _take_block(self) -> None:
+        """Take memory for the next books, once for many of them: it costs as much as for one."""
+        self._states = make_records(BOOK_STATE, BLOCK_BOOKS)
+        self._rows = make_records(ROW, BLOCK_BOOKS + 1)
+        self._place = 0
 
     @property
     def resolved_samples(self) -> int:
@@ -112,10 +121,8 @@ class TradingCalculator:
     def realised(self) -> list[RealisedOutcome]:
         """Return the outcomes of past estimates that became known since the last call, oldest first.
 
-        An outcome is known latency_s + passive_s after its estimate; a gap in between drops it. Call it between two
-        estimates: it processes the last book, which the next estimate would do otherwise.
+        An outcome is known latency_s + passive_s after its estimate; a gap in between drops it. Safe from any thread.
         """
-        self._realised_costs.process_pending()
         return self._realised_costs.drain_outcomes()
 
     def recent(self) -> list[RealisedOutcome]:
@@ -128,20 +135,36 @@ class TradingCalculator:
         A step back in market time, a new latency or a new waiting time restarts the learning. A gap of more than 5 s
         discards the samples and orders that span it. What a fit raised is raised here, once.
         """
-        parsed_ns = time.perf_counter_ns()
+        parsed_ns = perf_counter_ns()
         order = self.order
-        book_states, model_state = self._update(book, order)
-        features_ns = time.perf_counter_ns()
-        if order is not self._terms_order or model_state is not self._terms_state:
+        state = self._follow(book, order)
+        states, rows, place = self._states, self._rows, self._place
+        features_ns = perf_counter_ns()
+        if order is not self._priced_order or state is not self._priced_state:
             self._terms = make_terms(order, self._contract_size)
-            self._terms_order, self._terms_state = order, model_state
-        rows = make_records(ROW, 1)
-        row = _price(book, book_states, model_state.record, self._terms, order, rows, self._working)
-        models_ns = time.perf_counter_ns()
-        self._latest = (book, book_states, model_state.record)
-        self._realised_costs.record_estimate(book, rows, self._terms)
-        fees_ns = time.perf_counter_ns()
-        stamps = Stamps(book.received_ns, parsed_ns, features_ns, models_ns, fees_ns)
+            self._priced_order, self._priced_state = order, state
+        realised = self._realised_costs
+        if not PRICE_BOOK.call(
+            book.bids,
+            book.asks,
+            book.exchange_ns,
+            states,
+            place,
+            state.record,
+            self._terms,
+            rows,
+            place,
+            realised.trackers,
+            realised.quotes,
+        ):
+            raise _beyond_numbers(self._terms, order)
+        row = rows[place]
+        models_ns = perf_counter_ns()
+        self._latest = (book, states[place : place + 1], state.record)
+        self._place = place + 1
+        if self._place == BLOCK_BOOKS:
+            self._take_block()
+        stamps = Stamps(book.received_ns, parsed_ns, features_ns, models_ns, perf_counter_ns())
         return Estimate(row, order, stamps, book.market_ns)
 
     def what_if(self, orders: Iterable[Order]) -> list[Estimate]:
@@ -154,47 +177,84 @@ class TradingCalculator:
         book, book_states, models = self._latest
         estimates = []
         for order in orders:
-            now_ns = time.perf_counter_ns()
-            terms = make_terms(order, self._contract_size)
-            row = _price(book, book_states, models, terms, order, make_records(ROW, 1), make_records(ROW, 1))
-            estimates.append(Estimate(row, order, Stamps(now_ns, now_ns, now_ns, now_ns, now_ns), book.market_ns))
+            now_ns = perf_counter_ns()
+            terms, rows = make_terms(order, self._contract_size), make_records(ROW, 2)
+            if not PRICE_BOOK.call(
+                book.bids, book.asks, book.exchange_ns, book_states, 0, models, terms, rows, 0, *NO_QUOTES
+            ):
+                raise _beyond_numbers(terms, order)
+            estimates.append(Estimate(rows[0], order, Stamps(now_ns, now_ns, now_ns, now_ns, now_ns), book.market_ns))
         return estimates
 
-    def _update(self, book: OrderBook, order: Order) -> tuple[Records, ModelState]:
-        """Return the book's state and the model state at it; add the book to what is learned from."""
-        self._realised_costs.process_pending()
-        times_s = (order.latency_s, order.passive_s)
-        market = (book.venue, book.symbol)
-        if market != self._market:
+    def _follow(self, book: OrderBook, order: Order) -> ModelState:
+        """Add the book to what is remembered and learned from; return the model state at it."""
+        market_ns = book.market_ns
+        market = self._market
+        if market is None or book.symbol != market[1] or book.venue != market[0]:
             # Before the first book, a market can only come from `resume`.
-            resumed = self._market if self._last_ns == 0 else None
-            self._market = market
+            resumed = market if self._last_ns == 0 else None
+            self._market = (book.venue, book.symbol)
             self._restart()
             if resumed is not None:
-                raise LearnedError(f"what was learned of {' '.join(resumed)} says nothing of {' '.join(market)}")
-        if book.market_ns < self._last_ns or times_s != self._times_s:
+                raise LearnedError(
+                    f"what was learned of {' '.join(resumed)} says nothing of {book.venue} {book.symbol}"
+                )
+        if market_ns < self._last_ns or (order is not self._priced_order and self._has_other_times(order)):
             self._restart()
-        elif book.market_ns - self._last_ns > GAP_NS:
-            self._realised_costs.reset()
-            self._extractor.reset()
+        elif market_ns - self._last_ns > GAP_NS:
+            self._forget_books()
             if self._schedule is not None:
                 self._schedule.discard()
-        self._times_s = times_s
-        self._last_ns = book.market_ns
-        book_states = self._extractor.observe(book)
-        if self._schedule is None:
-            state = initial_state(book_states.view(np.recarray)[0], *times_s)
-            self._schedule = TrainingSchedule(state, OnlineLearner(*times_s), *times_s)
+        self._last_ns = market_ns
+        schedule = self._schedule
+        if schedule is None:
+            first = FeatureExtractor().observe(book).view(np.recarray)[0]
+            state = initial_state(first, *self._times_s)
+            schedule = self._schedule = TrainingSchedule(state, OnlineLearner(*self._times_s), *self._times_s)
         try:
-            self._schedule.add(book, book_states)
+            is_sample = schedule.add(book)
         except BaseException:
             self._restart()
             raise
-        return book_states, self._schedule.state
+        extractor, realised = self._extractor, self._realised_costs
+        states, place = self._states, self._place
+        bids, asks = book.bids, book.asks
+        while True:
+            n_closed = FOLLOW_BOOK.call(
+                bids,
+                asks,
+                market_ns,
+                extractor.market,
+                extractor.last_second,
+                states,
+                place,
+                realised.trackers,
+                realised.quotes,
+            )
+            if n_closed >= 0:
+                break
+            extractor.make_room()
+            realised.make_room()
+        if n_closed:
+            realised.publish(n_closed)
+        if is_sample:
+            schedule.sample(states[place : place + 1], market_ns)
+        return schedule.state
+
+    def _has_other_times(self, order: Order) -> bool:
+        """Return whether the order has another latency or waiting time than the orders before; remember its own."""
+        times_s = (order.latency_s, order.passive_s)
+        is_other = times_s != self._times_s
+        self._times_s = times_s
+        return is_other
 
     def _restart(self) -> None:
         """Forget everything learned and remembered."""
         self._schedule = None
+        self._forget_books()
+
+    def _forget_books(self) -> None:
+        """Forget the books before: what came before a gap says nothing of what comes after."""
         self._realised_costs.reset()
         self._extractor.reset()
 
@@ -222,31 +282,7 @@ def impact_model(parameters: dict[str, Parameter], mid: float, risk_aversion: fl
     )
 
 
-def _price(
-    book: OrderBook,
-    book_states: Records,
-    models: Records,
-    terms: Records,
-    order: Order,
-    rows: Records,
-    working: Records,
-) -> np.void:
-    """Fill and return rows[0], what the order costs on this book; change nothing else. Raises ModelError.
-
-    Args:
-        book: the book.
-        book_states: its state, (1,) of BOOK_STATE.
-        models: the model state in use, (1,) of MODEL.
-        terms: of the order, (1,) of TERMS.
-        order: the order.
-        rows: (1,) of ROW.
-        working: (1,) of ROW, overwritten.
-    """
-    levels = book.taken_by(order.side)
-    if not LIVE_PRICE_ORDER.call(
-        levels, 0, len(levels), book.exchange_ns, book_states, 0, models, 0, terms, rows, 0, working
-    ):
-        quantity = terms[0]["quantity"].item()
-        raise ModelError(f"the cost is beyond the largest number: quantity {quantity}, horizon {order.horizon_s}")
-    row: np.void = rows[0]
-    return row
+def _beyond_numbers(terms: Records, order: Order) -> ModelError:
+    """Return the error of an order whose cost no number can hold."""
+    quantity = terms[0]["quantity"].item()
+    return ModelError(f"the cost is beyond the largest number: quantity {quantity}, horizon {order.horizon_s}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
@@ -78,16 +79,18 @@ class ExportManager:
         market = self.market  # read once: another thread may rebind it meanwhile
         latest = self._latest
         with self._lock:
-            if latest is None or market is not self._market or estimate.order is not latest.order:
+            order = estimate.order
+            if latest is None or market is not self._market or order is not latest.order:
                 venue, symbol = market or (None, None)
-                context = Context(venue, symbol, estimate.order)
+                context = Context(venue, symbol, order)
                 self._context = self._contexts.setdefault(context, len(self._contexts))
                 self._market = market
             # After a step back in time no earlier row gets an outcome: times would no longer tell the rows apart.
             if latest is not None and estimate.market_ns < latest.market_ns:
                 self._n_open = 0
             self._latest = estimate
-            if self._rows.append(estimate.row, self._context, estimate.processing_ns):
+            stamps = estimate.stamps
+            if self._rows.append(estimate.row, self._context, stamps.fees_ns - stamps.received_ns):
                 self._drop(1, estimate.market_ns)
             if self._n_open < len(self._rows):
                 self._n_open += 1
@@ -101,13 +104,16 @@ class ExportManager:
         with self._lock:
             for outcome in outcomes:
                 while self._n_open:
-                    market_ns = self._rows.market_ns(self._n_open)
+                    block, place = self._rows.find(self._n_open)
+                    market_ns = block.market_ns.item(place)
                     if market_ns > outcome.market_ns:
                         break  # its estimate is not kept
                     # Rows and outcomes are in order of time, so an earlier row will not get an outcome any more.
                     self._n_open -= 1
                     if market_ns == outcome.market_ns:
-                        self._rows.realise(self._n_open + 1, outcome.realised_slippage_bps, outcome.realised_maker)
+                        realised_bps = outcome.realised_slippage_bps
+                        block.realised_slippage_bps[place] = math.nan if realised_bps is None else realised_bps
+                        block.realised_maker[place] = outcome.realised_maker
                         break
 
     def _drop(self, count: int, market_ns: int) -> None:

@@ -96,7 +96,9 @@ class SystemProfiler:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ticks = _Last[Stamps]()
+        # Ticks come from the feed's thread alone, and a deque is copied in one step: they need no lock.
+        self._ticks: deque[Stamps] = deque(maxlen=LAST)
+        self._n_ticks = 0
         self._updates_ns = _Last[float]()
         self._ends_ns = _Last[float]()
         self._shown_ns: int | None = None
@@ -107,8 +109,8 @@ class SystemProfiler:
 
     def record(self, stamps: Stamps) -> None:
         """Add the stamps of one tick."""
-        with self._lock:
-            self._ticks.add(stamps)
+        self._n_ticks += 1
+        self._ticks.append(stamps)
 
     def shown(self, estimate_received_ns: int, update_ms: float) -> None:
         """Add one page update that ends now, took update_ms, and shows the estimate of the tick received at that time.
@@ -136,7 +138,7 @@ class SystemProfiler:
     def _measured(self) -> dict[str, tuple[int, Sequence[float]]]:
         """Return the count of every stage and its last durations, ns, copied under the lock."""
         with self._lock:
-            count, ticks = self._ticks.count, list(self._ticks.values)
+            count, ticks = self._n_ticks, self._ticks.copy()
             updates = self._updates_ns.count, list(self._updates_ns.values)
             ends = self._ends_ns.count, list(self._ends_ns.values)
         return {

@@ -36,7 +36,7 @@ class Mutation(NamedTuple):
 MUTATIONS = [
     Mutation(
         "a crossed book is refused",
-        *("orderbook/book.py", "if self.bids.item(0) >= self.asks.item(0):", "if False:"),
+        *("orderbook/book.py", "if bids.item(0) >= asks.item(0):", "if False:"),
         "tests/orderbook/test_book.py",
     ),
     Mutation(
@@ -266,7 +266,7 @@ MUTATIONS = [
     ),
     Mutation(
         "time that steps back starts the learning anew",
-        *("calculations.py", "book.market_ns < self._last_ns or ", ""),
+        *("calculations.py", "market_ns < self._last_ns or ", ""),
         "tests/test_calculations.py tests/estimation/test_online_learner.py",
     ),
     Mutation(

@@ -1,4 +1,4 @@
-"""Observe and price many books in compiled loops: a backtest of one block is the live calculation, repeated."""
+"""Observe and price one book, live, or many in compiled loops: a backtest is the live calculation, repeated."""
 
 from __future__ import annotations
 
@@ -6,8 +6,66 @@ from estimation.features import observe_book, reset_market
 from estimation.pricing import price_order
 from estimation.realised import reset_tracker, track_book, track_order
 from numerics.arrays import Flags, Ints, Records
-from numerics.jit import jit
+from numerics.jit import jit, jit_holding_gil, live
 from orderbook import Levels
+
+
+@jit_holding_gil
+def follow_book(
+    bids: Levels,
+    asks: Levels,
+    market_ns: int,
+    market: Records,
+    last_second: Records,
+    states: Records,
+    row: int,
+    trackers: Records,
+    quotes: Records,
+) -> int:
+    """Fill states[row] from a book and show it to the open quotes; return how many it closes.
+
+    Returns -1, with nothing done, if last_second or quotes has no room for one more.
+    """
+    tracker = trackers[0]
+    if tracker.end == len(quotes):
+        return -1
+    if not observe_book(bids, 0, len(bids), asks, 0, len(asks), market_ns, market, last_second, states, row):
+        return -1
+    first = tracker.first
+    track_book(bids, 0, len(bids), asks, 0, len(asks), market_ns, trackers, quotes)
+    n_closed: int = tracker.first - first
+    return n_closed
+
+
+@jit_holding_gil
+def price_book(
+    bids: Levels,
+    asks: Levels,
+    exchange_ns: int,
+    states: Records,
+    at: int,
+    models: Records,
+    orders: Records,
+    rows: Records,
+    into: int,
+    trackers: Records,
+    quotes: Records,
+) -> bool:
+    """Fill rows[into] with what the order costs on a book whose state is states[at], and open a quote for it.
+
+    The last of the rows is overwritten. No quote is opened where quotes has no room. Returns False if a cost is no
+    number.
+    """
+    working = rows[len(rows) - 1 :]
+    levels = asks if orders[0].sign > 0 else bids
+    if not price_order(levels, 0, len(levels), exchange_ns, states, at, models, 0, orders, rows, into, working):
+        return False
+    track_order(bids, 0, len(bids), asks, 0, len(asks), rows, into, orders, trackers, quotes)
+    return True
+
+
+FOLLOW_BOOK = live(follow_book)
+PRICE_BOOK = live(price_book)
 
 
 @jit

@@ -104,26 +104,33 @@ class Features(NamedTuple):
 
 
 class FeatureExtractor:
-    """Turns books into book states; remembers one second of mids and order flow, and forgets on `reset`."""
+    """Turns books into book states; remembers one second of mids and order flow, and forgets on `reset`.
+
+    market, last_second: what it remembers, (1,) of MARKET and (n,) of LAST_SECOND.
+    """
 
     def __init__(self) -> None:
-        self._market: Records = np.zeros(1, MARKET)
-        self._last_second: Records = np.zeros(64, LAST_SECOND)
+        self.market: Records = np.zeros(1, MARKET)
+        self.last_second: Records = np.zeros(64, LAST_SECOND)
 
     def reset(self) -> None:
         """Forget everything: what came before a gap says nothing of what comes after."""
-        self._market[0]["first"] = self._market[0]["end"] = 0
-        self._market[0]["total_flow"] = 0.0
+        self.market[0]["first"] = self.market[0]["end"] = 0
+        self.market[0]["total_flow"] = 0.0
 
     def observe(self, book: OrderBook) -> Records:
         """Return the state of the next book, (1,) of BOOK_STATE; books must come in the order of their market_ns."""
         bids, asks, market_ns = book.bids, book.asks, book.market_ns
         states = make_records(BOOK_STATE, 1)
         while not _LIVE_OBSERVE_BOOK.call(
-            bids, 0, len(bids), asks, 0, len(asks), market_ns, self._market, self._last_second, states, 0
+            bids, 0, len(bids), asks, 0, len(asks), market_ns, self.market, self.last_second, states, 0
         ):
-            self._last_second = make_room(self._market, self._last_second)
+            self.make_room()
         return states
+
+    def make_room(self) -> None:
+        """Make room for the next book."""
+        self.last_second = make_room(self.market, self.last_second)
 
     def extract(self, book: OrderBook) -> Any:
         """Return the state of the next book as a record whose numbers are its attributes."""

@@ -8,7 +8,7 @@ from estimation.features import order_features
 from estimation.model_record import fill_probability, residual_bps, size_stratum
 from estimation.order_terms import MEASURED, NONE, PASSIVE, SCHEDULE, TYPED, set_terms
 from numerics.arrays import Record, Records
-from numerics.jit import jit_holding_gil, live
+from numerics.jit import jit_holding_gil
 from orderbook import Levels
 from orderbook.walking import walk_levels
 
@@ -284,6 +284,3 @@ def price_order(
     set_order_columns(row, state, terms)
     set_parameter_columns(row, model, terms)
     return sound
-
-
-LIVE_PRICE_ORDER = live(price_order)

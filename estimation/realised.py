@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from estimation.order_terms import NOW, PASSIVE
-from numerics.arrays import Record, Records
-from numerics.jit import jit_holding_gil, live
-from orderbook import Levels, OrderBook
+from numerics.arrays import Floats, Record, Records
+from numerics.jit import jit_holding_gil
+from orderbook import Levels
 from orderbook.walking import quantity_at_or_better, walk_levels
 
 MAX_UNREAD = 10_000
@@ -20,9 +20,9 @@ MAX_RECENT = 500
 QUOTE = np.dtype(
     [
         *((name, "i8") for name in ("decided_ns", "arrives_ns", "expires_ns", "style", "row")),
-        *((name, "f8") for name in ("sign", "price", "mid", "quantity", "slippage_bps", "maker_probability")),
+        *((name, "f8") for name in ("sign", "price", "mid", "quantity", "crossing_bps")),
+        *((name, "f8") for name in ("slippage_bps", "realised_bps", "maker_probability", "maker")),  # the outcome
         ("late", "?"),
-        *((name, "f8") for name in ("crossing_bps", "maker", "realised_bps")),
     ],
     align=True,
 )
@@ -31,6 +31,9 @@ maker: the share that was on offer when the quote was crossed, NaN while it wait
 
 TRACKER = np.dtype([("first", "i8"), ("travelling", "i8"), ("end", "i8"), ("highest_bid", "f8"), ("lowest_ask", "f8")])
 """Quotes first to end are open, those from travelling on have not arrived; the best prices of those that wait."""
+
+NO_QUOTES: tuple[Records, Records] = np.zeros(1, TRACKER), np.zeros(0, QUOTE)
+"""Trackers and quotes for a price that nobody follows to its outcome."""
 
 
 class RealisedOutcome(NamedTuple):
@@ -211,101 +214,66 @@ def track_order(
     return True
 
 
-@jit_holding_gil
-def track_estimate(
-    bids: Levels, asks: Levels, market_ns: int, rows: Records, orders: Records, trackers: Records, quotes: Records
-) -> int:
-    """Show a book to the open quotes, then open one for the order that rows[0] prices on it.
-
-    Returns how many quotes were closed; -1, with nothing done, if quotes is full.
-    """
-    tracker = trackers[0]
-    if tracker.end == len(quotes):
-        return -1
-    first = tracker.first
-    track_book(bids, 0, len(bids), asks, 0, len(asks), market_ns, trackers, quotes)
-    track_order(bids, 0, len(bids), asks, 0, len(asks), rows, 0, orders, trackers, quotes)
-    n_closed: int = tracker.first - first
-    return n_closed
-
-
-_LIVE_TRACK_ESTIMATE = live(track_estimate)
-
-
 class RealisedCosts:
-    """Tracks each estimate until the books have shown its outcome; `recent` keeps the last 500."""
+    """Keeps the open quotes of live estimates until the books have shown their outcomes; `recent` has the last 500.
+
+    trackers, quotes: the open quotes, (1,) of TRACKER and (n,) of QUOTE.
+    """
 
     def __init__(self) -> None:
         self.recent: deque[RealisedOutcome] = deque(maxlen=MAX_RECENT)
         self._unread: deque[RealisedOutcome] = deque(maxlen=MAX_UNREAD)
-        self._trackers: Records = np.zeros(1, TRACKER)
+        self.trackers: Records = np.zeros(1, TRACKER)
         self._set_quotes(np.zeros(64, QUOTE))
         self.reset()
 
     def _set_quotes(self, quotes: Records) -> None:
-        self._quotes = quotes
-        # What an outcome is made of; a column is read in a fifth of the time of a field of a record.
-        names = ("decided_ns", "slippage_bps", "realised_bps", "maker_probability", "maker")
-        self._columns = [quotes[name] for name in names]
+        self.quotes = quotes
+        # What an outcome is made of, of all quotes: a field of a record takes five times as long to read.
+        self._decided_ns = quotes["decided_ns"]
+        place, row = QUOTE.fields["slippage_bps"][1], QUOTE.itemsize  # type: ignore[index] # it has fields
+        self._outcomes: Floats = np.ndarray((len(quotes), 4), np.float64, quotes, place, (row, 8))
 
     def reset(self) -> None:
         """Drop what waits: its outcome lies in a gap."""
-        self._trackers[0] = (0, 0, 0, -math.inf, math.inf)
+        self.trackers[0] = (0, 0, 0, -math.inf, math.inf)
         self._first = 0  # of the open quotes, as the tracker counts them
-        self._pending: tuple[OrderBook, Records, Records] | None = None
 
     def drain_outcomes(self) -> list[RealisedOutcome]:
         """Return the outcomes known since the last call, oldest first; the last 10,000. Safe from any thread."""
         outcomes = []
-        while True:
+        unread = self._unread
+        while unread:
             try:
-                outcomes.append(self._unread.popleft())
-            except IndexError:
-                return outcomes
-
-    def record_estimate(self, book: OrderBook, rows: Records, orders: Records) -> None:
-        """Note an estimate and its book; the work is left to `process_pending`.
-
-        rows, orders: (1,) of ROW and TERMS, unchanged until then.
-        """
-        self._pending = book, rows, orders
-
-    def process_pending(self) -> None:
-        """Show the noted book to earlier orders, then track the order that was decided on at it."""
-        if self._pending is None:
-            return
-        (book, rows, orders), self._pending = self._pending, None
-        bids, asks, market_ns = book.bids, book.asks, book.market_ns
-        while True:
-            n_closed = _LIVE_TRACK_ESTIMATE.call(bids, asks, market_ns, rows, orders, self._trackers, self._quotes)
-            if n_closed >= 0:
+                outcomes.append(unread.popleft())
+            except IndexError:  # another thread was faster
                 break
-            self._make_room()
-        for place in range(self._first, self._first + n_closed):
-            self._publish(place)
-        self._first += n_closed
+        return outcomes
 
-    def _publish(self, place: int) -> None:
-        decided_ns, said, realised, probability, maker = self._columns
-        said_bps, realised_bps = said.item(place), realised.item(place)
-        outcome = RealisedOutcome(
-            decided_ns.item(place),
-            None if math.isnan(said_bps) else said_bps,
-            None if math.isnan(realised_bps) else realised_bps,
-            probability.item(place),
-            maker.item(place),
-        )
-        self.recent.append(outcome)
-        self._unread.append(outcome)
+    def publish(self, n_closed: int) -> None:
+        """Publish the outcomes of the oldest n_closed of the open quotes, which the newest book has closed."""
+        first = self._first
+        self._first = first + n_closed
+        for place in range(first, first + n_closed):
+            said_bps, realised_bps, probability, maker = self._outcomes[place].tolist()
+            outcome = RealisedOutcome(
+                self._decided_ns.item(place),
+                None if math.isnan(said_bps) else said_bps,
+                None if math.isnan(realised_bps) else realised_bps,
+                probability,
+                maker,
+            )
+            self.recent.append(outcome)
+            self._unread.append(outcome)
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
         """Move the open quotes to the front, into twice the room where most of it is in use."""
-        tracker = self._trackers[0]
+        tracker = self.trackers[0]
         first, end = int(tracker["first"]), int(tracker["end"])
-        kept = self._quotes[first:end].copy()
-        if 2 * len(kept) > len(self._quotes):
-            self._set_quotes(np.zeros(2 * len(self._quotes), QUOTE))
-        self._quotes[: len(kept)] = kept
+        kept = self.quotes[first:end].copy()
+        if 2 * len(kept) > len(self.quotes):
+            self._set_quotes(np.zeros(2 * len(self.quotes), QUOTE))
+        self.quotes[: len(kept)] = kept
         tracker["travelling"] -= first
         tracker["first"], tracker["end"] = 0, len(kept)
         self._first = 0

@@ -111,25 +111,32 @@ class TrainingSchedule:
         self._resolved_samples -= len(self._block)
         self._restart_block()
 
-    def add(self, book: OrderBook, book_states: Records) -> None:
-        """Add the next book and its state, (1,) of BOOK_STATE. Raises what a fit raised, when it is due."""
-        slot = book.market_ns // KEEP_EVERY_NS
+    def add(self, book: OrderBook) -> bool:
+        """Add the next book. Return whether it becomes a sample. Raises what a fit raised, when it is due."""
+        market_ns = book.market_ns
+        slot = market_ns // KEEP_EVERY_NS
         if slot == self._kept_slot:
-            return
+            return False
         self._kept_slot = slot
         self._books.append(book)
         waiting = self._waiting
-        while waiting and waiting[0].market_ns + self._label_delay_ns <= book.market_ns:
+        known_ns = market_ns - self._label_delay_ns
+        while waiting and waiting[0].market_ns <= known_ns:
             self._block.append(waiting.popleft())
             self._resolved_samples += 1
             if len(self._block) == self._block_samples:
                 self._start_fit()
             if self._fits and self._fits[0][0] <= self._resolved_samples:
                 self.state = self._fits.popleft()[1].result()
-        slot = book.market_ns // SAMPLE_EVERY_NS
-        if slot != self._sampled_slot:
-            self._sampled_slot = slot
-            waiting.append(Sample(book_states, book.market_ns, self.state))
+        slot = market_ns // SAMPLE_EVERY_NS
+        if slot == self._sampled_slot:
+            return False
+        self._sampled_slot = slot
+        return True
+
+    def sample(self, book_states: Records, market_ns: int) -> None:
+        """Take the book that was added last as a sample; book_states: its state, (1,) of BOOK_STATE."""
+        self._waiting.append(Sample(book_states, market_ns, self.state))
 
     def _start_fit(self) -> None:
         """Start a fit on the complete block, and begin the next block."""

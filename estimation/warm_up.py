@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from estimation.book_loop import follow_book, price_book
 from estimation.estimate import ROW
 from estimation.features import FeatureExtractor
 from estimation.fit_worker import WORKER
@@ -11,7 +12,6 @@ from estimation.model_state import initial_state
 from estimation.online_learner import OnlineLearner
 from estimation.order import Order
 from estimation.order_terms import make_terms
-from estimation.pricing import price_order
 from estimation.realised import RealisedCosts
 from estimation.training_schedule import SAMPLE_EVERY_NS, Sample, make_block
 from numerics.arrays import make_records
@@ -33,13 +33,12 @@ def warm_up() -> None:
     book_states = [extractor.observe(book) for book in books]
     state = initial_state(book_states[0].view(np.recarray)[0], 0.1, 1.0)
 
-    terms = make_terms(Order(Side.BUY, 1.0, latency_s=0.1, passive_s=1.0), 1.0)
-    rows, working = make_records(ROW, 1), make_records(ROW, 1)
-    asks = books[0].asks
-    price_order(asks, 0, len(asks), 0, book_states[0], 0, state.record, 0, terms, rows, 0, working)
-    realised = RealisedCosts()
-    realised.record_estimate(books[0], rows, terms)
-    realised.process_pending()
+    terms, rows = make_terms(Order(Side.BUY, 1.0, latency_s=0.1, passive_s=1.0), 1.0), make_records(ROW, 2)
+    first, realised = books[0], RealisedCosts()
+    open_quotes = realised.trackers, realised.quotes
+    remembered = extractor.market, extractor.last_second
+    follow_book(first.bids, first.asks, books[-1].market_ns, *remembered, book_states[-1], 0, *open_quotes)
+    price_book(first.bids, first.asks, 0, book_states[0], 0, state.record, terms, rows, 0, *open_quotes)
 
     samples = [Sample(*pair, state) for pair in zip(book_states, (book.market_ns for book in books), strict=True)]
     OnlineLearner(0.1, 1.0).learn(make_block(samples[:20], books))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from estimation.estimate import ROW
@@ -15,8 +13,11 @@ BLOCK_ROWS = 4096
 _ROW_BYTES = ROW.itemsize
 
 
-class _Block:
-    """Rows side by side, written as bytes: numpy would copy a row field by field, in twice the time."""
+class Block:
+    """Rows side by side, and views of some columns.
+
+    A row is written as bytes: numpy would copy it field by field, in twice the time.
+    """
 
     def __init__(self, count: int) -> None:
         self.bytes = bytearray(count * ROW.itemsize)
@@ -36,7 +37,7 @@ class RowRing:
         if limit < 1:
             raise ValueError(f"the history must keep a row at least: {limit}")
         self.limit = limit
-        self._blocks: list[_Block] = []
+        self._blocks: list[Block] = []
         self._next = 0  # the place that the next row takes
         self._count = 0
 
@@ -45,15 +46,19 @@ class RowRing:
 
     def append(self, row: Record, context: int, processing_ns: float) -> bool:
         """Add a row, a record of ROW, with what only its owner knows. Return whether the oldest was dropped for it."""
-        index, place = divmod(self._next, BLOCK_ROWS)
-        if index == len(self._blocks):
-            self._blocks.append(_Block(min(BLOCK_ROWS, self.limit - self._next)))
-        block = self._blocks[index]
+        following = self._next
+        place = following % BLOCK_ROWS
+        try:
+            block = self._blocks[following // BLOCK_ROWS]
+        except IndexError:
+            block = Block(min(BLOCK_ROWS, self.limit - following))
+            self._blocks.append(block)
         start = place * _ROW_BYTES
         block.bytes[start : start + _ROW_BYTES] = row.tobytes()
         block.contexts[place] = context
         block.processing_ns[place] = processing_ns
-        self._next = self._next + 1 if self._next + 1 < self.limit else 0
+        following += 1
+        self._next = following if following < self.limit else 0
         if self._count == self.limit:
             return True
         self._count += 1
@@ -66,20 +71,10 @@ class RowRing:
             ring.append(row, row["context"].item(), row["processing_ns"].item())
         return ring
 
-    def market_ns(self, n: int) -> int:
-        """Return the market_ns of the row that is n-th from the end, 1 for the newest."""
-        block, place = self._find(n)
-        return int(block.market_ns[place])
-
-    def realise(self, n: int, slippage_bps: float | None, maker: float) -> None:
-        """Fill in the outcome of the row that is n-th from the end."""
-        block, place = self._find(n)
-        block.realised_slippage_bps[place] = math.nan if slippage_bps is None else slippage_bps
-        block.realised_maker[place] = maker
-
-    def _find(self, n: int) -> tuple[_Block, int]:
-        index, place = divmod((self._next - n) % self.limit, BLOCK_ROWS)
-        return self._blocks[index], place
+    def find(self, n: int) -> tuple[Block, int]:
+        """Return the block of the row that is n-th from the end, 1 for the newest, and its place there."""
+        index = (self._next - n) % self.limit
+        return self._blocks[index // BLOCK_ROWS], index % BLOCK_ROWS
 
     def newest(self, n: int) -> Records:
         """Return copies of the newest n rows, oldest first; fewer where fewer are held."""

@@ -191,8 +191,23 @@ class SortedBook(OrderBook):
 
     __slots__ = ()
 
-    def __post_init__(self) -> None:
-        if not len(self.bids) or not len(self.asks):
-            raise BookError(f"{'asks' if len(self.bids) else 'bids'} are empty")
-        if self.bids.item(0) >= self.asks.item(0):
-            raise BookError(_describe_crossing(self.bids, self.asks))
+    def __init__(
+        self, venue: str, symbol: str, bids: Levels, asks: Levels, exchange_ns: int, market_ns: int, received_ns: int
+    ) -> None:
+        if not len(bids) or not len(asks):
+            raise BookError(f"{'asks' if len(bids) else 'bids'} are empty")
+        if bids.item(0) >= asks.item(0):
+            raise BookError(_describe_crossing(bids, asks))
+        # As the constructor of a frozen dataclass does, in half its time: the setters are not looked up by name.
+        _set_venue(self, venue)
+        _set_symbol(self, symbol)
+        _set_bids(self, bids)
+        _set_asks(self, asks)
+        _set_exchange_ns(self, exchange_ns)
+        _set_market_ns(self, market_ns)
+        _set_received_ns(self, received_ns)
+
+
+_set_venue, _set_symbol, _set_bids, _set_asks, _set_exchange_ns, _set_market_ns, _set_received_ns = (
+    getattr(OrderBook, name).__set__ for name in OrderBook.__slots__
+)

@@ -134,7 +134,8 @@ def test_features_leaked_by_one_step_give_skill_without_memory() -> None:
     schedule = TrainingSchedule(begin_at(book_states[0]), OnlineLearner(0.1, 2.0), 0.1, 2.0)
     for book, later_state in zip(market, book_states[1:], strict=False):
         later_state["market_ns"] = book.market_ns
-        schedule.add(book, later_state)
+        if schedule.add(book):
+            schedule.sample(later_state, book.market_ns)
     assert skill(schedule.state.scorecard) > 0.03
 
 

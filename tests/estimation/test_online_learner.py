@@ -219,7 +219,8 @@ def learn_book_by_book(books: list[OrderBook], latency_s: float, passive_s: floa
     for row, (each, book_state) in enumerate(zip(books, book_states, strict=True)):
         if row and each.market_ns - books[row - 1].market_ns > GAP_NS:
             schedule.discard()
-        schedule.add(each, book_state)
+        if schedule.add(each):
+            schedule.sample(book_state, each.market_ns)
         if not states or schedule.state is not states[-1][1]:
             states.append((row, schedule.state))
     return states
@@ -402,5 +403,6 @@ def test_training_schedule_takes_less_than_100_us_a_book_on_feed_thread() -> Non
     schedule = TrainingSchedule(begin_at(book_states[0]), OnlineLearner(0.1, 2.0), 0.1, 2.0)
     began = time.thread_time()
     for each, book_state in zip(market, book_states, strict=True):
-        schedule.add(each, book_state)
+        if schedule.add(each):
+            schedule.sample(book_state, each.market_ns)
     assert (time.thread_time() - began) / len(market) < 100e-6

@@ -147,7 +147,8 @@ def collect_model_states(
         if schedule is None:
             first_state = begin_at(book_states, latency_s, passive_s)
             schedule = TrainingSchedule(first_state, OnlineLearner(latency_s, passive_s), latency_s, passive_s)
-        schedule.add(a_book, book_states)
+        if schedule.add(a_book):
+            schedule.sample(book_states, a_book.market_ns)
         if not states or states[-1] is not schedule.state:
             states.append(schedule.state)
     return states
