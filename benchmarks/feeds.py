@@ -65,6 +65,8 @@ class Case(NamedTuple):
 CASES = [
     Case("binance-spot_BTCUSDT_20240808", "binance", "BTCUSDT", oracle.read_binance, {50: 4.0, 400: 8.0}),
     Case("binance-usdm_4-pairs_20210722", "binance-usdm", "SUSHIUSDT", oracle.read_binance, {50: 4.0, 400: 8.0}),
+    Case("bybit_linear_BTCUSDT_20260809", "bybit-linear", "BTCUSDT", oracle.read_bybit, {50: 4.0, 400: 8.0}),
+    Case("bybit_spot_BTCUSDT_20260809", "bybit-spot", "BTCUSDT", oracle.read_bybit, {50: 4.0, 400: 8.0}),
     Case("coinbase_BTC-USD_ETH-USD_20260809", "coinbase", "BTC-USD", oracle.read_coinbase, {}),
     Case("okx_3-instruments_20220513_crc", "okx", "BTC-USDT", oracle.read_okx, {}, renumber=True),
     Case(

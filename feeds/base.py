@@ -11,9 +11,8 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
-import numpy as np
 
-from orderbook import BookBuilder, BookError, Levels, OrderBook
+from orderbook import BookBuilder, BookError, OrderBook
 
 Product = Literal["spot", "swap"]
 Millis = Annotated[int, msgspec.Meta(gt=0, lt=2**63 // 1_000_000)]
@@ -36,6 +35,10 @@ class Feed(Protocol):
     @property
     def keepalive(self) -> tuple[str, float] | None:
         """A text, and the quiet seconds after which to send it; None if nothing needs to be sent."""
+
+    @property
+    def is_keepalive_periodic(self) -> bool:
+        """Whether the text is sent every so many seconds, whatever comes, instead of after quiet ones."""
 
     @property
     def quiet_s(self) -> float:
@@ -72,6 +75,7 @@ class BaseFeed:
     """The defaults of a feed: nothing to send, nothing to fetch, no close announced."""
 
     keepalive: tuple[str, float] | None = None
+    is_keepalive_periodic = False
     quiet_s = 60.0
     closing = False
     has_whole_books = False
@@ -147,10 +151,21 @@ class DeltaFeed(BaseFeed, ABC):
 
 
 class TardisName(NamedTuple):
-    """The name of an exchange in Tardis's CSV files, and whether its amounts there are contracts or base units."""
+    """The name of an exchange in Tardis's CSV files, and what its amounts are there.
+
+    Attributes:
+        exchange: The name. Venues may share one, if no symbol fits the forms of two of them.
+        unit: Base units, contracts of the venue's contract size, or quote units.
+        form: The pattern of the symbols that this holds for; all symbols if it is empty.
+    """
 
     exchange: str
-    in_contracts: bool = False
+    unit: Literal["base", "contracts", "quote"] = "base"
+    form: str = ""
+
+    def has_symbol(self, symbol: str) -> bool:
+        """Return whether this is the exchange's name, and its unit, for this symbol."""
+        return not self.form or re.fullmatch(self.form, symbol) is not None
 
 
 class Entity(NamedTuple):
@@ -358,21 +373,3 @@ def _second_ns(text: str) -> int:
         return int(datetime.fromisoformat(text).astimezone(UTC).timestamp()) * 1_000_000_000
     except (ValueError, OverflowError) as error:
         raise BookError(f"timestamp {text!r}: {error}") from None
-
-
-_PAIRS = msgspec.json.Decoder(list[tuple[float, float]], strict=False)
-
-
-def decode_sides(asks: msgspec.Raw, bids: msgspec.Raw, size_unit: float) -> tuple[Levels, Levels]:
-    """Decode the texts of both sides into read-only levels (n, 2), their sizes multiplied by size_unit.
-
-    A text looks like `[["95445.5","9.06"],...]`, its numbers quoted or bare. Raises BookError.
-    """
-    try:
-        ask_pairs = _PAIRS.decode(asks)
-        bid_pairs = _PAIRS.decode(bids)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise BookError(f"levels unreadable: {error}") from None
-    levels = np.array([*ask_pairs, *bid_pairs]).reshape(-1, 2) * (1.0, size_unit)
-    levels.flags.writeable = False
-    return levels[: len(ask_pairs)], levels[len(ask_pairs) :]

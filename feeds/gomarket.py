@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import msgspec
+import numpy as np
 
-from feeds.base import BaseFeed, Product, Venue, decode_sides, timestamp_ns
+from feeds.base import BaseFeed, Product, Venue, timestamp_ns
 from feeds.fast_parser import FRAME_READER
 from feeds.okx import OKX, Okx
-from orderbook import BookError, OrderBook
+from orderbook import BookError, Levels, OrderBook
 from orderbook.book import SortedBook
 
 
@@ -29,6 +30,22 @@ class _Frame(msgspec.Struct, gc=False):
 
 
 _FRAME = msgspec.json.Decoder(_Frame)
+_PAIRS = msgspec.json.Decoder(list[tuple[float, float]], strict=False)
+
+
+def decode_sides(asks: msgspec.Raw, bids: msgspec.Raw, size_unit: float) -> tuple[Levels, Levels]:
+    """Decode the texts of both sides into read-only levels (n, 2), their sizes multiplied by size_unit.
+
+    A text looks like `[["95445.5","9.06"],...]`, its numbers quoted or bare. Raises BookError.
+    """
+    try:
+        ask_pairs = _PAIRS.decode(asks)
+        bid_pairs = _PAIRS.decode(bids)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BookError(f"levels unreadable: {error}") from None
+    levels = np.array([*ask_pairs, *bid_pairs]).reshape(-1, 2) * (1.0, size_unit)
+    levels.flags.writeable = False
+    return levels[: len(ask_pairs)], levels[len(ask_pairs) :]
 
 
 class GomarketFeed(BaseFeed):

@@ -12,15 +12,13 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from itertools import chain, zip_longest
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import msgspec
-import numpy as np
 
 from feeds.base import DeltaFeed, Entity, FeedError, Millis, Product, TardisName, Venue, decode
-from feeds.fast_parser import read_sides
+from feeds.contracts import SPOT, Contract, contract_from_facts
 from orderbook import BookBuilder, Levels
-from orderbook.book import LARGEST
 
 CHANNELS = {"bbo-tbt": 1, "books5": 5, "books": 400}
 """The levels a side of each channel. All three are open to anyone; only `books` sends changes."""
@@ -38,29 +36,6 @@ class _TextLevel(msgspec.Struct, array_like=True, gc=False):
     price: str
     size: str
 
-
-class Contract(NamedTuple):
-    """The worth of one contract: base units, or quote units if it is inverse."""
-
-    value: float
-    is_inverse: bool = False
-
-    def read_sides(self, bids: msgspec.Raw, asks: msgspec.Raw) -> tuple[Levels, Levels]:
-        """Return bids and asks in base units; an inverse contract is worth more of them at a lower price.
-
-        Raises FeedError for a text that is no side, and for an inverse contract at price 0.
-        """
-        levels = read_sides(bids, asks, self.value)
-        if self.is_inverse:
-            for side in levels:
-                if not side[:, 0].all():
-                    raise FeedError("a level at price 0")
-                with np.errstate(all="ignore"):  # the builder refuses NaN and infinity
-                    side[:, 1] /= side[:, 0]
-        return levels
-
-
-SPOT = Contract(1.0)
 
 CONTRACTS = {
     "BTC-USDT": Contract(0.01),
@@ -118,13 +93,6 @@ class _InstrumentRow(msgspec.Struct, gc=False):
     ctType: str = ""  # noqa: N815
     ctVal: str = ""  # noqa: N815
     ctMult: str = ""  # noqa: N815
-
-
-class _RecordedContract(msgspec.Struct, gc=False):
-    """A contract as a recording's meta line has it: base units, or quote units if it is inverse."""
-
-    value: Annotated[float, msgspec.Meta(gt=0, lt=LARGEST)]
-    inverse: bool
 
 
 class _Instruments(msgspec.Struct, gc=False):
@@ -280,7 +248,7 @@ class Okx(Venue):
     rank = 2
     symbols = ("BTC-USDT-SWAP", "ETH-USDT-SWAP", "BTC-USDT", "ETH-USDT")
     fees = "okx"
-    tardis = (TardisName("okex"), TardisName("okex-swap", in_contracts=True))
+    tardis = (TardisName("okex"), TardisName("okex-swap", "contracts"))
     entities: tuple[Entity, ...] = (
         Entity("global", "OKX", "wss://ws.okx.com", "https://openapi.okx.com"),
         Entity("eea", "OKX Europe (EEA)", "wss://wseea.okx.com", "https://eea.okx.com"),
@@ -310,29 +278,21 @@ class Okx(Venue):
 
     def recorded_facts(self, symbol: str) -> dict[str, object]:
         contract = self._find_contract(symbol)
-        return {} if contract is SPOT else {"contract": {"value": contract.value, "inverse": contract.is_inverse}}
+        return {} if contract is SPOT else contract.facts()
 
     def with_facts(self, symbol: str, facts: Mapping[str, object]) -> Self:
-        if "contract" not in facts or not _split_symbol(symbol)[2]:
+        contract = contract_from_facts(symbol, facts) if _split_symbol(symbol)[2] else None
+        if contract is None:
             return self
-        try:
-            recorded = msgspec.convert(facts["contract"], _RecordedContract)
-        except msgspec.ValidationError as error:
-            raise ValueError(f"the recording's contract of {symbol} cannot be read: {error}") from None
         venue = copy.copy(self)
-        venue._learned_contracts = self._learned_contracts | {symbol: Contract(recorded.value, recorded.inverse)}
+        venue._learned_contracts = self._learned_contracts | {symbol: contract}
         return venue
 
     def product(self, symbol: str) -> Product:
         return "swap" if _split_symbol(symbol)[2] else "spot"
 
     def contract_size(self, symbol: str) -> float:
-        contract = self._find_contract(symbol)
-        if contract.is_inverse:
-            raise ValueError(
-                f"{symbol} is inverse: a contract is {contract.value:g} USD, its base units follow the price"
-            )
-        return contract.value
+        return self._find_contract(symbol).base_units(symbol)
 
     def instrument(self, symbol: str) -> str:
         base, quote, kind = _split_symbol(symbol)

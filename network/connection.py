@@ -9,8 +9,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import socket
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -20,23 +18,15 @@ from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidHandshake,
-    InvalidStatus,
-    ProxyError,
-    WebSocketException,
-)
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.uri import parse_uri
 
 from feeds import Feed, FeedError
-from network.http_client import NetworkError, explain_refusal, fetch, is_loopback, proxy_for
+from network.failures import MAX_MESSAGE_BYTES, explain_close, explain_handshake
+from network.http_client import NetworkError, fetch, is_loopback, proxy_for
 from orderbook import OrderBook
 
 logger = logging.getLogger(__name__)
-
-MAX_MESSAGE_BYTES = 16 * 2**20
-"""The largest message that is accepted. Coinbase's first one has 5 MB."""
 
 MAX_QUEUED_BYTES = 32 * 2**20
 """Reading pauses while more than this waits to be handled."""
@@ -244,7 +234,7 @@ class Connection:
                     await self._drained.wait()
         except ConnectionClosed as closed:
             # Behind the frames that still wait: what arrived before the end counts.
-            self._queue.append(_explain_close(self.host, closed))
+            self._queue.append(explain_close(self.host, closed))
             self._arrived.set()
 
     async def _watch(self, web_socket: ClientConnection) -> None:
@@ -270,7 +260,8 @@ class Connection:
                 self.is_silent = True
                 logger.info("%s has sent no order book for %.0f s: asking anew", self.host, now_s - self.book_s)
                 self.needs_successor.set()
-            if keepalive and now_s - max(self.received_s, keepalive_sent_s) >= keepalive[1]:
+            spoke_s = keepalive_sent_s if self.feed.is_keepalive_periodic else max(self.received_s, keepalive_sent_s)
+            if keepalive and now_s - spoke_s >= keepalive[1]:
                 keepalive_sent_s = now_s
                 await self._send(web_socket, keepalive[0])
             if pong and not pong.done() and self.heard_s < pinged_s:
@@ -342,53 +333,7 @@ async def _open_web_socket(url: str, open_s: float) -> ClientConnection:
             compression=None if is_local else "deflate",
         )
     except (OSError, WebSocketException, EOFError, ValueError, ImportError) as error:
-        raise _explain_handshake(parts.netloc, error, open_s) from error
-
-
-def _explain_handshake(host: str, error: Exception, open_s: float) -> NetworkError:
-    """Return the error, in words, of a connection that could not be opened."""
-    if isinstance(error, InvalidStatus) and error.response.status_code != 200:
-        return explain_refusal(host, error.response.status_code, error.response.headers.raw_items())
-    details = ""  # what others say, a proxy among them: not for a log
-    match error:
-        case InvalidStatus():
-            words = f"{host} is no WebSocket: it answered with an ordinary web page (HTTP 200)"
-        case TimeoutError():
-            words = f"{host} did not answer within {open_s:g} s"
-        case ConnectionRefusedError():
-            words = f"{host} refused the connection: nothing listens there"
-        case ssl.SSLCertVerificationError():
-            words = f"{host} cannot prove who it is, so it is not trusted: {error.verify_message}"
-        case ssl.SSLError():
-            words = f"{host} does not speak TLS there ({error.reason}): a plain server is reached by ws://"
-        case socket.gaierror():
-            words = f"the name in {host} is not known: check the address and the network"
-        case ProxyError() | ImportError():
-            words = f"the proxy of this machine did not let {host} through"
-            details = f": {error}"
-        case InvalidHandshake() | EOFError():
-            words = f"{host} is no WebSocket"
-            details = f": {error.__cause__ or error}"
-        case _:
-            words = f"{host} cannot be reached"
-            details = f": {error}"
-    return NetworkError(words + details, log_text=words)
-
-
-def _explain_close(host: str, closed: ConnectionClosed) -> NetworkError:
-    """Return the error, in words, of a connection that was closed: by whom and why."""
-    if closed.sent is not None and not closed.rcvd_then_sent:
-        if closed.sent.code == 1009:
-            return NetworkError(f"{host} sent a message above {MAX_MESSAGE_BYTES >> 20} MiB, which is refused")
-        words = f"{host} broke the WebSocket protocol"
-        return NetworkError(
-            f"{words}: {closed.sent.reason or closed.sent.code}", log_text=f"{words} (code {closed.sent.code})"
-        )
-    if closed.rcvd is not None:
-        words = f"{host} closed the connection (code {closed.rcvd.code}"
-        reason = f", {closed.rcvd.reason!r}" if closed.rcvd.reason else ""
-        return NetworkError(f"{words}{reason})", log_text=f"{words})")
-    return NetworkError(f"{host} dropped the connection without a word")
+        raise explain_handshake(parts.netloc, error, open_s) from error
 
 
 async def _close(web_socket: ClientConnection) -> None:

@@ -8,22 +8,31 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
-from feeds import VENUES
+from feeds import VENUES, Venue
+from feeds.base import TardisName
 from recording.clock import to_ns
 from recording.opening import Amounts, AmountsError, Opening
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_VENUES = {name.exchange: (venue, name.in_contracts) for venue in VENUES.values() for name in venue.tardis}
-"""Tardis exchange -> the venue that it is, and whether its amounts are contracts."""
+
+
+def _find_name(exchange: str, symbol: str) -> tuple[Venue, TardisName] | None:
+    """Return the venue whose symbols these are at Tardis, and its name there; None if none is known here."""
+    for venue in VENUES.values():
+        for name in venue.tardis:
+            if name.exchange == exchange and name.has_symbol(symbol):
+                return venue, name
+    return None
 
 
 def known_amounts(exchange: str, symbol: str) -> Amounts:
     """Return what is known of an exchange's amounts. Raises AmountsError where nothing is."""
-    if exchange not in _VENUES:
+    found = _find_name(exchange, symbol)
+    if found is None:
         raise AmountsError(f"the amounts of {exchange[:50]} {symbol[:50]} are in a unit that is not known here")
-    venue, in_contracts = _VENUES[exchange]
-    if not in_contracts:
-        return Amounts("base")
+    venue, name = found
+    if name.unit != "contracts":
+        return Amounts(name.unit)
     try:
         return Amounts("contracts", venue.contract_size(symbol))
     except ValueError as error:
@@ -42,7 +51,7 @@ class TardisMarket:
         self._amounts = Amounts("base")
         self.to_base = self._amounts.to_base
         """Makes base units of a price and an amount; None if the amounts are base units already."""
-        self.exchange = self.symbol = self._symbol_here = self._names = ""
+        self.exchange = self.symbol = self._symbol_here = self._venue_name = self._names = ""
 
     def check(self, exchange: str, symbol: str) -> None:
         """Take the market from the first row. Raises ValueError for a row of another one, and where read() refuses."""
@@ -52,8 +61,10 @@ class TardisMarket:
             raise ValueError(f"{exchange} {symbol} in a file of {self.exchange} {self.symbol}: one market a file")
         if not (exchange.isprintable() and symbol.isprintable()):
             raise ValueError(f"exchange {exchange[:50]!r}, symbol {symbol[:50]!r}: a name has no control characters")
-        symbol_here = _VENUES[exchange][0].current_symbol(symbol) if exchange in _VENUES else symbol
-        self._opening.refuse_contradiction(_venue_name(exchange), symbol_here)
+        found = _find_name(exchange, symbol)
+        symbol_here = found[0].current_symbol(symbol) if found else symbol
+        self._venue_name = found[0].name if found else exchange
+        self._opening.refuse_contradiction(self._venue_name, symbol_here)
         self._amounts = self._opening.amounts or known_amounts(exchange, symbol_here)
         self.to_base = self._amounts.to_base
         self.exchange, self.symbol, self._symbol_here = exchange, symbol, symbol_here
@@ -68,10 +79,5 @@ class TardisMarket:
     def meta(self) -> str:
         """Return the text of a recording's meta line: the venue and the symbol of the rows, and what was assumed."""
         opened_as = f"a Tardis {self._form} CSV of {self.exchange} {self.symbol}: amounts are {self._amounts}"
-        names = {"venue": _venue_name(self.exchange), "symbol": self._symbol_here, "source": f"tardis {self.exchange}"}
+        names = {"venue": self._venue_name, "symbol": self._symbol_here, "source": f"tardis {self.exchange}"}
         return json.dumps({"t": "meta", **names, "opened_as": opened_as})
-
-
-def _venue_name(exchange: str) -> str:
-    """Return the name here of a Tardis exchange; its own where it is not known here."""
-    return _VENUES[exchange][0].name if exchange in _VENUES else exchange

@@ -582,6 +582,27 @@ def test_keepalive_is_sent_after_quiet_seconds_only() -> None:
         eventually(lambda: watched.client.status.ignored >= 2)
 
 
+def test_periodic_keepalive_is_sent_while_data_flow() -> None:
+    """A venue that counts only what it is sent hears from the client at the promised times, however busy it is."""
+
+    async def talk(web_socket: ServerConnection, _number: int) -> None:
+        for number in range(1, 1000):
+            await web_socket.send(f"snapshot {number}")
+            await asyncio.sleep(0.01)
+
+    def make_feed() -> DeltaFeed:
+        feed = DeltaFeed(keepalive=("ping", 0.2))
+        feed.is_keepalive_periodic = True
+        return feed
+
+    with Server(talk) as server, WatchedClient(server.url, make_feed) as watched:
+        eventually(lambda: server.received.count("ping") == 3)
+        age_s = time.monotonic() - server.connection_times[0]
+        assert 0.55 < age_s < 3
+        assert watched.client.status.state == "live"
+        assert len(server.connection_times) == 1
+
+
 @pytest.mark.parametrize("why", ["closing", "age"])
 def test_connection_about_to_end_is_replaced_without_gap_or_duplicate(why: str) -> None:
     """The old connection serves until the new one's first book, and then is dropped."""

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds import VENUES, FeedError
-from feeds.base import decode_sides, timestamp_ns
+from feeds.base import timestamp_ns
+from feeds.gomarket import decode_sides
 from numerics.arrays import Floats
 from orderbook import BookError
 from tests.support import reference_book
@@ -62,6 +63,8 @@ RECORDINGS = [
     Recording(COINBASE, "coinbase", "BTC-USD", reference_book.read_coinbase, 112, 188),
     Recording(COINBASE, "coinbase", "ETH-USD", reference_book.read_coinbase, 108, 192),
     Recording("kraken_MINA-GBP_depth25_20260816", "kraken", "MINA/GBP", reference_book.read_kraken, 30, 62, keep=25),
+    Recording("bybit_linear_BTCUSDT_20260809", "bybit-linear", "BTCUSDT", reference_book.read_bybit, 414, 240),
+    Recording("bybit_spot_BTCUSDT_20260809", "bybit-spot", "BTCUSDT", reference_book.read_bybit, 300, 74),
 ]
 """Every message is counted. Ignored are acknowledgements, heartbeats, other channels, other symbols and, on Binance,
 changes that are held for the snapshot or older than it."""
@@ -184,7 +187,8 @@ def test_venues_describe_themselves_without_the_network() -> None:
         assert venue.min_reconnect_s > 0
         for symbol in venue.symbols:
             assert venue.url(symbol).startswith("ws://127.0.0.1" if venue.is_simulated else "wss://")
-            assert venue.contract_size(symbol) > 0
+            size = venue.fixed_contract_size(symbol)
+            assert ("inverse" in venue.instrument(symbol) or venue.product(symbol) == "spot") == (size is None)
             assert venue.instrument(symbol).endswith(f" {venue.product(symbol)}")
             feed = venue.make_feed(symbol)
             assert feed.closing is False
@@ -193,15 +197,16 @@ def test_venues_describe_themselves_without_the_network() -> None:
             assert all(isinstance(text, str) for text in feed.subscribe())
 
 
-LISTED_VENUES = {"simulated", "gomarket-okx", "okx", "binance", "binance-usdm", "coinbase", "kraken"}
+LISTED_VENUES = {"simulated", "gomarket-okx", "okx", "binance", "binance-usdm", "coinbase", "kraken", "bybit-spot"}
+LISTED_VENUES |= {"bybit-linear", "bybit-inverse"}
 
 
 @pytest.mark.parametrize(
     ("instrument", "venues"),
     [
-        ("BTC/USDT swap", {"simulated", "gomarket-okx", "okx", "binance-usdm"}),
-        ("ETH/USDT swap", {"simulated", "gomarket-okx", "okx", "binance-usdm"}),
-        ("BTC/USDT spot", {"okx", "binance", "coinbase", "kraken"}),
+        ("BTC/USDT swap", {"simulated", "gomarket-okx", "okx", "binance-usdm", "bybit-linear"}),
+        ("ETH/USDT swap", {"simulated", "gomarket-okx", "okx", "binance-usdm", "bybit-linear"}),
+        ("BTC/USDT spot", {"okx", "binance", "coinbase", "kraken", "bybit-spot"}),
         ("BTC/USD spot", {"coinbase", "kraken"}),
     ],
 )
@@ -223,6 +228,13 @@ def test_same_instrument_has_the_same_name_at_all_venues(instrument: str, venues
         ("binance-usdm", "1000PEPEUSDT", "1000PEPE/USDT swap", "swap"),
         ("binance-usdm", "BTCUSDT_260327", "BTC/USDT future 260327", "swap"),
         ("kraken", "MINA/GBP", "MINA/GBP spot", "spot"),
+        ("bybit-spot", "SOLBTC", "SOL/BTC spot", "spot"),
+        ("bybit-linear", "1000PEPEUSDT", "1000PEPE/USDT swap", "swap"),
+        ("bybit-linear", "BTCPERP", "BTC/USDC swap", "swap"),
+        ("bybit-linear", "BTCUSDT-26DEC25", "BTC/USDT future 251226", "swap"),
+        ("bybit-linear", "ETH-5JUN26", "ETH/USDC future 260605", "swap"),
+        ("bybit-inverse", "BTCUSD", "BTC/USD inverse swap", "swap"),
+        ("bybit-inverse", "BTCUSDZ25", "BTC/USD inverse future Z25", "swap"),
     ],
 )
 def test_unlisted_symbol_is_understood_by_its_form(venue: str, symbol: str, instrument: str, product: str) -> None:

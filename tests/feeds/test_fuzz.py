@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from random import Random
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from feeds import VENUES, Feed, FeedError
 from orderbook import BookError, OrderBook
-from tests.support.loopback_venues import SESSIONS, SYMBOLS, Market, Session, binance_body
+from tests.support.loopback_venues import IMITATIONS, SESSIONS, SYMBOLS, Session, binance_body
 
 Levels = list[tuple[float, float]]
 
@@ -25,7 +26,7 @@ class VenueConnection:
     """
 
     def __init__(self, venue: str) -> None:
-        self.market = Market(SYMBOLS[venue], levels=12)
+        self.market = IMITATIONS[venue].make_market(levels=12)
         self.session: Session = SESSIONS[venue](self.market)
         self.feed: Feed = VENUES[venue].make_feed(self.market.symbol, 10)
         self.sent: list[tuple[str, tuple[Levels, Levels]]] = []
@@ -107,6 +108,29 @@ def test_lost_doubled_or_late_message_gives_no_wrong_book(
         if book is not None:
             assert [tuple(row) for row in book.bids.tolist()] == expected_bids
             assert [tuple(row) for row in book.asks.tolist()] == expected_asks
+
+
+BID_AND_ASK_TENTHS = (960, 1002), (1003, 1045)
+
+
+def random_level(rng: Random, lowest: int, highest: int) -> tuple[str, str]:
+    """Return a price within these tenths and its new size, 0 every other time."""
+    return f"{rng.randint(lowest, highest) / 10:.1f}", rng.choice(["0", f"{rng.randint(1, 10**9) / 10**6:.6f}"])
+
+
+@pytest.mark.parametrize("venue", SESSIONS)
+def test_thousand_messages_give_the_books_of_plain_dictionaries(venue: str) -> None:
+    """Each book of a long course is the dictionaries' own; levels come, change and go on both sides of the touch."""
+    rng = Random(venue)  # noqa: S311 - the same course every time
+    connection = connect(venue)
+    for _ in range(1000):
+        bids, asks = ([random_level(rng, *span) for _ in range(rng.randint(0, 4))] for span in BID_AND_ASK_TENTHS)
+        connection.change_market(bids, asks)
+        text, (expected_bids, expected_asks) = connection.sent[-1]
+        book = connection.feed.parse(text, 1)
+        assert book is not None
+        assert [tuple(row) for row in book.bids.tolist()] == expected_bids
+        assert [tuple(row) for row in book.asks.tolist()] == expected_asks
 
 
 def iterate_paths(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -61,7 +61,7 @@ def test_csv_meta_names_venue_and_symbol(tmp_path: Path) -> None:
     assert (about["venue"], about["symbol"]) == ("bitstamp", "btcusd")
 
 
-@pytest.mark.parametrize("exchange", ["deribit", "bitmex", "bybit", "bitstamp", ""])
+@pytest.mark.parametrize("exchange", ["deribit", "bitmex", "bitstamp", ""])
 def test_amounts_of_unknown_exchange_are_refused_by_name(tmp_path: Path, exchange: str) -> None:
     """Contracts, dollars or coins: nobody knows, so nothing is guessed, and the sentence says what would be taken."""
     path = table(tmp_path / "a.csv", 5, row(5, 0, exchange, "BTC-PERPETUAL"))
@@ -69,6 +69,33 @@ def test_amounts_of_unknown_exchange_are_refused_by_name(tmp_path: Path, exchang
         list(read(path))
     with pytest.raises(BookError, match="--amounts"):
         foreign_feed("book", f'{{"exchange":"{exchange}","symbol":"BTC-PERPETUAL"}}')
+
+
+@pytest.mark.parametrize(
+    ("symbol", "venue", "amount"),
+    [
+        ("BTCUSDT", "bybit-linear", 1.25),
+        ("BTCUSDT-26DEC25", "bybit-linear", 1.25),
+        ("BTCPERP", "bybit-linear", 1.25),
+        ("BTCUSD", "bybit-inverse", 1.25 / 100.5),
+        ("BTCUSDZ25", "bybit-inverse", 1.25 / 100.5),
+    ],
+)
+def test_exchange_of_two_venues_is_told_apart_by_the_symbol(
+    tmp_path: Path, symbol: str, venue: str, amount: float
+) -> None:
+    """Tardis has linear and inverse contracts of Bybit under one name: coins in the one, dollars in the other."""
+    path = table(tmp_path / "a.csv", 5, row(5, 0, "bybit", symbol))
+    assert (meta(path)["venue"], meta(path)["symbol"]) == (venue, symbol)
+    (book,) = books(path, lambda: VENUES[venue].make_feed(symbol))
+    assert book.asks[0].tolist() == [100.5, amount]
+
+
+def test_symbol_that_fits_no_venue_of_a_shared_exchange_is_refused(tmp_path: Path) -> None:
+    """What the name does not tell is asked, and not taken for coins."""
+    path = table(tmp_path / "a.csv", 5, row(5, 0, "bybit", "BTCEUR"))
+    with pytest.raises(AmountsError, match="the amounts of bybit BTCEUR are in a unit that is not known here"):
+        list(read(path))
 
 
 @settings(deadline=None)

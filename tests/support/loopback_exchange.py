@@ -14,7 +14,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 
 from feeds import VENUES, Feed
 from feeds.binance import Binance, BinanceUsdm
-from tests.support.loopback_venues import SESSIONS, SYMBOLS, Market, Session, binance_body
+from tests.support.loopback_venues import IMITATIONS, SESSIONS, Session, binance_body
 from tests.support.reference_book import Row
 
 
@@ -31,7 +31,7 @@ class LoopbackExchange:
 
     def __init__(self, venue: str, symbol: str | None = None) -> None:
         self.venue = venue
-        self.market = Market(symbol or SYMBOLS[venue])
+        self.market = IMITATIONS[venue].make_market(symbol or "")
         self.received: list[str] = []
         self.connection_times: list[float] = []
         self.n_snapshot_requests = 0

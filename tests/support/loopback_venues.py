@@ -21,11 +21,14 @@ Levels = list[tuple[float, float]]
 class Market:
     """The true book of one symbol, with prices and sizes as the venue writes them, and its update ids.
 
-    history: the best ten levels after every change.
+    unit: the base units of a size; quote units if `is_inverse`.
+    history: the best ten levels after every change, in base units.
     """
 
-    def __init__(self, symbol: str, levels: int = 60) -> None:
+    def __init__(self, symbol: str, levels: int = 60, unit: float = 1.0, is_inverse: bool = False) -> None:
         self.symbol = symbol
+        self.unit = unit
+        self.is_inverse = is_inverse
         self.update_id = 1000
         self.previous_update_id = 0
         self.book = DictionaryBook(Decimal)
@@ -42,9 +45,13 @@ class Market:
         self.history.append(self.top(HISTORY_DEPTH))
 
     def top(self, count: int) -> tuple[Levels, Levels]:
-        """Return the best `count` levels of bids and asks as numbers."""
+        """Return the best `count` levels of bids and asks as numbers, sizes in base units."""
         bids, asks = self.book.top(count)
-        return [(float(p), float(q)) for p, q in bids], [(float(p), float(q)) for p, q in asks]
+        return [self._in_base_units(*row) for row in bids], [self._in_base_units(*row) for row in asks]
+
+    def _in_base_units(self, price: Decimal, size: Decimal) -> tuple[float, float]:
+        units = float(size) * self.unit
+        return float(price), units / float(price) if self.is_inverse else units
 
     @property
     def time_ms(self) -> int:
@@ -268,11 +275,48 @@ def to_json(frame: Any) -> str:
     return json.dumps(frame, separators=(",", ":"))
 
 
+class BybitSession(Session):
+    """A session of Bybit: each change has a number, the last one's plus one."""
+
+    update = 15_076_952
+    topic = ""
+
+    def answer(self, text: str) -> list[str]:
+        request = json.loads(text)
+        reply = {"success": True, "ret_msg": "", "conn_id": "d8bu1olkndm7crnfs1e0-j6akw", "req_id": ""}
+        if request["op"] == "ping":
+            return [to_json(reply | {"ret_msg": "pong", "op": "ping"})]
+        if self.refusal:
+            return [to_json(reply | {"success": False, "ret_msg": f"error:{self.refusal}", "op": "subscribe"})]
+        self.subscribed = True
+        (self.topic,) = request["args"]
+        bids, asks = self.market.book.top(int(self.topic.split(".")[1]))
+        return [to_json(reply | {"op": "subscribe"}), self._book("snapshot", bids, asks)]
+
+    def change(self, bids: Sequence[Row], asks: Sequence[Row], wrong_checksum: bool = False) -> str:  # noqa: ARG002
+        self.update += 1
+        return self._book("delta", bids, asks)
+
+    def _book(self, kind: str, bids: Sequence[Row], asks: Sequence[Row]) -> str:
+        data = {"s": self.market.symbol, "b": format_rows(bids), "a": format_rows(asks), "u": self.update, "seq": 7}
+        times = {"ts": self.market.time_ms + 1, "cts": self.market.time_ms}
+        return to_json({"topic": self.topic, "type": kind, "ts": times["ts"], "data": data, "cts": times["cts"]})
+
+
 class Imitation(NamedTuple):
-    """How a venue is imitated: its protocol, and a symbol whose sizes are base units as they are sent."""
+    """How a venue is imitated: its protocol, one of its symbols, and the base units of a size as it is sent.
+
+    Of an inverse contract these are quote units.
+    """
 
     session: type[Session]
     symbol: str
+    unit: float = 1.0
+    is_inverse: bool = False
+
+    def make_market(self, symbol: str = "", levels: int = 60) -> Market:
+        """Make the true book of this symbol; of the imitation's own symbol if none is given."""
+        return Market(symbol or self.symbol, levels, self.unit, self.is_inverse)
 
 
 IMITATIONS = {
@@ -282,6 +326,9 @@ IMITATIONS = {
     "binance-usdm": Imitation(BinanceUsdmSession, "BTCUSDT"),
     "coinbase": Imitation(CoinbaseSession, "BTC-USD"),
     "kraken": Imitation(KrakenSession, "BTC/USD"),
+    "bybit-spot": Imitation(BybitSession, "BTCUSDT"),
+    "bybit-linear": Imitation(BybitSession, "BTCUSDT"),
+    "bybit-inverse": Imitation(BybitSession, "BTCUSD", is_inverse=True),
 }
 """One line a venue, and all that a new one needs for its share of the tests that run for every venue."""
 

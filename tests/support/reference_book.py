@@ -119,6 +119,14 @@ def kraken_checksum(book: DictionaryBook) -> int:
     return zlib.crc32("".join(f"{n:f}".replace(".", "").lstrip("0") for row in asks + bids for n in row).encode())
 
 
+def read_bybit(frame: Any, symbol: str) -> Change | None:
+    """Read the changes of one symbol from a frame of Bybit; None if it has none."""
+    topic = frame.get("topic", "").split(".")
+    if topic[0] != "orderbook" or topic[-1] != symbol:
+        return None
+    return Change(frame["type"] == "snapshot", frame["data"]["b"], frame["data"]["a"])
+
+
 def read_envelopes(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the envelopes of one recording."""
     with gzip.open(path, "rt") as lines:

@@ -13,10 +13,13 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from feeds import Feed, FeedError
+from feeds import VENUES, Feed, FeedError
 from orderbook import OrderBook
 from tests.support.loopback_exchange import LoopbackExchange
-from tests.support.loopback_venues import SESSIONS
+from tests.support.loopback_venues import SESSIONS, SYMBOLS
+
+WHOLE_BOOKS = [venue for venue in SESSIONS if VENUES[venue].make_feed(SYMBOLS[venue]).has_whole_books]
+"""The venues whose messages need no earlier one."""
 
 
 class Listener(NamedTuple):
@@ -78,7 +81,7 @@ def test_feed_follows_venue_to_the_last_level(venue: str) -> None:
             assert (book.venue, book.symbol) == (venue, exchange.market.symbol)
 
 
-@pytest.mark.parametrize("venue", ["okx", "binance", "binance-usdm", "coinbase", "kraken"])
+@pytest.mark.parametrize("venue", [venue for venue in SESSIONS if venue not in WHOLE_BOOKS])
 def test_lost_message_breaks_the_feed(venue: str) -> None:
     """The change after a lost one is a FeedError: by its number, or by its checksum on Kraken, which has no numbers."""
     with LoopbackExchange(venue) as exchange, listen(exchange) as listener:
@@ -99,7 +102,7 @@ def test_wrong_checksum_breaks_the_feed() -> None:
             listener.receive_until_error()
 
 
-@pytest.mark.parametrize("venue", ["okx", "coinbase", "kraken"])
+@pytest.mark.parametrize("venue", ["okx", "coinbase", "kraken", "bybit-spot", "bybit-linear", "bybit-inverse"])
 def test_refused_subscription_has_the_venues_words(venue: str) -> None:
     """The FeedError has the venue's reason."""
     with LoopbackExchange(venue) as exchange:
@@ -128,7 +131,10 @@ def test_close_notice_of_venue_without_one_is_refused() -> None:
         exchange.announce_close()
 
 
-@pytest.mark.parametrize(("venue", "pong"), [("okx", "pong"), ("kraken", '"method":"pong"')])
+@pytest.mark.parametrize(
+    ("venue", "pong"),
+    [("okx", "pong"), ("kraken", '"method":"pong"'), ("bybit-linear", '"ret_msg":"pong"')],
+)
 def test_keepalive_is_answered_and_the_answer_ignored(venue: str, pong: str) -> None:
     """The venue answers the text that a feed sends in quiet times, and the answer is no book."""
     with LoopbackExchange(venue) as exchange, listen(exchange) as listener:

@@ -70,7 +70,7 @@ def test_followed_guide_adds_a_venue_that_is_offered_compared_charged_and_priced
         "test_page_offers_venue_with_its_symbols_and_its_fees[toy]",
         "test_comparison_has_venue_wherever_it_trades_the_same[toy]",
         "test_command_takes_every_venue[backtest]",
-        "test_tardis_file_is_of_the_venue_and_in_its_units[toy-exchange]",
+        "test_tardis_file_is_of_the_venue_and_in_its_units[toy-exchange-toy]",
         "test_live_order_is_priced_at_venue[toy]",
         "test_recorded_order_is_priced_at_venue[toy]",
     }

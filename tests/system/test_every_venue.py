@@ -30,7 +30,6 @@ from replay import meta, read
 from sessions.comparison import VenueCost, comparable_markets, first_tier
 from sessions.market import Market
 from tests.recording.test_tardis_csv import row, table
-from tests.support import loopback_venues
 from tests.support.loopback import eventually
 from tests.support.loopback_exchange import LoopbackExchange
 from tests.support.loopback_venues import IMITATIONS, binance_body
@@ -57,12 +56,16 @@ MAY_NAME = {("estimation/order.py", "okx"): "an order that nobody gave a tier pa
 
 
 def test_every_declared_venue_is_there_under_a_name_of_its_own() -> None:
-    """No two venues share a name, a title or a Tardis exchange, so none hides another."""
+    """No two venues share a name, a title or a symbol at Tardis, so none hides another."""
     modules = [import_module(f"feeds.{found.name}") for found in iter_modules(feeds.__path__)]
     declared: list[Venue] = [venue for module in modules for venue in getattr(module, "VENUES", ())]
     assert sorted(venue.name for venue in declared) == sorted(VENUES)
-    for names in ([venue.title for venue in declared], [name.exchange for _, name in TARDIS]):
-        assert sorted(names) == sorted(set(names))
+    titles = [venue.title for venue in declared]
+    assert sorted(titles) == sorted(set(titles))
+    for venue, name in TARDIS:
+        for symbol in filter(name.has_symbol, venue.symbols):
+            sharers = [other for _, other in TARDIS if other.exchange == name.exchange and other.has_symbol(symbol)]
+            assert sharers == [name]
 
 
 def test_every_real_venue_is_imitated() -> None:
@@ -162,18 +165,19 @@ def test_command_takes_every_venue(
     assert f"--venue{{{','.join(sorted(VENUES))}}}" in words
 
 
-@pytest.mark.parametrize(("venue", "tardis"), TARDIS, ids=[name.exchange for _, name in TARDIS])
+@pytest.mark.parametrize(("venue", "tardis"), TARDIS, ids=[f"{name.exchange}-{venue.name}" for venue, name in TARDIS])
 def test_tardis_file_is_of_the_venue_and_in_its_units(tmp_path: Path, venue: Venue, tardis: TardisName) -> None:
     """The rows' exchange names the venue; amounts become base units where the venue says that they are contracts."""
-    kind = "swap" if tardis.in_contracts else venue.product(venue.symbols[0])
-    symbol = next(symbol for symbol in venue.symbols if venue.product(symbol) == kind)
+    kind = "swap" if tardis.unit == "contracts" else venue.product(venue.symbols[0])
+    symbol = next(each for each in venue.symbols if venue.product(each) == kind and tardis.has_symbol(each))
     path = table(tmp_path / "book.csv", 1, row(1, 0, tardis.exchange, symbol))
     about = meta(path)
     assert (about["venue"], about["symbol"]) == (venue.name, symbol)
     (message,) = (tick.message for tick in read(path) if tick.kind == "book")
     book = foreign_feed("book", message).parse(message, 1)
     assert book is not None
-    assert book.asks.tolist() == [[100.5, 1.25 * (venue.contract_size(symbol) if tardis.in_contracts else 1.0)]]
+    units = {"base": 1.25, "quote": 1.25 / 100.5}.get(tardis.unit) or 1.25 * venue.contract_size(symbol)
+    assert book.asks.tolist() == [[100.5, units]]
 
 
 @pytest.mark.parametrize("venue", IMITATIONS)
@@ -182,7 +186,7 @@ def test_live_order_is_priced_at_venue(venue: str) -> None:
     estimates: list[Estimate] = []
     with LoopbackExchange(venue) as exchange:
         tier = first_tier(Market(venue, exchange.market.symbol))
-        calculator = TradingCalculator(Order(Side.BUY, 1.0, tier=tier))
+        calculator = TradingCalculator(Order(Side.BUY, 0.01, tier=tier))
         client = WebSocketClient(
             exchange.url, exchange.make_feed, lambda book: estimates.append(calculator.estimate(book))
         )
@@ -208,8 +212,9 @@ def test_live_order_is_priced_at_venue(venue: str) -> None:
 @pytest.mark.parametrize("venue", IMITATIONS)
 def test_recorded_order_is_priced_at_venue(tmp_path: Path, venue: str) -> None:
     """What the venue said, written down, is a backtest's row for each of its changes."""
-    session_type, symbol = IMITATIONS[venue]
-    session = session_type(loopback_venues.Market(symbol))
+    imitation = IMITATIONS[venue]
+    symbol = imitation.symbol
+    session = imitation.session(imitation.make_market())
     texts = session.greet()
     for request in VENUES[venue].make_feed(symbol).subscribe():
         texts += session.answer(request)
@@ -220,7 +225,7 @@ def test_recorded_order_is_priced_at_venue(tmp_path: Path, venue: str) -> None:
     ticks.append(
         RecordedFrame("http", ticks[-1].market_ns, binance_body(session.market))
     )  # only who waits for it takes it
-    frame = backtest(write_recording(tmp_path / "made.jsonl", ticks), venue, symbol, Order(Side.BUY, 1.0))
+    frame = backtest(write_recording(tmp_path / "made.jsonl", ticks), venue, symbol, Order(Side.BUY, 0.01))
     assert len(frame) > 0
     assert set(frame["venue"]) == {venue}
     assert frame["net_cost_bps"].notna().all()

@@ -21,7 +21,7 @@ from websocket_client import FeedHub, WebSocketClient
 QUICK: dict[str, Any] = {
     "min_reconnect_s": 0.02, "backoff_s": 0.01, "settled_s": 0.0, "max_tries": 50, "conflate": False,
 }  # fmt: skip
-SUBSCRIBED = ["okx", "coinbase", "kraken"]
+SUBSCRIBED = ["okx", "coinbase", "kraken", "bybit-spot", "bybit-linear", "bybit-inverse"]
 SPLICED = ["binance", "binance-usdm"]
 OWN = [*SUBSCRIBED, *SPLICED]
 NONSENSE = ["{", "", "null", '{"data":[', '{"channel":"book","type":"update","data":7}', "\ud7ff" * 1000]
@@ -239,7 +239,7 @@ def test_client_gives_up_refused_subscription_with_the_venues_words(venue: str) 
         assert (watched.exchange.n_connections, watched.books) == (3, [])
 
 
-@pytest.mark.parametrize(("venue", "server_s"), [("okx", 30), ("kraken", 60)])
+@pytest.mark.parametrize(("venue", "server_s"), [("okx", 30), ("kraken", 60), ("bybit-spot", 600)])
 def test_client_keeps_quiet_market_alive_with_the_venues_own_text(venue: str, server_s: float) -> None:
     """The client sends the venue's text before the venue would close; the answer keeps the connection."""
     keepalive = VENUES[venue].make_feed(SYMBOLS[venue]).keepalive
@@ -340,7 +340,14 @@ def test_tries_are_at_least_min_reconnect_apart(venue: str) -> None:
 
 @pytest.mark.parametrize(
     ("venue", "tries", "within_s"),
-    [("okx", 3, 1), ("binance", 300, 300), ("binance-usdm", 300, 300), ("coinbase", 8, 1), ("kraken", 150, 600)],
+    [
+        ("okx", 3, 1),
+        ("binance", 300, 300),
+        ("binance-usdm", 300, 300),
+        ("coinbase", 8, 1),
+        ("kraken", 150, 600),
+        *((venue, 500, 300) for venue in SUBSCRIBED if venue.startswith("bybit")),
+    ],
 )
 def test_endless_tries_stay_within_the_venues_limit(venue: str, tries: int, within_s: float) -> None:
     """A client that tries as soon as it may, for ever, stays under what the venue allows one address."""
@@ -406,7 +413,7 @@ def test_hub_keeps_all_venues_live_at_once() -> None:
         exchanges[0].drop()
         eventually(lambda: exchanges[0].n_connections == 2)
         eventually(all_in_step)
-        assert [exchange.n_connections for exchange in exchanges] == [2, 1, 1, 1, 1]
+        assert [exchange.n_connections for exchange in exchanges] == [2, *[1] * (len(OWN) - 1)]
         for viewer in viewers:
             viewer.unsubscribe()
         assert all(viewer.join(10) for viewer in viewers)
