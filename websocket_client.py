@@ -147,7 +147,7 @@ class WebSocketClient:
         if self._resting_state is not None:
             return self._resting_state
         serving = self._failover.serving
-        if serving is not None and monotonic() - serving.alive_s > self._timings.stale_s:
+        if serving is not None and serving.is_stale:
             return "stale"
         if serving is not None and serving.has_book:
             return "live"

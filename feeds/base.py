@@ -45,6 +45,10 @@ class Feed(Protocol):
         """The seconds without a book after which the subscription itself is to be checked, by a fresh connection."""
 
     @property
+    def book_interval_s(self) -> float:
+        """The seconds between two books, where the venue sends them so slowly that a live price can be that old."""
+
+    @property
     def closing(self) -> bool:
         """Whether the venue has announced that it will close this connection."""
 
@@ -77,6 +81,7 @@ class BaseFeed:
     keepalive: tuple[str, float] | None = None
     is_keepalive_periodic = False
     quiet_s = 60.0
+    book_interval_s = 0.0
     closing = False
     has_whole_books = False
 

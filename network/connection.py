@@ -143,6 +143,11 @@ class Connection:
         """
         return self.received_s if self.feed.has_whole_books else self.heard_s
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether it has been silent for longer than it ever should be while the venue sends books."""
+        return monotonic() - self.alive_s > max(self._timings.stale_s, 2 * self.feed.book_interval_s)
+
     async def run(self) -> None:
         """Connect, handle frames and close. Afterwards `error` says why it ended; it stays None if cancelled."""
         self._task = asyncio.current_task()
@@ -250,6 +255,7 @@ class Connection:
             quiet_s = now_s - self.alive_s
             keepalive = self.feed.keepalive
             limit_s = max(2 * timings.stale_s, keepalive[1] + timings.pong_s if keepalive else 0.0)
+            limit_s = max(limit_s, 3 * self.feed.book_interval_s)
             if quiet_s > limit_s:
                 raise NetworkError(f"{self.host} is connected but has been silent for {quiet_s:.1f} s")
             if not self.has_book and now_s - self.opened_s > timings.first_book_s:

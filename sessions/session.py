@@ -33,6 +33,8 @@ NEXT_BOOK_DUE_S = 0.15
 """An exchange that sends ten books a second owes the next one until the last is this old."""
 STALE_S = 1.5
 """Prices this old are called old, and are not compared with live ones."""
+LATE_BOOK_FACTOR = 1.5
+"""Where books come slowly, the next one is late after this many times their usual distance."""
 
 
 def parse_learned(content: bytes, market: Market) -> Any:
@@ -77,6 +79,8 @@ class Session:
         self.recorder: Recorder | None = None
         """The recording being made, or the last one."""
         self.latest: PricedBook | None = None
+        self._stale_s = STALE_S
+        """The age from which the price of this market is old."""
         self._new_price = threading.Condition()
         self.profiler = SystemProfiler()
         self.history = ExportManager()
@@ -108,10 +112,13 @@ class Session:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the newest price is live: the connection is live and the book is younger than STALE_S."""
+        """Whether the newest price is live: the connection is live and the book is no older than it may be.
+
+        It may be STALE_S old; where the venue sends books more slowly, until the next one is late.
+        """
         status = self.status
         age_s = self.age_s
-        return status is not None and status.state == "live" and age_s is not None and age_s < STALE_S
+        return status is not None and status.state == "live" and age_s is not None and age_s < self._stale_s
 
     @property
     def order(self) -> Order:
@@ -150,6 +157,7 @@ class Session:
         if market.recording is not None:
             self.player = Player(market.recording, market.make_feed, market.max_bytes, market.opening)
         try:
+            self._stale_s = max(STALE_S, LATE_BOOK_FACTOR * market.make_feed().book_interval_s)
             self.resume()
         except (ValueError, OSError):
             self.disconnect()

@@ -603,6 +603,31 @@ def test_periodic_keepalive_is_sent_while_data_flow() -> None:
         assert len(server.connection_times) == 1
 
 
+def test_slow_books_are_live_until_the_next_one_is_late() -> None:
+    """Where a venue sends a book every few seconds, the time between two of them is no silence."""
+
+    async def talk(web_socket: ServerConnection, _number: int) -> None:
+        for number in range(1, 5):
+            await web_socket.send(f"snapshot {number}")
+            await asyncio.sleep(0.4)
+        await stay_silent(web_socket)
+
+    def make_feed() -> DeltaFeed:
+        feed = DeltaFeed()
+        feed.has_whole_books = True
+        feed.book_interval_s = 0.4
+        return feed
+
+    states = set[str]()
+    with Server(talk) as server, WatchedClient(server.url, make_feed, stale_s=0.1) as watched:
+        eventually(lambda: watched.client.status.books == 1)
+        eventually(lambda: states.add(watched.client.status.state) or watched.client.status.books == 4)
+        assert states == {"live"}
+        assert len(server.connection_times) == 1
+        eventually(lambda: watched.client.status.state == "stale")
+        eventually(lambda: len(server.connection_times) == 2)
+
+
 @pytest.mark.parametrize("why", ["closing", "age"])
 def test_connection_about_to_end_is_replaced_without_gap_or_duplicate(why: str) -> None:
     """The old connection serves until the new one's first book, and then is dropped."""

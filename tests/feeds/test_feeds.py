@@ -228,6 +228,7 @@ def test_same_instrument_has_the_same_name_at_all_venues(instrument: str, venues
         ("binance-usdm", "1000PEPEUSDT", "1000PEPE/USDT swap", "swap"),
         ("binance-usdm", "BTCUSDT_260327", "BTC/USDT future 260327", "swap"),
         ("kraken", "MINA/GBP", "MINA/GBP spot", "spot"),
+        ("hyperliquid", "kPEPE", "kPEPE/USDC swap", "swap"),
         ("bybit-spot", "SOLBTC", "SOL/BTC spot", "spot"),
         ("bybit-linear", "1000PEPEUSDT", "1000PEPE/USDT swap", "swap"),
         ("bybit-linear", "BTCPERP", "BTC/USDC swap", "swap"),

@@ -90,6 +90,22 @@ def test_frozen_book_is_neither_priced_nor_cheapest_whatever_heartbeats_come(
     eventually(lambda: any(row.is_cheapest for row in comparison.venue_costs()))
 
 
+def test_slow_venue_takes_part_until_its_next_book_is_late(comparison: Comparison) -> None:
+    """Hyperliquid sends its 20 levels every 5.4 s: between two of them the price stands, and then it is old."""
+    with LoopbackExchange("hyperliquid") as exchange:
+        market = Market("hyperliquid", "BTC", address=exchange.url)
+        comparison.watch((market,), Order(Side.BUY, 0.5))
+        eventually(lambda: comparison.venue_costs()[0].estimate is not None)
+        eventually(lambda: (comparison.venue_costs()[0].age_s or 0.0) > STALE_S + 0.2)
+        (row,) = comparison.venue_costs()
+        assert row.all_in_price is not None
+        assert row.status is not None
+        assert row.status.state == "live"
+        eventually(lambda: comparison.venue_costs()[0].estimate is None, 10)
+        assert 8.0 < (comparison.venue_costs()[0].age_s or 0.0) < 9.5
+        comparison.watch((), Order(Side.BUY, 0.5))
+
+
 def test_only_markets_of_the_same_instrument_are_comparable() -> None:
     """A swap is lined up with swaps, dollars with dollars, and simulated prices with nobody else's."""
     swap = {each.venue for each in comparable_markets(Market("okx", "BTC-USDT-SWAP"))}

@@ -75,6 +75,7 @@ class DeltaFeed:
     has_whole_books = False
     quiet_s = 60.0
     is_keepalive_periodic = False
+    book_interval_s = 0.0
 
     def __init__(self, rest_url: str | None = None, keepalive: tuple[str, float] | None = None) -> None:
         self.keepalive = keepalive

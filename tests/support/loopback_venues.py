@@ -303,6 +303,32 @@ class BybitSession(Session):
         return to_json({"topic": self.topic, "type": kind, "ts": times["ts"], "data": data, "cts": times["cts"]})
 
 
+class HyperliquidSession(Session):
+    """A session of Hyperliquid: every message is the best 20 levels, or 5 in the fast kind."""
+
+    levels = 20
+
+    def answer(self, text: str) -> list[str]:
+        request = json.loads(text)
+        if request["method"] == "ping":
+            return ['{"channel":"pong"}']
+        if self.refusal:
+            return [to_json({"channel": "error", "data": self.refusal})]
+        self.subscribed = True
+        subscription = {"nSigFigs": None, "mantissa": None, "fast": False} | request["subscription"]
+        self.levels = 5 if subscription["fast"] else 20
+        ack = {"channel": "subscriptionResponse", "data": {"method": "subscribe", "subscription": subscription}}
+        return [to_json(ack), self.change((), ())]
+
+    def change(self, bids: Sequence[Row], asks: Sequence[Row], wrong_checksum: bool = False) -> str:  # noqa: ARG002
+        levels = [
+            [{"px": price, "sz": size, "n": 1} for price, size in format_rows(rows)]
+            for rows in self.market.book.top(self.levels)
+        ]
+        data = {"coin": self.market.symbol, "time": self.market.time_ms, "levels": levels}
+        return to_json({"channel": "l2Book", "data": data})
+
+
 class Imitation(NamedTuple):
     """How a venue is imitated: its protocol, one of its symbols, and the base units of a size as it is sent.
 
@@ -329,6 +355,7 @@ IMITATIONS = {
     "bybit-spot": Imitation(BybitSession, "BTCUSDT"),
     "bybit-linear": Imitation(BybitSession, "BTCUSDT"),
     "bybit-inverse": Imitation(BybitSession, "BTCUSD", is_inverse=True),
+    "hyperliquid": Imitation(HyperliquidSession, "BTC"),
 }
 """One line a venue, and all that a new one needs for its share of the tests that run for every venue."""
 

@@ -21,7 +21,9 @@ from websocket_client import FeedHub, WebSocketClient
 QUICK: dict[str, Any] = {
     "min_reconnect_s": 0.02, "backoff_s": 0.01, "settled_s": 0.0, "max_tries": 50, "conflate": False,
 }  # fmt: skip
-SUBSCRIBED = ["okx", "coinbase", "kraken", "bybit-spot", "bybit-linear", "bybit-inverse"]
+FEEDS = {venue: VENUES[venue].make_feed(symbol) for venue, symbol in SYMBOLS.items()}
+SUBSCRIBED = [venue for venue, feed in FEEDS.items() if feed.subscribe() and not feed.has_whole_books]
+"""The venues whose changes must be asked for. One that sends whole books has no gap to show."""
 SPLICED = ["binance", "binance-usdm"]
 OWN = [*SUBSCRIBED, *SPLICED]
 NONSENSE = ["{", "", "null", '{"data":[', '{"channel":"book","type":"update","data":7}', "\ud7ff" * 1000]
