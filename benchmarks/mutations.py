@@ -94,6 +94,16 @@ MUTATIONS = [
         "tests/sessions/test_comparison.py",
     ),
     Mutation(
+        "Deribit: each change follows the last",
+        *("feeds/deribit.py", "if change.prev_change_id != self._last_change_id:", "if False:"),
+        "tests/feeds/test_deribit.py tests/feeds/test_fuzz.py",
+    ),
+    Mutation(
+        "a message that wants an answer gets it",
+        *("network/connection.py", "await self._send(web_socket, answer)", "pass"),
+        "tests/test_websocket_client.py",
+    ),
+    Mutation(
         "Kraken: the checksum",
         *("feeds/kraken.py", "if book_checksum != change.checksum:", "if False:"),
         "tests/feeds/test_kraken.py",

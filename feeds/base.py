@@ -59,6 +59,9 @@ class Feed(Protocol):
     def subscribe(self) -> list[str]:
         """Return the texts to send on connect."""
 
+    def answer(self, message: str | bytes) -> str | None:
+        """Return the text that the venue wants to be sent in answer to this message; None if it wants none."""
+
     def parse(self, message: str | bytes, received_ns: int, market_ns: int | None = None) -> OrderBook | None:
         """Return the book after this message; None if the message carries no change of it.
 
@@ -91,6 +94,9 @@ class BaseFeed:
 
     def subscribe(self) -> list[str]:
         return []
+
+    def answer(self, message: str | bytes) -> str | None:  # noqa: ARG002 - none, unless a venue wants one
+        return None
 
     def apply_snapshot(
         self,

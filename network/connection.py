@@ -196,6 +196,8 @@ class Connection:
                 self._queued_bytes -= len(frame.message) + FRAME_OVERHEAD_BYTES
                 if frame.kind == "http":
                     self._is_fetching = False
+                if frame.kind == "recv" and (answer := self.feed.answer(frame.message)) is not None:
+                    await self._send(web_socket, answer)
                 self._on_frame(self, frame)
                 if self.feed.closing:
                     self.needs_successor.set()

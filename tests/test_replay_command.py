@@ -85,7 +85,7 @@ def test_info_of_real_files(recordings: Path, capsys: pytest.CaptureFixture[str]
 
 TARDIS_DOLLARS = (
     "exchange,symbol,timestamp,local_timestamp,asks[0].price,asks[0].amount,bids[0].price,bids[0].amount\n"
-    + "deribit,BTC-PERPETUAL,1772359200123456,1772359200124356,60010,10000,60000,20000\n" * 3
+    + "bitmex,XBTUSD,1772359200123456,1772359200124356,60010,10000,60000,20000\n" * 3
 )
 
 
@@ -96,11 +96,11 @@ def test_info_opens_amounts_of_open_unit_only_as_stated(tmp_path: Path, capsys: 
     assert main(["info", str(path)]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "deribit BTC-PERPETUAL" in error
+    assert "bitmex XBTUSD" in error
     assert "--amounts base, quote or contracts:SIZE" in error
     assert main(["info", str(path), "--amounts", "quote"]) == 0
     output = capsys.readouterr().out
-    assert "opened as: a Tardis book_snapshot CSV of deribit BTC-PERPETUAL: amounts are quote units" in output
+    assert "opened as: a Tardis book_snapshot CSV of bitmex XBTUSD: amounts are quote units" in output
     assert "books 3, refused 0, ignored 0" in output
     with pytest.raises(SystemExit):
         main(["info", str(path), "--amounts", "coins"])
@@ -127,7 +127,7 @@ def test_command_refuses_market_that_contradicts_the_file(
     path = tmp_path / "dollars.csv"
     path.write_text(TARDIS_DOLLARS)
     assert main([command, str(path), "--venue", "kraken", "--symbol", "ETH/EUR", "--amounts", "base"]) == 1
-    words = "line 2: the file says that it is of deribit BTC-PERPETUAL, not of kraken ETH/EUR\n"
+    words = "line 2: the file says that it is of bitmex XBTUSD, not of kraken ETH/EUR\n"
     assert capsys.readouterr().err == words
 
 

@@ -603,6 +603,15 @@ def test_periodic_keepalive_is_sent_while_data_flow() -> None:
         assert len(server.connection_times) == 1
 
 
+def test_message_that_wants_an_answer_gets_it() -> None:
+    """A venue that asks whether the client is there hears that it is, once for each question."""
+    talk = make_talk("are you there", "snapshot 1", "are you there", every_s=0.01)
+    with Server(talk) as server, WatchedClient(server.url, DeltaFeed) as watched:
+        eventually(lambda: server.received.count("yes") == 2)
+        eventually(lambda: watched.client.status.books == 1)
+        assert watched.client.status.ignored == 2
+
+
 def test_slow_books_are_live_until_the_next_one_is_late() -> None:
     """Where a venue sends a book every few seconds, the time between two of them is no silence."""
 

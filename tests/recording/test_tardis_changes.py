@@ -144,13 +144,13 @@ def test_amounts_become_base_units(tmp_path: Path) -> None:
     path = table(tmp_path / "swap.csv", SNAPSHOT, "okex-swap", "BTC-USDT-SWAP")
     (book,) = books(path, make_feed)
     assert book.bids[:2].tolist() == [[100.0, 1.5 * 0.01], [99.0, 2.5 * 0.01]]
-    path = table(tmp_path / "dollars.csv", SNAPSHOT, "deribit", "BTC-PERPETUAL")
-    with pytest.raises(AmountsError, match="deribit BTC-PERPETUAL"):
+    path = table(tmp_path / "dollars.csv", SNAPSHOT, "bitmex", "XBTUSD")
+    with pytest.raises(AmountsError, match="bitmex XBTUSD"):
         list(read(path))
     (book,) = books(path, make_feed, opening=Opening(amounts=Amounts("quote")))
     assert book.bids[1].tolist() == [99.0, 2.5 / 99]
     with pytest.raises(BookError, match="--amounts"):
-        ReplayFeed(make_feed()).apply(RecordedFrame("change", 1, '{"exchange":"deribit","symbol":"X"}'), 0)
+        ReplayFeed(make_feed()).apply(RecordedFrame("change", 1, '{"exchange":"bitmex","symbol":"X"}'), 0)
 
 
 def test_market_that_contradicts_the_file_is_refused(tmp_path: Path) -> None:

@@ -61,40 +61,43 @@ def test_csv_meta_names_venue_and_symbol(tmp_path: Path) -> None:
     assert (about["venue"], about["symbol"]) == ("bitstamp", "btcusd")
 
 
-@pytest.mark.parametrize("exchange", ["deribit", "bitmex", "bitstamp", ""])
+@pytest.mark.parametrize("exchange", ["bitmex", "bitstamp", ""])
 def test_amounts_of_unknown_exchange_are_refused_by_name(tmp_path: Path, exchange: str) -> None:
     """Contracts, dollars or coins: nobody knows, so nothing is guessed, and the sentence says what would be taken."""
-    path = table(tmp_path / "a.csv", 5, row(5, 0, exchange, "BTC-PERPETUAL"))
-    with pytest.raises(AmountsError, match=rf"{exchange} BTC-PERPETUAL .*--amounts base, quote or contracts:SIZE"):
+    path = table(tmp_path / "a.csv", 5, row(5, 0, exchange, "XBTUSD"))
+    with pytest.raises(AmountsError, match=rf"{exchange} XBTUSD .*--amounts base, quote or contracts:SIZE"):
         list(read(path))
     with pytest.raises(BookError, match="--amounts"):
-        foreign_feed("book", f'{{"exchange":"{exchange}","symbol":"BTC-PERPETUAL"}}')
+        foreign_feed("book", f'{{"exchange":"{exchange}","symbol":"XBTUSD"}}')
 
 
 @pytest.mark.parametrize(
-    ("symbol", "venue", "amount"),
+    ("exchange", "symbol", "venue", "amount"),
     [
-        ("BTCUSDT", "bybit-linear", 1.25),
-        ("BTCUSDT-26DEC25", "bybit-linear", 1.25),
-        ("BTCPERP", "bybit-linear", 1.25),
-        ("BTCUSD", "bybit-inverse", 1.25 / 100.5),
-        ("BTCUSDZ25", "bybit-inverse", 1.25 / 100.5),
+        ("bybit", "BTCUSDT", "bybit-linear", 1.25),
+        ("bybit", "BTCUSDT-26DEC25", "bybit-linear", 1.25),
+        ("bybit", "BTCPERP", "bybit-linear", 1.25),
+        ("bybit", "BTCUSD", "bybit-inverse", 1.25 / 100.5),
+        ("bybit", "BTCUSDZ25", "bybit-inverse", 1.25 / 100.5),
+        ("deribit", "BTC-PERPETUAL", "deribit", 1.25 / 100.5),
+        ("deribit", "BTC_USDC-PERPETUAL", "deribit", 1.25),
     ],
 )
-def test_exchange_of_two_venues_is_told_apart_by_the_symbol(
-    tmp_path: Path, symbol: str, venue: str, amount: float
+def test_unit_of_amounts_follows_from_exchange_and_symbol(
+    tmp_path: Path, exchange: str, symbol: str, venue: str, amount: float
 ) -> None:
-    """Tardis has linear and inverse contracts of Bybit under one name: coins in the one, dollars in the other."""
-    path = table(tmp_path / "a.csv", 5, row(5, 0, "bybit", symbol))
+    """Tardis has linear and inverse contracts under one name: coins in the one, dollars in the other."""
+    path = table(tmp_path / "a.csv", 5, row(5, 0, exchange, symbol))
     assert (meta(path)["venue"], meta(path)["symbol"]) == (venue, symbol)
     (book,) = books(path, lambda: VENUES[venue].make_feed(symbol))
     assert book.asks[0].tolist() == [100.5, amount]
 
 
-def test_symbol_that_fits_no_venue_of_a_shared_exchange_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("exchange", "symbol"), [("bybit", "BTCEUR"), ("deribit", "BTC-27MAR26-50000-C")])
+def test_symbol_that_fits_no_form_of_its_exchange_is_refused(tmp_path: Path, exchange: str, symbol: str) -> None:
     """What the name does not tell is asked, and not taken for coins."""
-    path = table(tmp_path / "a.csv", 5, row(5, 0, "bybit", "BTCEUR"))
-    with pytest.raises(AmountsError, match="the amounts of bybit BTCEUR are in a unit that is not known here"):
+    path = table(tmp_path / "a.csv", 5, row(5, 0, exchange, symbol))
+    with pytest.raises(AmountsError, match=f"the amounts of {exchange} {symbol} are in a unit that is not known here"):
         list(read(path))
 
 
@@ -103,7 +106,7 @@ def test_symbol_that_fits_no_venue_of_a_shared_exchange_is_refused(tmp_path: Pat
 def test_stated_amounts_become_base_units(price: float, amount: float, size: float) -> None:
     """Base units stay as they were written, dollars are divided by the price, contracts multiplied by their size."""
     header_line = b"exchange,symbol,timestamp,local_timestamp,asks[0].price,asks[0].amount,bids[0].price,bids[0].amount"
-    line = f"deribit,X,1598918403696000,1598918403720123,{price!r},{amount!r},{price / 2!r},{amount!r}"
+    line = f"bitmex,X,1598918403696000,1598918403720123,{price!r},{amount!r},{price / 2!r},{amount!r}"
     wanted = {"base": amount, "quote": amount / price, f"contracts:{size!r}": amount * size}
     for text, base in wanted.items():
         table_of_x = SnapshotTable(header_line, Opening(amounts=parse_amounts(text)))

@@ -91,6 +91,9 @@ class DeltaFeed:
     def subscribe(self) -> list[str]:
         return ["subscribe steps"]
 
+    def answer(self, message: str | bytes) -> str | None:
+        return "yes" if message == "are you there" else None
+
     def parse(self, message: str | bytes, received_ns: int, market_ns: int | None = None) -> OrderBook | None:
         assert isinstance(message, str)
         word, _, number = message.partition(" ")

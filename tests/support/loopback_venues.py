@@ -329,6 +329,49 @@ class HyperliquidSession(Session):
         return to_json({"channel": "l2Book", "data": data})
 
 
+class DeribitSession(Session):
+    """A session of Deribit: each change names the last one; heartbeats come once they are asked for."""
+
+    change_id = 136_069_961_946
+    has_heartbeats = False
+
+    def answer(self, text: str) -> list[str]:
+        request = json.loads(text)
+        reply = {"jsonrpc": "2.0", "id": request["id"]}
+        match request["method"]:
+            case "public/set_heartbeat":
+                self.has_heartbeats = True
+                return [to_json(reply | {"result": "ok"})]
+            case "public/test":
+                return [to_json(reply | {"result": {"version": "1.2.26"}})]
+        if self.refusal:
+            return [to_json(reply | {"error": {"code": 11050, "message": self.refusal}})]
+        self.subscribed = True
+        bids, asks = self.market.book.top(100_000)
+        snapshot = self._book("snapshot", [("new", *row) for row in bids], [("new", *row) for row in asks])
+        return [to_json(reply | {"result": request["params"]["channels"]}), snapshot]
+
+    def change(self, bids: Sequence[Row], asks: Sequence[Row], wrong_checksum: bool = False) -> str:  # noqa: ARG002
+        previous, self.change_id = self.change_id, self.change_id + 17
+        sides = [
+            [("change" if Decimal(size) else "delete", price, size) for price, size in rows] for rows in (bids, asks)
+        ]
+        return self._book("change", *sides, prev_change_id=previous)
+
+    def heartbeat(self) -> str | None:
+        return to_json({"jsonrpc": "2.0", "method": "heartbeat", "params": {"type": "test_request"}})
+
+    def _book(self, kind: str, bids: Sequence[Any], asks: Sequence[Any], **link: int) -> str:
+        sides = {
+            name: [[action, float(price), float(size)] for action, price, size in rows]
+            for name, rows in (("bids", bids), ("asks", asks))
+        }
+        data = {"timestamp": self.market.time_ms, "type": kind, "change_id": self.change_id, **sides, **link}
+        channel = f"book.{self.market.symbol}.100ms"
+        params = {"channel": channel, "data": data | {"instrument_name": self.market.symbol}}
+        return to_json({"jsonrpc": "2.0", "method": "subscription", "params": params})
+
+
 class Imitation(NamedTuple):
     """How a venue is imitated: its protocol, one of its symbols, and the base units of a size as it is sent.
 
@@ -356,6 +399,7 @@ IMITATIONS = {
     "bybit-linear": Imitation(BybitSession, "BTCUSDT"),
     "bybit-inverse": Imitation(BybitSession, "BTCUSD", is_inverse=True),
     "hyperliquid": Imitation(HyperliquidSession, "BTC"),
+    "deribit": Imitation(DeribitSession, "BTC_USDC-PERPETUAL"),
 }
 """One line a venue, and all that a new one needs for its share of the tests that run for every venue."""
 

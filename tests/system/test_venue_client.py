@@ -275,6 +275,19 @@ def test_heartbeats_keep_quiet_coinbase_alive() -> None:
         assert (watched.exchange.n_connections, watched.client.status.state) == (1, "live")
 
 
+def test_client_answers_the_heartbeats_of_deribit() -> None:
+    """Heartbeats are asked for on connect, and each test request is answered, or the venue would close."""
+    with WatchedExchange("deribit") as watched:
+        watched.wait_until_in_step()
+        assert '"method":"public/set_heartbeat"' in watched.exchange.received[0]
+        for count in range(1, 4):
+            watched.exchange.heartbeat()
+            watched.exchange.wait_for(
+                lambda count=count: sum("public/test" in text for text in watched.exchange.received) == count
+            )
+        assert watched.exchange.n_connections == 1
+
+
 def with_quiet_s(quiet_s: float) -> Callable[[LoopbackExchange], Feed]:
     """Return a function that makes the venue's feed, whose subscription is checked after so many quiet seconds."""
 

@@ -201,11 +201,9 @@ def test_log_of_several_symbols_takes_the_symbol_chosen_above(app: AppTest) -> N
 
 def test_amounts_of_open_unit_wait_for_the_users_word(app: AppTest) -> None:
     """Nothing is priced until the unit is chosen; then contracts of the size that was typed become coins."""
-    table(RECORDINGS / "deribit.csv", 5, *(row(5, n * 100_000, "deribit", "BTC-PERPETUAL") for n in range(30)))
+    table(RECORDINGS / "bitmex.csv", 5, *(row(5, n * 100_000, "bitmex", "XBTUSD") for n in range(30)))
     app.run()
-    assert "The amounts of deribit BTC-PERPETUAL are in a unit that is not known here" in page_text(app).replace(
-        "\\", ""
-    )
+    assert "The amounts of bitmex XBTUSD are in a unit that is not known here" in page_text(app).replace("\\", "")
     assert session(app).market is None
     app.selectbox(key="amounts").set_value("contracts").run()
     assert session(app).market is None
