@@ -104,6 +104,11 @@ MUTATIONS = [
         "tests/test_websocket_client.py",
     ),
     Mutation(
+        "Bitget: each change follows the last",
+        *("feeds/bitget.py", "change.pseq != self._last_seq", "False"),
+        "tests/feeds/test_bitget.py tests/feeds/test_fuzz.py",
+    ),
+    Mutation(
         "Kraken: the checksum",
         *("feeds/kraken.py", "if book_checksum != change.checksum:", "if False:"),
         "tests/feeds/test_kraken.py",

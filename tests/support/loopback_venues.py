@@ -372,6 +372,32 @@ class DeribitSession(Session):
         return to_json({"jsonrpc": "2.0", "method": "subscription", "params": params})
 
 
+class BitgetSession(Session):
+    """A session of Bitget, v3: each change names the last one."""
+
+    seq = 427_583_461_144
+
+    def answer(self, text: str) -> list[str]:
+        if text == "ping":
+            return ["pong"]
+        (arg,) = json.loads(text)["args"]
+        if self.refusal:
+            return [to_json({"event": "error", "arg": arg, "code": 30001, "msg": self.refusal})]
+        self.subscribed = True
+        self.arg = arg
+        bids, asks = self.market.book.top(1000)
+        return [to_json({"event": "subscribe", "arg": arg}), self._books("snapshot", bids, asks, 0)]
+
+    def change(self, bids: Sequence[Row], asks: Sequence[Row], wrong_checksum: bool = False) -> str:  # noqa: ARG002
+        previous, self.seq = self.seq, self.seq + 19_415
+        return self._books("update", bids, asks, previous)
+
+    def _books(self, action: str, bids: Sequence[Row], asks: Sequence[Row], previous: int) -> str:
+        links = {"seq": self.seq, "pseq": previous, "ts": str(self.market.time_ms), "maxdepth": "1000"}
+        data = [{"a": format_rows(asks), "b": format_rows(bids)} | links]
+        return to_json({"action": action, "arg": self.arg, "data": data, "ts": self.market.time_ms + 2})
+
+
 class Imitation(NamedTuple):
     """How a venue is imitated: its protocol, one of its symbols, and the base units of a size as it is sent.
 
@@ -399,6 +425,7 @@ IMITATIONS = {
     "bybit-linear": Imitation(BybitSession, "BTCUSDT"),
     "bybit-inverse": Imitation(BybitSession, "BTCUSD", is_inverse=True),
     "hyperliquid": Imitation(HyperliquidSession, "BTC"),
+    "bitget-futures": Imitation(BitgetSession, "BTCUSDT"),
     "deribit": Imitation(DeribitSession, "BTC_USDC-PERPETUAL"),
 }
 """One line a venue, and all that a new one needs for its share of the tests that run for every venue."""

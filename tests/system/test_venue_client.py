@@ -241,7 +241,9 @@ def test_client_gives_up_refused_subscription_with_the_venues_words(venue: str) 
         assert (watched.exchange.n_connections, watched.books) == (3, [])
 
 
-@pytest.mark.parametrize(("venue", "server_s"), [("okx", 30), ("kraken", 60), ("bybit-spot", 600)])
+@pytest.mark.parametrize(
+    ("venue", "server_s"), [("okx", 30), ("kraken", 60), ("bybit-spot", 600), ("bitget-futures", 120)]
+)
 def test_client_keeps_quiet_market_alive_with_the_venues_own_text(venue: str, server_s: float) -> None:
     """The client sends the venue's text before the venue would close; the answer keeps the connection."""
     keepalive = VENUES[venue].make_feed(SYMBOLS[venue]).keepalive
@@ -361,6 +363,7 @@ def test_tries_are_at_least_min_reconnect_apart(venue: str) -> None:
         ("binance-usdm", 300, 300),
         ("coinbase", 8, 1),
         ("kraken", 150, 600),
+        ("bitget-futures", 300, 300),
         *((venue, 500, 300) for venue in SUBSCRIBED if venue.startswith("bybit")),
     ],
 )
