@@ -109,6 +109,16 @@ MUTATIONS = [
         "tests/feeds/test_bitget.py tests/feeds/test_fuzz.py",
     ),
     Mutation(
+        "Gate: each change follows the last",
+        *("feeds/gate.py", "if self._last_update + 1 != change.U:", "if False:"),
+        "tests/feeds/test_gate.py tests/feeds/test_fuzz.py",
+    ),
+    Mutation(
+        "Gate: a contract that is worth nothing is not believed",
+        *("feeds/gate.py", 'if not 0 < value < float("inf"):', "if False:"),
+        "tests/feeds/test_gate.py",
+    ),
+    Mutation(
         "Kraken: the checksum",
         *("feeds/kraken.py", "if book_checksum != change.checksum:", "if False:"),
         "tests/feeds/test_kraken.py",

@@ -233,6 +233,7 @@ def test_same_instrument_has_the_same_name_at_all_venues(instrument: str, venues
         ("deribit", "BTC-27MAR26", "BTC/USD inverse future 260327", "swap"),
         ("deribit", "ETH_USDC-5JUN26", "ETH/USDC future 260605", "swap"),
         ("bitget-futures", "MAVUSDT", "MAV/USDT swap", "swap"),
+        ("gate-futures", "PEPE_USDT", "PEPE/USDT swap", "swap"),
         ("bybit-spot", "SOLBTC", "SOL/BTC spot", "spot"),
         ("bybit-linear", "1000PEPEUSDT", "1000PEPE/USDT swap", "swap"),
         ("bybit-linear", "BTCPERP", "BTC/USDC swap", "swap"),

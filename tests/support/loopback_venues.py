@@ -398,6 +398,37 @@ class BitgetSession(Session):
         return to_json({"action": action, "arg": self.arg, "data": data, "ts": self.market.time_ms + 2})
 
 
+class GateSession(Session):
+    """A session of Gate: each change begins with the number after the last one's."""
+
+    update = 108_552_472_643
+    stream = ""
+
+    def answer(self, text: str) -> list[str]:
+        request = json.loads(text)
+        head = {"time": self.market.time_ms // 1000, "time_ms": self.market.time_ms}
+        if request["channel"] == "futures.ping":
+            return [to_json(head | {"channel": "futures.pong", "event": "", "result": None})]
+        ack = head | {"channel": "futures.obu", "event": "subscribe", "payload": request["payload"]}
+        if self.refusal:
+            return [to_json(ack | {"error": {"code": 2, "message": self.refusal}})]
+        self.subscribed = True
+        (self.stream,) = request["payload"]
+        bids, asks = self.market.book.top(int(self.stream.split(".")[2]))
+        return [to_json(ack | {"result": {"status": "success"}}), self._book(bids, asks, full=True)]
+
+    def change(self, bids: Sequence[Row], asks: Sequence[Row], wrong_checksum: bool = False) -> str:  # noqa: ARG002
+        first = self.update + 1
+        self.update += 29
+        return self._book(bids, asks, U=first)
+
+    def _book(self, bids: Sequence[Row], asks: Sequence[Row], **more: Any) -> str:
+        result = {"t": self.market.time_ms - 7, "s": self.stream, "u": self.update, **more}
+        sides = {"b": format_rows(bids), "a": format_rows(asks)}
+        head = {"time": self.market.time_ms // 1000, "time_ms": self.market.time_ms, "channel": "futures.obu"}
+        return to_json(head | {"event": "update", "result": result | sides})
+
+
 class Imitation(NamedTuple):
     """How a venue is imitated: its protocol, one of its symbols, and the base units of a size as it is sent.
 
@@ -426,6 +457,7 @@ IMITATIONS = {
     "bybit-inverse": Imitation(BybitSession, "BTCUSD", is_inverse=True),
     "hyperliquid": Imitation(HyperliquidSession, "BTC"),
     "bitget-futures": Imitation(BitgetSession, "BTCUSDT"),
+    "gate-futures": Imitation(GateSession, "ETH_USDT", unit=0.01),
     "deribit": Imitation(DeribitSession, "BTC_USDC-PERPETUAL"),
 }
 """One line a venue, and all that a new one needs for its share of the tests that run for every venue."""

@@ -242,7 +242,8 @@ def test_client_gives_up_refused_subscription_with_the_venues_words(venue: str) 
 
 
 @pytest.mark.parametrize(
-    ("venue", "server_s"), [("okx", 30), ("kraken", 60), ("bybit-spot", 600), ("bitget-futures", 120)]
+    ("venue", "server_s"),
+    [("okx", 30), ("kraken", 60), ("bybit-spot", 600), ("bitget-futures", 120), ("gate-futures", 30)],
 )
 def test_client_keeps_quiet_market_alive_with_the_venues_own_text(venue: str, server_s: float) -> None:
     """The client sends the venue's text before the venue would close; the answer keeps the connection."""
