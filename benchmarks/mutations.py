@@ -119,6 +119,11 @@ MUTATIONS = [
         "tests/feeds/test_gate.py",
     ),
     Mutation(
+        "Kraken futures: each change follows the last",
+        *("feeds/kraken_futures.py", "if change.seq != self._last_seq + 1:", "if False:"),
+        "tests/feeds/test_kraken_futures.py tests/feeds/test_fuzz.py",
+    ),
+    Mutation(
         "Kraken: the checksum",
         *("feeds/kraken.py", "if book_checksum != change.checksum:", "if False:"),
         "tests/feeds/test_kraken.py",

@@ -197,15 +197,21 @@ def test_venues_describe_themselves_without_the_network() -> None:
             assert all(isinstance(text, str) for text in feed.subscribe())
 
 
-LISTED_VENUES = {"simulated", "gomarket-okx", "okx", "binance", "binance-usdm", "coinbase", "kraken", "bybit-spot"}
-LISTED_VENUES |= {"bybit-linear", "bybit-inverse"}
+LISTED_VENUES = {
+    *("simulated", "gomarket-okx", "okx", "binance", "binance-usdm", "coinbase", "kraken", "kraken-futures"),
+    *("bybit-spot", "bybit-linear", "bybit-inverse", "hyperliquid", "deribit", "bitget-futures", "gate-futures"),
+}
+USDT_SWAPS = {"simulated", "gomarket-okx", "okx", "binance-usdm", "bybit-linear", "bitget-futures", "gate-futures"}
 
 
 @pytest.mark.parametrize(
     ("instrument", "venues"),
     [
-        ("BTC/USDT swap", {"simulated", "gomarket-okx", "okx", "binance-usdm", "bybit-linear"}),
-        ("ETH/USDT swap", {"simulated", "gomarket-okx", "okx", "binance-usdm", "bybit-linear"}),
+        ("BTC/USDT swap", USDT_SWAPS),
+        ("ETH/USDT swap", USDT_SWAPS),
+        ("BTC/USDC swap", {"hyperliquid", "deribit", "bitget-futures"}),
+        ("BTC/USD swap", {"kraken-futures"}),
+        ("BTC/USD inverse swap", {"bybit-inverse", "deribit", "kraken-futures"}),
         ("BTC/USDT spot", {"okx", "binance", "coinbase", "kraken", "bybit-spot"}),
         ("BTC/USD spot", {"coinbase", "kraken"}),
     ],
@@ -234,6 +240,8 @@ def test_same_instrument_has_the_same_name_at_all_venues(instrument: str, venues
         ("deribit", "ETH_USDC-5JUN26", "ETH/USDC future 260605", "swap"),
         ("bitget-futures", "MAVUSDT", "MAV/USDT swap", "swap"),
         ("gate-futures", "PEPE_USDT", "PEPE/USDT swap", "swap"),
+        ("kraken-futures", "PF_XBTUSD", "BTC/USD swap", "swap"),
+        ("kraken-futures", "PI_ETHUSD", "ETH/USD inverse swap", "swap"),
         ("bybit-spot", "SOLBTC", "SOL/BTC spot", "spot"),
         ("bybit-linear", "1000PEPEUSDT", "1000PEPE/USDT swap", "swap"),
         ("bybit-linear", "BTCPERP", "BTC/USDC swap", "swap"),

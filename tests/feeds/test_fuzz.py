@@ -39,9 +39,10 @@ class VenueConnection:
         self.sent += [(text, self.market.top(10)) for text in texts]
 
     def change_market(self, bids: list[tuple[str, str]], asks: list[tuple[str, str]]) -> None:
-        """Change the market and send the change."""
-        self.market.apply(bids, asks)
-        self.send(self.session.change(bids, asks))
+        """Change the market and send the change, in as many messages as the venue would."""
+        for rows in self.session.split(bids, asks):
+            self.market.apply(*rows)
+            self.send(self.session.change(*rows))
 
     def parse(self, text: str | bytes) -> OrderBook | None:
         """Let the feed parse the text, then the REST snapshot if it asks for one; return the last one's book."""
@@ -90,10 +91,11 @@ def test_lost_doubled_or_late_message_gives_no_wrong_book(
         connection.parse(delivered.pop()[0])
     late: list[tuple[str, tuple[Levels, Levels]]] = []
     for (bids, asks), delivery in steps:
+        n_sent = len(connection.sent)
         connection.change_market(bids, asks)
-        message = connection.sent[-1]
-        delivered += {"lost": [], "late": [], "twice": [message, message]}.get(delivery, [message]) + late
-        late = [message] if delivery == "late" else []
+        messages = connection.sent[n_sent:]
+        delivered += {"lost": [], "late": [], "twice": messages * 2}.get(delivery, messages) + late
+        late = messages if delivery == "late" else []
         if delivery == "heartbeat" and (heartbeat := connection.session.heartbeat()) is not None:
             connection.send(heartbeat)
             delivered.append(connection.sent[-1])
@@ -125,12 +127,13 @@ def test_thousand_messages_give_the_books_of_plain_dictionaries(venue: str) -> N
     connection = connect(venue)
     for _ in range(1000):
         bids, asks = ([random_level(rng, *span) for _ in range(rng.randint(0, 4))] for span in BID_AND_ASK_TENTHS)
+        n_sent = len(connection.sent)
         connection.change_market(bids, asks)
-        text, (expected_bids, expected_asks) = connection.sent[-1]
-        book = connection.feed.parse(text, 1)
-        assert book is not None
-        assert [tuple(row) for row in book.bids.tolist()] == expected_bids
-        assert [tuple(row) for row in book.asks.tolist()] == expected_asks
+        for text, (expected_bids, expected_asks) in connection.sent[n_sent:]:
+            book = connection.feed.parse(text, 1)
+            assert book is not None
+            assert [tuple(row) for row in book.bids.tolist()] == expected_bids
+            assert [tuple(row) for row in book.asks.tolist()] == expected_asks
 
 
 def iterate_paths(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -49,8 +49,9 @@ def log_of(venue: str, changes: int = 12) -> list[Logged]:
     if VENUES[venue].make_feed(imitation.symbol).snapshot_url is not None:
         messages.append((binance_body(market), False))
     for index in range(changes):
-        market.apply([("99.0", str(index + 1))], [("101.5", str(2 * index + 1))])
-        messages.append((session.change([("99.0", str(index + 1))], [("101.5", str(2 * index + 1))]), False))
+        for rows in session.split([("99.0", str(index + 1))], [("101.5", str(2 * index + 1))]):
+            market.apply(*rows)
+            messages.append((session.change(*rows), False))
     return [Logged(BEGIN_NS + 100_000_000 * n, text, sent) for n, (text, sent) in enumerate(messages)]
 
 

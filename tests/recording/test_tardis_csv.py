@@ -81,6 +81,8 @@ def test_amounts_of_unknown_exchange_are_refused_by_name(tmp_path: Path, exchang
         ("bybit", "BTCUSDZ25", "bybit-inverse", 1.25 / 100.5),
         ("deribit", "BTC-PERPETUAL", "deribit", 1.25 / 100.5),
         ("deribit", "BTC_USDC-PERPETUAL", "deribit", 1.25),
+        ("cryptofacilities", "PF_XBTUSD", "kraken-futures", 1.25),
+        ("cryptofacilities", "PI_XBTUSD", "kraken-futures", 1.25 / 100.5),
     ],
 )
 def test_unit_of_amounts_follows_from_exchange_and_symbol(
@@ -93,7 +95,9 @@ def test_unit_of_amounts_follows_from_exchange_and_symbol(
     assert book.asks[0].tolist() == [100.5, amount]
 
 
-@pytest.mark.parametrize(("exchange", "symbol"), [("bybit", "BTCEUR"), ("deribit", "BTC-27MAR26-50000-C")])
+@pytest.mark.parametrize(
+    ("exchange", "symbol"), [("bybit", "BTCEUR"), ("deribit", "BTC-27MAR26-50000-C"), ("cryptofacilities", "FI_X")]
+)
 def test_symbol_that_fits_no_form_of_its_exchange_is_refused(tmp_path: Path, exchange: str, symbol: str) -> None:
     """What the name does not tell is asked, and not taken for coins."""
     path = table(tmp_path / "a.csv", 5, row(5, 0, exchange, symbol))

@@ -88,16 +88,18 @@ class LoopbackExchange:
     def change(self, bids: Sequence[Row] = (), asks: Sequence[Row] = (), wrong_checksum: bool = False) -> None:
         """Change the market and send the change to the subscribers, on Kraken with a wrong checksum if asked for."""
         with self._changed:
-            self.market.apply(bids, asks)
-            self._send_to_subscribers(lambda session: session.change(bids, asks, wrong_checksum))
+            for rows in SESSIONS[self.venue].split(bids, asks):
+                self.market.apply(*rows)
+                self._send_to_subscribers(lambda session, rows=rows: session.change(*rows, wrong_checksum))
 
     def lose(self, bids: Sequence[Row] = (), asks: Sequence[Row] = ()) -> None:
         """Change the market without sending the change: the subscribers have a gap."""
         with self._changed:
-            self.market.apply(bids, asks)
-            for session in self._sessions.values():
-                if session.subscribed:
-                    session.change(bids, asks)
+            for rows in SESSIONS[self.venue].split(bids, asks):
+                self.market.apply(*rows)
+                for session in self._sessions.values():
+                    if session.subscribed:
+                        session.change(*rows)
 
     def mute(self) -> None:
         """Forget every subscription without a word: the connections live on, and bring no change."""

@@ -87,6 +87,11 @@ class Session:
         """Return the texts that the venue sends in answer to a client's text."""
         raise NotImplementedError
 
+    @staticmethod
+    def split(bids: Sequence[Row], asks: Sequence[Row]) -> list[tuple[Sequence[Row], Sequence[Row]]]:
+        """Return the changes of the market that the venue would tell one by one: (bids, asks) of each."""
+        return [(bids, asks)]
+
     def change(self, bids: Sequence[Row], asks: Sequence[Row], wrong_checksum: bool = False) -> str:
         """Return the text of the market's last change, with a wrong checksum if asked for and the venue sends one."""
         raise NotImplementedError
@@ -429,6 +434,46 @@ class GateSession(Session):
         return to_json(head | {"event": "update", "result": result | sides})
 
 
+class KrakenFuturesSession(Session):
+    """A session of Kraken's futures: each message has one level, and the number of the last one plus one."""
+
+    seq = 326_072_249
+
+    @staticmethod
+    def split(bids: Sequence[Row], asks: Sequence[Row]) -> list[tuple[Sequence[Row], Sequence[Row]]]:
+        changes: list[tuple[Sequence[Row], Sequence[Row]]] = [((row,), ()) for row in bids]
+        return changes + [((), (row,)) for row in asks]
+
+    def greet(self) -> list[str]:
+        return ['{"event":"info","version":1}']
+
+    def answer(self, text: str) -> list[str]:
+        request = json.loads(text)
+        if self.refusal:
+            return [to_json({"event": "error", "message": self.refusal})]
+        ack = to_json(request | {"event": "subscribed"})
+        if request["feed"] == "heartbeat":
+            return [ack]
+        self.subscribed = True
+        sides = {
+            name: [{"price": float(price), "qty": float(size)} for price, size in rows]
+            for name, rows in zip(("bids", "asks"), self.market.book.top(100_000), strict=True)
+        }
+        return [ack, self._message("book_snapshot", tickSize=None, **sides)]
+
+    def change(self, bids: Sequence[Row], asks: Sequence[Row], wrong_checksum: bool = False) -> str:  # noqa: ARG002
+        ((price, size),) = (*bids, *asks)
+        self.seq += 1
+        return self._message("book", side="buy" if bids else "sell", price=float(price), qty=float(size))
+
+    def heartbeat(self) -> str | None:
+        return to_json({"feed": "heartbeat", "time": self.market.time_ms})
+
+    def _message(self, feed: str, **fields: Any) -> str:
+        head = {"feed": feed, "product_id": self.market.symbol, "timestamp": self.market.time_ms, "seq": self.seq}
+        return to_json(head | fields)
+
+
 class Imitation(NamedTuple):
     """How a venue is imitated: its protocol, one of its symbols, and the base units of a size as it is sent.
 
@@ -458,6 +503,7 @@ IMITATIONS = {
     "hyperliquid": Imitation(HyperliquidSession, "BTC"),
     "bitget-futures": Imitation(BitgetSession, "BTCUSDT"),
     "gate-futures": Imitation(GateSession, "ETH_USDT", unit=0.01),
+    "kraken-futures": Imitation(KrakenFuturesSession, "PF_XBTUSD"),
     "deribit": Imitation(DeribitSession, "BTC_USDC-PERPETUAL"),
 }
 """One line a venue, and all that a new one needs for its share of the tests that run for every venue."""
