@@ -264,7 +264,7 @@ def filled_or_not_bps(waiting: Estimate, at_once: Estimate) -> tuple[float, floa
 
     waiting, at_once: the order's estimates in these two styles on one book. None if the book is too thin.
     """
-    if at_once.slippage_bps is None:
+    if at_once.slippage_bps is None or at_once.fee_bps is None:
         return None
     half_bps, order = waiting.features.half_spread_bps, waiting.order
     filled = fee_bps(1.0, order.tier) * (1 - order.side.value * half_bps / 1e4) - half_bps

@@ -13,6 +13,7 @@ from backtesting.book_cache import BookArrays, OnRead, RecordingSource, open_boo
 from estimation.book_loop import observe_books, price_books
 from estimation.estimate import ROW
 from estimation.features import BOOK_STATE, LAST_SECOND, MARKET, make_room
+from estimation.model_record import MODEL
 from estimation.model_state import ModelState, initial_state
 from estimation.online_learner import OnlineLearner, SampleBlocks
 from estimation.order import Order, OrderError, base_quantity
@@ -21,7 +22,7 @@ from estimation.realised import QUOTE, TRACKER
 from estimation.scorecard import Scorecard
 from estimation.training_schedule import GAP_NS, PlannedFit, merge_fits, plan_fits
 from models import ModelError
-from numerics.arrays import Ints, Records
+from numerics.arrays import Ints, Records, join_records
 from orderbook import Levels, Side
 from orderbook.batch import BookBatch, SideBatch
 
@@ -177,7 +178,8 @@ class _Segment:
             # Learning comes first, because fits may take effect within this block.
             self._learn(first, stop, book_states, window)
             numbers = self._state_numbers(np.arange(first, stop))
-            models = np.concatenate([self._states[n].record for n in range(int(numbers[0]), int(numbers[-1]) + 1)])
+            states = (self._states[number] for number in range(int(numbers[0]), int(numbers[-1]) + 1))
+            models = join_records((state.record for state in states), MODEL)
             scorecard = self._states[int(numbers[-1])].scorecard
             exchange_ns = np.array(self._books.clock[first:stop, 1])
             for index, order in enumerate(orders):

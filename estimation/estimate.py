@@ -84,8 +84,8 @@ COLUMNS: tuple[Column, ...] = (
     _float("maker_probability_high", "share of the order", "at most: every quote whose queue shrank counts as filled"),
     _float("maker_share", "share of the order", "what the chosen style counts on being filled as maker"),
     _float("clean_up_bps", "bps", "how far the mid moves away from a quote that stays unfilled"),
-    _float("fee_bps", "bps", "expected fee on the executed notional"),
-    _float("impact_bps", "bps", "the impact that the style counts"),
+    _float("fee_bps", "bps", "expected fee on the executed notional; unknown where too thin", nullable=True),
+    _float("impact_bps", "bps", "the impact that the style counts; unknown where too thin", nullable=True),
     _float("impact_permanent_bps", "bps", "Almgren-Chriss for this size over horizon_s, whatever the style"),
     _float("impact_temporary_bps", "bps", "Almgren-Chriss for this size over horizon_s, whatever the style"),
     _float("timing_risk_bps", "bps", "one standard deviation of the price meanwhile; never in the cost"),
@@ -213,8 +213,8 @@ class Estimate:
     slippage_low_bps = _Number[float | None]()
     slippage_high_bps = _Number[float | None]()
     slippage_source = _Coded(SLIPPAGE_SOURCES)
-    fee_bps = _Number[float]()
-    impact_bps = _Number[float]()
+    fee_bps = _Number[float | None]()
+    impact_bps = _Number[float | None]()
     impact_permanent_bps = _Number[float]()
     impact_temporary_bps = _Number[float]()
     timing_risk_bps = _Number[float]()

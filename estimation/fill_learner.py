@@ -9,22 +9,28 @@ import numpy as np
 
 from estimation.features import MAKER_COLUMNS
 from estimation.model_record import CURVE_SIZES
-from estimation.model_state import StateRows, fill_prior, iter_models, prior_weight
+from estimation.model_state import CrossingCurves, StateRows, fill_prior, iter_models, prior_weight
 from estimation.saved_learner import SavedLearner
 from estimation.scorecard import FillSums
 from estimation.training_data import TrainingBlock
 from models import MakerTakerModel
 from numerics.arrays import Floats
 from numerics.jit import jit
-from numerics.windows import RollingWindow, SortedRollingWindow, mean_filled_shares, symmetric_quantiles
+from numerics.windows import RollingWindow, SortedRollingWindow, crossing_curves, symmetric_quantiles
 
 FILL_MEMORY_S = 900.0
 """Quotes this old weigh 1 / e in the rates and in the fill weight."""
 
+RECENT_MEMORY_S = 30.0
+"""The same, in a second rate that follows a market that wakes or falls asleep."""
+
+TRUST_MEMORY_S = 300.0
+"""The same, for how right both rates were."""
+
 FILL_ROWS = 2000
 """Recent quotes that the model is fitted to."""
 
-OFFERED_ROWS = 2000
+CROSSING_ROWS = 2000
 BAND_ROWS = 2000
 MIN_BAND_ROWS = 40
 """Quotes that were not crossed needed before there is a 95 % band of the mid's moves."""
@@ -41,8 +47,9 @@ model, and its fit takes longer."""
 class FillLearner:
     """The fill half of an OnlineLearner: the model of recent quotes, running rates, and the mid's moves afterwards.
 
-    model: the prior until the first fit. agreement, crossed, touched and away: as in SavedLearner. quotes, moved and
-    offered: its windows `fills`, `moved` and `offered`, with a column for each quote.
+    model: the prior until the first fit. agreement, crossed, touched, away, crossed_recently and likelihoods: as in
+    SavedLearner. quotes and moved: its windows `fills` and `moved`, crossings: `offered` and `moved_crossed`, with a
+    column for each quote.
     """
 
     def __init__(self, latency_s: float, passive_s: float) -> None:
@@ -53,21 +60,26 @@ class FillLearner:
         self.model = MakerTakerModel(self._prior)
         self.agreement: Floats = np.zeros(2)
         self.crossed: Floats = np.zeros(2)
+        self.crossed_recently: Floats = np.zeros(2)
+        self.likelihoods: Floats = np.zeros(2)
         self.touched: Floats = np.zeros(2)
         self.away: Floats = np.zeros(2)
         self.quotes = RollingWindow(FILL_ROWS, len(MAKER_COLUMNS) + 2)
         self.moved = SortedRollingWindow(BAND_ROWS)
-        self.offered = RollingWindow(OFFERED_ROWS)
+        self.crossings = RollingWindow(CROSSING_ROWS, 2)
 
     def restore(self, saved: SavedLearner) -> None:
         """Continue a fresh learner from what was saved. Raises ArithmeticError or ValueError if no fit is possible."""
         self.agreement[:] = saved.fill_agreement
         self.crossed[:] = saved.crossed
+        self.crossed_recently[:] = saved.crossed_recently
+        self.likelihoods[:] = saved.likelihoods
         self.touched[:] = saved.touched
         self.away[:] = saved.away
         self.quotes.add(saved.fills.T)
         self.moved.add(saved.moved)
-        self.offered.add(saved.offered)
+        moved = saved.moved_crossed if len(saved.moved_crossed) else np.zeros(len(saved.offered))
+        self.crossings.add(np.stack((saved.offered, moved)))
         self._fit(saved.samples)
 
     def learn(self, block: TrainingBlock, state_rows: Sequence[StateRows], spacing_s: float) -> FillSums:
@@ -92,11 +104,16 @@ class FillLearner:
         self.agreement *= decay
         self.agreement += (weight * agreed, weight * squares)
         sums = block.sums
-        self.crossed[:] = decay * self.crossed + (weight * sums.crossed, weight * crossed.size)
+        seen = weight * sums.crossed, weight * crossed.size
+        trust_decay = math.exp(-spacing_s * len(crossed) / TRUST_MEMORY_S)
+        self.likelihoods[:] = trust_decay * self.likelihoods + [_likelihood(rate, *seen) for rate in self._rates()]
+        self.crossed[:] = decay * self.crossed + seen
+        recent_decay = math.exp(-spacing_s * len(crossed) / RECENT_MEMORY_S)
+        self.crossed_recently[:] = recent_decay * self.crossed_recently + seen
         self.touched[:] = decay * self.touched + (weight * sums.touched, weight * sums.waited)
         self.away[:] = decay * self.away + (sums.moved, sums.uncrossed)
         is_crossed = crossed > 0
-        self.offered.add(block.offered[is_crossed])
+        self.crossings.add(np.stack((block.offered[is_crossed], block.moved[is_crossed])))
         self.moved.add(block.moved[~is_crossed])
         # Windows a quarter as far apart as they are long hold nearly all there is to learn.
         stride = max(1, int(self._passive_s / 4 / spacing_s))
@@ -131,16 +148,33 @@ class FillLearner:
         return weight
 
     def base_rate(self) -> float:
-        """Return the running share of quotes that are crossed, beginning at the prior's rate."""
+        """Return the running share of quotes that are crossed, beginning at the prior's rate.
+
+        Two memories are mixed, each by the chance that it is right by what it said of the quotes so far.
+        """
+        lasting, recent = self._rates()
+        for_lasting, for_recent = self.likelihoods.tolist()
+        trust = 1 / (1 + math.exp(min(for_lasting - for_recent, 700.0)))
+        return (1 - trust) * lasting + trust * recent
+
+    def _rates(self) -> tuple[float, float]:
+        """Return the running shares of a long and of a short memory; the short one begins at the long one's."""
         crossed, quotes = self.crossed.tolist()
         prior_rate = 1 / (1 + math.exp(-self._prior.intercept))
-        rate: float = (crossed + prior_rate) / (quotes + 1)
-        return rate
+        lasting: float = (crossed + prior_rate) / (quotes + 1)
+        crossed, quotes = self.crossed_recently.tolist()
+        return lasting, (crossed + lasting) / (quotes + 1)
 
     def touch_rate(self) -> float:
         """Return the running share of waiting, uncrossed quotes whose queue shrank, beginning at one half."""
         touched, waited = self.touched.tolist()
         rate: float = (touched + 0.5) / (waited + 1)
+        return rate
+
+    def late_rate(self) -> float:
+        """Return the running share of quotes that could be executed on arrival, beginning at none."""
+        crossed, quotes = self.crossed.tolist()
+        rate: float = max(quotes - crossed - self.touched.item(1), 0.0) / (quotes + 1)
         return rate
 
     def clean_up_bps(self) -> float | None:
@@ -153,10 +187,18 @@ class FillLearner:
         moved = self.moved.sorted_values
         return symmetric_quantiles(moved, 0.975) if len(moved) >= MIN_BAND_ROWS else None
 
-    def crossed_share(self) -> tuple[float, ...] | None:
-        """Return the average share of each of CURVE_SIZES offered to crossed quotes; None before the first."""
-        offered = self.offered.values
-        return tuple(mean_filled_shares(offered, CURVE_SIZES).tolist()) if len(offered) else None
+    def crossing_curves(self) -> CrossingCurves | None:
+        """Return what crossed quotes of each of CURVE_SIZES met on average; None before the first."""
+        offered, moved = self.crossings.values
+        if not len(offered):
+            return None
+        return CrossingCurves(*(tuple(curve) for curve in crossing_curves(offered, moved, CURVE_SIZES).tolist()))
+
+
+def _likelihood(rate: float, crossed: float, quotes: float) -> float:
+    """Return the logarithm of the chance that so many quotes of these are crossed, had each this chance."""
+    rate = min(max(rate, 1e-6), 1 - 1e-6)
+    return crossed * math.log(rate) + (quotes - crossed) * math.log(1 - rate)
 
 
 @jit

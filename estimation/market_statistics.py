@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from estimation.features import SECOND_NS
-from estimation.market_parameters import Calibration
+from estimation.market_parameters import DEFAULT_VOLATILITY, YEAR_S, Calibration
 from numerics.arrays import Flags, Floats, Ints
 from numerics.jit import jit
 
@@ -25,6 +25,10 @@ class TypicalMarket(NamedTuple):
 DECAY_S = 600.0
 """Decay time of volatility, permanent impact and resilience: samples this old weigh 1 / e, a half-life of seven
 minutes."""
+
+PRIOR_RETURNS = 12.0
+"""Weight of the default variance at the start, in returns over RETURN_LAG_S; it is forgotten as twice as many come. A
+weight that stays would call a pair of two stablecoins volatile for good."""
 
 DEPTH_DECAY_S = 60.0
 """Decay time of typical depth, reach and bid-ask spread."""
@@ -47,12 +51,13 @@ class MarketStatistics:
     typical_sums (5,): count, size at the touch, depth of the top 10 levels, reach, half the bid-ask spread (price).
     sums (12,): squared returns, seconds and number of pairs of samples RETURN_LAG_S apart; the same for
     SHORT_RETURN_LAG_S; flow x the mid's move, squared flow; number of pairs DEPTH_LAG_S apart, and of the logarithms
-    of their depths the sum, the sum of squares and the sum of products.
+    of their depths the sum, the sum of squares and the sum of products. observed_s: how long, decayed as `sums`.
     """
 
     def __init__(self) -> None:
         self.typical_sums: Floats = np.zeros(5)
         self.sums: Floats = np.zeros(12)
+        self.observed_s = 0.0
         # Rows of market_ns, log mid, log depth.
         self._history: Floats = np.zeros((0, 3))
 
@@ -90,14 +95,17 @@ class MarketStatistics:
         for block_sums, span_s in zip(np.add.reduceat(terms, starts, axis=1).T, spans_s, strict=True):
             self.typical_sums *= math.exp(-span_s / DEPTH_DECAY_S)
             self.typical_sums += block_sums[:5]
-            self.sums *= math.exp(-span_s / DECAY_S)
+            decay = math.exp(-span_s / DECAY_S)
+            self.sums *= decay
             self.sums += block_sums[5:]
+            self.observed_s = decay * self.observed_s + span_s
             typical_after.append(self.typical())
         return typical_after
 
     def typical(self) -> TypicalMarket:
         """Return what the sums say. Raises ArithmeticError or ValueError if there are none, or impossible ones.
 
+        The variance is shrunk towards the default's while it is of few returns.
         The variance of long returns is checked by the two-scale estimator (Zhang, Mykland, Ait-Sahalia 2005): the
         bounce that short returns add is subtracted in proportion to the number of short steps in a long one. gamma
         is the slope of the mid's move on order flow imbalance.
@@ -114,12 +122,24 @@ class MarketStatistics:
         calibration = Calibration(
             half_spread=half_spread / count,
             slope=reach / depth_10,
-            variance=variance,
+            variance=None if variance is None else shrunk_variance(variance, self.observed_s / RETURN_LAG_S),
             variance_tsrv=variance_tsrv,
             gamma=flow_times_move / squared_flow if squared_flow > 0 and flow_times_move > 0 else None,
             resilience=_resilience(*self.sums[8:].tolist()),
         )
         return TypicalMarket(depth_1 / count, depth_10 / count, calibration)
+
+
+def shrunk_variance(variance: float, returns: float) -> float:
+    """Return the variance per second that so many independent returns speak for, beside the default's.
+
+    >>> shrunk_variance(0.0, 0.0) == DEFAULT_VOLATILITY**2 / YEAR_S
+    True
+    >>> shrunk_variance(1.0, 120.0) > 0.999
+    True
+    """
+    weight = PRIOR_RETURNS * math.exp(-returns / (2 * PRIOR_RETURNS))
+    return (returns * variance + weight * DEFAULT_VOLATILITY**2 / YEAR_S) / (returns + weight)
 
 
 def _resilience(pairs: float, total: float, squares: float, product: float) -> float | None:

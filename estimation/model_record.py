@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from numerics.arrays import Record
+from numerics.arrays import Floats, Record
 from numerics.jit import jit
 
 STRATA = 6
@@ -29,11 +29,11 @@ MODEL = np.dtype(
         *((name, "f8") for name in ("shrinkage", "slippage_bias", "slippage_limit")),
         *((name, "f8", (SLIPPAGE_WIDTH,)) for name in ("slippage_low", "slippage_high", "slippage_weights")),
         *((name, "f8", (STRATA,)) for name in ("band_low", "band_high")),
-        *((name, "f8") for name in ("fill_bias", "fill_shrinkage", "base_rate", "touch_rate")),
+        *((name, "f8") for name in ("fill_bias", "fill_shrinkage", "base_rate", "touch_rate", "late_rate")),
         *((name, "f8", (FILL_WIDTH,)) for name in ("fill_low", "fill_high", "fill_weights")),
         *((name, "f8") for name in ("clean_up_bps", "clean_up_low", "clean_up_high")),
         ("has_curve", "?"),
-        ("crossed_share", "f8", (len(CURVE_SIZES),)),
+        *((name, "f8", (len(CURVE_SIZES),)) for name in ("crossed_share", "whole_share", "rest_move_bps")),
         ("maker_source", "i1"),
     ],
     align=True,
@@ -76,16 +76,24 @@ def size_stratum(model: Record, quantity: float) -> int:
 
 
 @jit
-def share_offered(model: Record, quantity: float) -> float:
-    """Return the share of an order of `quantity` base units that a crossed quote would have filled.
-
-    Until a quote was seen crossed, what usually waits at the touch is taken for what would be offered.
-    """
-    size: float = quantity / model.depth_1
-    if not model.has_curve:
-        return min(1.0, 1 / size)
+def on_curve(curve: Floats, size: float) -> float:
+    """Return a curve over CURVE_SIZES at a size in usual touch sizes, interpolated in the logarithm."""
     position = (math.log(size) - CURVE_START) / CURVE_STEP
     below = int(min(max(position, 0.0), float(CURVE_LAST)))
     part = min(max(position - below, 0.0), 1.0)
-    share: float = (1 - part) * model.crossed_share[below] + part * model.crossed_share[below + 1]
-    return share
+    value: float = (1 - part) * curve[below] + part * curve[below + 1]
+    return value
+
+
+@jit
+def crossing_at(model: Record, quantity: float, clean_up_bps: float) -> tuple[float, float, float]:
+    """Return what a crossed quote of `quantity` base units meets: the CrossingCurves at its size.
+
+    Until a quote was seen crossed, what usually waits at the touch is taken for what would be offered, and the mid
+    for moving clean_up_bps towards the quote.
+    """
+    size: float = quantity / model.depth_1
+    if not model.has_curve:
+        share = min(1.0, 1 / size)
+        return share, 1.0 if share == 1 else 0.0, -(1 - share) * clean_up_bps
+    return on_curve(model.crossed_share, size), on_curve(model.whole_share, size), on_curve(model.rest_move_bps, size)

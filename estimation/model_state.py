@@ -14,7 +14,7 @@ from estimation.market_parameters import Calibration
 from estimation.model_record import MODEL, STRATA
 from estimation.scorecard import RunningScores, Scorecard, Scores
 from models import MakerTakerModel, SlippageModel
-from numerics.arrays import Record, Records
+from numerics.arrays import Record, Records, make_records
 from numerics.linear import Prior
 
 MakerSource = Literal["model", "prior", "average"]
@@ -44,6 +44,18 @@ def prior_weight(latency_s: float) -> float:
     return 0.75 * math.exp(-latency_s)
 
 
+class CrossingCurves(NamedTuple):
+    """What crossed quotes met on average, for an order of each of CURVE_SIZES x depth_1.
+
+    crossed_share: the share of the order on offer. whole_share: how often that is all of it. rest_move_bps: the share
+    that is not on offer x how far the mid moves away until the time is up, which is mostly less than nothing.
+    """
+
+    crossed_share: tuple[float, ...]
+    whole_share: tuple[float, ...]
+    rest_move_bps: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelState:
     """All that was learned up to one fit; nothing in it changes afterwards.
@@ -54,10 +66,10 @@ class ModelState:
     STRATA, (low, high) in bps around the prediction; None until enough outcomes are known. fill_weight: how far to
     follow the fill model beyond base_rate, the running share of quotes that are crossed. fill_is_better: whether the
     model, followed that far, has beaten base_rate so far; True before the first check. touch_rate: among quotes that
-    are not crossed, the share whose queue shrank at the best price; the first in that queue may have been filled.
-    clean_up_bps: how far the mid moves away from quotes that are not crossed; None until one was not.
-    clean_up_band: 95 % of those moves; None until enough are known. crossed_share: for an order of each of
-    CURVE_SIZES x depth_1, the share offered when its price is crossed; None until one was crossed.
+    wait and are not crossed, the share whose queue shrank at the best price; the first in that queue may have been
+    filled. late_rate: the share of quotes that could be executed on arrival, and so never wait. clean_up_bps: how far
+    the mid moves away from quotes that are not crossed; None until one was not.
+    clean_up_band: 95 % of those moves; None until enough are known. crossings: None until one was crossed.
     """
 
     samples: int
@@ -74,9 +86,10 @@ class ModelState:
     fill_is_better: bool
     base_rate: float
     touch_rate: float
+    late_rate: float
     clean_up_bps: float | None
     clean_up_band: tuple[float, float] | None
-    crossed_share: tuple[float, ...] | None
+    crossings: CrossingCurves | None
     scores: Scores
     record: Records = field(init=False, repr=False)
     """The numbers that compiled functions read, (1,) of model_record.MODEL."""
@@ -108,11 +121,11 @@ def pack_model(state: ModelState) -> Records:
     def number(value: float | None) -> float:
         return math.nan if value is None else value
 
-    records = np.zeros(1, MODEL)
+    records = make_records(MODEL, 1)
     record = records[0]
     for name in ("depth_1", "depth_10", "slope", "volatility_bps", "shrinkage"):
         record[name] = getattr(state, name)
-    for name in ("fill_shrinkage", "base_rate", "touch_rate"):
+    for name in ("fill_shrinkage", "base_rate", "touch_rate", "late_rate"):
         record[name] = getattr(state, name)
     calibration = state.calibration
     record["half_spread"], record["book_slope"] = calibration.half_spread, calibration.slope
@@ -132,8 +145,10 @@ def pack_model(state: ModelState) -> Records:
         record["fill_weights"], record["fill_bias"] = predictor.weights, predictor.bias
     record["clean_up_bps"] = number(state.clean_up_bps)
     record["clean_up_low"], record["clean_up_high"] = state.clean_up_band or (math.nan, math.nan)
-    record["has_curve"] = state.crossed_share is not None
-    record["crossed_share"] = state.crossed_share or 0.0
+    record["has_curve"] = state.crossings is not None
+    if state.crossings is not None:
+        for name, curve in state.crossings._asdict().items():
+            record[name] = curve
     record["maker_source"] = MAKER_SOURCES.index(state.maker_source)
     records.flags.writeable = False
     return records
@@ -174,8 +189,9 @@ def initial_state(book_state: Record, latency_s: float, passive_s: float) -> Mod
         fill_is_better=True,
         base_rate=1 / (1 + math.exp(-prior.intercept)),
         touch_rate=0.5,
+        late_rate=0.0,
         clean_up_bps=None,
         clean_up_band=None,
-        crossed_share=None,
+        crossings=None,
         scores=RunningScores(STRATA).scores(),
     )

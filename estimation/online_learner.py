@@ -21,6 +21,9 @@ from estimation.training_data import TrainingData, TypicalAtSamples
 from numerics.arrays import Ints
 from orderbook.batch import BookBatch
 
+SAMPLE_S = 0.1
+"""Samples of a market that changes fast enough are so far apart."""
+
 MIN_SPACING_S = 1e-3
 """Samples count as at least this far apart, so that no rate is infinite."""
 
@@ -111,7 +114,11 @@ class OnlineLearner:
                 errors=slippage.errors.values.T,
                 fills=fill.quotes.values.T,
                 moved=fill.moved.values,
-                offered=fill.offered.values,
+                offered=fill.crossings.values[0],
+                moved_crossed=fill.crossings.values[1],
+                crossed_recently=fill.crossed_recently,
+                likelihoods=fill.likelihoods,
+                observed_s=self._market.observed_s,
             ).to_json()
 
     @classmethod
@@ -131,6 +138,7 @@ class OnlineLearner:
         self._samples = saved.samples
         self._market.typical_sums[:] = saved.usual
         self._market.sums[:] = saved.market
+        self._market.observed_s = saved.observed_s or SAMPLE_S * saved.market.item(2)
         slippage_score, fill_score = self._scores.session
         slippage_score.sums[:] = saved.slippage_score
         slippage_score.inside[:] = saved.slippage_inside
@@ -161,9 +169,10 @@ class OnlineLearner:
             fill_is_better=fill_skill is None or fill_skill > 0,
             base_rate=self._fill.base_rate(),
             touch_rate=self._fill.touch_rate(),
+            late_rate=self._fill.late_rate(),
             clean_up_bps=self._fill.clean_up_bps(),
             clean_up_band=self._fill.clean_up_band(),
-            crossed_share=self._fill.crossed_share(),
+            crossings=self._fill.crossing_curves(),
             scores=self._scores.scores(),
         )
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from estimation.market_parameters import DAY_S, DEFAULT_RESILIENCE, DEFAULT_VOLATILITY, YEAR_S
-from estimation.model_record import share_offered
+from estimation.model_record import crossing_at
 from estimation.order import MAX_STEPS, Order
 from numerics.arrays import Record, Records, make_records
 from numerics.jit import jit
@@ -41,6 +41,8 @@ TERMS = np.dtype(
                 "bps_per_quote",
                 "share_offered",
                 "clean_up_bps",
+                "usual_rest",
+                "rest_move_bps",
                 "permanent_bps",
                 "temporary_bps",
                 "timing_risk_bps",
@@ -95,22 +97,6 @@ def set_parameters(terms: Record, model: Record, mid: float) -> None:
     """Work out the market parameters of this order at this mid."""
     tau = terms.horizon_s / terms.steps
     quantity = terms.quantity
-    slope = max(model.book_slope, 1e-9 * mid / quantity)
-    if math.isnan(model.gamma):
-        gamma = slope / 2
-        terms.gamma_origin = DEFAULT
-    else:
-        gamma = min(model.gamma, 0.9 * slope)
-        terms.gamma_origin = MEASURED
-    if math.isnan(model.resilience):
-        resilience = DEFAULT_RESILIENCE
-        terms.resilience_origin = DEFAULT
-    else:
-        resilience = model.resilience
-        terms.resilience_origin = MEASURED
-    measured = terms.gamma_origin == MEASURED and terms.resilience_origin == MEASURED
-    terms.eta_book_origin = MEASURED if measured else DEFAULT
-    terms.eta_origin = terms.eta_book_origin
     if not math.isnan(terms.typed_volatility):
         terms.volatility = terms.typed_volatility
         terms.volatility_origin = TYPED
@@ -120,19 +106,40 @@ def set_parameters(terms: Record, model: Record, mid: float) -> None:
     else:
         terms.volatility = DEFAULT_VOLATILITY
         terms.volatility_origin = DEFAULT
+    # What an even schedule costs a unit by the square-root law: A_p of section 2; NaN without a daily volume.
+    sigma_day = terms.volatility * mid * math.sqrt(DAY_S / YEAR_S)
+    law = 2 / 3 * sigma_day * math.sqrt(quantity / terms.typed_daily_volume)
+
+    slope = max(model.book_slope, 1e-9 * mid / quantity)
+    if math.isnan(model.gamma):
+        gamma = slope / 2
+        terms.gamma_origin = DEFAULT
+    else:
+        gamma = min(model.gamma, 0.9 * slope)
+        terms.gamma_origin = MEASURED
+    # The flow of one second says nothing of an order of hours: what stays is two thirds of the law's cost at most.
+    most_gamma = 4 / 3 * law / quantity
+    if gamma > most_gamma:
+        gamma = most_gamma
+        terms.gamma_origin = TYPED
+    if math.isnan(model.resilience):
+        resilience = DEFAULT_RESILIENCE
+        terms.resilience_origin = DEFAULT
+    else:
+        resilience = model.resilience
+        terms.resilience_origin = MEASURED
+    measured = terms.gamma_origin != DEFAULT and terms.resilience_origin == MEASURED
+    terms.eta_book_origin = MEASURED if measured else DEFAULT
+    terms.eta_origin = terms.eta_book_origin
     terms.slope = slope
     terms.gamma = gamma
     terms.resilience = resilience
     terms.eta_book = tau * (slope / 2 + (slope - gamma) / math.expm1(min(resilience * tau, 700.0)))
     terms.eta = terms.eta_book
-    terms.eta_volume = math.nan
-    if not math.isnan(terms.typed_daily_volume):
-        sigma_day = terms.volatility * mid * math.sqrt(DAY_S / YEAR_S)
-        average = 2 / 3 * sigma_day * math.sqrt(quantity / terms.typed_daily_volume)
-        terms.eta_volume = terms.horizon_s / quantity * (average - gamma * quantity / 2) + gamma * tau / 2
-        if terms.eta_volume > terms.eta_book:
-            terms.eta = terms.eta_volume
-            terms.eta_origin = TYPED
+    terms.eta_volume = terms.horizon_s / quantity * (law - gamma * quantity / 2) + gamma * tau / 2
+    if terms.eta_volume > terms.eta_book:
+        terms.eta = terms.eta_volume
+        terms.eta_origin = TYPED
 
 
 @jit
@@ -147,13 +154,15 @@ def set_terms(terms: Record, model: Record, mid: float) -> bool:
         quantity = terms.order_quantity * terms.contract_size
     terms.quantity = quantity
     terms.bps_per_quote = 1e4 / (quantity * mid)
-    terms.share_offered = share_offered(model, quantity)
     set_parameters(terms, model, mid)
 
     sigma = terms.volatility / math.sqrt(YEAR_S)
     terms.clean_up_bps = model.clean_up_bps
     if math.isnan(model.clean_up_bps):
         terms.clean_up_bps = one_sided_move_bps(sigma * 1e4, terms.passive_s)
+    share, whole, terms.rest_move_bps = crossing_at(model, quantity, terms.clean_up_bps)
+    terms.share_offered = share
+    terms.usual_rest = (1 - share) / (1 - whole) if whole < 1 else 0.0
     waits_s = terms.passive_s if terms.style == PASSIVE else 0.0
     terms.timing_risk_bps = sigma * 1e4 * math.sqrt(terms.latency_s + waits_s)
 

@@ -59,10 +59,11 @@ def set_features(row: Record, state: Record, model: Record, terms: Record, quant
 
 
 @jit_holding_gil
-def set_slippage(row: Record, model: Record, quantity: float, filled: float, unfilled: float) -> None:
+def set_slippage(row: Record, model: Record, quantity: float, filled: float, unfilled: float, share: float) -> None:
     """Fill the row's slippage: half the spread, the walk, and what the model has learned the walk misses.
 
-    Its features must stand in the row. unfilled: what the book could not take of the quantity.
+    Its features must stand in the row. unfilled: what the book could not take of the quantity. share: the share of
+    the order that is traded now, which alone meets the drift that the model sees coming.
     """
     bps = row.feature_half_spread_bps + row.feature_excess_walk_bps
     widen = 1.0
@@ -84,7 +85,7 @@ def set_slippage(row: Record, model: Record, quantity: float, filled: float, unf
             row.feature_log_size,
             row.feature_volatility_bps,
         )
-        bps += residual_bps(model, columns)
+        bps += share * residual_bps(model, columns)
         row.slippage_source = MODEL
     stratum = size_stratum(model, quantity)
     row.slippage_bps = bps
@@ -102,16 +103,46 @@ def refuse_slippage(row: Record) -> None:
 
 
 @jit_holding_gil
-def wait_first(row: Record, model: Record, terms: Record) -> None:
-    """Turn the row's slippage into that of an order that waits: a share fills at the touch, the rest crosses later.
+def wait_first(
+    row: Record,
+    levels: Levels,
+    begin: int,
+    end: int,
+    model: Record,
+    terms: Record,
+    chance: float,
+    walked_bps: float,
+) -> None:
+    """Turn the row's slippage into that of an order that waits, and fill its fee, by what becomes of its quote.
 
-    The band runs from all of it filled at the touch to all of it crossing after 95 % of such moves.
+    With `chance` its quote is crossed: the share on offer fills at the touch, and the rest crosses when the time is
+    up; else the whole order crosses then. The mid moves away from quotes that are not crossed, and towards others
+    (docs/models.md, section 5). The band runs from all of it filled at the touch to all of it crossing after 95 % of
+    such moves. chance, walked_bps: as in set_style_costs.
     """
     crossing = row.slippage_bps
     half = row.feature_half_spread_bps
-    share = row.maker_share
-    bps = (1 - share) * (crossing + terms.clean_up_bps) - share * half
+    drift = crossing - (half + row.feature_excess_walk_bps)
+    offered = terms.share_offered
+    rest_bps = half
+    rest_walked_bps = half
+    if offered < 1:
+        # Where anything is left, it is so much of the order.
+        rest = terms.usual_rest * terms.quantity
+        best = levels[begin, 0]
+        filled, excess, worst_price, _ = walk_levels(levels, begin, end, rest)
+        beyond = cost_beyond_best(terms.sign, best, model.slope, filled, excess, worst_price, rest - filled)
+        rest_bps += beyond / row.mid * 1e4
+        rest_walked_bps += terms.sign * excess / filled / row.mid * 1e4
+    missed_bps = crossing + terms.clean_up_bps
+    crossed_bps = (1 - offered) * (rest_bps + drift) + terms.rest_move_bps - offered * half
+    bps = (1 - chance) * missed_bps + chance * crossed_bps
     row.slippage_bps = bps
+    sign = terms.sign
+    filled_fee = terms.maker_bps * (1 - sign * half / 1e4)
+    rest_fee = terms.taker_bps * (1 + sign * rest_walked_bps / 1e4)
+    missed_fee = terms.taker_bps * (1 + sign * walked_bps / 1e4)
+    row.fee_bps = (1 - chance) * missed_fee + chance * (offered * filled_fee + (1 - offered) * rest_fee)
     if math.isnan(crossing) or math.isnan(model.clean_up_low):
         row.slippage_low_bps = math.nan
         row.slippage_high_bps = math.nan
@@ -133,8 +164,8 @@ def cross_in_parts(
 ) -> float:
     """Fill the row's slippage with that of child orders that each meet a book like this one.
 
-    The model speaks once, of the average child; the band is one child's. kept: a row to work in. Returns the sum of
-    size x price paid beyond the best, quote.
+    The model speaks once, of the average child, and for the first one alone; the band is one child's. kept: a row to
+    work in. Returns the sum of size x price paid beyond the best, quote.
     """
     sign = terms.sign
     best = levels[begin, 0]
@@ -155,7 +186,7 @@ def cross_in_parts(
     filled, excess, worst_price, _ = walk_levels(levels, begin, end, average)
     beyond = cost_beyond_best(sign, best, model.slope, filled, excess, worst_price, average - filled)
     set_features(kept, state, model, terms, average, beyond)
-    set_slippage(kept, model, average, filled, average - filled)
+    set_slippage(kept, model, average, filled, average - filled, terms.shares[0])
     if worst > EXTRAPOLATED_DEPTHS or kept.slippage_source == TOO_THIN:
         refuse_slippage(row)
         return paid
@@ -173,7 +204,6 @@ def set_order_columns(row: Record, state: Record, terms: Record) -> None:
     row.market_ns = state.market_ns
     row.processing_ns = math.nan
     row.quantity_base = terms.quantity
-    row.mid = state.mid
     row.clean_up_bps = terms.clean_up_bps
     row.impact_permanent_bps = terms.permanent_bps
     row.impact_temporary_bps = terms.temporary_bps
@@ -207,6 +237,44 @@ def set_parameter_columns(row: Record, model: Record, terms: Record) -> None:
 
 
 @jit_holding_gil
+def set_style_costs(
+    row: Record,
+    kept: Record,
+    levels: Levels,
+    begin: int,
+    end: int,
+    state: Record,
+    model: Record,
+    terms: Record,
+    chance: float,
+    walked_bps: float,
+) -> None:
+    """Turn the row's slippage into that of the order's style, and fill its fee and the impact that it counts.
+
+    kept: a row to work in. chance: that a quote is crossed in time. walked_bps: average price of what the book fills
+    of the whole order at once.
+    """
+    row.impact_bps = 0.0
+    row.maker_share = 0.0
+    if terms.style == PASSIVE:
+        row.maker_share = row.maker_probability
+        wait_first(row, levels, begin, end, model, terms, chance, walked_bps)
+    elif terms.style == SCHEDULE and terms.steps > 1:
+        paid = cross_in_parts(row, kept, levels, begin, end, state, model, terms)
+        executed_bps = row.feature_half_spread_bps + paid * terms.bps_per_quote
+        row.fee_bps = terms.taker_bps * (1 + terms.sign * executed_bps / 1e4)
+        # What the children's own walks already paid is not charged again as temporary impact.
+        transient = max(0.0, terms.temporary_paid - terms.half_spread_quote - paid)
+        row.impact_bps = (terms.permanent_paid + transient) * terms.bps_per_quote
+    else:
+        row.fee_bps = terms.taker_bps * (1 + terms.sign * walked_bps / 1e4)
+    if row.slippage_source == TOO_THIN:
+        # What cannot be executed costs no fee and moves no price that anybody knows.
+        row.fee_bps = math.nan
+        row.impact_bps = math.nan
+
+
+@jit_holding_gil
 def price_order(
     levels: Levels,
     begin: int,
@@ -230,6 +298,7 @@ def price_order(
     terms = orders[0]
     row = rows[into]
     mid = state.mid
+    row.mid = mid
     sound = True
     if terms.mid != mid:
         sound = set_terms(terms, model, mid)
@@ -243,7 +312,7 @@ def price_order(
     walked_bps = sign * (vwap - mid) / mid * 1e4
     beyond = cost_beyond_best(sign, best, model.slope, filled, excess, worst_price, unfilled)
     set_features(row, state, model, terms, quantity, beyond)
-    set_slippage(row, model, quantity, filled, unfilled)
+    set_slippage(row, model, quantity, filled, unfilled, 1.0)
     columns = (
         row.feature_imbalance,
         row.feature_flow,
@@ -254,24 +323,10 @@ def price_order(
     chance = fill_probability(model, columns)
     offered = terms.share_offered
     row.maker_probability = chance * offered
-    row.maker_probability_high = offered * (chance + (1 - chance) * model.touch_rate)
+    waits = max(0.0, 1 - chance - model.late_rate)
+    row.maker_probability_high = offered * (chance + waits * model.touch_rate)
 
-    executed_bps = walked_bps
-    row.impact_bps = 0.0
-    row.maker_share = 0.0
-    if terms.style == PASSIVE:
-        row.maker_share = row.maker_probability
-        wait_first(row, model, terms)
-        executed_bps = (1 - row.maker_share) * walked_bps - row.maker_share * row.feature_half_spread_bps
-    elif terms.style == SCHEDULE and terms.steps > 1:
-        paid = cross_in_parts(row, working[0], levels, begin, end, state, model, terms)
-        executed_bps = row.feature_half_spread_bps + paid * terms.bps_per_quote
-        # What the children's own walks already paid is not charged again as temporary impact.
-        transient = max(0.0, terms.temporary_paid - terms.half_spread_quote - paid)
-        row.impact_bps = (terms.permanent_paid + transient) * terms.bps_per_quote
-
-    rate_bps = row.maker_share * terms.maker_bps + (1 - row.maker_share) * terms.taker_bps
-    row.fee_bps = rate_bps * (1 + sign * executed_bps / 1e4)
+    set_style_costs(row, working[0], levels, begin, end, state, model, terms, chance, walked_bps)
     row.net_cost_bps = row.slippage_bps + row.fee_bps + row.impact_bps
 
     row.exchange_ns = exchange_ns

@@ -115,6 +115,14 @@ class SavedLearner(NamedTuple):
     """Recent moves of the mid away from quotes that were not crossed, bps."""
     offered: Annotated[Floats, Table((None,))]
     """Recent quantities offered to crossed quotes, in typical sizes at the touch."""
+    moved_crossed: Annotated[Floats, Table((None,))] = np.zeros(0)
+    """The moves of the mid away from the same quotes, bps; earlier files lack them."""
+    crossed_recently: Annotated[Floats, Table((2,))] = np.zeros(2)
+    """`crossed` of a shorter memory; earlier files lack it."""
+    likelihoods: Annotated[Floats, Table((2,))] = np.zeros(2)
+    """Log likelihood of the outcomes of quotes by the rates of both memories; earlier files lack it."""
+    observed_s: Annotated[float, Number(0, 1e15)] = 0.0
+    """MarketStatistics.observed_s; earlier files lack it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values, under their names."""
@@ -124,10 +132,16 @@ class SavedLearner(NamedTuple):
 
     @classmethod
     def from_json(cls, saved: Any) -> Self:
-        """Read and check the fields of a saved JSON object; other keys are ignored. Raises LearnedError."""
+        """Read and check the fields of a saved JSON object; other keys are ignored. Raises LearnedError.
+
+        A field with a default may be missing.
+        """
         if not isinstance(saved, dict):
             raise LearnedError(f"what was learned is not an object but {type(saved).__name__}")
-        values: dict[str, Any] = {name: schema.read(name, saved.get(name)) for name, schema in _SCHEMA.items()}
+        may_be_missing = cls._field_defaults.keys() - saved.keys()
+        values: dict[str, Any] = {
+            name: schema.read(name, saved.get(name)) for name, schema in _SCHEMA.items() if name not in may_be_missing
+        }
         return cls(**values)
 
 

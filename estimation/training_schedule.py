@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from estimation.features import SECOND_NS
+from estimation.features import BOOK_STATE, SECOND_NS
 from estimation.fit_worker import WORKER, PendingFit
 from estimation.model_state import ModelState
 from estimation.online_learner import OnlineLearner, SampleBlocks
-from numerics.arrays import Ints, Records
+from numerics.arrays import Ints, Records, join_records
 from orderbook import OrderBook
 from orderbook.batch import BookBatch
 
@@ -71,7 +71,7 @@ def make_block(samples: Sequence[Sample], books: Sequence[OrderBook]) -> SampleB
     distinct = {id(state): state for state in states}
     index_by_id = {state_id: index for index, state_id in enumerate(distinct)}
     state_index = np.array([index_by_id[id(state)] for state in states])
-    rows = np.concatenate(book_states).view(np.recarray)
+    rows = join_records(book_states, BOOK_STATE).view(np.recarray)
     return SampleBlocks(rows, [0], list(distinct.values()), state_index, BookBatch.from_books(books))
 
 

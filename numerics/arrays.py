@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,3 +21,8 @@ Record = Any
 def make_records(dtype: np.dtype[np.void], count: int) -> Records:
     """Return (count,) records of zeros. Several times faster than np.zeros, which looks at every field of the dtype."""
     return np.frombuffer(bytearray(count * dtype.itemsize), dtype)
+
+
+def join_records(parts: Iterable[Records], dtype: np.dtype[np.void]) -> Records:
+    """Return all records of these arrays, (n,), one after the other. Several times faster than np.concatenate."""
+    return np.frombuffer(bytearray().join(part.tobytes() for part in parts), dtype)

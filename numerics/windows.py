@@ -132,10 +132,17 @@ def symmetric_quantiles(sorted_values: Floats, level: float) -> tuple[float, flo
 
 
 @jit
-def mean_filled_shares(offered: Floats, sizes: Floats) -> Floats:
-    """Return the average share of each size (s,) that is filled where these amounts (n,) are on offer."""
-    filled = np.zeros(len(sizes))
-    for amount in offered:
+def crossing_curves(offered: Floats, moved: Floats, sizes: Floats) -> Floats:
+    """Return three averages for each size (s,), (3, s), over quotes to which these amounts (n,) were offered.
+
+    The share that is filled; how often it is filled whole; the share that is not filled x what happened then (n,).
+    """
+    curves = np.zeros((3, len(sizes)))
+    for row in range(len(offered)):
         for size in range(len(sizes)):
-            filled[size] += min(amount, sizes[size])
-    return filled / sizes / len(offered)
+            share = min(1.0, offered[row] / sizes[size])
+            curves[0, size] += share
+            if share == 1:
+                curves[1, size] += 1
+            curves[2, size] += (1 - share) * moved[row]
+    return curves / len(offered)

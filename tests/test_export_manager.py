@@ -176,13 +176,13 @@ def test_frame_equals_the_single_rows(estimates: list[Estimate]) -> None:
 
 
 def test_unknown_values_are_none(estimates: list[Estimate]) -> None:
-    """An order far beyond the book has no slippage and no net cost, but its fee and its unfilled size are known."""
+    """An order far beyond the book has no cost of any kind, but its unfilled size is known."""
     thin = next(to_row(estimate) for estimate in estimates if estimate.slippage_source == "too thin")
     unknown = {name for name, value in thin.items() if value is None}
-    for name in ("walk_bps", "slippage_bps", "slippage_low_bps", "net_cost_bps", "net_cost_quote", "net_cost_pct"):
+    costs = ("walk_bps", "slippage_bps", "slippage_low_bps", "fee_bps", "impact_bps", "net_cost_bps")
+    for name in (*costs, "fee_quote", "net_cost_quote", "net_cost_pct"):
         assert name in unknown
     assert thin["unfilled_base"] > 0
-    assert thin["fee_bps"] > 0
     assert {"venue", "symbol", "realised_slippage_bps", "realised_maker"} <= unknown
 
 

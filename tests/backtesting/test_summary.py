@@ -73,11 +73,11 @@ def test_chart_data_keep_every_extreme(tmp_path: Path) -> None:
     assert histogram.books[10:20].sum() == inside
 
 
-def test_summary_of_an_unpriceable_order_has_fees_alone(tmp_path: Path) -> None:
-    """Where every book is far too thin, no net cost is invented; the fees are known all the same."""
+def test_summary_of_an_unpriceable_order_has_no_costs(tmp_path: Path) -> None:
+    """Where every book is far too thin, neither a net cost nor a part of it is invented."""
     summary, _ = summary_and_rows(tmp_path, Order(Side.BUY, 1e6))
     assert summary.components["net_cost_bps"] is None
-    assert summary.components["fee_bps"] is not None
+    assert summary.components["fee_bps"] is summary.components["impact_bps"] is None
     assert (summary.cheapest, summary.dearest, summary.by_hour) == (None, None, ())
     assert (summary.thin, summary.unpriced) == (600, 600)
     assert len(summary.histogram.books) == len(summary.over_time.low_bps) == 0

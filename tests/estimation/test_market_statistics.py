@@ -131,7 +131,11 @@ def test_old_returns_flow_and_depth_weigh_one_e_th_after_ten_minutes() -> None:
     weight = 1 / math.e
     # Of the first block 19 samples have one 5 s before them.
     variance = (19 * weight * 1e-8 + 20 * 9e-8) / (19 * weight + 20) / 5
-    assert second.calibration.variance == pytest.approx(variance, rel=1e-9)
+    # 600 s and 1 / e of them are so many returns over 5 s; the weight of the default, 50 % a year, has gone from 12.
+    returns = 120 * (1 + weight)
+    default = 12 * math.exp(-returns / 24)
+    shrunk = (returns * variance + default * 0.5**2 / 31_536_000) / (returns + default)
+    assert second.calibration.variance == pytest.approx(shrunk, rel=1e-9)
     gamma = 100 * (weight * 1e-4 + 12e-4) / (weight * 1 + 4)
     assert second.calibration.gamma == pytest.approx(gamma, rel=1e-3)
 

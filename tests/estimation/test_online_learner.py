@@ -267,11 +267,11 @@ def test_learning_over_whole_arrays_matches_learning_book_by_book(seed: int, tim
         states = learn_whole_arrays(all_book_states, shown, *times, begin_at(book_states[0], *times), at_once)
         assert [(row, state.samples) for row, state in states] == [(row, state.samples) for row, state in wanted]
         for (_, one), (_, other) in zip(states, wanted, strict=True):
-            assert (one.shrinkage, one.band, one.fill_shrinkage, one.crossed_share) == (
+            assert (one.shrinkage, one.band, one.fill_shrinkage, one.crossings) == (
                 other.shrinkage,
                 other.band,
                 other.fill_shrinkage,
-                other.crossed_share,
+                other.crossings,
             )
             assert one.scorecard == other.scorecard
 

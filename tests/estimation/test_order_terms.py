@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calculations import Order, TradingCalculator
+from estimation.estimate import ORIGINS
 from estimation.market_parameters import Calibration
 from estimation.model_state import ModelState
 from estimation.order_terms import make_terms, one_sided_move_bps, set_terms
@@ -76,14 +77,16 @@ def test_terms_match_general_model_of_documented_parameters(
     tau = horizon_s / steps
     slope = max(market.slope, 1e-9 * mid / quantity)
     gamma = slope / 2 if market.gamma is None else min(market.gamma, 0.9 * slope)
-    # In fifty digits, because e^x - 1 of a tiny x leaves few of sixteen.
-    with localcontext(prec=50):
-        refill = float(Decimal(min((market.resilience or 0.7) * tau, 700.0)).exp() - 1)
     sigma = volatility or math.sqrt((market.variance or 0.5**2 / YEAR_S) * YEAR_S)
-    eta = tau * (slope / 2 + (slope - gamma) / refill)
     if daily_volume is not None:
         # An even schedule costs 2/3 sigma_day sqrt(X / V) a unit: gamma X / 2 + (eta - gamma tau / 2) X / T.
         average = 2 / 3 * sigma / math.sqrt(365) * mid * math.sqrt(quantity / daily_volume)
+        gamma = min(gamma, 4 / 3 * average / quantity)
+    # In fifty digits, because e^x - 1 of a tiny x leaves few of sixteen.
+    with localcontext(prec=50):
+        refill = float(Decimal(min((market.resilience or 0.7) * tau, 700.0)).exp() - 1)
+    eta = tau * (slope / 2 + (slope - gamma) / refill)
+    if daily_volume is not None:
         eta = max(eta, (average - gamma * quantity / 2) * horizon_s / quantity + gamma * tau / 2)
     wanted = {"slope": slope, "gamma": gamma, "volatility": sigma, "eta": eta}
     assert {name: terms[name] for name in wanted} == pytest.approx(wanted, rel=1e-9)
@@ -125,6 +128,25 @@ def test_larger_of_both_temporary_impacts_is_in_use() -> None:
     order = Order(Side.BUY, 10.0, horizon_s=3600.0, steps=60, volatility=0.5, daily_volume=1e15)
     (terms,) = work_out(order, 60_000.0, measured(gamma=0.3, resilience=0.7))
     assert terms["eta_volume"] < terms["eta_book"] == terms["eta"]
+
+
+def test_large_order_costs_square_root_law_and_half_a_spread() -> None:
+    """A flow of one second says that 1000 move the price by 300 for good; the law says that they cost 157 on average.
+
+    Permanent impact is two thirds of that at most, and both together are the law: 2/3 x 1570.27 x sqrt(1000 / 1e5).
+    """
+    order = Order(
+        Side.BUY, 1000.0, style="schedule", horizon_s=86_400.0, steps=200, risk_aversion=0.0,
+        volatility=0.5, daily_volume=1e5,
+    )  # fmt: skip
+    (terms,) = work_out(order, 60_000.0, measured(gamma=0.3, resilience=0.7))
+    law = 2 / 3 * 60_000 * 0.5 / math.sqrt(365) * math.sqrt(0.01)
+    assert terms["gamma"] == pytest.approx(4 / 3 * law / 1000)
+    assert ORIGINS[terms["gamma_origin"]] == "typed"
+    paid = (terms["permanent_paid"] + terms["temporary_paid"]) / 1000
+    assert paid == pytest.approx(law + 0.05, rel=1e-9)
+    (terms,) = work_out(replace(order, daily_volume=None), 60_000.0, measured(gamma=0.3, resilience=0.7))
+    assert terms["gamma"] == 0.3
 
 
 def test_gamma_is_at_most_nine_tenths_of_slope() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from calculations import Estimate, Order
 from estimation.market_parameters import YEAR_S, Calibration
-from estimation.model_record import CURVE_SIZES, STRATA, share_offered, size_stratum
-from estimation.model_state import ModelState
+from estimation.model_record import CURVE_SIZES, STRATA, crossing_at, size_stratum
+from estimation.model_state import CrossingCurves, ModelState
 from fee_calculator import FeeTier
 from models import MakerTakerModel, SlippageModel
 from numerics.linear import LinearPredictor, Prior
@@ -61,16 +61,20 @@ def test_order_at_once_has_band_of_its_size_class(side: Side, walk_bps: float, f
 
 @pytest.mark.parametrize(("side", "sign", "crossing"), [(Side.BUY, 1, 200), (Side.SELL, -1, 150)])
 def test_passive_order_has_band_from_fill_to_late_crossing(side: Side, sign: int, crossing: int) -> None:
-    """Of 2 units half is on offer and 3/8 of that is filled: 3/16 earn 100 bps, and the rest crosses 5 bps later.
+    """A quote of 2 units is crossed with 3/8: then half of it earns 100 bps, and the other unit pays 100 bps.
 
-    The band goes from all of it filled at the touch to all of it crossing after 8 bps more. Fees are of what is
-    executed, without the move that nobody knows.
+    The mid has come 5 bps towards a crossed quote by then; from others it has gone 5 bps, and all of it crosses. The
+    band goes from all of it filled at the touch to all of it crossing after 8 bps more. Fees are of what is executed
+    either way, without the move that nobody knows.
     """
     estimate = price(side, 2.0, style="passive")
-    maker = Fraction(3, 16)
-    bps = (1 - maker) * (crossing + 5) - maker * 100
-    executed = (1 - maker) * crossing - maker * 100
-    fee = (maker * 2 + (1 - maker) * 5) * (1 + sign * executed / 10_000)
+    chance, maker = Fraction(3, 8), Fraction(3, 16)
+    crossed = Fraction(1, 2) * (100 - 5) - Fraction(1, 2) * 100
+    bps = (1 - chance) * (crossing + 5) + chance * crossed
+    fee_of = {rate_bps: rate * (1 + Fraction(sign * bps, 10_000)) for rate_bps, (rate, bps) in {
+        "missed": (5, crossing), "rest": (5, 100), "filled": (2, -100)
+    }.items()}  # fmt: skip
+    fee = (1 - chance) * fee_of["missed"] + chance * (fee_of["rest"] + fee_of["filled"]) / 2
     assert estimate.maker_share == estimate.maker_probability == pytest.approx(float(maker))
     assert estimate.maker_probability_high == pytest.approx(0.5 * (3 / 8 + 5 / 8 * 0.5))
     assert estimate.slippage_bps == pytest.approx(float(bps))
@@ -85,8 +89,8 @@ def test_band_of_passive_order_holds_its_estimate() -> None:
     away = price(Side.BUY, 2.0, replace(STATE, clean_up_bps=50.0, clean_up_band=(-400.0, -350.0)), style="passive")
     assert away.slippage_low_bps == pytest.approx(200.0 - 400.0)
     assert away.slippage_high_bps == away.slippage_bps
-    towards = price(Side.BUY, 2.0, replace(STATE, clean_up_bps=-400.0, clean_up_band=(400.0, 450.0)), style="passive")
-    assert towards.slippage_low_bps == towards.slippage_bps == pytest.approx(13 / 16 * -200 - 3 / 16 * 100)
+    towards = price(Side.BUY, 2.0, replace(STATE, clean_up_bps=-1000.0, clean_up_band=(400.0, 450.0)), style="passive")
+    assert towards.slippage_low_bps == towards.slippage_bps == pytest.approx(5 / 8 * -800 + 3 / 8 * 500)
     assert towards.slippage_high_bps == pytest.approx(650.0)
     unknown = price(Side.BUY, 2.0, replace(STATE, clean_up_band=None), style="passive")
     assert (unknown.slippage_low_bps, unknown.slippage_high_bps) == (None, None)
@@ -112,10 +116,47 @@ def test_extrapolated_order_has_wider_band_and_fee_of_what_fills() -> None:
 def test_passive_order_beyond_book_crosses_extrapolated() -> None:
     """The rest of a passive order pays what the extrapolated walk costs, and its band is that of the clean-up."""
     estimate = price(Side.BUY, 8.0, style="passive")
-    crossing, maker = Fraction(375), Fraction(3, 8) / 8
+    # Of 7 units 4 pay 1.5 beyond the best, and the other 3 pay 3.5.
+    rest = 100 + Fraction(4 * 3 + 3 * 7, 2 * 7) * 100
+    crossed = Fraction(7, 8) * (rest - 5) - Fraction(1, 8) * 100
     assert estimate.slippage_source == "extrapolated"
-    assert estimate.slippage_bps == pytest.approx(float((1 - maker) * (crossing + 5) - maker * 100))
+    assert estimate.slippage_bps == pytest.approx(float(Fraction(5, 8) * (375 + 5) + Fraction(3, 8) * crossed))
     assert (estimate.slippage_low_bps, estimate.slippage_high_bps) == pytest.approx((-100.0, 383.0))
+
+
+@pytest.mark.parametrize(("side", "crossing", "deeper"), [(Side.BUY, 200, 2), (Side.SELL, 150, 1)])
+def test_passive_order_meets_what_crossed_quotes_of_its_size_met(side: Side, crossing: int, deeper: int) -> None:
+    """Half of the crossed quotes of 2 units were filled whole, and a quarter of all was left over: half of an order.
+
+    What is left, one unit, pays the first level alone. It is 1.5 units, which pay deeper, where a third was filled
+    whole. The mid had moved by -8 bps x what was left.
+    """
+    seen = np.ones(len(CURVE_SIZES))
+    curves = CrossingCurves(*(tuple(part * seen) for part in (0.75, 0.5, -8 * 0.25)))
+    estimate = price(side, 2.0, replace(STATE, crossings=curves), style="passive")
+    crossed = 0.25 * 100 - 8 * 0.25 - 0.75 * 100
+    assert estimate.slippage_bps == pytest.approx(5 / 8 * (crossing + 5) + 3 / 8 * crossed)
+    assert estimate.maker_share == pytest.approx(3 / 8 * 0.75)
+    curves = CrossingCurves(*(tuple(part * seen) for part in (0.5, 1 / 3, 0.0)))
+    estimate = price(side, 2.0, replace(STATE, crossings=curves), style="passive")
+    average = 100 + deeper * 0.5 / 1.5 * 100
+    crossed = 0.5 * average - 0.5 * 100
+    assert estimate.slippage_bps == pytest.approx(5 / 8 * (crossing + 5) + 3 / 8 * crossed)
+
+
+def test_late_quotes_cannot_be_filled_while_they_wait() -> None:
+    """Of all quotes 3/8 are crossed and 1/4 come too late: half of the other 3/8 may have been filled."""
+    state = replace(STATE, late_rate=0.25)
+    assert price(Side.BUY, 1.0, state).maker_probability_high == pytest.approx(3 / 8 + 3 / 8 / 2)
+    assert price(Side.BUY, 1.0, replace(STATE, late_rate=0.9)).maker_probability_high == pytest.approx(3 / 8)
+
+
+@pytest.mark.parametrize("style", ["now", "passive", "schedule"])
+def test_order_that_book_cannot_hold_has_no_costs_at_all(style: str) -> None:
+    """Nobody knows what 1000 units would cost of which 4 are visible: neither fee nor impact nor total are said."""
+    estimate = price(Side.BUY, 1000.0, style=style, steps=3, horizon_s=3 * TAU)
+    assert estimate.slippage_source == "too thin"
+    assert [estimate.slippage_bps, estimate.fee_bps, estimate.impact_bps, estimate.net_cost_bps] == [None] * 4
 
 
 def test_even_schedule_costs_exact_fractions() -> None:
@@ -201,15 +242,18 @@ def test_model_adds_half_of_its_prediction_at_once() -> None:
     assert price(Side.BUY, 2.0, speaking(-40.0, (0.1, *(0.0,) * 7), 6.0)).slippage_bps == pytest.approx(197.0)
     assert price(Side.BUY, 8.0, state).slippage_bps == pytest.approx(375.0)
     passive = price(Side.BUY, 2.0, state, style="passive")
-    assert passive.slippage_bps == pytest.approx(13 / 16 * (207 + 5) - 3 / 16 * 100)
+    assert passive.slippage_bps == pytest.approx(5 / 8 * (207 + 5) + 3 / 8 * ((100 + 7 - 5) / 2 - 100 / 2))
 
 
 def test_model_speaks_once_of_average_child() -> None:
-    """The average child, 1.4, pays 0.8 / 1.4 beyond the best: the model adds half of (4 + a tenth of that) to all."""
+    """The average child, 1.4, pays 0.8 / 1.4 beyond the best: the model adds half of (4 + a tenth of that).
+
+    Only the first child, 11 of 21 parts, is traded now and meets that drift.
+    """
     estimate = price(Side.BUY, 4.2, speaking(4.0, (0.1, *(0.0,) * 7), 1e9), **urgent(4.2, 0.5))
     walked = 100 + 2.8 / 420 * 1e4
     assert estimate.slippage_source == "model"
-    assert estimate.slippage_bps == pytest.approx(walked + 0.5 * (4 + 0.1 * 0.8 / 1.4 * 100))
+    assert estimate.slippage_bps == pytest.approx(walked + 11 / 21 * 0.5 * (4 + 0.1 * 0.8 / 1.4 * 100))
     assert estimate.fee_bps == pytest.approx(5 * (1 + walked / 1e4))
 
 
@@ -225,19 +269,19 @@ def test_size_class_has_literal_borders(multiple: float, wanted: int) -> None:
 @pytest.mark.parametrize(("size", "wanted"), [(0.25, 1.0), (1.0, 1.0), (4.0, 0.25), (1000.0, 0.001)])
 def test_share_on_offer_is_usual_touch_until_quote_was_crossed(size: float, wanted: float) -> None:
     """What usually waits at the touch, twice as much here, is taken for what would be on offer."""
-    assert share_offered(replace(STATE, depth_1=2.0).record[0], 2 * size) == pytest.approx(wanted)
+    share, whole, rest_move_bps = crossing_at(replace(STATE, depth_1=2.0).record[0], 2 * size, 5.0)
+    assert (share, whole, rest_move_bps) == pytest.approx((wanted, 1.0 if size <= 1 else 0.0, -5 * (1 - wanted)))
 
 
 def test_share_on_offer_is_interpolated_between_tabulated_sizes() -> None:
     """At a tabulated size the share is the table's, between two in proportion of logarithms, beyond them the end's."""
     shares = tuple(1 / (1 + place) for place in range(len(CURVE_SIZES)))
-    record = replace(STATE, depth_1=2.0, crossed_share=shares).record[0]
-    for size, share in zip(CURVE_SIZES, shares, strict=True):
-        assert share_offered(record, 2 * size) == pytest.approx(share)
-    between = 2 * CURVE_SIZES[3] ** 0.75 * CURVE_SIZES[4] ** 0.25
-    assert share_offered(record, between) == pytest.approx(0.75 / 4 + 0.25 / 5)
-    assert share_offered(record, 1e-9) == pytest.approx(1.0)
-    assert share_offered(record, 1e9) == pytest.approx(1 / 21)
+    curves = CrossingCurves(*(tuple(factor * share for share in shares) for factor in (1, 0.5, -2)))
+    record = replace(STATE, depth_1=2.0, crossings=curves).record[0]
+    at_sizes = [(2 * size, share) for size, share in zip(CURVE_SIZES, shares, strict=True)]
+    between = 2 * CURVE_SIZES[3] ** 0.75 * CURVE_SIZES[4] ** 0.25, 0.75 / 4 + 0.25 / 5
+    for size, share in (*at_sizes, between, (1e-9, 1.0), (1e9, 1 / 21)):
+        assert crossing_at(record, size, 5.0) == pytest.approx((share, 0.5 * share, -2 * share))
 
 
 def test_fill_chance_is_base_rate_moved_towards_model() -> None:

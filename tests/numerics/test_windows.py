@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numerics.windows import RollingWindow, SortedRollingWindow, mean_filled_shares, symmetric_quantiles
+from numerics.windows import RollingWindow, SortedRollingWindow, crossing_curves, symmetric_quantiles
 
 
 @settings(deadline=None)
@@ -43,13 +43,18 @@ def test_symmetric_quantiles_equal_numpy(seed: int, count: int, level: float) ->
 
 @settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 300))
-def test_mean_filled_shares_equal_their_definition(seed: int, count: int) -> None:
-    """The shares are the average of min(1, offered / size), also for amounts that equal a size and for 0."""
+def test_crossing_curves_equal_their_definition(seed: int, count: int) -> None:
+    """The share is the average of min(1, offered / size), also for amounts that equal a size and for 0.
+
+    Beside it: how often all is filled, and the average of what is left over x the move.
+    """
     rng = np.random.default_rng(seed)
     sizes = np.geomspace(0.01, 1000, 21)
     offered = np.where(rng.random(count) < 0.2, rng.choice([0.0, *sizes], count), rng.lognormal(0, 3, count))
-    wanted = [np.minimum(1.0, offered / size).mean() for size in sizes]
-    assert mean_filled_shares(offered, sizes) == pytest.approx(wanted)
+    moved = rng.normal(size=count)
+    shares = np.minimum(1.0, offered / sizes[:, None])
+    wanted = shares.mean(axis=1), (offered >= sizes[:, None]).mean(axis=1), ((1 - shares) * moved).mean(axis=1)
+    assert crossing_curves(offered, moved, sizes) == pytest.approx(np.array(wanted))
 
 
 def test_sorted_window_survives_nan_and_infinity() -> None:

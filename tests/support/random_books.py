@@ -8,7 +8,7 @@ import numpy as np
 
 from calculations import Order
 from estimation.model_record import CURVE_SIZES, STRATA
-from estimation.model_state import ModelState
+from estimation.model_state import CrossingCurves, ModelState
 from estimation.order_terms import make_terms
 from numerics.arrays import Ints, Records
 from orderbook import Levels, Side
@@ -109,10 +109,17 @@ def random_models(rng: np.random.Generator, count: int) -> Records:
                 band=None if rng.random() < 0.3 else tuple((-1.0 - row, 2.0 + row) for row in range(STRATA)),
                 clean_up_bps=None if rng.random() < 0.3 else float(rng.normal()),
                 clean_up_band=None if rng.random() < 0.3 else (-float(rng.exponential()), float(rng.exponential())),
-                crossed_share=None if rng.random() < 0.3 else tuple(np.linspace(1.0, 0.0, len(CURVE_SIZES)).tolist()),
+                crossings=None if rng.random() < 0.3 else random_crossings(rng),
+                late_rate=float(rng.random()),
             )
         )
     return np.concatenate([state.record for state in states[:count]])
+
+
+def random_crossings(rng: np.random.Generator) -> CrossingCurves:
+    """Return curves that fall with the size, and random moves."""
+    shares = np.linspace(1.0, 0.0, len(CURVE_SIZES))
+    return CrossingCurves(*(tuple(curve.tolist()) for curve in (shares, shares**3, (1 - shares) * rng.normal())))
 
 
 def random_terms(rng: np.random.Generator, count: int) -> Records:

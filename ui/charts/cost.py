@@ -60,12 +60,12 @@ def stack_components(estimate: Estimate) -> list[BarSegment]:
     Gains go to the left of zero and costs to the right, so that a rebate can be seen. The lengths of the costs less
     those of the gains are the net cost.
     """
-    if estimate.slippage_bps is None:
-        return []
     segments = []
     outer_end = {"gain": 0.0, "cost": 0.0}
     costs_bps = (estimate.slippage_bps, estimate.fee_bps, estimate.impact_bps)
     for name, cost_bps in zip(COMPONENTS, costs_bps, strict=True):
+        if cost_bps is None:
+            return []
         kind = "gain" if cost_bps < 0 else "cost"
         start = outer_end[kind]
         end = start + cost_bps

@@ -9,6 +9,9 @@ from estimation.order import Order
 from orderbook import Side
 from ui.text.formatting import format_money, format_size
 
+LEAST_SAVING = 0.02
+"""Share of the cost that must be saved for a way of trading to be called cheaper."""
+
 
 def alternative_orders(order: Order) -> list[Order]:
     """Return the order in its three styles: sent at once, waiting at the best price first, spread over time."""
@@ -82,9 +85,12 @@ def _scheduled_words(at_once: Estimate, scheduled: Estimate, currency: str) -> s
     if cost_at_once is None:
         return f"{words}."
     saving = cost_at_once - cost
-    # Two costs that read the same must not be called cheaper and dearer.
-    if saving <= 0 or format_about(cost, currency) == format_about(cost_at_once, currency):
+    # A saving within what the models may be wrong by is none, and two costs that read the same are one.
+    reads_the_same = format_about(cost, currency) == format_about(cost_at_once, currency)
+    if saving <= LEAST_SAVING * abs(cost_at_once) or reads_the_same:
         return f"{words}, no cheaper and less certain."
+    if "daily_volume" not in scheduled.parameters:
+        return f"{words}, or more: whether that is cheaper depends on the daily volume, which you can type below."
     if saving < risk:
         return f"{words}, cheaper on average but less certain."
     return f"{words}, cheaper by more than the usual price move."

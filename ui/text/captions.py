@@ -28,6 +28,8 @@ def net_band(estimate: Estimate) -> tuple[float, float] | None:
     low, high = estimate.slippage_low_bps, estimate.slippage_high_bps
     if low is None or high is None or estimate.order.style != "now" or estimate.unfilled:
         return None
+    if estimate.fee_bps is None or estimate.impact_bps is None:
+        return None
     shift = estimate.fee_bps + estimate.impact_bps
     return low + shift, high + shift
 
