@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import closing, suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -18,17 +18,19 @@ import pandas as pd
 import pyarrow as pa
 
 from backtesting.book_cache import CacheError, RecordingSource
+from backtesting.cache_folder import DEFAULT_MAX_BYTES, FOLDER_VARIABLE, BookCache
 from backtesting.engine import Step, run_steps
 from backtesting.runner import run, to_export_table
 from backtesting.summary import Summary
 from estimation.order import Order, Style, Unit
 from exporting.rows import COLUMNS
-from fee_calculator import schedule
+from fee_calculator import editions, schedule, tier_words
 from feeds import VENUES
 from fees.schedules import FeeError, FeeSchedule, FeeTier
+from fees.tables import TITLES
 from network.logs import configure_logging
 from orderbook import Side
-from recording.opening import Opening
+from recording.opening import AMOUNTS_FORMS, NOTHING_SAID, Amounts, Opening, parse_amounts
 from recording.replay_feed import meta
 
 __all__ = ["backtest", "format_arguments", "main"]
@@ -47,7 +49,12 @@ _PRINTED_COMPONENTS = {
 
 
 def backtest(
-    path: str | PathLike[str], venue: str, symbol: str, order: Order, cache: str | PathLike[str] | None = None
+    path: str | PathLike[str],
+    venue: str,
+    symbol: str,
+    order: Order,
+    cache: str | PathLike[str] | None = None,
+    opening: Opening = NOTHING_SAID,
 ) -> pd.DataFrame:
     """Price the order on every book of the recording; return one row a book, with the columns of the export.
 
@@ -56,13 +63,14 @@ def backtest(
 
     Args:
         path: the recording, or a foreign file that `recording.forms` knows.
-        venue: a key of feeds.VENUES.
+        venue: a key of feeds.VENUES, or the name in a foreign file of a venue that is not known here.
         symbol: as the venue writes it.
         order: the order.
-        cache: a folder to keep the parsed books in; None is beside the recording.
+        cache: a folder to keep the parsed books in; None is the user's cache folder.
+        opening: what the user says of a foreign file.
     """
-    source = RecordingSource.from_path(path, venue, symbol)
-    with closing(run_steps(source, [order], None if cache is None else Path(cache))) as steps:
+    source = RecordingSource.from_path(path, venue, symbol, opening=opening)
+    with closing(run_steps(source, [order], BookCache.from_user(cache))) as steps:
         tables = [to_export_table(source, order, step.block) for step in steps if step.block is not None]
     if not tables:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -80,11 +88,12 @@ def main(arguments: list[str] | None = None) -> int:
     is_terminal = sys.stderr.isatty()
     has_empty = False
     try:
-        sources = [_choose_source(path, options.venue, options.symbol) for path in dict.fromkeys(options.files)]
+        opening = Opening(options.venue, options.symbol, options.amounts)
+        sources = [_choose_source(path, opening) for path in dict.fromkeys(options.files)]
         for summary in run(
             [(source, _make_orders(options, source)) for source in sources],
             out=options.out,
-            cache=options.cache,
+            cache=_choose_cache(options),
             workers=options.workers,
             scheduler=options.scheduler,
             on_step=_show_progress if is_terminal else None,
@@ -112,12 +121,28 @@ def _make_parser() -> argparse.ArgumentParser:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="a recording, a log of raw messages, or a Tardis book CSV; packed or not",
+        help="a recording, or a file of another program (docs/recordings.md lists them); packed or not",
     )
     parser.add_argument("--venue", choices=sorted(VENUES), help="whose feed reads it; the recording's own if not given")
     parser.add_argument("--symbol", help="as the venue writes it; the recording's own if not given")
+    parser.add_argument(
+        "--amounts",
+        type=_parse_amounts,
+        help=f"the unit of the amounts, where the file leaves it open: {AMOUNTS_FORMS}",
+    )
     parser.add_argument("--out", type=Path, help="a new .parquet or .csv file for a row a book")
-    parser.add_argument("--cache", type=Path, help="where parsed books are kept; beside the recording if not given")
+    cache = parser.add_mutually_exclusive_group()
+    cache.add_argument(
+        "--cache", type=Path, help=f"where parsed books are kept; ${FOLDER_VARIABLE} or the user's cache if not given"
+    )
+    cache.add_argument("--no-cache", action="store_true", help="keep no parsed books")
+    parser.add_argument(
+        "--cache-gib",
+        type=_parse_number,
+        default=DEFAULT_MAX_BYTES / 2**30,
+        metavar="GIB",
+        help="what all parsed books may take up (%(default)g); those unused for the longest go first",
+    )
     parser.add_argument("--workers", type=_parse_whole_number, default=1, help="processes of this machine")
     parser.add_argument("--scheduler", help="tcp://host:8786 of a Dask cluster that sees the same folders")
     parser.add_argument(
@@ -144,6 +169,12 @@ def _make_parser() -> argparse.ArgumentParser:
     fees = parser.add_argument_group("fees")
     fees.add_argument("--fees", choices=("current", "specification"), default="current", help="which published edition")
     fees.add_argument("--fee-tier", help="its name; the venue's first if not given")
+    fees.add_argument(
+        "--fees-of",
+        type=_parse_fees_of,
+        metavar="VENUE[:PRODUCT]",
+        help="price with another venue's fees for spot or swap, such as those of a file whose venue has none here",
+    )
     fees.add_argument("--maker-bps", type=_parse_number, help="your own rate; needs --taker-bps")
     fees.add_argument("--taker-bps", type=_parse_number)
     return parser
@@ -152,7 +183,11 @@ def _make_parser() -> argparse.ArgumentParser:
 def format_arguments(source: RecordingSource, orders: Sequence[Order]) -> list[str]:
     """Return the arguments with which the command line prices these orders, which differ in size alone."""
     order = orders[0]
-    arguments = ["--venue", source.venue, "--symbol", source.symbol, "--side", order.side.name.lower()]
+    # A venue that is not known here is named by the file alone.
+    arguments = ["--venue", source.venue] if source.venue in VENUES else []
+    arguments += ["--symbol", source.symbol, "--side", order.side.name.lower()]
+    if source.opening.amounts is not None:
+        arguments += ["--amounts", source.opening.amounts.argument]
     arguments += ["--sizes", ",".join(repr(sized.quantity) for sized in orders)]
     for name in ("unit", "style", "passive_s", "horizon_s", "steps", "risk_aversion", "volatility", "daily_volume"):
         if (value := getattr(order, name)) is not None:
@@ -172,8 +207,40 @@ def _format_tier(tier: FeeTier, source: RecordingSource) -> list[str]:
 
 def _schedule(source: RecordingSource, edition: str) -> FeeSchedule:
     """Return the published fees of the source's market. Raises FeeError where there are none."""
-    venue = VENUES[source.venue]
+    venue = source.known_venue
+    if venue is None:
+        raise FeeError(
+            f"no fees of {source.venue} are known here; say --fees-of VENUE for those of another venue, "
+            "or your own by --maker-bps and --taker-bps"
+        )
     return schedule(venue.fees, venue.product(source.symbol), edition)
+
+
+def _schedule_of_other(fees_of: tuple[str, str], source: RecordingSource, edition: str) -> FeeSchedule:
+    """Return the published fees of the venue and the product that the user names instead of the source's market.
+
+    The product is the source's own where the user names none. Raises FeeError where it is not known, too.
+    """
+    venue = VENUES[fees_of[0]]
+    product = fees_of[1]
+    if not product and source.known_venue is not None:
+        product = source.known_venue.product(source.symbol)
+    if not product:
+        published = [each for each in ("spot", "swap") if editions(venue.fees, each)]
+        if len(published) != 1:
+            choices = " or ".join(f"--fees-of {venue.name}:{each}" for each in published)
+            raise FeeError(f"{source.venue} {source.symbol} is not known here as spot or swap: say {choices}")
+        (product,) = published
+    return schedule(venue.fees, product, edition)
+
+
+def fees_name(fees: FeeSchedule) -> str:
+    """Return whose fees these are.
+
+    >>> fees_name(schedule("okx", "swap", "current"))
+    'OKX swap fees'
+    """
+    return f"{TITLES[fees.venue]} {fees.product} fees"
 
 
 def _parse_number(text: str) -> float:
@@ -207,21 +274,48 @@ def _parse_milliseconds(text: str) -> float:
     return _parse_number(text) / 1e3
 
 
-def _choose_source(path: Path, venue: str | None, symbol: str | None) -> RecordingSource:
+def _parse_amounts(text: str) -> Amounts:
+    """Return the unit of amounts. Raises argparse.ArgumentTypeError with a sentence for the user."""
+    try:
+        return parse_amounts(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _parse_fees_of(text: str) -> tuple[str, str]:
+    """Return the venue and the product, "" if none is named. Raises argparse.ArgumentTypeError."""
+    venue, _, product = text.partition(":")
+    if venue not in VENUES:
+        raise argparse.ArgumentTypeError(f"unknown venue {venue!r}; known are {', '.join(sorted(VENUES))}")
+    if text != venue and product not in ("spot", "swap"):
+        raise argparse.ArgumentTypeError(f"unknown product {product!r}; it is spot or swap")
+    return venue, product
+
+
+def _choose_cache(options: argparse.Namespace) -> BookCache:
+    """Return where the parsed books are to be kept. Raises ValueError unless their bound is a size."""
+    if not 0 < options.cache_gib < 2**33:
+        raise ValueError(f"--cache-gib must be above 0, and finite: {options.cache_gib}")
+    if options.no_cache:
+        return BookCache(None)
+    return BookCache.from_user(options.cache)._replace(max_bytes=int(options.cache_gib * 2**30))
+
+
+def _choose_source(path: Path, opening: Opening) -> RecordingSource:
     """Return the recording with this market; None takes that part from the recording's meta line.
 
     Raises RecordingError if it names another market than given, CacheError if neither names the market.
     """
     metadata = {}
     with suppress(FileNotFoundError):  # whoever reads the file says so
-        metadata = meta(path, Opening(venue, symbol))
+        metadata = meta(path, opening)
     if "opened_as" in metadata:
         print(f"{path.name}: opened as {metadata['opened_as']}", file=sys.stderr)
-    venue = venue or str(metadata.get("venue") or "")
-    symbol = symbol or str(metadata.get("symbol") or "")
+    venue = opening.venue or str(metadata.get("venue") or "")
+    symbol = opening.symbol or str(metadata.get("symbol") or "")
     if not (venue and symbol):
         raise CacheError(f"{path.name} does not say what it is of; give --venue and --symbol")
-    return RecordingSource.from_path(path, venue, symbol)
+    return RecordingSource.from_path(path, venue, symbol, opening=opening)
 
 
 def _make_orders(options: argparse.Namespace, source: RecordingSource) -> list[Order]:
@@ -238,12 +332,15 @@ def _choose_tier(options: argparse.Namespace, source: RecordingSource) -> FeeTie
         if options.maker_bps is None or options.taker_bps is None:
             raise FeeError("own fees need both --maker-bps and --taker-bps")
         return FeeTier("own", options.maker_bps / 1e4, options.taker_bps / 1e4)
-    tiers = _schedule(source, options.fees).tiers
-    if options.fee_tier is None:
-        return tiers[0]
+    if options.fees_of is None:
+        fees = _schedule(source, options.fees)
+    else:
+        fees = _schedule_of_other(options.fees_of, source, options.fees)
+    tiers = fees.tiers
     for tier in tiers:
-        if tier.name.lower() == options.fee_tier.lower():
-            return tier
+        if options.fee_tier is None or tier.name.lower() == options.fee_tier.lower():
+            # The result must name both venues.
+            return tier if options.fees_of is None else replace(tier, name=f"{tier.name} ({fees_name(fees)})")
     raise FeeError(f"there is no fee tier {options.fee_tier!r}; there are {', '.join(tier.name for tier in tiers)}")
 
 
@@ -264,6 +361,7 @@ def _format_summary(summary: Summary) -> str:
     order = summary.order
     head = f"{summary.recording}: {order.side.name.lower()} {order.quantity:g} {order.unit}, {order.style}"
     lines = [f"{head}, on {summary.venue} {summary.symbol}, {summary.books:,} books"]
+    lines.append(f"rates: {tier_words(order.tier)}")
     lines.append(f"{'bps of the mid':20}{'mean':>10}{'P50':>10}{'P95':>10}{'P99':>10}")
     for name, column in _PRINTED_COMPONENTS.items():
         distribution = summary.components[column]

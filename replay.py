@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
 
+from backtesting.cache_folder import BookCache
 from feeds import VENUES
 from feeds.gomarket import GomarketFeed
 from network.logs import configure_logging
@@ -205,6 +206,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("info", parents=[common, opening], help="say what a recording holds")
     command.add_argument("file", type=Path)
     command.set_defaults(run=_info_command)
+
+    command = commands.add_parser("clean", parents=[common], help="remove the parsed books that backtests keep")
+    command.add_argument("--cache", type=Path, help="the folder; the user's cache if not given")
+    command.set_defaults(run=_clean_command)
     return parser
 
 
@@ -340,6 +345,14 @@ def _info_command(options: argparse.Namespace) -> int:
         print(f"  refused {count} times: {reason}")
     print("end:", end)
     return 1 if end.startswith("broken") else 0
+
+
+def _clean_command(options: argparse.Namespace) -> int:
+    cache = BookCache.from_user(options.cache)
+    count, n_bytes = cache.clean()
+    recordings = "1 recording" if count == 1 else f"{count} recordings"
+    print(f"removed the parsed books of {recordings}, {n_bytes:,} bytes, from {cache.folder}")
+    return 0
 
 
 def _make_feed(venue: str, symbol: str, about: Mapping[str, object]) -> ReplayFeed | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from backtesting.book_cache import BookArrays, OnRead, RecordingSource, open_books
+from backtesting.book_arrays import BookArrays
+from backtesting.book_cache import OnRead, RecordingSource, open_books
+from backtesting.cache_folder import BookCache
 from estimation.book_loop import observe_books, price_books
 from estimation.estimate import ROW
 from estimation.features import BOOK_STATE, LAST_SECOND, MARKET, make_room
@@ -62,13 +63,12 @@ class PricedBlock(NamedTuple):
 
 
 def run_steps(
-    source: RecordingSource, orders: Sequence[Order], cache: Path | None = None, on_read: OnRead = lambda _bytes: None
+    source: RecordingSource, orders: Sequence[Order], cache: BookCache, on_read: OnRead = lambda _bytes: None
 ) -> Generator[Step, None, None]:
     """Run a backtest of the orders and yield its progress and its blocks, as `price_blocks` makes them.
 
-    The generator may be iterated on any thread and closed at any time. cache: the folder where the parsed books are
-    kept; None is beside the recording. Raises OSError, RecordingError, OrderError, ModelError, and what on_read
-    raises.
+    The generator may be iterated on any thread and closed at any time. cache: where the parsed books are kept.
+    Raises OSError, RecordingError, OrderError, ModelError, and what on_read raises.
     """
     with closing(open_books(source, cache, on_read)) as opened:
         for books in opened:

@@ -11,6 +11,7 @@ import joblib
 import pyarrow as pa
 
 from backtesting.book_cache import OnRead, RecordingSource, open_books
+from backtesting.cache_folder import BookCache
 from backtesting.engine import PricedBlock, Step, run_steps
 from backtesting.output import OutputError, PartWriter, open_output
 from backtesting.summary import Summary, SummaryBuilder
@@ -24,14 +25,14 @@ OnStep = Callable[[RecordingSource, Step], None]
 class Task(NamedTuple):
     """The work that one process does at a time: some orders on one recording.
 
-    parts: the files for the rows, one an order; None keeps no rows. cache: the folder where the parsed books are
-    kept; None is beside the recording. max_bytes: if the rows take more than this, none are kept; None is no limit.
+    parts: the files for the rows, one an order; None keeps no rows. cache: where the parsed books are
+    kept. max_bytes: if the rows take more than this, none are kept; None is no limit.
     """
 
     source: RecordingSource
     orders: tuple[Order, ...]
     parts: tuple[Path, ...] | None
-    cache: Path | None
+    cache: BookCache
     max_bytes: int | None = None
 
 
@@ -39,7 +40,7 @@ def run(
     jobs: Sequence[tuple[RecordingSource, Sequence[Order]]],
     *,
     out: Path | None = None,
-    cache: Path | None = None,
+    cache: BookCache | None = None,
     workers: int = 1,
     scheduler: str | None = None,
     on_step: OnStep | None = None,
@@ -53,13 +54,14 @@ def run(
         jobs: recordings, each with its orders.
         out: a new .csv or .parquet file for the rows, complete once the iterator is exhausted. Its columns are those
             of the export, and `recording` where there are several.
-        cache: the folder where the parsed books are kept; None is beside each recording.
+        cache: where the parsed books are kept; None is the user's cache folder.
         workers: processes of this machine. Several are given one recording with one order at a time.
         scheduler: the address of a Dask cluster to use instead, whose workers must see the same folders. It is given
             one recording with one order at a time.
         on_step: called after every step that this process itself makes.
     """
     is_local = workers == 1 and scheduler is None
+    cache = BookCache.from_user() if cache is None else cache
     with open_output(out) as output:
         tasks = []
         for source, orders in jobs:
@@ -139,7 +141,7 @@ def _run_distributed(tasks: Sequence[Task], workers: int, scheduler: str | None)
         yield from parallel(joblib.delayed(run_task)(task) for task in tasks)
 
 
-def parse_recording(source: RecordingSource, cache: Path | None) -> None:
+def parse_recording(source: RecordingSource, cache: BookCache) -> None:
     """Parse the recording and keep its books in the cache, if they can be written there."""
     for _ in open_books(source, cache):
         pass

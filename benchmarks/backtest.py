@@ -25,7 +25,9 @@ from statistics import median
 import numpy as np
 import orjson
 
-from backtesting.book_cache import BookArrays, RecordingSource, open_books
+from backtesting.book_arrays import BookArrays
+from backtesting.book_cache import RecordingSource, open_books
+from backtesting.cache_folder import BookCache
 from backtesting.engine import price_blocks, run_steps
 from backtesting.runner import run
 from calculations import Order, TradingCalculator
@@ -64,13 +66,13 @@ def measure_cpu_s(action: Callable[[], object]) -> float:
 def price_frames(source: RecordingSource, folder: Path) -> None:
     """Price a recording from its frames, with learning and an empty cache."""
     with tempfile.TemporaryDirectory(dir=folder) as cache:
-        for _ in run_steps(source, [ORDER], Path(cache)):
+        for _ in run_steps(source, [ORDER], BookCache(Path(cache))):
             pass
 
 
 def price_cached(source: RecordingSource, folder: Path, state: ModelState | None) -> None:
     """Price a recording from its parsed books: with this model state, or with learning if it is None."""
-    for books in open_books(source, folder):
+    for books in open_books(source, BookCache(folder)):
         if isinstance(books, BookArrays):
             for _ in price_blocks(books, [ORDER], source.contract_size, state):
                 pass
@@ -169,7 +171,7 @@ def print_peak(path: str, folder: str) -> None:
     start = time.process_time()
     books = 0
     source = RecordingSource.from_path(path, "simulated", SYMBOL)
-    for summary in run([(source, [ORDER])], cache=Path(folder)):
+    for summary in run([(source, [ORDER])], cache=BookCache(Path(folder))):
         books = summary.books
     # Linux's own count of this program: the count of getrusage is never below that of the parent process.
     status = Path("/proc/self/status").read_text()

@@ -35,6 +35,11 @@ class Amounts(NamedTuple):
         return f"contracts of {self.size:g} base units" if self.unit == "contracts" else f"{self.unit} units"
 
     @property
+    def argument(self) -> str:
+        """The argument that `parse_amounts` reads as this unit."""
+        return f"contracts:{self.size!r}" if self.unit == "contracts" else self.unit
+
+    @property
     def to_base(self) -> Callable[[str, str], str] | None:
         """Return a function that makes base units of a price and an amount; None if they are base units already.
 

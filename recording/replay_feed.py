@@ -189,6 +189,15 @@ def meta(path: str | PathLike[str], opening: Opening = NOTHING_SAID) -> dict[str
     return fields
 
 
+def has_own_books(path: str | PathLike[str], opening: Opening = NOTHING_SAID) -> bool:
+    """Return whether a file holds books or changes of its own, so that no venue's feed is needed to read it.
+
+    Raises OSError, RecordingError.
+    """
+    kinds = (frame.kind for frame in read(path, opening=opening))
+    return next((kind for kind in kinds if kind in FEED_KINDS), "") in ("book", "change")
+
+
 def facts_of(metadata: Mapping[str, object]) -> dict[str, object]:
     """Return the facts for `Venue.with_facts` out of what a recording says of itself."""
     return {name: metadata[name] for name in FACTS if name in metadata}

@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from backtesting.book_cache import RecordingSource
+from backtesting.cache_folder import BookCache
 from backtesting.engine import Step
 from backtesting.output import describe_backtests, read_parts, write_tables
 from backtesting.runner import Task, iter_task
@@ -150,7 +151,10 @@ class BacktestJob:
             logger.exception("backtest of %s failed", self.name)
 
     def _price_recording(self) -> None:
-        task = Task(self.source, self.orders, self._row_files, None, MAX_DOWNLOAD_BYTES)
+        # An upload is gone with its tab, and so are its books.
+        is_upload = self.source.max_bytes is not None
+        cache = BookCache.from_user(self.source.path.parent if is_upload else None)
+        task = Task(self.source, self.orders, self._row_files, cache, MAX_DOWNLOAD_BYTES)
         n_bytes = max(1, self.source.path.stat().st_size)
 
         def report_read(n_read: int) -> None:

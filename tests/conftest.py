@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from backtesting.cache_folder import FOLDER_VARIABLE
 from estimation.warm_up import warm_up
 from feeds import fast_parser
 from tests.support.loopback import eventually
@@ -26,6 +27,14 @@ def recordings() -> Path:
     if os.environ.get("CI") and RECORDINGS.parent.is_dir():
         pytest.fail(f"{RECORDINGS} is missing although {RECORDINGS.parent} is present")
     pytest.skip(f"real recordings are not here: {RECORDINGS}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests' parsed books, and those of the processes that they start, out of the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

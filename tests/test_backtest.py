@@ -12,7 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from backtest import backtest
-from backtesting.book_cache import BookArrays, RecordingSource, open_books
+from backtesting.book_arrays import BookArrays
+from backtesting.book_cache import RecordingSource, open_books
+from backtesting.cache_folder import BookCache
 from backtesting.engine import _Segment, run_steps
 from calculations import Order, OrderError
 from export_manager import COLUMNS
@@ -191,7 +193,7 @@ def test_orders_priced_together_get_the_numbers_of_each_alone(market: RecordingS
     """Orders that share their latency are priced together, block by block, and learn nothing from each other."""
     orders = [Order(Side.BUY, size) for size in (0.1, 1.0, 25.0)]
     net_costs: dict[int, list[float]] = {0: [], 1: [], 2: []}
-    for step in run_steps(market, orders, tmp_path):
+    for step in run_steps(market, orders, BookCache(tmp_path)):
         if step.block is not None:
             net_costs[step.block.order_index] += step.block.rows["net_cost_bps"].tolist()
             assert step.done <= (step.total or 0)
@@ -199,13 +201,13 @@ def test_orders_priced_together_get_the_numbers_of_each_alone(market: RecordingS
         alone = backtest(market.path, market.venue, market.symbol, order, tmp_path)
         np.testing.assert_array_equal(net_costs[number], alone["net_cost_bps"])
     with pytest.raises(OrderError, match="share their latency"):
-        list(run_steps(market, [ORDERS[0], ORDERS[1]], tmp_path))
+        list(run_steps(market, [ORDERS[0], ORDERS[1]], BookCache(tmp_path)))
 
 
 def test_backtest_stopped_at_any_step_leaves_no_draft(market: RecordingSource, tmp_path: Path) -> None:
     """Closing the iterator while books are read or priced leaves no half-made file."""
     for stage in ("reading", "pricing"):
-        steps = run_steps(market, ORDERS[:1], tmp_path / stage)
+        steps = run_steps(market, ORDERS[:1], BookCache(tmp_path / stage))
         while next(steps).stage != stage:
             pass
         steps.close()
@@ -242,7 +244,7 @@ def test_mapped_books_and_held_states_do_not_grow_with_the_recording(
 
     monkeypatch.setattr(BookArrays, "read_side", record_span)
     most_states = 0
-    for books in open_books(market, tmp_path):
+    for books in open_books(market, BookCache(tmp_path)):
         if isinstance(books, BookArrays):
             segment = _Segment(books, 0, len(books), ORDERS[0], None)
             for _ in segment.price_blocks(ORDERS[:1], 0.01):

@@ -11,11 +11,12 @@ import streamlit as st
 from backtesting.book_cache import RecordingSource
 from estimation.order import OrderError
 from feeds import VENUES
+from recording.opening import NOTHING_SAID, AmountsError, Opening
 from recording.recorder import RECORDINGS
 from sessions.backtest_job import BacktestJob, BacktestJobs
 from sessions.session import Session
 from ui.backtest_results import backtest_results
-from ui.data_source import MAX_UNPACKED_BYTES, Upload, recorded_market, recording_files
+from ui.data_source import MAX_UNPACKED_BYTES, Upload, amounts_input, recorded_market, recording_files
 from ui.fragments import isolated_fragment
 from ui.input_guards import run_once
 from ui.tab_lifecycle import bind_to_tab
@@ -58,7 +59,8 @@ def setup_form(session: Session, jobs: BacktestJobs) -> None:
         return
     recording_column, sizes_column, button_column = st.columns([4, 4, 2], vertical_alignment="bottom")
     choice = recording_column.selectbox("Recording", choices, format_func=choice_label, key="backtest recording")
-    unit = unit_words(session.order.unit, recording_currency(session, choice))
+    opening = opening_inputs(session, choice)
+    unit = unit_words(session.order.unit, recording_currency(session, choice, opening or NOTHING_SAID))
     sizes_text = sizes_column.text_input(
         f"Other sizes, {plain(unit)}",
         key=sizes_key(session),
@@ -76,8 +78,8 @@ def setup_form(session: Session, jobs: BacktestJobs) -> None:
         "Stop" if is_running else "Run",
         icon=":material/stop_circle:" if is_running else ":material/play_arrow:",
         key="backtest run",
-        on_click=run_once(jobs.stop if is_running else partial(start_job, session, jobs, choice)),
-        disabled=bool(sizes_problem) and not is_running,
+        on_click=run_once(jobs.stop if is_running else partial(start_job, session, jobs, choice, opening)),
+        disabled=(bool(sizes_problem) or opening is None) and not is_running,
         width="stretch",
     )
     failed_choice, start_problem = st.session_state.get("backtest problem", (None, ""))
@@ -102,23 +104,44 @@ def choice_label(choice: RecordingChoice) -> str:
     return choice.name if choice.max_bytes is None else f"{choice.name} (uploaded)"
 
 
-def start_job(session: Session, jobs: BacktestJobs, choice: RecordingChoice) -> None:
+def opening_inputs(session: Session, choice: RecordingChoice) -> Opening | None:
+    """Draw the choice of a unit for amounts that the recording leaves open. Return what the user says of it.
+
+    Return None while the unit is not chosen. What was said where the recording is played counts here too.
+    """
+    market = session.market
+    if market is not None and market.recording == choice.path:
+        return market.opening
+    try:
+        status = choice.path.stat()
+        recorded_market(choice.path, status.st_mtime_ns, status.st_size)
+    except AmountsError as error:
+        amounts = amounts_input(error.reason, "backtest amounts")
+        return None if amounts is None else Opening(amounts=amounts)
+    except (OSError, ValueError, RecursionError):  # told when the backtest is started
+        pass
+    return NOTHING_SAID
+
+
+def start_job(session: Session, jobs: BacktestJobs, choice: RecordingChoice, opening: Opening | None) -> None:
     """Start a backtest in place of the one before; keep a problem for the page to show."""
     st.session_state.pop("backtest problem", None)
+    if opening is None:
+        return
     try:
         orders = parse_other_sizes(st.session_state.get(sizes_key(session), ""), session.order)
-        jobs.start(recording_source(session, choice), orders, choice.name)
+        jobs.start(recording_source(session, choice, opening), orders, choice.name)
     except (OSError, ValueError, RecursionError) as error:
         st.session_state["backtest problem"] = choice, f"{choice.name} can't be used: {error}"
 
 
-def recording_source(session: Session, choice: RecordingChoice) -> RecordingSource:
+def recording_source(session: Session, choice: RecordingChoice, opening: Opening) -> RecordingSource:
     """Return the recording together with its market. Raises OSError, RecordingError, CacheError."""
-    venue, symbol = market_of_choice(session, choice)
-    return RecordingSource.from_path(choice.path, venue, symbol, choice.max_bytes)
+    venue, symbol = market_of_choice(session, choice, opening)
+    return RecordingSource.from_path(choice.path, venue, symbol, choice.max_bytes, opening)
 
 
-def market_of_choice(session: Session, choice: RecordingChoice) -> tuple[str, str]:
+def market_of_choice(session: Session, choice: RecordingChoice, opening: Opening) -> tuple[str, str]:
     """Return the venue and the symbol that a recording is priced as.
 
     That is the market it is being played as; else the one it names, if known here; else the one chosen on the left.
@@ -128,15 +151,15 @@ def market_of_choice(session: Session, choice: RecordingChoice) -> tuple[str, st
     if market is not None and market.recording == choice.path:
         return market.venue, market.symbol
     status = choice.path.stat()
-    named = recorded_market(choice.path, status.st_mtime_ns, status.st_size).named
+    named = recorded_market(choice.path, status.st_mtime_ns, status.st_size, opening).named
     selected = (st.session_state.venue, st.session_state.symbol or "")
     return named if named and named[0] in VENUES else selected
 
 
-def recording_currency(session: Session, choice: RecordingChoice) -> str:
+def recording_currency(session: Session, choice: RecordingChoice, opening: Opening) -> str:
     """Return the currency of a recording's prices; empty where it has no market that is known here."""
     try:
-        venue, symbol = market_of_choice(session, choice)
+        venue, symbol = market_of_choice(session, choice, opening)
         return split_instrument(VENUES[venue].instrument(symbol))[1]
     except (OSError, ValueError, RecursionError):  # told when the backtest is started
         return ""

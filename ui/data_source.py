@@ -156,15 +156,18 @@ def recording_inputs(venue: str, symbol: str) -> dict[str, Any]:
     return {**source, "venue": named[0], "symbol": named[1], "facts": market.facts}
 
 
-def amounts_input(reason: str) -> Amounts | None:
-    """Draw the choice of a unit for amounts that the file leaves open. Return it; None while there is none."""
+def amounts_input(reason: str, key: str = "amounts") -> Amounts | None:
+    """Draw the choice of a unit for amounts that the file leaves open. Return it; None while there is none.
+
+    key: of the widgets, one for each place where a file is chosen.
+    """
     st.caption(f"{plain(reason[:1].upper() + reason[1:])}.")
     unit: AmountsUnit | None = st.selectbox(
         "The amounts are",
         list(AMOUNTS_WORDS),
         index=None,
         format_func=AMOUNTS_WORDS.__getitem__,
-        key="amounts",
+        key=key,
         on_change=redraw,
         help="The exchange's documentation says so. Nothing is guessed here.",
     )
@@ -173,7 +176,7 @@ def amounts_input(reason: str) -> Amounts | None:
     if unit != "contracts":
         return Amounts(unit)
     size = st.number_input(
-        "One contract, in base units", min_value=0.0, value=None, format="%g", key="amounts size", on_change=redraw
+        "One contract, in base units", min_value=0.0, value=None, format="%g", key=f"{key} size", on_change=redraw
     )
     return Amounts("contracts", size) if size else None
 

@@ -1,4 +1,4 @@
-"""Check that parsed books are kept beside a recording, and used only while they are still those of the recording."""
+"""Check that parsed books are kept, and used only while they are whole and still those of the recording."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backtesting.book_cache import BookArrays, CacheError, RecordingSource, open_books
+from backtesting.book_arrays import BookArrays
+from backtesting.book_cache import CacheError, RecordingSource, open_books
+from backtesting.cache_folder import BookCache
 from orderbook import Side
 from recording.format import RecordingError
 from replay import RecordedFrame
@@ -24,11 +26,14 @@ def okx_source(path: Path) -> RecordingSource:
     return RecordingSource.from_path(path, "okx", "BTC-USDT")
 
 
-def read_cached(source: RecordingSource, folder: Path | None = None) -> tuple[Books, bool]:
-    """Return every book as it is read back, and whether the recording had to be parsed for it."""
+def read_cached(source: RecordingSource, cache: BookCache | None = None) -> tuple[Books, bool]:
+    """Return every book as it is read back, and whether the recording had to be parsed for it.
+
+    The cache is a folder beside the recording, unless another one is given.
+    """
     books: Books = []
     was_parsed = False
-    for step in open_books(source, folder):
+    for step in open_books(source, cache or BookCache(source.path.parent / "cache")):
         if isinstance(step, int):
             was_parsed = True
             continue
@@ -52,11 +57,11 @@ def test_cache_returns_the_parsed_books_to_the_last_digit(tmp_path: Path) -> Non
     assert read_cached(source) == (parse(source), False)
 
 
-def test_cache_is_plain_arrays_beside_the_recording(tmp_path: Path) -> None:
+def test_cache_is_plain_arrays_in_a_folder_of_its_own(tmp_path: Path) -> None:
     """numpy alone can read the arrays, without pickle; nothing else is left in the folder."""
     source = okx_source(write_recording(tmp_path / "made.jsonl", okx_frames(30)))
     read_cached(source)
-    (kept,) = [path for path in tmp_path.iterdir() if path != source.path]
+    (kept,) = (tmp_path / "cache").iterdir()
     assert kept.name.startswith("made.jsonl.")
     assert kept.name.endswith(".books")
     assert sorted(path.name for path in kept.iterdir()) == [
@@ -87,7 +92,7 @@ def test_touched_recording_is_not_parsed_again(tmp_path: Path) -> None:
     read_cached(source)
     os.utime(source.path, (1, 1))
     assert not read_cached(source)[1]
-    (about,) = tmp_path.glob("*.books/about.json")
+    (about,) = tmp_path.glob("cache/*.books/about.json")
     assert '"mtime_ns": 1000000000' in about.read_text()
 
 
@@ -98,26 +103,34 @@ def test_each_market_of_a_recording_has_its_own_cache(tmp_path: Path) -> None:
     assert read_cached(RecordingSource.from_path(path, "okx", "ETH-USDT")) == ([], False), (
         "without a single book, no progress is reported"
     )
-    assert len(list(tmp_path.glob("*.books"))) == 2
+    assert len(list(tmp_path.glob("cache/*.books"))) == 2
 
 
-@pytest.mark.parametrize("harm", ["cut", "missing", "not json", "other format", "empty header", "clock"])
+@pytest.mark.parametrize(
+    "harm", ["cut", "missing", "not json", "other format", "empty bids", "empty clock", "clock", "one bit", "no digest"]
+)
 def test_damaged_cache_is_made_anew(tmp_path: Path, harm: str) -> None:
     """Whatever happened to the files of the cache, the books are those of the recording."""
     source = okx_source(write_recording(tmp_path / "made.jsonl", okx_frames(30)))
     read_cached(source)
-    (kept,) = tmp_path.glob("*.books")
+    (kept,) = tmp_path.glob("cache/*.books")
     if harm == "cut":
         (kept / "asks.npy").write_bytes((kept / "asks.npy").read_bytes()[:-16])
     elif harm == "missing":
         (kept / "starts.npy").unlink()
     elif harm == "clock":
         np.save(kept / "clock.npy", np.zeros((29, 2), np.int64))
-    elif harm == "empty header":
-        (kept / "bids.npy").write_bytes(b"")
+    elif harm.startswith("empty"):
+        (kept / f"{harm.removeprefix('empty ')}.npy").write_bytes(b"")
+    elif harm == "one bit":
+        data = bytearray((kept / "asks.npy").read_bytes())
+        data[-1] ^= 1
+        (kept / "asks.npy").write_bytes(data)
+    elif harm == "no digest":
+        (kept / "about.json").write_text((kept / "about.json").read_text().replace('"asks"', '"other"'))
     else:
         text = (kept / "about.json").read_text()
-        (kept / "about.json").write_text("{" if harm == "not json" else text.replace("books 1", "books 0"))
+        (kept / "about.json").write_text("{" if harm == "not json" else text.replace("books 2", "books 0"))
     assert read_cached(source) == (parse(source), True)
     assert read_cached(source) == (parse(source), False)
 
@@ -127,20 +140,20 @@ def test_books_come_without_a_cache_where_nothing_can_be_written(tmp_path: Path)
     source = okx_source(write_recording(tmp_path / "made.jsonl", okx_frames(30)))
     (tmp_path / "taken").write_text("a file")
     for _ in range(2):
-        assert read_cached(source, tmp_path / "taken" / "cache") == (parse(source), True)
+        assert read_cached(source, BookCache(tmp_path / "taken" / "cache")) == (parse(source), True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made.jsonl", "taken"]
 
 
 def test_books_of_a_growing_recording_are_not_kept(tmp_path: Path) -> None:
     """A recorder may still be writing: the parsed books are used now, and parsed again next time."""
     source = okx_source(write_recording(tmp_path / "made.jsonl", okx_frames(1500)))
-    steps = open_books(source)
+    steps = open_books(source, BookCache(tmp_path / "cache"))
     next(steps)
     with source.path.open("ab") as file:
         file.write(b'{"t":"recv","ts_ns":null,"data":"pong"}\n')
     (books,) = [step for step in steps if isinstance(step, BookArrays)]
     assert len(books) == 1500
-    assert list(tmp_path.iterdir()) == [source.path]
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_broken_recording_leaves_no_file(tmp_path: Path) -> None:
@@ -150,7 +163,7 @@ def test_broken_recording_leaves_no_file(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"not json\n{}\n")
     with pytest.raises(RecordingError, match="line 4"):
         read_cached(okx_source(path))
-    assert list(tmp_path.iterdir()) == [path]
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_source_refuses_unknown_venue_and_symbol(tmp_path: Path) -> None:
@@ -164,15 +177,16 @@ def test_source_refuses_unknown_venue_and_symbol(tmp_path: Path) -> None:
 def test_cache_survives_two_concurrent_writers(tmp_path: Path) -> None:
     """Whichever process is first, both have all the books, and one cache is left."""
     source = okx_source(write_recording(tmp_path / "made.jsonl", okx_frames(1100)))
-    code = "import sys\nfrom backtesting.book_cache import *\n"
+    code = "import sys\nfrom pathlib import Path\nfrom backtesting.book_cache import *\n"
+    code += "from backtesting.cache_folder import BookCache\n"
     code += "source = RecordingSource.from_path(sys.argv[1], 'okx', 'BTC-USDT')\n"
-    code += "*_, books = open_books(source)\nprint(len(books))"
+    code += "*_, books = open_books(source, BookCache(Path(sys.argv[1]).parent / 'cache'))\nprint(len(books))"
     processes = [
         subprocess.Popen([sys.executable, "-c", code, source.path], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     assert [process.communicate(timeout=60)[0].strip() for process in processes] == ["1100", "1100"]
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list((tmp_path / "cache").iterdir())) == 1
     assert read_cached(source) == (parse(source), False)
 
 

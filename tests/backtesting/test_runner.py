@@ -28,6 +28,7 @@ from calculations import Order
 from export_manager import COLUMNS
 from fee_calculator import FeeTier
 from orderbook import Side
+from recording.opening import Opening
 from replay import RecordedFrame, Recorder, encode, simulated
 from tests.support.live_rows import assert_same_rows
 from tests.support.paths import PROJECT
@@ -247,7 +248,8 @@ def test_formatted_arguments_are_parsed_back_as_the_same_orders(order: Order) ->
     orders = [order, replace(order, quantity=order.quantity / 7)]
     source = RecordingSource.from_path("made.jsonl", "okx", "BTC-USDT-SWAP")
     options = _make_parser().parse_args(["made.jsonl", *format_arguments(source, orders)])
-    assert _choose_source(options.files[0], options.venue, options.symbol) == source
+    opening = Opening(options.venue, options.symbol, options.amounts)
+    assert _choose_source(options.files[0], opening) == source._replace(opening=opening)
     for read, meant in zip(_make_orders(options, source), orders, strict=True):
         rates = (meant.tier.maker, meant.tier.taker)
         assert (read.tier.maker, read.tier.taker) == pytest.approx(rates, rel=1e-14)

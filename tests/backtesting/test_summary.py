@@ -11,6 +11,7 @@ import pytest
 
 from backtest import backtest
 from backtesting.book_cache import RecordingSource
+from backtesting.cache_folder import BookCache
 from backtesting.runner import Task, run_task
 from backtesting.summary import COMPONENTS, Summary
 from calculations import Order
@@ -26,7 +27,7 @@ def summary_and_rows(tmp_path: Path, order: Order) -> tuple[Summary, pd.DataFram
     start_ns = BEGIN_NS // 3_600_000_000_000 * 3_600_000_000_000 + 3_570_000_000_000
     path = write_recording(tmp_path / "market.jsonl", list(islice(simulated(BTC, seed=3, start_ns=start_ns), 600)))
     source = RecordingSource.from_path(path, "simulated", BTC)
-    (summary,) = run_task(Task(source, (order,), None, tmp_path))
+    (summary,) = run_task(Task(source, (order,), None, BookCache(tmp_path)))
     return summary, backtest(path, "simulated", BTC, order, tmp_path)
 
 

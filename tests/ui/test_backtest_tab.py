@@ -152,7 +152,7 @@ def test_shown_results_equal_the_downloaded_rows_and_backtest(
     assert (metadata["order"]["quantity"], metadata["order"]["tier"]["name"]) == (2_000_000.0, "Regular")
     assert len(app.get("echarts_chart")) == 3 + 3
     assert job.join(5)
-    assert sorted(each.suffix for each in RECORDINGS.iterdir()) == [".books", ".jsonl"]
+    assert sorted(each.suffix for each in RECORDINGS.iterdir()) == [".jsonl"]
 
 
 def test_each_other_size_has_its_own_table_row_and_file_rows(app: AppTest) -> None:
