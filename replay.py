@@ -8,8 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from os import PathLike
@@ -17,18 +16,17 @@ from pathlib import Path
 
 from backtesting.cache_folder import BookCache
 from feeds import VENUES
-from feeds.gomarket import GomarketFeed
 from network.logs import configure_logging
 from network.status import Status
 from network.venue_facts import ask_venue
-from orderbook import BookError
+from recording import convert
+from recording.arguments import opening_of, opening_parser, parse_hours, parse_port, parse_speed
 from recording.format import RecordedFrame, RecordingError, decode, encode
-from recording.opening import AMOUNTS_FORMS, Amounts, Opening, parse_amounts
-from recording.playback import checked_speed
+from recording.info import describe
 from recording.reader import read
 from recording.recorder import RECORDINGS, Recorder, new_path
 from recording.replay_engine import ReplayEngine
-from recording.replay_feed import FEED_KINDS, ReplayFeed, books, facts_of, meta
+from recording.replay_feed import ReplayFeed, books, meta
 from recording.server import Server, serve
 from recording.simulated import simulated
 from websocket_client import WebSocketClient
@@ -172,20 +170,13 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument(
         "-v", "--verbose", action="store_true", help="log what is opened and closed too, not only what goes wrong"
     )
-    opening = argparse.ArgumentParser(add_help=False)
-    opening.add_argument("--venue", choices=sorted(VENUES), help="whose feed reads it; needed if the file does not say")
-    opening.add_argument("--symbol", help="as the venue writes it; needed if the file does not say")
-    opening.add_argument(
-        "--amounts",
-        type=_parse_amounts,
-        help=f"the unit of the amounts, where the file leaves it open: {AMOUNTS_FORMS}",
-    )
+    opening = opening_parser()
     commands = parser.add_subparsers(required=True)
 
     command = commands.add_parser("record", parents=[common], help="record a venue's feed")
     command.add_argument("--venue", required=True, choices=sorted(VENUES))
     command.add_argument("--symbol", required=True, help=f"as the venue writes it: {_example_symbols()}")
-    command.add_argument("--hours", type=_parse_hours, help="how long; until Ctrl-C if not given")
+    command.add_argument("--hours", type=parse_hours, help="how long; until Ctrl-C if not given")
     command.add_argument(
         "--out",
         type=Path,
@@ -198,14 +189,24 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("serve", parents=[common, opening], help="play a recording on a loopback WebSocket")
     command.add_argument("file", type=Path)
     command.add_argument(
-        "--speed", type=_parse_speed, default=1.0, help="times the recorder's clock; 0: as fast as it is taken"
+        "--speed", type=parse_speed, default=1.0, help="times the recorder's clock; 0: as fast as it is taken"
     )
-    command.add_argument("--port", type=_parse_port, default=0, help="0: any free one")
+    command.add_argument("--port", type=parse_port, default=0, help="0: any free one")
     command.set_defaults(run=_serve_command)
 
     command = commands.add_parser("info", parents=[common, opening], help="say what a recording holds")
     command.add_argument("file", type=Path)
     command.set_defaults(run=_info_command)
+
+    command = commands.add_parser(
+        "convert", parents=[common, opening], help="write a recording in the form of another program"
+    )
+    command.add_argument("file", type=Path)
+    command.add_argument("--to", dest="target", required=True, choices=convert.NAMES)
+    command.add_argument(
+        "--out", type=Path, help="a new file, packed if its name ends in .gz; beside FILE if not given"
+    )
+    command.set_defaults(run=_convert_command)
 
     command = commands.add_parser("clean", parents=[common], help="remove the parsed books that backtests keep")
     command.add_argument("--cache", type=Path, help="the folder; the user's cache if not given")
@@ -222,46 +223,6 @@ def _entity_choices() -> str:
     """Return the entities of every venue that has several, each venue's default first."""
     several = [venue for venue in VENUES.values() if len(venue.entities) > 1]
     return "; ".join(f"{venue.name}: {', '.join(each.name for each in venue.entities)}" for venue in several)
-
-
-def _parse_number(text: str) -> float:
-    """Return the number that an argument is. Raises argparse.ArgumentTypeError with a sentence for the user."""
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-
-
-def _parse_hours(text: str) -> float:
-    """Return the hours. Raises argparse.ArgumentTypeError unless they are positive and finite."""
-    hours = _parse_number(text)
-    if not 0 < hours < math.inf:
-        raise argparse.ArgumentTypeError(f"hours must be above 0, and finite: {text}")
-    return hours
-
-
-def _parse_speed(text: str) -> float:
-    """Return the speed. Raises argparse.ArgumentTypeError unless it is 0 or more, and finite."""
-    try:
-        return checked_speed(_parse_number(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _parse_port(text: str) -> int:
-    """Return the port. Raises argparse.ArgumentTypeError unless it is a whole number."""
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: it must be a whole number") from None
-
-
-def _parse_amounts(text: str) -> Amounts:
-    """Return the unit of amounts. Raises argparse.ArgumentTypeError with a sentence for the user."""
-    try:
-        return parse_amounts(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _record_command(options: argparse.Namespace) -> int:
@@ -286,7 +247,7 @@ def _record_command(options: argparse.Namespace) -> int:
 
 
 def _serve_command(options: argparse.Namespace) -> int:
-    opening = Opening(options.venue, options.symbol, options.amounts)
+    opening = opening_of(options)
     about = meta(options.file, opening)
     if "opened_as" in about:
         print("opened as:", about["opened_as"], file=sys.stderr)
@@ -297,54 +258,14 @@ def _serve_command(options: argparse.Namespace) -> int:
 
 
 def _info_command(options: argparse.Namespace) -> int:
-    opening = Opening(options.venue, options.symbol, options.amounts)
-    about = meta(options.file, opening)
-    venue = str(options.venue or about.get("venue", ""))
-    symbol = str(options.symbol or about.get("symbol", ""))
-    feed = _make_feed(venue, symbol, about)
-    kinds: Counter[str] = Counter()
-    outcomes: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    first_ns = 2**63
-    last_ns = -1
-    end = "whole"
-    try:
-        for frame in read(options.file, opening=opening):
-            if frame.kind == "torn":
-                end = frame.message
-                break
-            kinds[frame.kind] += 1
-            if frame.market_ns is not None:
-                first_ns = min(first_ns, frame.market_ns)
-                last_ns = max(last_ns, frame.market_ns)
-            if feed is None:
-                continue
-            try:
-                outcome = "ignored" if feed.apply(frame, 0) is None else "books"
-            except BookError as error:
-                outcome = "refused"
-                reasons[str(error)[:100]] += 1
-            if frame.kind in FEED_KINDS:
-                outcomes[outcome] += 1
-    except RecordingError as error:
-        end = f"broken: {error}"
-    said = [f"{key} {value}" for key, value in about.items() if key not in ("t", "opened_as")]
-    print("says of itself:", ", ".join(said) or "nothing")
-    if "opened_as" in about:
-        print("opened as:", about["opened_as"])
-    print("lines:", ", ".join(f"{kind} {count}" for kind, count in kinds.items()))
-    print("time:", _time_span(first_ns, last_ns) if last_ns >= 0 else "not noted")
-    if feed is None:
-        print("books: not counted; say --venue and --symbol")
-    else:
-        print(
-            f"read as {venue} {symbol}:",
-            ", ".join(f"{name} {outcomes[name]}" for name in ("books", "refused", "ignored")),
-        )
-    for reason, count in reasons.most_common(5):
-        print(f"  refused {count} times: {reason}")
-    print("end:", end)
-    return 1 if end.startswith("broken") else 0
+    lines, is_broken = describe(options.file, opening_of(options))
+    print("\n".join(lines))
+    return 1 if is_broken else 0
+
+
+def _convert_command(options: argparse.Namespace) -> int:
+    print("\n".join(convert.convert(options.file, options.target, options.out, opening_of(options))))
+    return 0
 
 
 def _clean_command(options: argparse.Namespace) -> int:
@@ -353,24 +274,6 @@ def _clean_command(options: argparse.Namespace) -> int:
     recordings = "1 recording" if count == 1 else f"{count} recordings"
     print(f"removed the parsed books of {recordings}, {n_bytes:,} bytes, from {cache.folder}")
     return 0
-
-
-def _make_feed(venue: str, symbol: str, about: Mapping[str, object]) -> ReplayFeed | None:
-    """Return a feed for a recording of this market; None if the market is not known here. Raises ValueError."""
-    if venue in VENUES and symbol:
-        return ReplayFeed(VENUES[venue].with_facts(symbol, facts_of(about)).make_feed(symbol))
-    # The rows of a foreign file are whole books, which need no venue's feed.
-    return ReplayFeed(GomarketFeed(venue, symbol, 1.0)) if "opened_as" in about else None
-
-
-def _time_span(first_ns: int, last_ns: int) -> str:
-    """Return the span in words; without a date where the clock began with the machine.
-
-    >>> _time_span(1747307617714000000, 1747307633413000000)
-    '15.7 s from 2025-05-15 11:13:37 UTC'
-    """
-    begin = datetime.fromtimestamp(first_ns / 1e9, UTC)
-    return f"{(last_ns - first_ns) / 1e9:.1f} s" + (f" from {begin:%Y-%m-%d %H:%M:%S} UTC" if begin.year > 2000 else "")
 
 
 if __name__ == "__main__":

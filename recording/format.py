@@ -7,6 +7,8 @@ from typing import NamedTuple
 import msgspec
 
 VERSION = 1
+ACCEPTED = "recordings, logs of raw messages and tables of order books open, see docs/recordings.md"
+"""The end of a sentence that refuses a file."""
 FRAME_KINDS = frozenset({"recv", "send", "connect", "http", "http_row", "book", "change"})
 """The kinds of lines that a recording is made of. "book" and "change" are of a CSV: a whole book, or changes of it."""
 RECEIVED_KINDS = frozenset({"recv", "http", "http_row", "book", "change"})

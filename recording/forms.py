@@ -8,18 +8,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from recording import tardis_changes, tardis_csv
-from recording.format import RecordedFrame, RecordingError, decode
+from recording import history_lines, tardis_changes, tardis_csv
+from recording.format import ACCEPTED, RecordedFrame, RecordingError, decode
 from recording.opening import Opening
 from recording.raw_log import RawLog, is_raw_log
+from recording.table_columns import TableForm, find_layout, header_names
 from recording.unpacking import Lines
 
-ACCEPTED = "recordings, logs of raw messages and Tardis book CSV open, see docs/recordings.md"
 _FOREIGN = {
     b"timestamp,percentage,": "Binance's bookDepth has sums within percentages of the price, and no order book",
     b"update_id,best_bid_price,": "Binance's bookTicker has the best prices alone, and no order book",
-    b"PAR1": "this is a Parquet file",
-    b"\x93NUMPY": "this is a NumPy file",
     b"\x89HDF": "this is an HDF5 file",
     b"SQLite format 3": "this is an SQLite database",
     b"BZh": "this is packed with bzip2",
@@ -99,35 +97,51 @@ def find_form(path: Path, max_bytes: int | None, opening: Opening) -> Form:
     Raises OSError, and RecordingError as Lines does and for a log whose market is not known. A file of no form at all
     is taken for a recording, whose first line then cannot be read.
     """
-    lines = Lines(path, max_bytes)
+    head = _read_head(Lines(path, max_bytes))
+    if not head or _is_envelope(head[0]):
+        return OwnRecording(opening)
+    try:
+        form = _find_table(head[0], opening)
+        if form is None and is_raw_log(islice(head, _HEAD_LINES)):
+            form = RawLog(head, opening)
+    except RecordingError:
+        raise
+    except ValueError as error:
+        raise RecordingError(f"line 1: {error}") from None
+    if form is None:
+        raise RecordingError(f"line 1: {_describe_foreign(head[0])}; {ACCEPTED}")
+    return form
+
+
+def _read_head(lines: Lines) -> list[bytes]:
+    """Return the first lines: as many as tell the form, and for a log of raw messages the market. Raises as Lines."""
     head: list[bytes] = []
     n_bytes = 0
     for line in lines:
         head.append(line)
         n_bytes += len(line)
-        if len(head) == 1 and (line.startswith(_TARDIS_HEADER) or _is_envelope(line)):
+        if len(head) == 1 and (header_names(line) or _is_envelope(line) or history_lines.fits(line)):
             break
         if len(head) == _HEAD_LINES and not is_raw_log(head):
             break
         if len(head) == _SAMPLE_LINES or n_bytes > _SAMPLE_BYTES:
             break
-    if not head:
-        return OwnRecording(opening)
-    first = head[0]
+    return head
+
+
+def _find_table(first: bytes, opening: Opening) -> Form | None:
+    """Return the form of a file with this first line; None if that is no header and no line of a book.
+
+    Raises ValueError for a header with a hole.
+    """
     if first.strip() == tardis_changes.COLUMNS:
         return tardis_changes.TardisChanges(opening)
-    if first.startswith(_TARDIS_HEADER):
+    is_tardis = first.startswith(_TARDIS_HEADER)
+    if not (is_tardis and b"].amount" in first) and find_layout(header_names(first), opening) is not None:
+        return TableForm(first, opening)
+    if is_tardis:
         return tardis_csv.TardisSnapshots(opening)
-    if not _is_envelope(first) and is_raw_log(islice(head, _HEAD_LINES)):
-        try:
-            return RawLog(head, opening)
-        except RecordingError:
-            raise
-        except ValueError as error:
-            raise RecordingError(f"line 1: {error}") from None
-    if not _is_envelope(first):
-        raise RecordingError(f"line 1: {_describe_foreign(first)}; {ACCEPTED}")
-    return OwnRecording(opening)
+    return history_lines.HistoryLines(opening) if history_lines.fits(first) else None
 
 
 def _describe_foreign(first: bytes) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from recording.format import RecordedFrame, RecordingError
 from recording.forms import find_form
 from recording.opening import NOTHING_SAID, AmountsError, Opening
+from recording.streams import read_stream
 from recording.unpacking import Lines
 
 
@@ -27,6 +28,10 @@ def read(
     Raises OSError, and RecordingError with the line's number: for what is no recording, for a line above 64 MiB, and
     for more than max_bytes once unpacked.
     """
+    stream = read_stream(Path(path), max_bytes, on_read, opening)
+    if stream is not None:
+        yield from stream
+        return
     form = find_form(Path(path), max_bytes, opening)
     convert = form.convert
     lines = Lines(Path(path), max_bytes, on_read)

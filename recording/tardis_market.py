@@ -6,7 +6,9 @@ Amounts are in the unit that the exchange itself counts in (docs.tardis.dev/faq/
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from feeds import VENUES, Venue
 from feeds.base import TardisName
@@ -39,6 +41,44 @@ def known_amounts(exchange: str, symbol: str) -> Amounts:
         raise AmountsError(str(error)) from None
 
 
+class TardisExchange(NamedTuple):
+    """The exchange that the rows of a market name, and the unit of their amounts.
+
+    is_known: whether a reader knows that unit by the exchange and the symbol.
+    """
+
+    exchange: str
+    amounts: Amounts
+    is_known: bool
+
+    def to_amount(self, size: float) -> float:
+        """Return the amount that a reader turns into this size, base units. Raises ValueError if there is none."""
+        if self.amounts.unit == "base" or not size:
+            return size
+        amount = size / self.amounts.size
+        # Dividing rounds: the amount that was multiplied is one of its neighbours.
+        for candidate in (amount, math.nextafter(amount, 0.0), math.nextafter(amount, math.inf)):
+            if candidate * self.amounts.size == size:
+                return candidate
+        raise ValueError(f"{size} base units are no number of contracts of {self.amounts.size:g}")
+
+
+def exchange_of(venue: str, symbol: str) -> TardisExchange:
+    """Return the exchange that the rows of a market name; the venue's own name, and base units, where none is known."""
+    if venue not in VENUES:
+        return TardisExchange(venue, Amounts("base"), is_known=False)
+    is_swap = VENUES[venue].product(symbol) == "swap"
+    # Amounts of the currency of the price would need the price of every level.
+    names = [name for name in VENUES[venue].tardis if name.has_symbol(symbol) and name.unit != "quote"]
+    of_kind = [name for name in names if (name.unit == "contracts") == is_swap] or names
+    for name in of_kind:
+        try:
+            return TardisExchange(name.exchange, known_amounts(name.exchange, symbol), is_known=True)
+        except AmountsError:  # an inverse contract, or one that is not known offline
+            continue
+    return TardisExchange(venue, Amounts("base"), is_known=False)
+
+
 class TardisMarket:
     """The market that all rows of a file are of, known from its first row on.
 
@@ -63,7 +103,7 @@ class TardisMarket:
             raise ValueError(f"exchange {exchange[:50]!r}, symbol {symbol[:50]!r}: a name has no control characters")
         found = _find_name(exchange, symbol)
         symbol_here = found[0].current_symbol(symbol) if found else symbol
-        self._venue_name = found[0].name if found else exchange
+        self._venue_name = venue_name(exchange, symbol)
         self._opening.refuse_contradiction(self._venue_name, symbol_here)
         self._amounts = self._opening.amounts or known_amounts(exchange, symbol_here)
         self.to_base = self._amounts.to_base
@@ -81,3 +121,9 @@ class TardisMarket:
         opened_as = f"a Tardis {self._form} CSV of {self.exchange} {self.symbol}: amounts are {self._amounts}"
         names = {"venue": self._venue_name, "symbol": self._symbol_here, "source": f"tardis {self.exchange}"}
         return json.dumps({"t": "meta", **names, "opened_as": opened_as})
+
+
+def venue_name(exchange: str, symbol: str) -> str:
+    """Return the name here of a Tardis exchange with such symbols; its own where it is not known here."""
+    found = _find_name(exchange, symbol)
+    return found[0].name if found else exchange

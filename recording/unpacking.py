@@ -1,4 +1,4 @@
-"""Unpack a file of lines in bounded memory. How it is packed is told by its content: gzip, Zstandard, zip, or plain."""
+"""Unpack a file in bounded memory. How it is packed is told by its content: gzip, Zstandard, zip, tar, or plain."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from recording.format import RecordingError
+from recording.tar_members import is_content, split_tar
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """A whole Coinbase book is one frame of 5 MB, and 6 MB in its envelope."""
@@ -31,7 +32,11 @@ _ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, RuntimeError, lzma.LZMAE
 """What reading a zip file raises where it is damaged, packed in an unknown way or encrypted."""
 
 
-class _Stream(Protocol):
+UNPACKING_ERRORS = (gzip.BadGzipFile, *_ZIP_ERRORS)
+"""What reading a stream raises where the compressed data is damaged; EOFError where its end is missing."""
+
+
+class Stream(Protocol):
     """The one method of a file that is needed here."""
 
     def read(self, n_bytes: int, /) -> bytes:
@@ -41,9 +46,9 @@ class _Stream(Protocol):
 class Lines:
     """A file's lines, unpacked in bounded memory. It knows how the file ended.
 
-    The members of a zip file follow each other in the order of their names. Folders, hidden files and what macOS adds
-    are left out. Iterating raises OSError, and RecordingError for damaged data, for a line above 64 MiB and for more
-    than max_bytes once unpacked.
+    The members of a zip file follow each other in the order of their names, those of a tar file in the order in which
+    they were packed. Folders, hidden files and what macOS adds are left out. Iterating raises OSError, and
+    RecordingError for damaged data, for a line above 64 MiB and for more than max_bytes once unpacked.
 
     Args:
         path: The file.
@@ -65,14 +70,29 @@ class Lines:
         self.is_unfinished = False
         """Whether the line yielded last had no newline, and nothing comes after it."""
         self.is_first_of_member = False
-        """Whether the line yielded last is the first of a file, or of a member of a zip file."""
+        """Whether the line yielded last is the first of a file, or of a member of a zip or tar file."""
 
     def __iter__(self) -> Iterator[bytes]:
         with self._path.open("rb") as raw:
-            for stream in _open_members(raw):
+            for stream in self._open_members(raw):
                 if self.number and self.is_unfinished:
                     self.is_unfinished = False  # the next member began a line of its own
                 yield from self._split(self._chunks(stream, raw))
+
+    def _open_members(self, raw: BufferedReader) -> Iterator[Stream]:
+        """Yield the members, as open_members does; where a tar file ends between two of them, it is truncated."""
+        members = open_members(raw)
+        while True:
+            try:
+                stream = next(members)
+            except StopIteration:
+                return
+            except EOFError:
+                self.is_truncated = True
+                return
+            except UNPACKING_ERRORS as error:
+                raise RecordingError(f"line {self.number + 1}: the compressed data is damaged: {error}") from None
+            yield stream
 
     def _split(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Yield the lines of one member."""
@@ -96,7 +116,7 @@ class Lines:
             self.is_unfinished = True
             yield b"".join(pieces)
 
-    def _chunks(self, stream: _Stream, raw: IO[bytes]) -> Iterator[bytes]:
+    def _chunks(self, stream: Stream, raw: IO[bytes]) -> Iterator[bytes]:
         """Yield the unpacked bytes of one member, without a byte order mark."""
         is_first = True
         while True:
@@ -105,7 +125,7 @@ class Lines:
             except EOFError:
                 self.is_truncated = True
                 return
-            except (gzip.BadGzipFile, *_ZIP_ERRORS) as error:
+            except UNPACKING_ERRORS as error:
                 raise RecordingError(f"line {self.number + 1}: the compressed data is damaged: {error}") from None
             if not chunk:
                 return
@@ -119,35 +139,28 @@ class Lines:
             yield chunk
 
 
-def _open_members(raw: BufferedReader) -> Iterator[_Stream]:
-    """Yield the unpacked content of a file, or of each member of a zip file, as a stream."""
+def open_members(raw: BufferedReader) -> Iterator[Stream]:
+    """Yield the unpacked content of a file, or of each member of a zip or tar file, as a stream.
+
+    A stream raises EOFError for a missing end, and UNPACKING_ERRORS. Raises RecordingError.
+    """
     if not raw.peek(4).startswith(_ZIP_MAGICS):
-        yield _unpack(raw)
+        yield from split_tar(_unpack(raw))
         return
     try:
         _refuse_large_directory(raw)
         with ExitStack() as stack:
             archive = stack.enter_context(zipfile.ZipFile(raw))
-            members = sorted(name for name in archive.namelist() if _is_content(name))
+            members = sorted(name for name in archive.namelist() if is_content(name))
             for name in members:
                 with archive.open(name) as member:
-                    yield _unpack(BufferedReader(member))  # type: ignore[arg-type]  # it has readinto, unlike its type
+                    yield from split_tar(_unpack(BufferedReader(member)))  # type: ignore[arg-type]  # it has readinto
     except RecordingError:
         raise
     except (struct.error, OSError, ValueError, *_ZIP_ERRORS) as error:  # OSError: a place before the file's beginning
         raise RecordingError(f"line 1: the zip file cannot be opened: {error}") from None
     if not members:
         raise RecordingError("line 1: the zip file has no member")
-
-
-def _is_content(name: str) -> bool:
-    """Return whether a member of a zip file is what somebody packed.
-
-    >>> [_is_content(name) for name in ("a.csv", "day/a.csv", "day/", "__MACOSX/a.csv", ".DS_Store", "day/._a.csv")]
-    [True, True, False, False, False, False]
-    """
-    folder, _, file = name.rpartition("/")
-    return bool(file) and not file.startswith(".") and not folder.startswith("__MACOSX")
 
 
 def _refuse_large_directory(raw: BufferedReader) -> None:
@@ -169,7 +182,7 @@ def _refuse_large_directory(raw: BufferedReader) -> None:
         raise RecordingError(f"line 1: the zip file's directory takes up {directory_bytes:,} bytes")
 
 
-def _unpack(stream: BufferedReader) -> _Stream:
+def _unpack(stream: BufferedReader) -> Stream:
     """Return what the stream holds, unpacked if it is gzip or Zstandard."""
     head = stream.peek(4)[:4]
     if head.startswith(_GZIP_MAGIC):
@@ -205,8 +218,9 @@ class _Zstd:
         pieces = []
         try:
             # A read that fails loses what it has unpacked, so each is small.
-            for _ in range(n_bytes // _ZSTD_READ_BYTES):
-                piece = self._file.read(_ZSTD_READ_BYTES)
+            at_once = min(n_bytes, _ZSTD_READ_BYTES)
+            for _ in range(n_bytes // at_once):
+                piece = self._file.read(at_once)
                 if not piece:
                     break
                 pieces.append(piece)

@@ -219,8 +219,8 @@ def upload_input() -> Upload | None:
         key="recording file",
         on_change=redraw,
         max_upload_size=MAX_UPLOAD_MB,
-        help="As Record and replay.py make them, a log of an exchange's raw messages, or a book CSV of Tardis; also "
-        "packed (gz, zst, zip). The file's content decides, not its name.",
+        help="As Record and replay.py make them, a log of an exchange's raw messages, or order books of others "
+        "(docs/recordings.md lists them); also packed. The file's content decides, not its name.",
     )
     if file is None:
         st.session_state.pop("upload", None)

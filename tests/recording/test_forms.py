@@ -70,8 +70,8 @@ def zip_of(content: bytes) -> bytes:
 
 
 REFUSED = {
-    "Parquet": (parquet(), "this is a Parquet file"),
-    "NumPy": (npz(), "this is a NumPy file"),
+    "Parquet": (parquet(), "a Parquet file without books: its columns are bid_price_1"),
+    "NumPy": (npz(), "a NumPy array of <f8"),
     "bookDepth": (zip_of(b"timestamp,percentage,depth,notional\n2026-03-01,-5,1,1\n"), "sums within percentages"),
     "bookTicker": (
         zip_of(b"update_id,best_bid_price,best_bid_qty,best_ask_price,best_ask_qty,transaction_time,event_time\n"),
@@ -87,7 +87,7 @@ def test_other_form_is_named_with_what_opens(tmp_path: Path, content: bytes, why
     """The sentence says what the file is and what would be taken."""
     path = tmp_path / "file"
     path.write_bytes(content)
-    with pytest.raises(RecordingError, match=rf"^line 1: .*{why}.*; recordings, logs of raw messages and Tardis"):
+    with pytest.raises(RecordingError, match=rf"^line 1: .*{why}.*; recordings, logs of raw messages and tables"):
         list(read(path))
 
 

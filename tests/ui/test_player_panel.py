@@ -217,6 +217,20 @@ def test_amounts_of_open_unit_wait_for_the_users_word(app: AppTest) -> None:
     assert not app.exception
 
 
+def test_table_that_names_no_market_plays_as_the_chosen_one(app: AppTest) -> None:
+    """It is listed and opened by its content; the unit of the amounts is asked for, and the choice above counts."""
+    lines = ["time,bid_price_1,bid_size_1,ask_price_1,ask_size_1"]
+    lines += [f"{BEGIN_NS // 10**6 + 100 * n},100,{1 + n},101,2" for n in range(30)]
+    (RECORDINGS / "my books.txt").write_text("\n".join(lines) + "\n")
+    app.run()
+    assert "The amounts in this table of a book a row are in a unit that it does not say" in page_text(app)
+    app.selectbox(key="amounts").set_value("base").run()
+    run_until(app, lambda: "Net cost" in metrics(app))
+    assert session(app).latest.book.asks.tolist() == [[101.0, 2.0]]  # type: ignore[union-attr]
+    assert "amounts are base units, time is milliseconds since 1970" in page_text(app).replace("\\", "")
+    assert not app.exception
+
+
 def test_upload_plays_from_a_private_folder_that_is_deleted_with_it(app: AppTest) -> None:
     """An upload plays like a file of the folder; nobody else can read its copy, which is deleted with it."""
     content = gzip.compress(b"".join(encode(tick) + b"\n" for tick in okx_frames(50)))
