@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import argparse
-import math
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext, suppress
 from datetime import UTC, datetime
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
 from backtesting.cache_folder import BookCache
-from feeds import VENUES
+from feeds import VENUES, Venue
 from network.logs import configure_logging
 from network.status import Status
 from network.venue_facts import ask_venue
 from recording import convert
-from recording.arguments import opening_of, opening_parser, parse_hours, parse_port, parse_speed
+from recording.arguments import add_record_arguments, opening_of, opening_parser, parse_port, parse_speed
 from recording.format import RecordedFrame, RecordingError, decode, encode
 from recording.info import describe
+from recording.listing import HEADER, list_recordings
+from recording.long_recording import LongRecording, Plan, run_recordings
+from recording.outages import Outages
 from recording.reader import read
 from recording.recorder import RECORDINGS, Recorder, new_path
+from recording.repacking import Repacker
 from recording.replay_engine import ReplayEngine
 from recording.replay_feed import ReplayFeed, books, meta
+from recording.rotation import NEVER
 from recording.server import Server, serve
 from recording.simulated import simulated
+from recording.single_recording import record_file
 from websocket_client import WebSocketClient
 
 __all__ = [
@@ -53,13 +58,52 @@ Tick = RecordedFrame
 """The name that scripts written for earlier versions import."""
 
 REPORT_S = 10.0
-IS_DOWN = frozenset({"connecting", "reconnecting"})
-"""The states of a client without a connection, or whose connection has not brought a book yet."""
+MISSED = 3
+"""The exit code of a recording that lacks something."""
 
 
 def _print_at_once(line: str) -> None:
     """Print a line and flush, so that a pipe or a file has it at once too."""
     print(line, flush=True)
+
+
+class Feeder:
+    """The client of one market, which hands its frames to one recorder. A simulated market is served meanwhile.
+
+    Raises ValueError for a symbol or an address that cannot be one.
+    """
+
+    def __init__(self, market: Venue, symbol: str, recorder: Recorder, url: str | None = None) -> None:
+        market.make_feed(symbol)
+        self._context = ExitStack()
+        is_simulated = market.is_simulated
+        context = serve(simulated(symbol)) if is_simulated else nullcontext(url or market.url(symbol))
+        self.address = self._context.enter_context(context)
+        self._client = WebSocketClient(
+            self.address,
+            lambda: ReplayFeed(market.make_feed(symbol)) if is_simulated else market.make_feed(symbol),
+            lambda _book: None,
+            on_frame=recorder.on_served_frame if is_simulated else recorder.on_frame,
+        )
+
+    @property
+    def status(self) -> Status:
+        return self._client.status
+
+    def start(self) -> None:
+        """Connect, on a thread."""
+        self._client.start()
+
+    def stop(self) -> None:
+        """End the connection, and what is served."""
+        self._client.stop()
+        self._context.close()
+
+
+def make_recorder(market: Venue, symbol: str, url: str | None = None) -> Recorder:
+    """Return a recorder whose files say what the venue knows of the market, and through whom it was reached."""
+    through = {"entity": market.entity.name} if market.entities and url is None else {}
+    return Recorder(market.name, symbol, through | market.recorded_facts(symbol))
 
 
 def record(
@@ -71,6 +115,7 @@ def record(
     url: str | None = None,
     report: Callable[[str], None] = _print_at_once,
     entity: str = "",
+    outages: Outages | None = None,
 ) -> Recorder:
     """Record a venue's feed until its time is over, stop is set or Ctrl-C is pressed; return the closed recorder.
 
@@ -87,54 +132,16 @@ def record(
         url: Another address than the venue's own.
         report: Gets a line at the start, every REPORT_S seconds, and at the end if something is to be said.
         entity: The name of the entity through which the venue is reached; "" for its default.
+        outages: Gets what was missed. With it, the recording of a market that brought books goes on after five failed
+            tries in a row; None ends it then.
     """
     market = VENUES[venue].reached_through(entity)
     _refuse_needless_address(venue, url)
     if url is None and (problem := ask_venue(market, symbol)):
         report(problem)
-    market.make_feed(symbol)
-    stop = stop or threading.Event()
-    through = {"entity": market.entity.name} if market.entities and url is None else {}
-    recorder = Recorder(venue, symbol, through | market.recorded_facts(symbol))
-    with serve(simulated(symbol)) if market.is_simulated else nullcontext(url or market.url(symbol)) as address:
-        client = WebSocketClient(
-            address,
-            lambda: ReplayFeed(market.make_feed(symbol)) if market.is_simulated else market.make_feed(symbol),
-            lambda _book: None,
-            on_frame=recorder.on_served_frame if market.is_simulated else recorder.on_frame,
-        )
-        recorder.start(path)
-        ends_s = math.inf if seconds is None else time.monotonic() + seconds
-        next_report_s = 0.0
-        try:
-            report(f"recording to {path}")
-            client.start()
-            while recorder.recording and client.status.state != "given up":
-                left_s = ends_s - time.monotonic()
-                if left_s <= 0:
-                    break
-                if time.monotonic() >= next_report_s:
-                    report(_progress_line(recorder, client.status))
-                    next_report_s = time.monotonic() + REPORT_S
-                if stop.wait(min(left_s, 1.0)):
-                    break
-        except KeyboardInterrupt:
-            report("stopped")
-        finally:
-            last_state = client.status.state  # which stop() overwrites
-            client.stop()
-            recorder.close()
-    if recorder.error is None:
-        status = client.status
-        reason = status.last_error or f"it was still {last_state}"
-        if not recorder.received:
-            recorder.error = f"nothing arrived from {address}, so there is no file: {reason}"
-        elif not status.books:
-            recorder.error = f"no order book arrived from {address}: {reason}"
-        elif last_state == "given up":
-            recorder.error = reason
-        elif last_state in IS_DOWN:
-            report(f"the connection was down at the end: {reason}")
+    recorder = make_recorder(market, symbol, url)
+    make_feeder = partial(_make_feeder, market, symbol, url)
+    record_file(recorder, make_feeder, Path(path), seconds, stop or threading.Event(), report, REPORT_S, outages)
     return recorder
 
 
@@ -142,11 +149,6 @@ def _refuse_needless_address(venue: str, url: str | None) -> None:
     """Raise ValueError for an address that would not be used."""
     if VENUES[venue].is_simulated and url:
         raise ValueError("the simulated market is made on this machine and has no address: leave out --url")
-
-
-def _progress_line(recorder: Recorder, status: Status) -> str:
-    line = f"{recorder.frames} frames, {recorder.bytes:,} bytes, {status.books} books, {status.state}"
-    return f"{line}: {status.last_error}" if status.state in IS_DOWN and status.last_error else line
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -174,17 +176,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
 
     command = commands.add_parser("record", parents=[common], help="record a venue's feed")
-    command.add_argument("--venue", required=True, choices=sorted(VENUES))
-    command.add_argument("--symbol", required=True, help=f"as the venue writes it: {_example_symbols()}")
-    command.add_argument("--hours", type=parse_hours, help="how long; until Ctrl-C if not given")
-    command.add_argument(
-        "--out",
-        type=Path,
-        help=f"a new file, compressed if its name ends in .gz; if not given, one in the folder {RECORDINGS}",
-    )
-    command.add_argument("--entity", default="", help=f"the company or mirror to ask: {_entity_choices()}")
-    command.add_argument("--url", help="another address than the venue's own")
+    add_record_arguments(command)
     command.set_defaults(run=_record_command)
+
+    command = commands.add_parser("list", parents=[common], help="list recordings: market, time, books, gaps, size")
+    command.add_argument("folder", type=Path, nargs="?", default=RECORDINGS, help=f"{RECORDINGS} if not given")
+    command.set_defaults(run=_list_command)
 
     command = commands.add_parser("serve", parents=[common, opening], help="play a recording on a loopback WebSocket")
     command.add_argument("file", type=Path)
@@ -214,26 +211,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _example_symbols() -> str:
-    """Return the first symbol of every venue, each once, in the order of the venues."""
-    return ", ".join(dict.fromkeys(venue.symbols[0] for venue in VENUES.values()))
-
-
-def _entity_choices() -> str:
-    """Return the entities of every venue that has several, each venue's default first."""
-    several = [venue for venue in VENUES.values() if len(venue.entities) > 1]
-    return "; ".join(f"{venue.name}: {', '.join(each.name for each in venue.entities)}" for venue in several)
-
-
 def _record_command(options: argparse.Namespace) -> int:
-    _refuse_needless_address(options.venue, options.url)
+    markets = list(options.markets or [])
+    if options.venue or options.symbol or not markets:
+        if not (options.venue and options.symbol):
+            raise ValueError("say what to record: --venue and --symbol, or --market VENUE:SYMBOL")
+        markets.insert(0, (options.venue, options.symbol))
+    if len(markets) > 1 or options.rotate or options.keep:
+        return _record_long(options, list(dict.fromkeys(markets)))
+    ((venue, symbol),) = markets
+    _refuse_needless_address(venue, options.url)
     path = options.out
     if path is None:
         RECORDINGS.mkdir(parents=True, exist_ok=True)
-        path = new_path(RECORDINGS, options.venue, options.symbol, datetime.now(UTC))
+        path = new_path(RECORDINGS, venue, symbol, datetime.now(UTC))
     seconds = None if options.hours is None else options.hours * 3600
+    outages = Outages(f"{venue} {symbol}")
     try:
-        recorder = record(options.venue, options.symbol, path, seconds, url=options.url, entity=options.entity)
+        recorder = record(venue, symbol, path, seconds, url=options.url, entity=options.entity, outages=outages)
     except ValueError:  # an unknown entity or symbol leaves no folder behind
         if options.out is None:
             with suppress(OSError):  # it has files of before
@@ -243,7 +238,58 @@ def _record_command(options: argparse.Namespace) -> int:
         print(f"{path}: {recorder.frames} frames, {recorder.bytes:,} bytes")
     if recorder.error:
         print(recorder.error, file=sys.stderr)
-    return 1 if recorder.error else 0
+        return 1
+    return _say_missed([outages])
+
+
+def _say_missed(outages: Sequence[Outages]) -> int:
+    """Print what was missed, and return the exit code."""
+    lines = [line for each in outages for line in each.describe()]
+    for line in lines:
+        print(line, file=sys.stderr)
+    return MISSED if lines else 0
+
+
+def _record_long(options: argparse.Namespace, markets: list[tuple[str, str]]) -> int:
+    """Record markets until the time is over or the process is told to end, each in files that follow each other."""
+    if options.url and len(markets) > 1:
+        raise ValueError("--url is an address of one market, and here are several")
+    repacker = None if options.no_repack else Repacker()
+    plan = Plan(options.out or RECORDINGS, options.rotate or NEVER, options.keep, repacker)
+    recordings = []
+    for name, symbol in markets:
+        _refuse_needless_address(name, options.url)
+        market = VENUES[name].reached_through(options.entity if VENUES[name].entities else "")
+        if options.url is None and (problem := ask_venue(market, symbol)):
+            _print_at_once(problem)
+        market.make_feed(symbol)
+        make_feeder = partial(_make_feeder, market, symbol, options.url)
+        recordings.append(
+            LongRecording(
+                name, symbol, plan, partial(make_recorder, market, symbol, options.url), make_feeder, _print_at_once
+            )
+        )
+    seconds = None if options.hours is None else options.hours * 3600
+    try:
+        run_recordings(recordings, seconds, _print_at_once, REPORT_S)
+    finally:
+        if repacker is not None:
+            repacker.close()
+    empty = [recording for recording in recordings if not recording.n_frames]
+    for recording in empty:
+        print(f"{recording.name}: nothing was recorded: {recording.last_error or 'nothing arrived'}", file=sys.stderr)
+    return _say_missed([recording.outages for recording in recordings]) if not empty else 1
+
+
+def _make_feeder(market: Venue, symbol: str, url: str | None, recorder: Recorder) -> Feeder:
+    return Feeder(market, symbol, recorder, url)
+
+
+def _list_command(options: argparse.Namespace) -> int:
+    _print_at_once(HEADER)
+    for listed in list_recordings(options.folder):
+        _print_at_once(str(listed))
+    return 0
 
 
 def _serve_command(options: argparse.Namespace) -> int:

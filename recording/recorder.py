@@ -26,14 +26,22 @@ _FLUSH_S = 0.25
 _MAX_PENDING = 256 * 1024 * 1024  # characters
 
 
+def market_stem(venue: str, symbol: str) -> str:
+    """Return what the names of a market's recordings begin with.
+
+    >>> market_stem("kraken", "BTC/USD")
+    'kraken-BTC-USD'
+    """
+    return re.sub(r"[^A-Za-z0-9]+", "-", f"{venue}-{symbol}").strip("-")[:80]
+
+
 def new_path(folder: Path, venue: str, symbol: str, begun: datetime) -> Path:
     """Return a path that no file in the folder has; its name says what the recording holds and when it began.
 
     >>> new_path(RECORDINGS, "kraken", "BTC/USD", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)).as_posix()
     'recordings/kraken-BTC-USD-20260102T030405Z.jsonl.gz'
     """
-    market = re.sub(r"[^A-Za-z0-9]+", "-", f"{venue}-{symbol}").strip("-")[:80]
-    stem = f"{market}-{begun:%Y%m%dT%H%M%SZ}"
+    stem = f"{market_stem(venue, symbol)}-{begun:%Y%m%dT%H%M%SZ}"
     names = (f"{stem}{suffix}.jsonl.gz" for suffix in chain([""], (f"-{number}" for number in count(2))))
     return next(path for name in names if not os.path.lexists(path := folder / name))
 
