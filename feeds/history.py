@@ -33,12 +33,14 @@ class HistoryForm(NamedTuple):
         exchange: The venue's name; that of its feed, if it has one here.
         title: What the form is called in sentences.
         start: What its lines begin with, blanks left out.
+        siblings: Tardis's names of the venue's markets whose files look the same, so that only the user can tell them.
         in_contracts: Whether a symbol's amounts are contracts; None where the form does not say.
         read: Makes a line of its JSON. Raises BookError.
     """
 
     exchange: str
     title: str
+    siblings: tuple[str, ...]
     start: re.Pattern[bytes]
     in_contracts: Callable[[str], bool | None]
     read: Callable[[bytes], HistoryLine]
@@ -111,13 +113,15 @@ HISTORY_FORMS = (
     HistoryForm(
         "okx",
         "file of OKX's historical order book",
+        (),
         re.compile(rb'\{"instId":"[^"]{1,60}","action":"'),
         lambda symbol: symbol.count("-") > 1,
         _read_okx,
     ),
     HistoryForm(
         "bybit",
-        "file of Bybit's historical order book",
+        "file of Bybit's historical order book (spot and linear look alike: linear unless --venue says otherwise)",
+        ("bybit", "bybit-spot"),
         re.compile(
             rb'\{"topic":"orderbook[.](?:200|500)[.][^"]{1,60}","(?:type":"(?:snapshot|delta)"|ts":[0-9]{1,20},"type":")'
         ),

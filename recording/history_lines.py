@@ -55,7 +55,7 @@ class HistoryLines:
             self._market = ForeignMarket(
                 self._form.title,
                 self._opening,
-                self._form.exchange,
+                _exchange(self._form, self._opening),
                 row.symbol,
                 amounts=None if self._opening.amounts else _known_amounts(self._form, row.symbol),
             )
@@ -70,6 +70,13 @@ class HistoryLines:
     def finish(self) -> Iterable[RecordedFrame]:
         """Return nothing: no line waits for the next one."""
         return ()
+
+
+def _exchange(form: HistoryForm, opening: Opening) -> str:
+    """Return the venue of a file: the one that the user names, if its files look the same."""
+    if opening.venue in VENUES and {name.exchange for name in VENUES[opening.venue].tardis} & set(form.siblings):
+        return opening.venue
+    return form.exchange
 
 
 def _known_amounts(form: HistoryForm, symbol: str) -> Amounts:

@@ -6,6 +6,7 @@ import json
 import math
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recording.clock import NS_PER_UNIT
@@ -29,10 +30,11 @@ _OWN_LISTS = ("bid_prices", "bid_sizes", "ask_prices", "ask_sizes")
 
 
 class ParquetTable:
-    """The form of a Parquet file."""
+    """The form of a Parquet file. plain: its path where it is not packed."""
 
-    def __init__(self, opening: Opening, max_bytes: int | None) -> None:
+    def __init__(self, opening: Opening, max_bytes: int | None, plain: Path | None) -> None:
         self._opening = opening
+        self._plain = plain
         self._max_bytes = max_bytes
         self._meta: str | None = None
 
@@ -48,17 +50,18 @@ class ParquetTable:
     def frames(self, member: BoundedStream) -> Iterator[RecordedFrame]:
         """Yield the frames of a table. Raises ValueError with the offending value.
 
-        The table is copied first: its directory stands at its end.
+        A packed table is copied first: its directory stands at its end.
         """
         import pyarrow as pa  # noqa: PLC0415 - it takes a tenth of a second, and few files need it
         import pyarrow.parquet as pq  # noqa: PLC0415
 
-        with tempfile.TemporaryFile() as copy:
-            while block := member.read(_COPY_BYTES):
-                copy.write(block)
-            copy.seek(0)
+        with tempfile.TemporaryFile() if self._plain is None else self._plain.open("rb") as content:
+            if self._plain is None:
+                while block := member.read(_COPY_BYTES):
+                    content.write(block)
+                content.seek(0)
             try:
-                with pq.ParquetFile(copy) as file:
+                with pq.ParquetFile(content) as file:
                     self._check_size(file)
                     yield from self._read(file)
             except RecordingError:

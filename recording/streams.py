@@ -35,6 +35,7 @@ def read_stream(
     Raises OSError, and RecordingError where the file cannot be unpacked.
     """
     with path.open("rb") as raw:
+        is_plain_table = ParquetTable.fits(raw.peek(4))
         members = open_members(raw)  # kept: a member is closed with its generator
         try:
             head = _read_head(next(members))
@@ -43,7 +44,9 @@ def read_stream(
     if EventArray.fits(head):
         return _read_members(path, EventArray(opening), max_bytes, on_read)
     if ParquetTable.fits(head):
-        return _read_members(path, ParquetTable(opening, max_bytes), max_bytes, on_read)
+        return _read_members(
+            path, ParquetTable(opening, max_bytes, path if is_plain_table else None), max_bytes, on_read
+        )
     if CcxtList.fits(head):
         return _read_members(path, CcxtList(opening), max_bytes, on_read)
     return None

@@ -356,6 +356,24 @@ def test_file_of_another_market_is_refused(tmp_path: Path, form: str) -> None:
 
 
 ONE_LEVEL = b"ts,bid_price_1,bid_qty_1,ask_price_1,ask_qty_1\n"
+
+
+def test_real_frames_of_bybit_are_read_as_its_history(recordings: Path, tmp_path: Path) -> None:
+    """Its files have the channel's messages: one snapshot and 413 changes, each an uncrossed book of 200 levels."""
+    lines = [
+        frame.message
+        for frame in read(recordings / "bybit_linear_BTCUSDT_20260809.jsonl.gz")
+        if frame.kind == "recv" and '"topic":"orderbook.200.' in frame.message[:60]
+    ]
+    path = tmp_path / "2026-08-09_BTCUSDT_ob200.data.zip"
+    path.write_bytes(zipped("\n".join(lines).encode()))
+    parsed = books_of(path)
+    assert len(parsed) == len(lines) == 414
+    assert {len(book.bids) for book in parsed} == {200}
+    assert all(book.bids[0, 0] < book.asks[0, 0] for book in parsed)
+    assert "linear unless --venue says otherwise" in str(meta(path)["opened_as"])
+
+
 BAD = {
     "a hole in the levels": (ONE_LEVEL.replace(b"ask_", b"bid_price_3,bid_qty_3,ask_"), "not numbered from 0 or 1"),
     "a price without a size": (b"ts,bid_price_1,ask_price_1,ask_qty_1\n", "bid level 1 has no price or no size"),
