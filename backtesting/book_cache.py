@@ -127,6 +127,8 @@ def open_books(
         with kept:
             yield kept
         return
+    if entry is not None:
+        cache.remove(entry)  # stale or damaged; whatever is there later is another process's
     # The digest comes first: what is appended while the books are parsed must not pass as parsed.
     digest = _digest(source.path)
     with cache.draft() as draft:
@@ -134,8 +136,15 @@ def open_books(
         yield from write_books(source.read_books(on_read), draft, arrays)
         write_about(draft, {**market, **stamp, "digest": digest, "arrays": arrays})
         is_unchanged = _file_stamp(source.path) == stamp
-        with BookArrays(cache.publish(draft, name) if is_unchanged else draft) as parsed:
-            yield parsed
+        try:
+            parsed = BookArrays(cache.publish(draft, name) if is_unchanged else draft)
+        except FileNotFoundError:  # another process has just removed it, to make room or to put its own there
+            parsed = None
+        if parsed is not None:
+            with parsed:
+                yield parsed
+            return
+    yield from open_books(source, BookCache(None), on_read)
 
 
 def _entry_name(source: RecordingSource) -> str:

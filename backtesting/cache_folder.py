@@ -68,8 +68,20 @@ class BookCache(NamedTuple):
         self.remove_leftovers()
         entries = self.entries()
         for entry in entries:
-            _remove(entry.path)
+            self.remove(entry.path)
         return len(entries), sum(entry.n_bytes for entry in entries)
+
+    def remove(self, entry: Path) -> None:
+        """Remove an entry, if there is one: all of it under its name at once, since others may be looking for it."""
+        if not entry.exists():
+            return
+        try:
+            doomed = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX, dir=entry.parent))
+        except OSError:  # the folder cannot be written to
+            return
+        with suppress(OSError):  # another process was quicker
+            entry.replace(doomed / "books")
+        shutil.rmtree(doomed, ignore_errors=True)
 
     def make_room(self, n_bytes: int) -> bool:
         """Remove the longest unused books until so many bytes fit. Return False, and remove none, if they never do."""
@@ -80,7 +92,7 @@ class BookCache(NamedTuple):
         for entry in entries:
             if excess <= 0:
                 break
-            _remove(entry.path)
+            self.remove(entry.path)
             excess -= entry.n_bytes
         return True
 
@@ -122,7 +134,9 @@ class BookCache(NamedTuple):
             return draft
         place = self.folder / name
         _flush_folder(draft)
-        _remove(place)  # a folder can only take the place of an empty one
+        if _has_same_about(place, draft):  # another process was quicker, and may be reading it
+            return draft
+        self.remove(place)  # a folder can only take the place of an empty one
         try:
             draft.replace(place)
         except OSError:  # another process was quicker
@@ -147,21 +161,18 @@ def write_about(folder: Path, about: dict[str, Any]) -> None:
     draft.replace(folder / ABOUT)
 
 
+def _has_same_about(entry: Path, draft: Path) -> bool:
+    """Return whether an entry is there already that says the same of its books as a draft does."""
+    try:
+        return (entry / ABOUT).read_bytes() == (draft / ABOUT).read_bytes()
+    except OSError:
+        return False
+
+
 def mark_used(folder: Path) -> None:
     """Note that the books of a folder are used now, so that others go before them."""
     with suppress(OSError):
         os.utime(folder / ABOUT)
-
-
-def _remove(entry: Path) -> None:
-    """Remove an entry: all of it under its name at once, since other processes may be looking for it."""
-    try:
-        doomed = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX, dir=entry.parent))
-    except OSError:  # the folder cannot be written to
-        return
-    with suppress(OSError):  # there is none, or another process was quicker
-        entry.replace(doomed / "books")
-    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _lock(folder: Path) -> int | None:

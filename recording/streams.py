@@ -93,7 +93,9 @@ def _read_members(
         except EOFError:
             is_truncated = True
         except (ValueError, *UNPACKING_ERRORS) as error:
-            raise RecordingError(f"line 1: {error}") from None
+            # Bytes of a file must not reach a terminal as they are.
+            reason = "".join(each if each.isprintable() else "?" for each in str(error))
+            raise RecordingError(f"line 1: {reason}") from None
     if not n_yielded:
         raise RecordingError("line 1: there is no book in this file")
     if is_truncated:

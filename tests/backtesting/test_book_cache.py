@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -188,6 +189,35 @@ def test_cache_survives_two_concurrent_writers(tmp_path: Path) -> None:
     assert [process.communicate(timeout=60)[0].strip() for process in processes] == ["1100", "1100"]
     assert len(list((tmp_path / "cache").iterdir())) == 1
     assert read_cached(source) == (parse(source), False)
+
+
+def test_books_that_vanish_from_the_cache_are_parsed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may need their room at that very moment."""
+    source = okx_source(write_recording(tmp_path / "made.jsonl", okx_frames(30)))
+    publish = BookCache.publish
+
+    def publish_and_lose(self: BookCache, draft: Path, name: str) -> Path:
+        place = publish(self, draft, name)
+        if self.folder is not None:
+            shutil.rmtree(place)
+        return place
+
+    monkeypatch.setattr(BookCache, "publish", publish_and_lose)
+    assert read_cached(source) == (parse(source), True)
+
+
+def test_slower_process_leaves_the_entry_of_the_quicker_one(tmp_path: Path) -> None:
+    """Both have all books; the entry that the first may be reading stays where it is."""
+    source = okx_source(write_recording(tmp_path / "made.jsonl", okx_frames(300)))
+    cache = BookCache(tmp_path / "cache")
+    slower = open_books(source, cache)
+    next(slower)
+    quicker = [step for step in open_books(source, cache) if isinstance(step, BookArrays)]
+    (entry,) = [path for path in (tmp_path / "cache").iterdir() if path.suffix == ".books"]
+    inode = entry.stat().st_ino
+    (books,) = [step for step in slower if isinstance(step, BookArrays)]
+    assert len(quicker[0]) == len(books) == 300
+    assert entry.stat().st_ino == inode
 
 
 def test_cache_holds_a_recording_of_one_book(tmp_path: Path) -> None:
