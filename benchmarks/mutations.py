@@ -227,6 +227,44 @@ MUTATIONS = [
         "tests/recording/test_unpacking.py",
     ),
     Mutation(
+        "parsed books that are not as they were written are parsed again",
+        *("backtesting/book_arrays.py", 'if _digest_rows(folder / f"{name}.npy") != digest:', "if False:"),
+        "tests/backtesting/test_book_cache.py",
+    ),
+    Mutation(
+        "the draft of a living run is left alone",
+        *(
+            "backtesting/cache_folder.py",
+            "except BlockingIOError:\n        return False",
+            "except BlockingIOError:\n        return True",
+        ),
+        "tests/backtesting/test_cache_folder.py",
+    ),
+    Mutation(
+        "an array of other rows than events is refused",
+        *("recording/event_array.py", "if not is_ours or not (", "if not ("),
+        "tests/recording/test_foreign_forms.py",
+    ),
+    Mutation(
+        "a table's amounts of no known unit are refused",
+        *("recording/foreign_market.py", "if unit is None:\n            of_what", "if False:\n            of_what"),
+        "tests/recording/test_foreign_forms.py",
+    ),
+    Mutation(
+        "a table's time in another unit than the first is refused",
+        *("recording/clock.py", "if self.unit and unit != self.unit:", "if False:"),
+        "tests/recording/test_foreign_forms.py",
+    ),
+    Mutation(
+        "the next file of a recording waits for its first book",
+        *(
+            "recording/long_recording.py",
+            "if status.books:\n            self._finish(part)",
+            "if True:\n            self._finish(part)",
+        ),
+        "tests/recording/test_long_recording.py",
+    ),
+    Mutation(
         "the replay's clock is the envelope's",
         *(
             "recording/replay_feed.py",

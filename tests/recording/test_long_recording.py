@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -45,6 +46,18 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeder_module, "LAST_RETRY_S", 0.2)
 
 
+class LateFeeder(Feeder):
+    """A client whose connection takes a while."""
+
+    def start(self) -> None:
+        self.timer = threading.Timer(0.5, super().start)
+        self.timer.start()
+
+    def stop(self) -> None:
+        self.timer.join()
+        super().stop()
+
+
 def make_long(folder: Path, url: str, plan: Plan | None = None, urls: list[str] | None = None) -> LongRecording:
     """Return a recording of the market at this address, or at the last of several."""
     market = VENUES["okx"]
@@ -54,7 +67,7 @@ def make_long(folder: Path, url: str, plan: Plan | None = None, urls: list[str] 
         SYMBOL,
         plan or Plan(folder, NEVER, None, None),
         partial(make_recorder, market, SYMBOL, url),
-        lambda recorder: Feeder(market, SYMBOL, recorder, urls[-1] if urls else url),
+        lambda recorder: LateFeeder(market, SYMBOL, recorder, urls[-1] if urls else url),
         reports.append,
     )
 
@@ -82,22 +95,26 @@ def test_new_file_begins_with_a_whole_book_and_misses_none(tmp_path: Path) -> No
 
     with LoopbackExchange("okx", SYMBOL) as exchange:
         recording = make_long(tmp_path, exchange.url, Plan(tmp_path, WhenAsked(), None, None))
-        sizes: list[float] = []
-
-        def change() -> bool:
-            sizes.append(float(len(sizes) + 1))
-            exchange.change(bids=[("99.0", f"{sizes[-1]}")])
-            return len(sizes) >= 60
-
         step_until(recording, lambda: exchange.n_subscribers)
-        step_until(recording, lambda: change() and len(sizes) >= 60)
+        sizes: list[float] = []
+        is_over = threading.Event()
+
+        def keep_changing() -> None:
+            while not is_over.wait(0.003):
+                sizes.append(float(len(sizes) + 1))
+                exchange.change(bids=[("99.0", f"{sizes[-1]}")])
+
+        changing = threading.Thread(target=keep_changing)
+        changing.start()
+        step_until(recording, lambda: len(sizes) > 100)
         is_due = True
-        step_until(recording, lambda: change() and len(list(tmp_path.iterdir())) == 2 and len(recording.files) == 1)
+        step_until(recording, lambda: len(list(tmp_path.iterdir())) == 2)
         is_due = False
-        for _ in range(20):
-            change()
-            recording.step()
-            time.sleep(0.02)
+        step_until(recording, lambda: len(recording.files) == 1)
+        n_before = len(sizes)
+        step_until(recording, lambda: len(sizes) > n_before + 50)
+        is_over.set()
+        changing.join()
         time.sleep(0.5)
         recording.close()
     files = sorted(files_of(tmp_path, "okx", SYMBOL), key=lambda path: path.stat().st_mtime)
