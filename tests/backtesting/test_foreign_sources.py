@@ -16,7 +16,7 @@ from orderbook import Side
 from recording.opening import Amounts, AmountsError, Opening
 from tests.support.synthetic_recordings import BEGIN_NS, okx_frames, write_recording
 
-UNKNOWN = ("deribit", "BTC-PERPETUAL")
+UNKNOWN = ("bitmex", "XBTUSD")
 ODD_SWAP = "NEWCOIN-USDT-SWAP"
 LEVELS = 3
 
@@ -65,18 +65,18 @@ def test_command_prices_an_unknown_venue_with_named_fees_and_names_both(
     out = tmp_path / "rows.parquet"
     code, printed, _ = run(capsys, path, "--amounts", "base", "--fees-of", "okx:swap", "--out", str(out))
     assert code == 0
-    assert "on deribit BTC-PERPETUAL, 40 books" in printed
+    assert "on bitmex XBTUSD, 40 books" in printed
     assert "rates: Regular (OKX swap fees): maker 0.02 %, taker 0.05 %" in printed
     rows = pd.read_parquet(out)
     assert set(rows["fee_tier"]) == {"Regular (OKX swap fees)"}
-    assert set(rows["venue"]) == {"deribit"}
+    assert set(rows["venue"]) == {"bitmex"}
     assert set(rows["taker_rate"]) == {0.0005}
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "no fees of deribit are known here; say --fees-of VENUE"),
+        ([], "no fees of bitmex are known here; say --fees-of VENUE"),
         (["--fees-of", "okx"], "say --fees-of okx:spot or --fees-of okx:swap"),
         (["--fees-of", "coinbase:swap"], "no perpetual swap fees are published here for Coinbase"),
         (["--fees-of", "okx:swap", "--fee-tier", "VIP99"], "there is no fee tier 'VIP99'"),
