@@ -28,7 +28,7 @@ from tests.support.random_books import (
     random_walk,
 )
 
-FAST, MANY = 20_000, 100_000
+FAST, MANY = 5_000, 100_000
 counts = pytest.mark.parametrize("count", [FAST, pytest.param(MANY, marks=pytest.mark.slow)])
 
 
