@@ -378,7 +378,9 @@ def _format_summary(summary: Summary) -> str:
         if scorecard.slippage.coverage is not None:
             lines.append(f"  of what followed, {scorecard.slippage.coverage:.1%} was inside the 95 % band")
         if scorecard.fill.skill is not None:
-            lines.append(f"fill model: {100 * scorecard.fill.skill:.1f} % less squared error than the usual rate")
+            skill = scorecard.fill.skill
+            word = "less" if skill >= 0 else "more"
+            lines.append(f"fill model: {100 * abs(skill):.1f} % {word} squared error than the usual rate")
     return "\n".join(lines) + "\n"
 
 
