@@ -35,6 +35,11 @@ class PendingFit(Generic[Result]):
         finally:
             self._done.set()
 
+    @property
+    def is_done(self) -> bool:
+        """Whether `result` returns or raises at once."""
+        return self._done.is_set()
+
     def result(self) -> Result:
         """Wait for the result. Raises what the fit raised."""
         self._done.wait()
@@ -82,6 +87,11 @@ class FitWorker:
     def wait_until_idle(self) -> None:
         """Wait until every fit that was queued before is done."""
         self.submit(lambda: None).result()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether no fit begins until `resume`."""
+        return not self._may_run.is_set()
 
     def pause(self) -> None:
         """Begin no fit from now on: machine code that fits need is being compiled elsewhere."""

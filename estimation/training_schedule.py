@@ -80,7 +80,7 @@ class TrainingSchedule:
 
     A fit on the first n samples takes effect at sample n + 50, however long it took to compute: the same books lead
     to the same model states, live and in a backtest. Fits run on the worker's thread; the fit that is due is waited
-    for.
+    for, unless the worker is paused: while machine code is made at the very first start, models take effect later.
 
     state: the model state in use. learner: must not learn anything else.
     """
@@ -126,7 +126,7 @@ class TrainingSchedule:
             self._resolved_samples += 1
             if len(self._block) == self._block_samples:
                 self._start_fit()
-            if self._fits and self._fits[0][0] <= self._resolved_samples:
+            if self._fits and self._fits[0][0] <= self._resolved_samples and self._may_wait():
                 self.state = self._fits.popleft()[1].result()
         slot = market_ns // SAMPLE_EVERY_NS
         if slot == self._sampled_slot:
@@ -137,6 +137,10 @@ class TrainingSchedule:
     def sample(self, book_states: Records, market_ns: int) -> None:
         """Take the book that was added last as a sample; book_states: its state, (1,) of BOOK_STATE."""
         self._waiting.append(Sample(book_states, market_ns, self.state))
+
+    def _may_wait(self) -> bool:
+        """Return whether the fit that is due is done, or will be soon: no feed waits for a compiler."""
+        return not WORKER.is_paused or self._fits[0][1].is_done
 
     def _start_fit(self) -> None:
         """Start a fit on the complete block, and begin the next block."""

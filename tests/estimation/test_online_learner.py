@@ -406,3 +406,18 @@ def test_training_schedule_takes_less_than_100_us_a_book_on_feed_thread() -> Non
         if schedule.add(each):
             schedule.sample(book_state, each.market_ns)
     assert (time.thread_time() - began) / len(market) < 100e-6
+
+
+def test_due_fit_is_not_waited_for_while_the_worker_is_paused() -> None:
+    """At the very first start, while the compiler works, estimates go on; all that was queued is learned after it."""
+    market = list(queue_market(330, 1))
+    calculator = TradingCalculator(Order(Side.BUY, 1.0))
+    WORKER.pause()
+    try:
+        estimate_all(calculator, market[:250])
+        assert count_learned_samples(calculator) == 0
+    finally:
+        WORKER.resume()
+    WORKER.wait_until_idle()
+    estimate_all(calculator, market[250:])
+    assert count_learned_samples(calculator) >= 200
