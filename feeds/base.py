@@ -280,6 +280,14 @@ class Venue(ABC):
         """Learn contract sizes from a reply of `instruments_url`, for all feeds made from now on. Raises FeedError."""
         raise FeedError(f"{len(body)} characters about instruments came to {self.title}, which asks for none")
 
+    def volume_url(self, symbol: str) -> str | None:  # noqa: ARG002 - nothing to ask, unless a venue says so
+        """Return the address where the venue publishes this symbol's volume of 24 h; None if it cannot be asked."""
+        return None
+
+    def read_daily_volume(self, body: str | bytes, symbol: str) -> float:
+        """Return the base units traded in 24 h, out of a reply of `volume_url`. Raises FeedError with the value."""
+        raise FeedError(f"{len(body)} characters about {symbol}'s volume came to {self.title}, which asks for none")
+
     def recorded_facts(self, symbol: str) -> dict[str, object]:  # noqa: ARG002 - nothing, unless a venue says so
         """Return what a recording's meta line keeps of this market, so that it can be replayed anywhere, offline."""
         return {}

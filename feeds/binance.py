@@ -13,6 +13,7 @@ import msgspec
 
 from feeds.base import DeltaFeed, Entity, FeedError, Millis, Product, TardisName, Venue, decode
 from feeds.binance_symbols import QUOTES, SYMBOL, US_QUOTES, candidate_pairs, likeliest_pair, match_symbol
+from feeds.daily_volume import checked_volume, decode_ticker
 from feeds.fast_parser import read_sides
 from orderbook import BookBuilder, Levels, OrderBook
 
@@ -74,6 +75,13 @@ class _Instruments(_Refusal, gc=False):
     symbols: list[_InstrumentRow] = []
 
 
+class _Ticker(_Refusal, gc=False):
+    """The volume of 24 h in base units, or a refusal."""
+
+    symbol: str = ""
+    volume: str = ""
+
+
 class _SnapshotBody(_Refusal, gc=False):
     """The body of the REST snapshot, or a refusal."""
 
@@ -112,6 +120,7 @@ _MESSAGE = msgspec.json.Decoder(_Message, strict=False)
 _OTHER_MESSAGE = msgspec.json.Decoder(_OtherMessage)
 _SNAPSHOT = msgspec.json.Decoder(_SnapshotBody, strict=False)
 _INSTRUMENTS = msgspec.json.Decoder(_Instruments)
+_TICKER = msgspec.json.Decoder(_Ticker)
 _LOGGED_SNAPSHOT = msgspec.json.Decoder(_LoggedSnapshot)
 
 
@@ -273,6 +282,7 @@ class Binance(Venue):
         ),
     )
     snapshot_path = "/api/v3/depth?symbol={symbol}&limit=5000"
+    ticker_path = "/api/v3/ticker/24hr?symbol={symbol}"
     is_futures = False
 
     def __init__(self, rest_url: str = "") -> None:
@@ -288,6 +298,14 @@ class Binance(Venue):
         self._split_symbol(symbol)
         snapshot_url = (self._rest_url or self.entity.rest_url) + self.snapshot_path.format(symbol=quote(symbol))
         return BinanceFeed(self.name, symbol, snapshot_url, self.is_futures, depth)
+
+    def volume_url(self, symbol: str) -> str | None:
+        self._split_symbol(symbol)
+        return (self._rest_url or self.entity.rest_url) + self.ticker_path.format(symbol=quote(symbol))
+
+    def read_daily_volume(self, body: str | bytes, symbol: str) -> float:
+        ticker = decode_ticker(_TICKER, body)
+        return checked_volume(ticker.volume, f"{symbol} {ticker.msg}".rstrip())
 
     def product(self, symbol: str) -> Product:
         self._split_symbol(symbol)
@@ -363,6 +381,7 @@ class BinanceUsdm(Binance):
         Entity("global", "Binance futures", "wss://fstream.binance.com/public", "https://fapi.binance.com"),
     )
     snapshot_path = "/fapi/v1/depth?symbol={symbol}&limit=1000"
+    ticker_path = "/fapi/v1/ticker/24hr?symbol={symbol}"
     is_futures = True
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from feeds.base import DeltaFeed, FeedError, Millis, Product, Venue, decode
+from feeds.daily_volume import checked_volume, decode_ticker, only_row
 from feeds.fast_parser import read_sides
 from orderbook import BookBuilder
 
@@ -128,6 +129,24 @@ class BitgetFeed(DeltaFeed):
         self._last_seq = change.seq
 
 
+class _Ticker(msgspec.Struct, gc=False):
+    """The volume of 24 h in coins."""
+
+    symbol: str
+    baseVolume: str  # noqa: N815 - the venue's spelling
+
+
+class _Tickers(msgspec.Struct, gc=False):
+    """The reply to a question for a ticker, or a refusal."""
+
+    code: str
+    msg: str = ""
+    data: list[_Ticker] | None = None
+
+
+_TICKERS = msgspec.json.Decoder(_Tickers)
+
+
 class BitgetFutures(Venue):
     """Bitget's perpetual contracts in USDT and in USDC, whose sizes are coins.
 
@@ -156,6 +175,15 @@ class BitgetFutures(Venue):
     def instrument(self, symbol: str) -> str:
         base, _, quote = _split_symbol(symbol)
         return f"{base}/{quote} swap"
+
+    def volume_url(self, symbol: str) -> str | None:
+        kind = _split_symbol(symbol)[1].upper()
+        return f"https://api.bitget.com/api/v2/mix/market/ticker?productType={kind}&symbol={symbol}"
+
+    def read_daily_volume(self, body: str | bytes, symbol: str) -> float:
+        reply = decode_ticker(_TICKERS, body)
+        row = only_row(reply.data or [], symbol, f"{reply.code} {reply.msg}")
+        return checked_volume(row.baseVolume, row.symbol)
 
     def find_symbol(self, message: dict[str, Any]) -> str | None:
         arg = message.get("arg")

@@ -18,6 +18,7 @@ import msgspec
 from feeds.base import DeltaFeed, FeedError, Millis, Product, TardisName, Venue, decode
 from feeds.binance_symbols import COINS, candidate_pairs
 from feeds.contracts import INVERSE_USD, SPOT, Contract
+from feeds.daily_volume import checked_volume, decode_ticker, only_row
 from orderbook import BookBuilder
 
 SPOT_QUOTES = ("USDT", "USDC", "USDE", "DAI", "EUR", "BRL", "PLN", "TRY", "BTC", "ETH", "MNT")
@@ -88,7 +89,30 @@ class _Instruments(msgspec.Struct, gc=False):
     result: _Pairs = msgspec.field(default_factory=_Pairs)
 
 
+class _Ticker(msgspec.Struct, gc=False):
+    """The size of 24 h as sizes are counted, and its worth in the other currency: dollars and coins if inverse."""
+
+    symbol: str
+    volume24h: str = ""
+    turnover24h: str = ""
+
+
+class _TickerRows(msgspec.Struct, gc=False):
+    """The tickers that were asked for."""
+
+    rows: list[_Ticker] = msgspec.field(default_factory=list, name="list")
+
+
+class _Tickers(msgspec.Struct, gc=False):
+    """The reply to a question for tickers, or a refusal."""
+
+    retCode: int  # noqa: N815
+    retMsg: str = ""  # noqa: N815
+    result: _TickerRows = msgspec.field(default_factory=_TickerRows)
+
+
 _MESSAGE = msgspec.json.Decoder(_Message)
+_TICKERS = msgspec.json.Decoder(_Tickers)
 _ANY_TOPIC = msgspec.json.Decoder(_AnyTopic)
 _INSTRUMENTS = msgspec.json.Decoder(_Instruments)
 
@@ -185,6 +209,15 @@ class Bybit(Venue):
     def contract_size(self, symbol: str) -> float:
         self._split_symbol(symbol)
         return self.contract.base_units(symbol)
+
+    def volume_url(self, symbol: str) -> str | None:
+        self._split_symbol(symbol)
+        return f"https://api.bybit.com/v5/market/tickers?category={self.category}&symbol={quote(symbol)}"
+
+    def read_daily_volume(self, body: str | bytes, symbol: str) -> float:
+        reply = decode_ticker(_TICKERS, body)
+        row = only_row(reply.result.rows, symbol, f"{reply.retCode} {reply.retMsg}")
+        return checked_volume(row.turnover24h if self.contract.is_inverse else row.volume24h, row.symbol)
 
     def find_symbol(self, message: dict[str, Any]) -> str | None:
         topic = message.get("topic")

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from feeds.base import DeltaFeed, FeedError, SpotVenue, TardisName, decode, timestamp_ns
+from feeds.daily_volume import checked_volume, decode_ticker
 from feeds.fast_parser import to_levels
 from orderbook import BookBuilder, Levels
 
@@ -46,7 +47,15 @@ class _Event(msgspec.Struct, gc=False):
     updates: list[_Update]
 
 
+class _Product(msgspec.Struct, gc=False):
+    """A product with its volume of 24 h in base units."""
+
+    product_id: str
+    volume_24h: str
+
+
 _MESSAGE = msgspec.json.Decoder(_Message)
+_PRODUCT = msgspec.json.Decoder(_Product)
 _EVENTS = msgspec.json.Decoder(list[_Event], strict=False)
 
 
@@ -115,6 +124,14 @@ class Coinbase(SpotVenue):
 
     def url(self, symbol: str) -> str:  # noqa: ARG002 - the subscription names the symbol
         return "wss://advanced-trade-ws.coinbase.com"
+
+    def volume_url(self, symbol: str) -> str | None:
+        self.split_symbol(symbol)
+        return f"https://api.coinbase.com/api/v3/brokerage/market/products/{symbol}"
+
+    def read_daily_volume(self, body: str | bytes, symbol: str) -> float:  # noqa: ARG002 - the reply is of one product
+        product = decode_ticker(_PRODUCT, body)
+        return checked_volume(product.volume_24h, product.product_id)
 
     def find_symbol(self, message: dict[str, Any]) -> str | None:
         events = message.get("events")

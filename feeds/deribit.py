@@ -16,6 +16,7 @@ import msgspec
 
 from feeds.base import DeltaFeed, FeedError, Millis, Product, TardisName, Venue, decode
 from feeds.contracts import INVERSE_USD, SPOT, Contract
+from feeds.daily_volume import checked_volume, decode_ticker
 from feeds.fast_parser import to_levels
 from orderbook import BookBuilder, Levels
 
@@ -77,7 +78,26 @@ class _Message(msgspec.Struct, gc=False):
     error: _Error | None = None
 
 
+class _Stats(msgspec.Struct, gc=False):
+    """The volume of 24 h in base units, of inverse contracts too."""
+
+    volume: float
+
+
+class _Ticker(msgspec.Struct, gc=False):
+    """A ticker, of which only the statistics are read."""
+
+    stats: _Stats
+
+
+class _TickerReply(msgspec.Struct, gc=False):
+    """The answer to a question for a ticker, or a refusal."""
+
+    result: _Ticker
+
+
 _MESSAGE = msgspec.json.Decoder(_Message)
+_TICKER = msgspec.json.Decoder(_TickerReply)
 _CHANGE = msgspec.json.Decoder(_Change)
 
 
@@ -174,6 +194,13 @@ class Deribit(Venue):
         base, quote, delivery = self._split_symbol(symbol)
         inverse = "" if quote else "inverse "
         return f"{base}/{quote or 'USD'} {inverse}" + (f"future {delivery}" if delivery else "swap")
+
+    def volume_url(self, symbol: str) -> str | None:
+        self._split_symbol(symbol)
+        return f"https://www.deribit.com/api/v2/public/ticker?instrument_name={symbol}"
+
+    def read_daily_volume(self, body: str | bytes, symbol: str) -> float:
+        return checked_volume(decode_ticker(_TICKER, body).result.stats.volume, symbol)
 
     def find_symbol(self, message: dict[str, Any]) -> str | None:
         params = message.get("params")

@@ -16,6 +16,7 @@ import msgspec
 
 from feeds.base import DeltaFeed, FeedError, Millis, Product, TardisName, Venue, decode
 from feeds.contracts import Contract, contract_from_facts
+from feeds.daily_volume import checked_volume, decode_ticker, only_row
 from orderbook import BookBuilder
 
 DEPTHS = (50, 400)
@@ -73,7 +74,17 @@ class _ContractRow(msgspec.Struct, gc=False):
     message: str = ""
 
 
+class _Ticker(msgspec.Struct, gc=False):
+    """The volume of 24 h in base units, beside volume_24h, which counts contracts; or a refusal."""
+
+    contract: str = ""
+    volume_24h_base: str = ""
+    label: str = ""
+    message: str = ""
+
+
 _MESSAGE = msgspec.json.Decoder(_Message)
+_TICKERS = msgspec.json.Decoder(_Ticker | list[_Ticker])
 _ANY_STREAM = msgspec.json.Decoder(_Stream)
 _CHANGE = msgspec.json.Decoder(_Change)
 _CONTRACT_ROWS = msgspec.json.Decoder(_ContractRow | list[_ContractRow])
@@ -186,6 +197,17 @@ class GateFutures(Venue):
     def learn(self, body: str | bytes) -> None:
         """Learn the worth of the contracts in a reply, for all feeds made from now on. Raises FeedError."""
         self._learned_contracts.update(parse_contracts(body))
+
+    def volume_url(self, symbol: str) -> str | None:
+        _split_symbol(symbol)
+        return f"https://api.gateio.ws/api/v4/futures/usdt/tickers?contract={symbol}"
+
+    def read_daily_volume(self, body: str | bytes, symbol: str) -> float:
+        reply = decode_ticker(_TICKERS, body)
+        if not isinstance(reply, list):
+            raise FeedError(f"Gate refused the ticker: {reply.label} {reply.message}")
+        row = only_row(reply, symbol, "")
+        return checked_volume(row.volume_24h_base, row.contract)
 
     def make_feed(self, symbol: str, depth: int | None = None) -> GateFeed:
         return GateFeed(symbol, self._find_contract(symbol), depth)

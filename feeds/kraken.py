@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from feeds.base import DeltaFeed, FeedError, SpotVenue, TardisName, decode, timestamp_ns
+from feeds.daily_volume import checked_volume, decode_ticker, only_row
 from feeds.fast_parser import to_levels
 from orderbook import BookBuilder, Levels
 
@@ -68,7 +69,21 @@ class _Change(msgspec.Struct, gc=False):
     timestamp: str = ""
 
 
+class _Ticker(msgspec.Struct, gc=False):
+    """The volumes of today and of the last 24 h, in base units."""
+
+    v: tuple[str, str]
+
+
+class _Tickers(msgspec.Struct, gc=False):
+    """The tickers by a name of the market that no other place has, such as XXBTZUSD, or a refusal."""
+
+    error: list[str] = []
+    result: dict[str, _Ticker] = {}
+
+
 _MESSAGE = msgspec.json.Decoder(_Message)
+_TICKERS = msgspec.json.Decoder(_Tickers)
 _CHANGES = msgspec.json.Decoder(list[_Change])
 
 
@@ -199,6 +214,17 @@ class Kraken(SpotVenue):
 
     def url(self, symbol: str) -> str:  # noqa: ARG002 - the subscription names the symbol
         return "wss://ws.kraken.com/v2"
+
+    def volume_url(self, symbol: str) -> str | None:
+        """Return the address of the ticker, where the market has the names of the first API: XBTUSD."""
+        old_names = {name: old for old, name in _CURRENT_COINS.items()}
+        pair = "".join(old_names.get(coin, coin) for coin in self.split_symbol(symbol))
+        return f"https://api.kraken.com/0/public/Ticker?pair={pair}"
+
+    def read_daily_volume(self, body: str | bytes, symbol: str) -> float:
+        reply = decode_ticker(_TICKERS, body)
+        ticker = only_row(list(reply.result.values()), symbol, " ".join(reply.error)[:80])
+        return checked_volume(ticker.v[1], symbol)
 
     def find_symbol(self, message: dict[str, Any]) -> str | None:
         rows = [message.get("result")] if message.get("method") == "subscribe" else message.get("data")

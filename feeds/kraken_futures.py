@@ -13,6 +13,7 @@ import msgspec
 
 from feeds.base import DeltaFeed, FeedError, Millis, Product, TardisName, Venue, decode
 from feeds.contracts import INVERSE_USD, SPOT, Contract
+from feeds.daily_volume import checked_volume, decode_ticker
 from feeds.fast_parser import to_levels
 from feeds.kraken import OLD_NAMES
 from orderbook import BookBuilder, Levels
@@ -60,7 +61,22 @@ class _Head(msgspec.Struct, gc=False):
     message: str = ""
 
 
+class _Ticker(msgspec.Struct, gc=False):
+    """The volume of 24 h, in coins or in US dollars as sizes are, and a price."""
+
+    symbol: str
+    vol24h: float
+    markPrice: float = 0.0  # noqa: N815 - the venue's spelling
+
+
+class _TickerReply(msgspec.Struct, gc=False):
+    """The ticker of one product, or a refusal."""
+
+    ticker: _Ticker
+
+
 _HEAD = msgspec.json.Decoder(_Head)
+_TICKER = msgspec.json.Decoder(_TickerReply)
 _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
 _CHANGE = msgspec.json.Decoder(_Change)
 
@@ -142,6 +158,20 @@ class KrakenFutures(Venue):
     def instrument(self, symbol: str) -> str:
         base, contract = _split_symbol(symbol)
         return f"{OLD_NAMES.get(base, base)}/USD {'inverse ' if contract.is_inverse else ''}swap"
+
+    def volume_url(self, symbol: str) -> str | None:
+        _split_symbol(symbol)
+        return f"https://futures.kraken.com/derivatives/api/v3/tickers/{symbol}"
+
+    def read_daily_volume(self, body: str | bytes, symbol: str) -> float:
+        """Return the base units traded in 24 h; those of an inverse contract at the price of now. Raises FeedError."""
+        ticker = decode_ticker(_TICKER, body).ticker
+        volume = checked_volume(ticker.vol24h, symbol)
+        if not _split_symbol(symbol)[1].is_inverse:
+            return volume
+        if not 0 < ticker.markPrice < float("inf"):
+            raise FeedError(f"{symbol}: no price in {ticker.markPrice!r}")
+        return checked_volume(volume / ticker.markPrice, symbol)
 
     def find_symbol(self, message: dict[str, Any]) -> str | None:
         symbol = message.get("product_id")

@@ -18,6 +18,7 @@ import msgspec
 
 from feeds.base import DeltaFeed, Entity, FeedError, Millis, Product, TardisName, Venue, decode
 from feeds.contracts import SPOT, Contract, contract_from_facts
+from feeds.daily_volume import checked_volume, decode_ticker, only_row
 from orderbook import BookBuilder, Levels
 
 CHANNELS = {"bbo-tbt": 1, "books5": 5, "books": 400}
@@ -103,10 +104,27 @@ class _Instruments(msgspec.Struct, gc=False):
     data: list[_InstrumentRow] = []
 
 
+class _TickerRow(msgspec.Struct, gc=False):
+    """The volume of 24 h. vol24h is base units of spot, and contracts else; then volCcy24h is base units."""
+
+    instId: str  # noqa: N815
+    vol24h: str = ""
+    volCcy24h: str = ""  # noqa: N815
+
+
+class _Tickers(msgspec.Struct, gc=False):
+    """The reply to a question for a ticker, or a refusal."""
+
+    code: str
+    msg: str = ""
+    data: list[_TickerRow] = []
+
+
 _HEAD = msgspec.json.Decoder(_Head, strict=False)
 _MESSAGE = msgspec.json.Decoder(_Message, strict=False)
 _TEXTS = msgspec.json.Decoder(list[_TextLevel])
 _INSTRUMENTS = msgspec.json.Decoder(_Instruments)
+_TICKERS = msgspec.json.Decoder(_Tickers)
 
 
 def checksum(bids: Sequence[str], asks: Sequence[str]) -> int:
@@ -272,6 +290,15 @@ class Okx(Venue):
     def learn(self, body: str | bytes) -> None:
         """Learn the contract values of an instruments reply, for all feeds made from now on. Raises FeedError."""
         self._learned_contracts.update(parse_contracts(body))
+
+    def volume_url(self, symbol: str) -> str | None:
+        _split_symbol(symbol)
+        return f"{self.entity.rest_url}/api/v5/market/ticker?instId={symbol}"
+
+    def read_daily_volume(self, body: str | bytes, symbol: str) -> float:
+        reply = decode_ticker(_TICKERS, body)
+        row = only_row(reply.data, symbol, f"{reply.code} {reply.msg}")
+        return checked_volume(row.volCcy24h if _split_symbol(symbol)[2] else row.vol24h, row.instId)
 
     def make_feed(self, symbol: str, depth: int | None = None) -> OkxFeed:
         return OkxFeed(symbol, self._find_contract(symbol), depth)
