@@ -51,12 +51,14 @@ BLOCK_BOOKS = 32
 class TradingCalculator:
     """Estimates one order's cost on every book, and learns from what the next books show.
 
-    `order` may be rebound at any time; it is read once a book. Books of another market restart the learning.
-    contract_size: base units of one contract.
+    `order` and `daily_volume` may be rebound at any time; they are read once a book. Books of another market restart
+    the learning. contract_size: base units of one contract.
     """
 
     def __init__(self, order: Order, contract_size: float = 1.0) -> None:
         self.order = order
+        self.daily_volume: float | None = None
+        """Base units that the market was measured to trade a day; an order's own counts more. None means unknown."""
         self._contract_size = contract_size
         self._extractor = FeatureExtractor()
         self._realised_costs = RealisedCosts()
@@ -66,6 +68,7 @@ class TradingCalculator:
         self._last_ns = 0
         self._market: tuple[str, str] | None = None
         self._priced_order: Order | None = None
+        self._priced_volume: float | None = None
         self._priced_state: ModelState | None = None
         self._terms: Records
         self._take_block()
@@ -136,13 +139,17 @@ class TradingCalculator:
         discards the samples and orders that span it. What a fit raised is raised here, once.
         """
         parsed_ns = perf_counter_ns()
-        order = self.order
+        order, daily_volume = self.order, self.daily_volume
         state = self._follow(book, order)
         states, rows, place = self._states, self._rows, self._place
         features_ns = perf_counter_ns()
-        if order is not self._priced_order or state is not self._priced_state:
-            self._terms = make_terms(order, self._contract_size)
-            self._priced_order, self._priced_state = order, state
+        if (
+            order is not self._priced_order
+            or state is not self._priced_state
+            or daily_volume is not self._priced_volume
+        ):
+            self._terms = make_terms(order, self._contract_size, daily_volume)
+            self._priced_order, self._priced_state, self._priced_volume = order, state, daily_volume
         realised = self._realised_costs
         if not PRICE_BOOK.call(
             book.bids,
@@ -175,10 +182,11 @@ class TradingCalculator:
         if self._latest is None:
             return []
         book, book_states, models = self._latest
+        daily_volume = self.daily_volume
         estimates = []
         for order in orders:
             now_ns = perf_counter_ns()
-            terms, rows = make_terms(order, self._contract_size), make_records(ROW, 2)
+            terms, rows = make_terms(order, self._contract_size, daily_volume), make_records(ROW, 2)
             if not PRICE_BOOK.call(
                 book.bids, book.asks, book.exchange_ns, book_states, 0, models, terms, rows, 0, *NO_QUOTES
             ):

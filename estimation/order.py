@@ -30,7 +30,7 @@ class Order:
     quantity: in `unit`; converted to base units at each book's mid. style: "now" crosses the bid-ask spread at once;
     "passive" quotes at the touch and crosses with the rest after passive_s; "schedule" is an Almgren-Chriss schedule
     over horizon_s with this many steps. latency_s: time until the order arrives. risk_aversion: 1/quote. volatility:
-    annualised; None means measured. daily_volume: base units; None means unknown.
+    annualised; None means measured. daily_volume: base units; None means measured, or unknown.
     """
 
     side: Side

@@ -33,7 +33,7 @@ TERMS = np.dtype(
                 "horizon_s",
                 "risk_aversion",
                 "typed_volatility",
-                "typed_daily_volume",
+                "daily_volume",
                 "maker_bps",
                 "taker_bps",
                 "mid",
@@ -60,7 +60,14 @@ TERMS = np.dtype(
         ),
         *(
             (name, "i1")
-            for name in ("volatility_origin", "gamma_origin", "resilience_origin", "eta_book_origin", "eta_origin")
+            for name in (
+                "daily_volume_origin",
+                "volatility_origin",
+                "gamma_origin",
+                "resilience_origin",
+                "eta_book_origin",
+                "eta_origin",
+            )
         ),
         ("shares", "f8", (MAX_STEPS,)),
     ],
@@ -68,8 +75,11 @@ TERMS = np.dtype(
 )
 
 
-def make_terms(order: Order, contract_size: float) -> Records:
-    """Return the order's terms, (1,) of TERMS, nothing worked out yet."""
+def make_terms(order: Order, contract_size: float, daily_volume: float | None = None) -> Records:
+    """Return the order's terms, (1,) of TERMS, nothing worked out yet.
+
+    daily_volume: base units that the market was measured to trade a day; it counts where the order has none.
+    """
     terms = make_records(TERMS, 1)
     record = terms[0]
     record["sign"] = order.side.value
@@ -80,7 +90,11 @@ def make_terms(order: Order, contract_size: float) -> Records:
     for name in ("latency_s", "passive_s", "horizon_s", "risk_aversion"):
         record[name] = getattr(order, name)
     record["typed_volatility"] = math.nan if order.volatility is None else order.volatility
-    record["typed_daily_volume"] = math.nan if order.daily_volume is None else order.daily_volume
+    record["daily_volume"], record["daily_volume_origin"] = math.nan, NONE
+    if order.daily_volume is not None:
+        record["daily_volume"], record["daily_volume_origin"] = order.daily_volume, TYPED
+    elif daily_volume is not None:
+        record["daily_volume"], record["daily_volume_origin"] = daily_volume, MEASURED
     record["maker_bps"], record["taker_bps"] = order.tier.maker * 1e4, order.tier.taker * 1e4
     record["mid"] = math.nan
     return terms
@@ -108,7 +122,7 @@ def set_parameters(terms: Record, model: Record, mid: float) -> None:
         terms.volatility_origin = DEFAULT
     # What an even schedule costs a unit by the square-root law: A_p of section 2; NaN without a daily volume.
     sigma_day = terms.volatility * mid * math.sqrt(DAY_S / YEAR_S)
-    law = 2 / 3 * sigma_day * math.sqrt(quantity / terms.typed_daily_volume)
+    law = 2 / 3 * sigma_day * math.sqrt(quantity / terms.daily_volume)
 
     slope = max(model.book_slope, 1e-9 * mid / quantity)
     if math.isnan(model.gamma):
@@ -121,7 +135,7 @@ def set_parameters(terms: Record, model: Record, mid: float) -> None:
     most_gamma = 4 / 3 * law / quantity
     if gamma > most_gamma:
         gamma = most_gamma
-        terms.gamma_origin = TYPED
+        terms.gamma_origin = terms.daily_volume_origin
     if math.isnan(model.resilience):
         resilience = DEFAULT_RESILIENCE
         terms.resilience_origin = DEFAULT
@@ -139,7 +153,7 @@ def set_parameters(terms: Record, model: Record, mid: float) -> None:
     terms.eta_volume = terms.horizon_s / quantity * (law - gamma * quantity / 2) + gamma * tau / 2
     if terms.eta_volume > terms.eta_book:
         terms.eta = terms.eta_volume
-        terms.eta_origin = TYPED
+        terms.eta_origin = terms.daily_volume_origin
 
 
 @jit

@@ -6,7 +6,7 @@ import math
 
 from estimation.features import order_features
 from estimation.model_record import fill_probability, residual_bps, size_stratum
-from estimation.order_terms import MEASURED, NONE, PASSIVE, SCHEDULE, TYPED, set_terms
+from estimation.order_terms import MEASURED, PASSIVE, SCHEDULE, set_terms
 from numerics.arrays import Record, Records
 from numerics.jit import jit_holding_gil
 from orderbook import Levels
@@ -223,17 +223,16 @@ def set_parameter_columns(row: Record, model: Record, terms: Record) -> None:
     row.eta_book_price_s_per_base = terms.eta_book
     row.eta_volume_price_s_per_base = terms.eta_volume
     row.eta_price_s_per_base = terms.eta
-    row.daily_volume_base = terms.typed_daily_volume
-    typed = not math.isnan(terms.typed_daily_volume)
+    row.daily_volume_base = terms.daily_volume
     row.volatility_origin = terms.volatility_origin
     row.half_spread_origin = MEASURED
     row.slope_origin = MEASURED
     row.gamma_origin = terms.gamma_origin
     row.resilience_origin = terms.resilience_origin
     row.eta_book_origin = terms.eta_book_origin
-    row.eta_volume_origin = TYPED if typed else NONE
+    row.eta_volume_origin = terms.daily_volume_origin
     row.eta_origin = terms.eta_origin
-    row.daily_volume_origin = TYPED if typed else NONE
+    row.daily_volume_origin = terms.daily_volume_origin
 
 
 @jit_holding_gil

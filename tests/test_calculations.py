@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calculations import Estimate, Order, OrderError, TradingCalculator
-from estimation.order_terms import one_sided_move_bps
+from estimation.order_terms import make_terms, one_sided_move_bps
 from estimation.realised import RealisedOutcome
 from fee_calculator import FeeTier, fee_bps
 from models import AlmgrenChrissModel
+from numerics.arrays import Records
 from orderbook import OrderBook, Side
 from profiling import Stamps
 from tests.support.synthetic_markets import STEP_NS, book, count_learned_samples, gaussian_market, queue_market
@@ -226,6 +227,47 @@ def test_every_parameter_has_its_origin() -> None:
     assert typed["eta"].value > typed["eta_book"].value
     last = train(Order(Side.BUY, 1.0), 300)[1][-1].parameters
     assert last["volatility"].origin == last["half_spread"].origin == last["slope"].origin == "measured"
+
+
+def test_measured_volume_counts_from_the_next_book_and_until_it_is_unknown() -> None:
+    """The calculator's volume may be rebound between two books; the order's own wins, and what_if follows both."""
+    order = Order(Side.BUY, 2.0, style="schedule", volatility=0.7)
+    typed = replace(order, daily_volume=10.0)
+    wanted = estimate_once(typed)
+    calculator = TradingCalculator(order)
+    unknown = calculator.estimate(BOOK)
+    assert unknown.parameters.keys().isdisjoint({"daily_volume", "eta_volume"})
+    calculator.daily_volume = 40.0
+    assert calculator.estimate(BOOK).parameters["daily_volume"] == (40.0, "measured")
+    calculator.daily_volume = 10.0
+    (asked,) = calculator.what_if([order])
+    for estimate in (asked, calculator.estimate(BOOK)):
+        assert estimate.net_cost_bps == wanted.net_cost_bps != unknown.net_cost_bps
+        assert estimate.impact_temporary_bps == wanted.impact_temporary_bps
+        origins = {name: estimate.parameters[name].origin for name in ("daily_volume", "eta_volume", "eta", "gamma")}
+        assert origins == dict.fromkeys(("daily_volume", "eta_volume", "eta"), "measured") | {"gamma": "default"}
+    calculator.daily_volume = 1e9
+    (asked,) = calculator.what_if([typed])
+    assert asked.net_cost_bps == wanted.net_cost_bps
+    assert asked.parameters["daily_volume"] == (10.0, "typed")
+    calculator.daily_volume = None
+    assert calculator.estimate(BOOK).parameters == unknown.parameters
+
+
+def test_terms_are_made_again_only_for_a_new_order_model_or_volume(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A book that brings nothing new but itself costs no new terms."""
+    made: list[float | None] = []
+
+    def count(order: Order, contract_size: float, daily_volume: float | None) -> Records:
+        made.append(daily_volume)
+        return make_terms(order, contract_size, daily_volume)
+
+    monkeypatch.setattr("calculations.make_terms", count)
+    calculator = TradingCalculator(Order(Side.BUY, 1.0))
+    for volume in (None, None, 5.0, 5.0, 5.0, None):
+        calculator.daily_volume = volume
+        calculator.estimate(BOOK)
+    assert made == [None, 5.0, None]
 
 
 def test_measured_volatility_matches_gaussian_market() -> None:

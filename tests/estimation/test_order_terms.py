@@ -32,9 +32,15 @@ MARKETS = st.builds(
 )  # fmt: skip
 
 
-def work_out(order: Order, mid: float, state: ModelState = FIRST, contract_size: float = 1.0) -> Records:
+def work_out(
+    order: Order,
+    mid: float,
+    state: ModelState = FIRST,
+    contract_size: float = 1.0,
+    daily_volume: float | None = None,
+) -> Records:
     """Return the order's terms at this mid, (1,) of TERMS."""
-    terms = make_terms(order, contract_size)
+    terms = make_terms(order, contract_size, daily_volume)
     assert set_terms(terms[0], state.record[0], mid)
     return terms
 
@@ -121,6 +127,26 @@ def test_square_root_law_has_literal_value() -> None:
     assert terms["eta_volume"] == terms["eta"] == pytest.approx(3237.6522, abs=5e-5)
     (terms,) = work_out(replace(order, volatility=None), 60_000.0, measured(gamma=0.3, variance=0.5**2 / YEAR_S))
     assert terms["eta_volume"] == pytest.approx(3237.6522, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("typed", "measured_volume", "wanted", "origin"),
+    [(None, 1e5, 3237.6522, "measured"), (1e5, 7.0, 3237.6522, "typed"), (1e5, None, 3237.6522, "typed")],
+)
+def test_typed_volume_wins_over_measured_one_and_origins_follow(
+    typed: float | None, measured_volume: float | None, wanted: float, origin: str
+) -> None:
+    """The law's number is the same wherever the volume comes from; all that follows from it says where that is."""
+    order = Order(Side.BUY, 10.0, horizon_s=3600.0, steps=60, volatility=0.5, daily_volume=typed)
+    (terms,) = work_out(order, 60_000.0, measured(gamma=0.3), daily_volume=measured_volume)
+    assert terms["daily_volume"] == 1e5
+    assert terms["eta_volume"] == terms["eta"] == pytest.approx(wanted, abs=5e-5)
+    assert {ORIGINS[terms[name]] for name in ("daily_volume_origin", "eta_origin")} == {origin}
+    assert ORIGINS[terms["gamma_origin"]] == "measured", "the law leaves so small an order's gamma as the flow has it"
+    large = replace(order, quantity=1000.0, horizon_s=86_400.0, steps=200)
+    (terms,) = work_out(large, 60_000.0, measured(gamma=0.3), daily_volume=measured_volume)
+    assert terms["gamma"] == pytest.approx(4 / 3 * 2 / 3 * 60_000 * 0.5 / math.sqrt(365) * 0.1 / 1000)
+    assert ORIGINS[terms["gamma_origin"]] == origin
 
 
 def test_larger_of_both_temporary_impacts_is_in_use() -> None:
