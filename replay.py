@@ -17,7 +17,7 @@ from backtesting.cache_folder import BookCache
 from feeds import VENUES, Venue
 from network.logs import configure_logging
 from network.status import Status
-from network.venue_facts import ask_venue
+from network.venue_facts import ask_daily_volume, ask_venue
 from recording import convert
 from recording.arguments import add_record_arguments, opening_of, opening_parser, parse_port, parse_speed
 from recording.format import RecordedFrame, RecordingError, decode, encode
@@ -101,9 +101,14 @@ class Feeder:
 
 
 def make_recorder(market: Venue, symbol: str, url: str | None = None) -> Recorder:
-    """Return a recorder whose files say what the venue knows of the market, and through whom it was reached."""
+    """Return a recorder whose files say what the venue knows of the market, and through whom it was reached.
+
+    A venue at its own address is asked for the daily volume, too.
+    """
     through = {"entity": market.entity.name} if market.entities and url is None else {}
-    return Recorder(market.name, symbol, through | market.recorded_facts(symbol))
+    volume = None if url is not None else ask_daily_volume(market, symbol)
+    traded = {} if volume is None else {"daily_volume": volume}
+    return Recorder(market.name, symbol, through | market.recorded_facts(symbol) | traded)
 
 
 def record(

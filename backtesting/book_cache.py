@@ -18,7 +18,7 @@ from feeds import VENUES, Feed, Venue
 from feeds.gomarket import GomarketFeed
 from orderbook import OrderBook
 from recording.opening import NOTHING_SAID, Opening
-from recording.replay_feed import books, facts_of, has_own_books, meta
+from recording.replay_feed import books, daily_volume_of, facts_of, has_own_books, meta
 
 FORMAT = "trade-simulator books 2"
 
@@ -94,6 +94,14 @@ class RecordingSource(NamedTuple):
         venue = self.known_venue
         # The rows of a foreign file are whole books or changes, which need no venue's feed.
         return GomarketFeed(self.venue, self.symbol, 1.0) if venue is None else venue.make_feed(self.symbol)
+
+    @property
+    def daily_volume(self) -> float | None:
+        """Base units that the market traded in 24 h when it was recorded; None if the file does not say.
+
+        Raises RecordingError for a volume that cannot be.
+        """
+        return daily_volume_of(msgspec.json.decode(self.facts, type=dict)) if self.facts else None
 
     def read_books(self, on_read: OnRead = lambda _bytes: None) -> Iterator[OrderBook]:
         """Parse the recording and yield every book of the market, as replay.books does."""

@@ -75,19 +75,24 @@ def run_steps(
             if isinstance(books, int):
                 yield Step("reading", books, None, None)
                 continue
-            for block in price_blocks(books, orders, source.contract_size):
+            for block in price_blocks(books, orders, source.contract_size, daily_volume=source.daily_volume):
                 yield Step("pricing", block.first_book + len(block.rows), len(books), block)
 
 
 def price_blocks(
-    books: BookArrays, orders: Sequence[Order], contract_size: float | None, fixed_state: ModelState | None = None
+    books: BookArrays,
+    orders: Sequence[Order],
+    contract_size: float | None,
+    fixed_state: ModelState | None = None,
+    daily_volume: float | None = None,
 ) -> Iterator[PricedBlock]:
     """Price every order on every book; yield each block of books once for each order, in the orders' sequence.
 
     The numbers are those of TradingCalculator.estimate and realised on the same books, learning included. The orders
     must share latency_s and passive_s, because what the models learn depends on both; their sizes may differ.
     contract_size: base units a contract; None where nothing is counted in contracts of a fixed size. fixed_state:
-    the model state to use on every book, without any learning; None means to learn. Raises OrderError, ModelError.
+    the model state to use on every book, without any learning; None means to learn. daily_volume: as the calculator's.
+    Raises OrderError, ModelError.
     """
     if len({(order.latency_s, order.passive_s) for order in orders}) != 1:
         raise OrderError("orders priced together must share their latency and their waiting time")
@@ -96,7 +101,8 @@ def price_blocks(
     start = 0
     while start < len(books):
         stop = _find_step_back(books.clock, start)
-        yield from _Segment(books, start, stop, orders[0], fixed_state).price_blocks(orders, contract_size or 1.0)
+        segment = _Segment(books, start, stop, orders[0], fixed_state)
+        yield from segment.price_blocks(orders, contract_size or 1.0, daily_volume)
         start = stop
 
 
@@ -165,7 +171,9 @@ class _Segment:
         self._n_fitted = 0
         self._pending: list[Records] = []  # the states of the samples that wait for their fit, an array a block
 
-    def price_blocks(self, orders: Sequence[Order], contract_size: float) -> Iterator[PricedBlock]:
+    def price_blocks(
+        self, orders: Sequence[Order], contract_size: float, daily_volume: float | None = None
+    ) -> Iterator[PricedBlock]:
         """Price the orders, each block of books once for each order. contract_size: base units a contract."""
         for first in range(self._start, self._stop, BLOCK_ROWS):
             stop = min(first + BLOCK_ROWS, self._stop)
@@ -192,7 +200,7 @@ class _Segment:
                     book_states,
                     models,
                     numbers - numbers[0],
-                    make_terms(order, contract_size),
+                    make_terms(order, contract_size, daily_volume),
                     rows,
                     np.zeros(1, ROW),
                     np.zeros(1, TRACKER),

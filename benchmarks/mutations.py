@@ -423,6 +423,49 @@ MUTATIONS = [
         ),
         "tests/system/test_soak.py",
     ),
+    Mutation(
+        "a daily volume that cannot be is refused",
+        *("feeds/daily_volume.py", "if not LEAST <= volume <= LARGEST:", "if False:"),
+        "tests/feeds/test_daily_volume.py",
+    ),
+    Mutation(
+        "dollars without a price are no volume in coins",
+        *("feeds/kraken_futures.py", 'if not 0 < ticker.markPrice < float("inf"):', "if not ticker.markPrice:"),
+        "tests/feeds/test_daily_volume.py",
+    ),
+    Mutation(
+        "a typed daily volume counts more than a measured one",
+        *(
+            "estimation/order_terms.py",
+            "if order.daily_volume is not None:",
+            "if order.daily_volume is not None and daily_volume is None:",
+        ),
+        "tests/estimation/test_order_terms.py",
+    ),
+    Mutation(
+        "a new daily volume counts from the next book",
+        *("calculations.py", "or daily_volume is not self._priced_volume", "or False"),
+        "tests/test_calculations.py",
+    ),
+    Mutation(
+        "recordings and typed addresses ask for no daily volume",
+        *("sessions/daily_volumes.py", "if not market.is_at_venue:", "if False:"),
+        "tests/sessions/test_daily_volumes.py",
+    ),
+    Mutation(
+        "a daily volume that is too old counts for nothing",
+        *("sessions/daily_volumes.py", "return known.volume if now_s < known.ends_s else None", "return known.volume"),
+        "tests/sessions/test_daily_volumes.py",
+    ),
+    Mutation(
+        "the daily volume of another market's recording is not believed",
+        *(
+            "backtesting/book_cache.py",
+            "daily_volume_of(metadata) if is_of_market else None",
+            "daily_volume_of(metadata)",
+        ),
+        "tests/test_backtest.py",
+    ),
 ]
 
 

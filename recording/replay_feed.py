@@ -16,6 +16,7 @@ import msgspec
 
 from feeds import Feed, FeedError
 from feeds.base import BaseFeed
+from feeds.daily_volume import LARGEST, LEAST
 from orderbook import BookError, OrderBook
 from recording.foreign_feeds import foreign_feed
 from recording.format import RecordedFrame, RecordingError, decode
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 FEED_KINDS = frozenset({"recv", "http", "book", "change"})
 """The kinds of frames that a feed parses."""
-FACTS = ("contract",)
+FACTS = ("contract", "daily_volume")
 """What the meta line of a recording may say of its market, beside its names."""
 _CHANGE_LINES = ('{"t":"change"', '{"t":"again"')
 """What the lines begin with that a feed of changes needs, even if the venue's own feed needs no earlier message."""
@@ -201,3 +202,16 @@ def has_own_books(path: str | PathLike[str], opening: Opening = NOTHING_SAID) ->
 def facts_of(metadata: Mapping[str, object]) -> dict[str, object]:
     """Return the facts for `Venue.with_facts` out of what a recording says of itself."""
     return {name: metadata[name] for name in FACTS if name in metadata}
+
+
+def daily_volume_of(facts: Mapping[str, object]) -> float | None:
+    """Return the base units that the market of a recording traded in 24 h; None if it does not say.
+
+    Raises RecordingError for a volume that cannot be.
+    """
+    if "daily_volume" not in facts:
+        return None
+    volume = facts["daily_volume"]
+    if isinstance(volume, bool) or not isinstance(volume, (int, float)) or not LEAST <= volume <= LARGEST:
+        raise RecordingError(f"the recording's daily volume cannot be {str(volume)[:40]}")
+    return float(volume)

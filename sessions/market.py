@@ -11,6 +11,7 @@ import msgspec
 from feeds import VENUES, Feed, Venue
 from network.venue_facts import ask_venue
 from recording.opening import NOTHING_SAID, Opening
+from recording.replay_feed import daily_volume_of
 from recording.server import serve
 from recording.simulated import simulated
 
@@ -38,12 +39,24 @@ class Market:
 
     def __post_init__(self) -> None:
         self.make_feed()
+        daily_volume_of(self._facts)
 
     @property
     def source(self) -> Venue:
         """The venue, reached through this market's entity, and with what the recording knows of this market."""
         venue = VENUES[self.venue].reached_through(self.entity)
-        return venue.with_facts(self.symbol, msgspec.json.decode(self.facts, type=dict)) if self.facts else venue
+        return venue.with_facts(self.symbol, self._facts) if self.facts else venue
+
+    @property
+    def _facts(self) -> dict[str, object]:
+        """What the recording knows of the market."""
+        facts: dict[str, object] = msgspec.json.decode(self.facts, type=dict) if self.facts else {}
+        return facts
+
+    @property
+    def recorded_volume(self) -> float | None:
+        """The base units that the market traded in 24 h when it was recorded; None if the recording does not say."""
+        return daily_volume_of(self._facts)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -58,6 +71,11 @@ class Market:
     def has_envelope(self) -> bool:
         """Whether the frames come in the envelope of a recording, which brings its own clock."""
         return self.recording is not None or self.replayed or (self.is_simulated and not self.address)
+
+    @property
+    def is_at_venue(self) -> bool:
+        """Whether it is watched live at its venue's own address."""
+        return not (self.address or self.has_envelope)
 
     @property
     def is_simulated(self) -> bool:
@@ -88,8 +106,7 @@ class Market:
         That is the entity that is recorded, and what the venue knows of the market.
         """
         venue = self.source
-        is_own_address = not (self.address or self.has_envelope)
-        through = {"entity": venue.entity.name} if is_own_address and venue.entities else {}
+        through = {"entity": venue.entity.name} if self.is_at_venue and venue.entities else {}
         return through | venue.recorded_facts(self.symbol)
 
     def open(self) -> AbstractContextManager[str]:

@@ -24,6 +24,7 @@ from recording.player import Player
 from recording.recorder import Recorder, new_path
 from recording.replay_feed import ReplayFeed
 from sessions.cost_history import CostHistory
+from sessions.daily_volumes import DAILY_VOLUMES
 from sessions.market import Market
 from websocket_client import FeedHub, Subscription
 
@@ -147,6 +148,8 @@ class Session:
         calculator = TradingCalculator(self._order, market.contract_size or math.nan)
         if learned is not None:
             calculator.resume(learned)
+        # Asked for now, a live market's volume is mostly there before the first book.
+        calculator.daily_volume = market.recorded_volume or DAILY_VOLUMES.find(market)
         self._calculator = calculator
         self.market = market
         self.latest = None
@@ -209,7 +212,9 @@ class Session:
         venue = self.market.venue
         symbol = self.market.symbol
         folder.mkdir(parents=True, exist_ok=True)
-        recorder = Recorder(venue, symbol, self.market.recorded_facts())
+        volume = None if self._calculator is None else self._calculator.daily_volume
+        facts = {} if volume is None else {"daily_volume": volume}
+        recorder = Recorder(venue, symbol, self.market.recorded_facts() | facts)
         recorder.start(new_path(folder, venue, symbol, datetime.now(UTC)))
         self.recorder = recorder
         self._subscription.record(
@@ -259,10 +264,13 @@ class Session:
 
     def _book_callback(self, market: Market, calculator: TradingCalculator) -> Callable[[OrderBook], None]:
         player = self.player
+        is_live = market.is_at_venue
 
         def price(book: OrderBook) -> None:
             if book.venue != market.venue:  # a Tardis CSV names the market its own way
                 book = replace(book, venue=market.venue, symbol=market.symbol)
+            if is_live:
+                calculator.daily_volume = DAILY_VOLUMES.find(market)
             estimate = calculator.estimate(book)
             if calculator is not self._calculator:  # a late book of the market before this one
                 return

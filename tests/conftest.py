@@ -15,7 +15,7 @@ from feeds import fast_parser
 from tests.support.loopback import eventually
 from tests.support.paths import RECORDINGS
 
-OURS = ("backtest", "feed", "recorder", "replay")
+OURS = ("backtest", "daily volume", "feed", "recorder", "replay")
 """Beginnings of the names of the project's threads, except those that serve the whole process: warm-up and fits."""
 
 

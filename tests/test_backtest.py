@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from itertools import islice
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from export_manager import COLUMNS
 from orderbook import Side
 from replay import RecordedFrame, simulated
 from tests.support.live_rows import assert_same_rows, price_books, price_served_books
-from tests.support.synthetic_recordings import BEGIN_NS, okx_message, write_recording
+from tests.support.synthetic_recordings import BEGIN_NS, okx_frames, okx_message, write_recording
 
 BTC = "BTC-USDT-SWAP"
 N_BOOKS = 600
@@ -58,6 +59,38 @@ def test_backtest_equals_the_served_simulated_market(market: RecordingSource, tm
     assert (frames[7]["slippage_source"] == "too thin").any()
     assert frames[6]["slippage_source"].isin(["extrapolated"]).any()
     assert frames[2]["realised_maker"].between(0, 1).sum() > 500
+
+
+def test_backtest_prices_with_the_volume_of_the_recording(market: RecordingSource, tmp_path: Path) -> None:
+    """A recording that says what its market traded a day is priced with that, as the live path was; typed wins."""
+    lines = market.path.read_bytes()
+    about = {"t": "meta", "venue": market.venue, "symbol": market.symbol, "version": 1, "daily_volume": 2500.0}
+    path = tmp_path / "with-volume.jsonl"
+    path.write_bytes(json.dumps(about).encode() + b"\n" + lines)
+    source = RecordingSource.from_path(path, market.venue, market.symbol)
+    assert (market.read_daily_volume(), source.read_daily_volume()) == (None, 2500.0)
+    measured, typed = ORDERS[5], ORDERS[4]
+    live = price_books(source, [measured, typed], source.read_books()).frames()
+    for order, frame in zip((measured, typed), live, strict=True):
+        assert_same_rows(backtest(path, market.venue, market.symbol, order, tmp_path), frame)
+    assert set(live[0]["daily_volume_base"]) == {2500.0}
+    assert set(live[0]["daily_volume_origin"]) == {"measured"}
+    assert set(live[1]["daily_volume_base"]) == {1e5}
+    without = backtest(market.path, market.venue, market.symbol, measured, tmp_path)
+    assert (live[0]["impact_temporary_bps"] > without["impact_temporary_bps"]).all()
+    assert RecordingSource.from_path(path, "gomarket-okx", market.symbol).read_daily_volume() is None
+
+
+@pytest.mark.parametrize("volume", ["1", 0, -1.0, True, None, 1e300, [5]])
+def test_volume_of_a_recording_that_cannot_be_is_refused(volume: object, tmp_path: Path) -> None:
+    """A meta line may come from anywhere."""
+    path = tmp_path / "made.jsonl"
+    about = {"t": "meta", "venue": "okx", "symbol": "BTC-USDT", "version": 1, "daily_volume": volume}
+    path.write_text(json.dumps(about) + "\n")
+    write_recording(tmp_path / "frames.jsonl", okx_frames(3))
+    path.write_bytes(path.read_bytes() + (tmp_path / "frames.jsonl").read_bytes())
+    with pytest.raises(ValueError, match="daily volume cannot be"):
+        backtest(path, "okx", "BTC-USDT", Order(Side.BUY, 1.0), tmp_path)
 
 
 @pytest.mark.parametrize(

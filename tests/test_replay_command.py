@@ -529,7 +529,8 @@ def test_recording_of_a_contract_replays_where_its_size_is_not_known(
 
     async def fetch(url: str, _timeout_s: float) -> str:
         asked.append(url)
-        return json.dumps({"code": "0", "data": [row]})
+        ticker = {"instId": ODD_SWAP, "volCcy24h": "25000000000", "vol24h": "2500"}
+        return json.dumps({"code": "0", "data": [row if "instruments" in url else ticker]})
 
     monkeypatch.setattr("network.venue_facts.fetch", fetch)
     monkeypatch.setattr(VENUES["okx"], "_learned_contracts", {})
@@ -544,9 +545,10 @@ def test_recording_of_a_contract_replays_where_its_size_is_not_known(
         stop.set()
         recording.join(10)
         bid = exchange.market.top(1)[0][0]
-    assert len(asked) == 1
+    assert asked == [VENUES["okx"].instruments_url(ODD_SWAP), VENUES["okx"].volume_url(ODD_SWAP)]
     about = meta(path)
     assert about["contract"] == {"value": 10_000_000.0, "inverse": False}
+    assert about["daily_volume"] == 25e9
 
     monkeypatch.setattr(VENUES["okx"], "_learned_contracts", {})
     with pytest.raises(ValueError, match=f"contract size of {ODD_SWAP} is unknown"):

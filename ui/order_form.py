@@ -96,8 +96,8 @@ TIMING_FIELDS = {
         default=None,
         step=1000.0,
         format="%.0f",
-        help="With it, impact follows the square-root law.",
-        placeholder="unknown",
+        help="With it, impact follows the square-root law. Leave it empty to use what the exchange says, if it does.",
+        placeholder="measured, if known",
     ),
 }
 """The inputs of timing and risk, by the field of Order that each one sets."""

@@ -103,4 +103,5 @@ def test_page_asks_once_whatever_is_drawn(asked: list[str]) -> None:
         assert not app.exception
     finally:
         st.cache_resource.clear()  # releases the feeds, as a closed tab would
-    assert asked == [VENUES["okx"].instruments_url(symbol) for symbol in ("BTC-USDT-SWAP", "ETH-USDT-SWAP")]
+    instruments = [url for url in asked if "instruments" in url]
+    assert instruments == [VENUES["okx"].instruments_url(symbol) for symbol in ("BTC-USDT-SWAP", "ETH-USDT-SWAP")]
