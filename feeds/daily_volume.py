@@ -25,7 +25,7 @@ def checked_volume(text: str | float, what: str) -> float:
     except ValueError:
         volume = 0.0
     if not LEAST <= volume <= LARGEST:
-        raise FeedError(f"{what[:40]}: no volume in {str(text)[:40]!r}")
+        raise FeedError(f"no volume in {str(text)[:40]!r} of {what[:40]}")
     return volume
 
 
@@ -41,5 +41,5 @@ def decode_ticker(decoder: msgspec.json.Decoder[T], body: str | bytes) -> T:
 def only_row(rows: list[T], what: str, refusal: str) -> T:
     """Return the one ticker of a reply. Raises FeedError, with the venue's words, for none and for several."""
     if len(rows) != 1:
-        raise FeedError(f"{what[:40]}: {len(rows)} tickers instead of one {refusal}".rstrip())
+        raise FeedError(f"not one ticker but {len(rows)} of {what[:40]} {refusal}".rstrip())
     return rows[0]

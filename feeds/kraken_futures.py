@@ -170,7 +170,7 @@ class KrakenFutures(Venue):
         if not _split_symbol(symbol)[1].is_inverse:
             return volume
         if not 0 < ticker.markPrice < float("inf"):
-            raise FeedError(f"{symbol}: no price in {ticker.markPrice!r}")
+            raise FeedError(f"no price in {ticker.markPrice!r} of {symbol}")
         return checked_volume(volume / ticker.markPrice, symbol)
 
     def find_symbol(self, message: dict[str, Any]) -> str | None:

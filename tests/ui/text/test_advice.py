@@ -60,6 +60,18 @@ def test_every_amount_in_the_advice_is_computed_and_its_verdict_is_true(
     )
 
 
+def test_advice_needs_no_typed_volume_where_it_is_measured() -> None:
+    """A volume that the venue says decides like a typed one: the reader is not asked to type it."""
+    order = Order(Side.BUY, 300.0, horizon_s=1200.0)
+    calculator = TradingCalculator(order)
+    calculator.estimate(BOOK)
+    assert "depends on the daily volume" in advice(*calculator.what_if(alternative_orders(order)), "BTC", "USD")
+    calculator.daily_volume = 1e9
+    words = advice(*calculator.what_if(alternative_orders(order)), "BTC", "USD")
+    assert "depends on the daily volume" not in words
+    assert "cheaper" in words
+
+
 @given(st.floats(0.0, 1e12))
 @example(0.125)
 def test_rounded_amount_is_within_half_a_percent(value: float) -> None:
