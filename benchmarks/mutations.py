@@ -459,11 +459,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the daily volume of another market's recording is not believed",
-        *(
-            "backtesting/book_cache.py",
-            "daily_volume_of(metadata) if is_of_market else None",
-            "daily_volume_of(metadata)",
-        ),
+        *("backtesting/book_cache.py", "facts_of(about) if is_own else {}", "facts_of(about)"),
         "tests/test_backtest.py",
     ),
 ]

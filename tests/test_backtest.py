@@ -68,7 +68,7 @@ def test_backtest_prices_with_the_volume_of_the_recording(market: RecordingSourc
     path = tmp_path / "with-volume.jsonl"
     path.write_bytes(json.dumps(about).encode() + b"\n" + lines)
     source = RecordingSource.from_path(path, market.venue, market.symbol)
-    assert (market.read_daily_volume(), source.read_daily_volume()) == (None, 2500.0)
+    assert (market.daily_volume, source.daily_volume) == (None, 2500.0)
     measured, typed = ORDERS[5], ORDERS[4]
     live = price_books(source, [measured, typed], source.read_books()).frames()
     for order, frame in zip((measured, typed), live, strict=True):
@@ -78,7 +78,7 @@ def test_backtest_prices_with_the_volume_of_the_recording(market: RecordingSourc
     assert set(live[1]["daily_volume_base"]) == {1e5}
     without = backtest(market.path, market.venue, market.symbol, measured, tmp_path)
     assert (live[0]["impact_temporary_bps"] > without["impact_temporary_bps"]).all()
-    assert RecordingSource.from_path(path, "gomarket-okx", market.symbol).read_daily_volume() is None
+    assert RecordingSource.from_path(path, "gomarket-okx", market.symbol).daily_volume is None
 
 
 @pytest.mark.parametrize("volume", ["1", 0, -1.0, True, None, 1e300, [5]])

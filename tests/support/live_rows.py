@@ -27,7 +27,7 @@ class LivePath:
         self.histories = [ExportManager() for _ in orders]
         self.calculators = [TradingCalculator(order, source.contract_size or math.nan) for order in orders]
         for calculator in self.calculators:
-            calculator.daily_volume = source.read_daily_volume()
+            calculator.daily_volume = source.daily_volume
         for history in self.histories:
             history.market = (source.venue, source.symbol)
 
