@@ -24,6 +24,7 @@ from sessions.market import Market
 from tests.support.loopback import Server, make_refusal, make_talk, stay_silent
 from tests.support.paths import PROJECT
 from ui.estimate_component import CELLS
+from ui.text.size_input import parse_size
 from ui.text.vocabulary import JOINER
 
 APP = PROJECT / "app.py"
@@ -83,6 +84,11 @@ def metrics(app: AppTest) -> dict[str, str]:
     return {label: view_data["text"][name] for name, label in CELLS.items()} if view_data["has"]["answer"] else {}
 
 
+def typed_quantity(app: AppTest) -> float:
+    """Return the number in the field of the quantity."""
+    return parse_size(app.text_input(key="quantity").value).quantity
+
+
 def metric_bps(app: AppTest, name: str) -> float:
     """Return one of the large numbers in basis points."""
     return float(metrics(app)[name].removesuffix(" bps"))
@@ -101,7 +107,7 @@ def test_larger_order_shows_more_slippage(app: AppTest) -> None:
     """The slippage on screen follows the quantity."""
     run_until(app, lambda: "Slippage" in metrics(app))
     small = metric_bps(app, "Slippage")
-    app.number_input(key="quantity").set_value(4_000_000.0)
+    app.text_input(key="quantity").set_value("4000000")
     run_until(app, lambda: metrics(app)["Slippage"] != "unknown" and metric_bps(app, "Slippage") > small + 0.1)
 
 
@@ -110,50 +116,112 @@ def test_stale_quantity_from_a_request_on_its_way_does_not_undo_a_new_unit(app: 
     run_until(app, lambda: "Slippage" in metrics(app))
     app.selectbox(key="unit").set_value("base")
     app.run()
-    coins = app.number_input(key="quantity").value
+    coins = typed_quantity(app)
     assert 0.5 < coins < 2
-    app.number_input(key="quantity").set_value(100_000.0)
+    app.text_input(key="quantity").set_value("100,000")
     app.run()
-    assert app.number_input(key="quantity").value == coins
-    app.number_input(key="quantity").set_value(3.0)
+    assert typed_quantity(app) == coins
+    app.text_input(key="quantity").set_value("3")
     app.run()
-    assert app.number_input(key="quantity").value == 3.0
+    assert typed_quantity(app) == 3.0
 
 
 def test_order_far_beyond_the_book_shows_unknown_costs(app: AppTest) -> None:
     """A hundred times the visible book: the page says too thin, and shows no slippage and no total."""
-    app.session_state["quantity"] = 500_000_000.0
+    app.session_state["quantity"] = "500000000"
     run_until(app, lambda: metrics(app).get("Slippage") == "unknown")
     assert metrics(app)["Net cost"] == "unknown"
     assert re.match("Too thin: .*the visible book holds", view(app)["text"]["advice"])
 
 
-@pytest.mark.parametrize(("field", "wrong"), [("quantity", 0.0), ("latency", -5.0), ("minutes", 1e5), ("parts", 999.0)])
-def test_answer_of_another_order_is_grey_and_says_which_order_it_is_of(app: AppTest, field: str, wrong: float) -> None:
+def form_input(app: AppTest, key: str) -> Any:
+    """Return the input of the quantity, or one of the number inputs."""
+    return app.text_input(key=key) if key == "quantity" else app.number_input(key=key)
+
+
+@pytest.mark.parametrize(("field", "wrong"), [("quantity", "0"), ("latency", -5.0), ("minutes", 1e5), ("parts", 999.0)])
+def test_answer_of_another_order_is_grey_and_says_which_order_it_is_of(app: AppTest, field: str, wrong: Any) -> None:
     """One wrong field and a valid change beside it: the numbers of the order before never look like the new one's."""
     run_until(app, lambda: "Slippage" in metrics(app) and view(app)["fresh"])
-    right = app.number_input(key=field).value
-    app.number_input(key=field).set_value(wrong)
+    right = form_input(app, field).value
+    form_input(app, field).set_value(wrong)
     app.session_state["side"] = Side.SELL
     run_until(app, lambda: not view(app)["fresh"])
     shown = view(app)
     assert shown["text"]["badge"] == "Not your order"
     assert "still the numbers of another order: buy 100,000 USDT, all at once" in shown["text"]["sentence"]
-    assert "on the left can't be priced" in shown["text"]["sentence"]
     assert shown["probe"]["quantity"], "the numbers before are still there to be seen"
-    app.number_input(key=field).set_value(right)
+    form_input(app, field).set_value(right)
     run_until(app, lambda: view(app)["fresh"])
     assert view(app)["text"]["advice"].startswith("Selling $100,000")
 
 
-@pytest.mark.parametrize("quantity", [0.0, -1.0, 1e300])
-def test_invalid_quantity_is_refused_in_a_sentence_and_numbers_go_on(app: AppTest, quantity: float) -> None:
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("0", "Quantity must be more than 0."),
+        ("-1", "Quantity must be more than 0."),
+        ("1e300", "Quantity must be at most 1,000,000,000,000."),
+        ("0,5", "Quantity: '0,5' is not clear: type 0.5 for a decimal point."),
+        ("5 ETH", "Quantity: '5 ETH' is not a size here: the unit can be USDT, BTC or contracts."),
+        ("", "Quantity: Type a size, for example 100k, 1.5m or 250,000."),
+    ],
+)
+def test_invalid_quantity_is_refused_in_a_sentence_and_numbers_go_on(app: AppTest, typed: str, words: str) -> None:
     """The sentence names the problem, and the numbers of the last valid order go on."""
     run_until(app, lambda: "Slippage" in metrics(app))
-    app.number_input(key="quantity").set_value(quantity)
+    app.text_input(key="quantity").set_value(typed)
     app.run()
-    assert any("can't be priced" in error for error in sentences(app.error))
+    assert words in sentences(app.error)
     assert "Net cost" in metrics(app)
+    assert app.button(key="quantity more").disabled
+
+
+@pytest.mark.parametrize(
+    ("typed", "quantity", "unit", "words"),
+    [
+        ("100k", 1e5, "quote", "= $100,000"),
+        ("1.5m", 1.5e6, "quote", "= $1,500,000"),
+        ("1 500 000", 1.5e6, "quote", "= $1,500,000"),
+        ("250 USDT", 250.0, "quote", "= $250"),
+        ("5 BTC", 5.0, "base", "= 5 BTC"),
+        ("100 contracts", 100.0, "contracts", "= 100 contracts"),
+    ],
+)
+@pytest.mark.parametrize("by_link", [False, True], ids=["typed", "link"])
+def test_size_is_read_as_a_trader_types_it(
+    app: AppTest, typed: str, quantity: float, unit: str, words: str, by_link: bool
+) -> None:
+    """Typed or in a link: the page says what it understood, and a unit in the text becomes the chosen unit."""
+    if by_link:
+        app.query_params["quantity"] = [typed]
+        app.run()
+    else:
+        app.run()
+        app.text_input(key="quantity").set_value(typed).run()
+    assert not app.exception
+    order = app.session_state["session"].order
+    assert (order.quantity, order.unit) == (quantity, unit)
+    assert app.selectbox(key="unit").value == unit
+    assert words in sentences(app.caption)
+
+
+def test_old_link_names_its_quantity_as_a_plain_number(app: AppTest) -> None:
+    """Links made before sizes were texts hold numbers such as 12.5, and name the unit beside them."""
+    app.query_params["quantity"] = ["12.5"]
+    app.query_params["unit"] = ["coins"]
+    app.run()
+    order = app.session_state["session"].order
+    assert (order.quantity, order.unit) == (12.5, "base")
+
+
+def test_buttons_step_the_quantity_by_a_tenth_of_its_power_of_ten(app: AppTest) -> None:
+    """More than 100,000 is 110,000, and less than that 100,000 again, then 90,000."""
+    app.run()
+    for key, quantity in (("more", 110_000.0), ("less", 100_000.0), ("less", 90_000.0)):
+        app.button(key=f"quantity {key}").click().run()
+        assert app.session_state["session"].order.quantity == quantity
+        assert typed_quantity(app) == quantity
 
 
 def test_unreachable_address_is_given_up_with_a_reason(app: AppTest) -> None:
@@ -333,7 +401,7 @@ def test_switching_the_exchange_keeps_coin_and_size_and_takes_its_fees(app: AppT
     app.selectbox(key="symbol").set_value("ETH-USDT-SWAP").run()
     run_until(app, lambda: "Net cost" in metrics(app))
     app.selectbox(key="unit").set_value("contracts").run()
-    app.number_input(key="quantity").set_value(500.0).run()
+    app.text_input(key="quantity").set_value("500").run()
     app.selectbox(key="fees").set_value("Today, spot").run()
     app.selectbox(key="tier").set_value("VIP2").run()
     run_until(app, lambda: app.session_state["session"].latest.estimate.order.quantity == 500.0)
@@ -431,7 +499,7 @@ def test_market_costs_its_own_money(
         run_until(app, lambda: "Net cost" in metrics(app))
     words = "USDT" if currency == "$" else currency
     assert app.selectbox(key="unit").options[0] == words
-    assert app.number_input(key="quantity").value == quantity
+    assert typed_quantity(app) == quantity
     assert app.number_input(key="risk").label == f"Risk aversion, per million {words}"
     shown = view(app)["text"]
     facts = {shown[f"fact {number}"]: shown[f"fact {number} value"] for number in range(8)}
@@ -450,14 +518,14 @@ def test_other_money_begins_with_another_quantity_and_dollars_stay(
     """A hundred thousand dollars are not a hundred thousand bitcoin, but dollars in another coin stay as many."""
     monkeypatch.setattr(type(VENUES["coinbase"]), "symbols", ("BTC-USD", "BTC-USDT", "ETH-BTC", "BTC-EUR"))
     app.run()
-    app.number_input(key="quantity").set_value(250_000.0).run()
+    app.text_input(key="quantity").set_value("250000").run()
     app.selectbox(key="venue").set_value("coinbase").run()
     app.selectbox(key="symbol").set_value("BTC-USD").run()
     assert app.session_state["session"].order.quantity == 250_000.0
     app.selectbox(key="symbol").set_value("ETH-BTC").run()
     assert app.session_state["session"].order.quantity == 1.0
     assert "The quantity was in USD: it begins anew, in BTC." in page_text(app)
-    app.number_input(key="quantity").set_value(2.0).run()
+    app.text_input(key="quantity").set_value("2").run()
     assert "begins anew" not in page_text(app)
     app.selectbox(key="unit").set_value("base").run()
     app.selectbox(key="symbol").set_value("BTC-EUR").run()
@@ -470,11 +538,11 @@ def test_switching_the_unit_keeps_the_size(app: AppTest) -> None:
     run_until(app, lambda: "Net cost" in metrics(app))
     app.selectbox(key="unit").set_value("base").run()
     estimate = app.session_state["session"].latest.estimate
-    assert app.number_input(key="quantity").value == pytest.approx(100_000 / estimate.mid, rel=0.01)
+    assert typed_quantity(app) == pytest.approx(100_000 / estimate.mid, rel=0.01)
     app.selectbox(key="unit").set_value("quote").run()
-    assert app.number_input(key="quantity").value == pytest.approx(100_000, rel=0.01)
+    assert typed_quantity(app) == pytest.approx(100_000, rel=0.01)
     app.selectbox(key="unit").set_value("contracts").run()
-    assert app.number_input(key="quantity").value == pytest.approx(100 * 100_000 / estimate.mid, rel=0.01)
+    assert typed_quantity(app) == pytest.approx(100 * 100_000 / estimate.mid, rel=0.01)
 
 
 def test_number_inputs_set_the_order_in_its_own_units(app: AppTest) -> None:

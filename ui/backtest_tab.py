@@ -9,7 +9,6 @@ from typing import NamedTuple
 import streamlit as st
 
 from backtesting.book_cache import RecordingSource
-from estimation.order import OrderError
 from feeds import VENUES
 from recording.opening import NOTHING_SAID, AmountsError, Opening
 from recording.recorder import RECORDINGS
@@ -20,9 +19,10 @@ from ui.data_source import MAX_UNPACKED_BYTES, Upload, amounts_input, recorded_m
 from ui.fragments import isolated_fragment
 from ui.input_guards import run_once
 from ui.tab_lifecycle import bind_to_tab
-from ui.text.backtest import parse_other_sizes, progress_words
+from ui.text.backtest import other_sizes_words, parse_other_sizes, progress_words
 from ui.text.captions import order_words
 from ui.text.formatting import plain, split_instrument, unit_words
+from ui.text.size_input import SizeError, SizeUnits
 from ui.text.vocabulary import HELP
 from ui.view_context import order_problem
 
@@ -60,18 +60,20 @@ def setup_form(session: Session, jobs: BacktestJobs) -> None:
     recording_column, sizes_column, button_column = st.columns([4, 4, 2], vertical_alignment="bottom")
     choice = recording_column.selectbox("Recording", choices, format_func=choice_label, key="backtest recording")
     opening = opening_inputs(session, choice)
-    unit = unit_words(session.order.unit, recording_currency(session, choice, opening or NOTHING_SAID))
+    units = recording_units(session, choice, opening or NOTHING_SAID)
+    unit = unit_words(session.order.unit, units.currency)
     sizes_text = sizes_column.text_input(
         f"Other sizes, {plain(unit)}",
         key=sizes_key(session),
         placeholder="none",
-        help="To see the cost by size: numbers with a space or a comma between them, at most 20.",
+        help=HELP["other sizes"],
     )
     sizes_problem = ""
+    understood = ""
     try:
-        parse_other_sizes(sizes_text, session.order)
-    except OrderError as error:
-        sizes_problem = f"These sizes can't be used: {error}"
+        understood = other_sizes_words(parse_other_sizes(sizes_text, session.order, units), units)
+    except SizeError as error:
+        sizes_problem = f"Other sizes: {error}"
     is_running = jobs.job is not None and jobs.job.state == "running"
     st.session_state["backtest drawn"] = _tab_state(session, jobs)
     button_column.button(
@@ -86,6 +88,8 @@ def setup_form(session: Session, jobs: BacktestJobs) -> None:
     problem = sizes_problem or (start_problem if failed_choice == choice else "")
     if problem:
         st.error(plain(problem))
+    elif understood:
+        st.caption(plain(f"Other sizes: {understood}"))
     job_progress(session, jobs)
 
 
@@ -129,7 +133,8 @@ def start_job(session: Session, jobs: BacktestJobs, choice: RecordingChoice, ope
     if opening is None:
         return
     try:
-        orders = parse_other_sizes(st.session_state.get(sizes_key(session), ""), session.order)
+        text = st.session_state.get(sizes_key(session), "")
+        orders = parse_other_sizes(text, session.order, recording_units(session, choice, opening))
         jobs.start(recording_source(session, choice, opening), orders, choice.name)
     except (OSError, ValueError, RecursionError) as error:
         st.session_state["backtest problem"] = choice, f"{choice.name} can't be used: {error}"
@@ -156,13 +161,14 @@ def market_of_choice(session: Session, choice: RecordingChoice, opening: Opening
     return named if named and named[0] in VENUES else selected
 
 
-def recording_currency(session: Session, choice: RecordingChoice, opening: Opening) -> str:
-    """Return the currency of a recording's prices; empty where it has no market that is known here."""
+def recording_units(session: Session, choice: RecordingChoice, opening: Opening) -> SizeUnits:
+    """Return the names of a recording's coin and currency; none where it has no market that is known here."""
     try:
         venue, symbol = market_of_choice(session, choice, opening)
-        return split_instrument(VENUES[venue].instrument(symbol))[1]
+        coin, currency = split_instrument(VENUES[venue].instrument(symbol))
     except (OSError, ValueError, RecursionError):  # told when the backtest is started
-        return ""
+        return SizeUnits()
+    return SizeUnits(coin, currency, session.order.unit == "contracts")
 
 
 def sizes_key(session: Session) -> str:

@@ -16,9 +16,18 @@ from ui.data_source import source_inputs
 from ui.fee_form import fee_inputs, fee_tables
 from ui.fragments import INPUTS, isolated_fragment, redraw
 from ui.input_guards import restore_if_stale, restore_stale_widgets, set_widgets
-from ui.order_size import QUANTITY_FORMAT, default_quantity, follow_currency, quantity_in, quantity_note
+from ui.order_size import (
+    follow_currency,
+    quantity_in,
+    quantity_input,
+    quantity_note,
+    quantity_steps,
+    size_units,
+    take_typed_unit,
+)
 from ui.tab_lifecycle import bind_to_tab
 from ui.text.formatting import plain, unit_words
+from ui.text.size_input import write_size
 from ui.text.vocabulary import HELP, ORDER_TYPES, STYLE_WORDS, UNIT_WORDS
 
 MAX_SYMBOL_CHARACTERS = 40
@@ -217,7 +226,7 @@ def _switch_venue(session: Session) -> None:
     if fees is not None:
         set_widgets(tier=fees.tiers[0].name)
     if st.session_state.unit == "contracts" and market.contract_size is None:
-        set_widgets(unit="quote", quantity=quantity_in(session, "quote"))
+        set_widgets(unit="quote", quantity=write_size(quantity_in(session, "quote")))
     redraw()
 
 
@@ -235,24 +244,27 @@ def order_inputs(session: Session, market: Market | None) -> Order | None:
         bind="query-params",
         on_change=redraw,
     )
-    currency = "" if market is None else market.currency
+    units = size_units(market)
     if market is not None:
         follow_currency(market, _chosen_unit())
+    take_typed_unit(units)
     quantity_column, unit_column = st.columns([3, 2], gap="small")
-    unit: Unit = unit_column.selectbox(
-        "In",
-        [unit for unit in UNIT_WORDS if unit != "contracts" or (market and market.contract_size)],
-        format_func=lambda unit: unit_words(unit, currency),
-        filter_mode=None,
-        key="unit",
-        bind="query-params",
-        on_change=_convert_quantity,
-        args=(session,),
-    )
-    default = default_quantity(unit, currency)
+    with unit_column:
+        unit: Unit = st.selectbox(
+            "In",
+            [unit for unit in UNIT_WORDS if unit != "contracts" or units.has_contracts],
+            format_func=lambda unit: unit_words(unit, units.currency),
+            filter_mode=None,
+            key="unit",
+            bind="query-params",
+            on_change=_convert_quantity,
+            args=(session,),
+        )
     numbers: dict[str, Any] = {}
     with quantity_column:
-        numbers["quantity"] = NumberField("Quantity", "quantity", default, default / 10, QUANTITY_FORMAT).draw()
+        numbers["quantity"], problem = quantity_input(unit, units)
+    with unit_column:
+        quantity_steps(numbers["quantity"])
     quantity_note(numbers["quantity"])
     kind_column, style_column = st.columns([2, 3], gap="small")
     kind = kind_column.selectbox(
@@ -269,7 +281,10 @@ def order_inputs(session: Session, market: Market | None) -> Order | None:
     )
     tier = session.order.tier if market is None else fee_inputs(session, market)
     numbers["volatility"] = VOLATILITY.draw()
-    numbers |= timing_inputs(currency)
+    numbers |= timing_inputs(units.currency)
+    if problem:
+        st.session_state["order problem"] = problem
+        return None
     try:
         order = Order(side=side, unit=unit, style=style, tier=tier, **numbers)
     except OrderError as error:
@@ -293,7 +308,7 @@ def _convert_quantity(session: Session) -> None:
     """Convert the quantity to the unit just chosen, so that the order keeps its size."""
     unit = _chosen_unit()
     if not restore_if_stale("unit") and unit != session.order.unit:
-        set_widgets(quantity=quantity_in(session, unit))
+        set_widgets(quantity=write_size(quantity_in(session, unit)))
     redraw()
 
 

@@ -1,14 +1,28 @@
-"""Choose the quantity that an order begins with, and keep its size when the unit or the market's currency changes."""
+"""Draw the quantity, choose the one to begin with, and keep its size when unit, market or currency change."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import streamlit as st
 
 from estimation.order import Unit
 from sessions.market import Market
 from sessions.session import Session
-from ui.input_guards import set_widgets
-from ui.text.formatting import DOLLARS, plain
+from ui.fragments import is_paused, redraw
+from ui.input_guards import run_once, set_widgets
+from ui.text.formatting import DOLLARS, plain, split_instrument
+from ui.text.size_input import (
+    SizeError,
+    SizeUnits,
+    TypedSize,
+    parse_size,
+    quantity_problem,
+    stepped_size,
+    understood_words,
+    write_size,
+)
+from ui.text.vocabulary import HELP
 
 DEFAULT_QUANTITY: dict[Unit, float] = {"quote": 100_000.0, "base": 1.0, "contracts": 100.0}
 DEFAULT_MONEY = {
@@ -38,8 +52,6 @@ DEFAULT_MONEY = {
 """Round amounts of the order of 100,000 dollars, where a unit is worth far more or far less than a dollar."""
 DEAR_MONEY = 1000.0
 """Money whose usual amounts are smaller than this has more decimals than cents."""
-QUANTITY_FORMAT = "%.10g"
-"""One format for every unit and currency: a browser stops its timers where an input's format changes with its value."""
 
 
 def default_quantity(unit: Unit, currency: str) -> float:
@@ -78,7 +90,7 @@ def follow_currency(market: Market, unit: Unit) -> None:
     set_widgets(unit=unit)  # its words have changed with the currency
     if unit == "quote" and not {before, currency} <= DOLLARS:
         quantity = default_quantity(unit, currency)
-        set_widgets(quantity=quantity)
+        set_widgets(quantity=write_size(quantity))
         st.session_state["quantity note"] = (quantity, f"The quantity was in {before}: it begins anew, in {currency}.")
 
 
@@ -89,3 +101,81 @@ def quantity_note(quantity: float | None) -> None:
         st.caption(plain(words))
     else:
         st.session_state.pop("quantity note", None)
+
+
+def size_units(market: Market | None) -> SizeUnits:
+    """Return the names that sizes of this market's orders may be typed in."""
+    if market is None:
+        return SizeUnits()
+    coin, currency = split_instrument(market.source.instrument(market.symbol))
+    return SizeUnits(coin, currency, market.contract_size is not None)
+
+
+def take_typed_unit(units: SizeUnits) -> None:
+    """Move a unit that was typed with the quantity, as in "5 BTC", to the choice of the unit.
+
+    Call it before the inputs of unit and quantity are drawn.
+    """
+    typed = _typed_size(st.session_state.get("quantity"), units)
+    if typed is not None and typed.unit is not None:
+        set_widgets(unit=typed.unit, quantity=write_size(typed.quantity))
+
+
+def quantity_input(unit: Unit, units: SizeUnits) -> tuple[float | None, str]:
+    """Draw the quantity, and below it how it was understood. Return it with ""; None with a sentence if it is wrong."""
+    text = st.text_input(
+        "Quantity",
+        value=write_size(default_quantity(unit, units.currency)),
+        key="quantity",
+        help=HELP["quantity"],
+        bind="query-params",
+        on_change=redraw,
+    )
+    try:
+        typed = parse_size(text, units)
+    except SizeError as error:
+        problem = f"Quantity: {error}"
+    else:
+        problem = quantity_problem(typed.quantity, "Quantity")
+        if not problem and typed.unit is not None:  # of a link, which is known only once the input is drawn
+            st.rerun()
+    if problem:
+        st.error(plain(problem))
+        return None, problem
+    st.caption(plain(f"= {understood_words(typed.quantity, unit, units)}"))
+    return typed.quantity, ""
+
+
+def quantity_steps(quantity: float | None) -> None:
+    """Draw the buttons that step the quantity down and up; they do nothing while it is not known.
+
+    Their callback does not redraw the page: Streamlit would take the button for pressed ever after. The timers of the
+    numbers show the new order; a paused page has none.
+    """
+    with st.container(horizontal=True, key="quantity steps", gap="small"):
+        for label, direction in (("Less", -1), ("More", 1)):
+            st.button(
+                label,
+                key=f"quantity {label.lower()}",
+                type="tertiary",
+                disabled=quantity is None,
+                on_click=run_once(partial(_step_quantity, quantity or 1.0, direction)),
+            )
+    if st.session_state.pop("quantity stepped", False) and is_paused():
+        st.rerun()
+
+
+def _step_quantity(quantity: float, direction: int) -> None:
+    set_widgets(quantity=write_size(stepped_size(quantity, direction)))
+    st.session_state["quantity stepped"] = True
+
+
+def _typed_size(text: str | None, units: SizeUnits) -> TypedSize | None:
+    """Return the size of a text, None for a text that is no quantity of an order."""
+    if text is None:
+        return None
+    try:
+        typed = parse_size(text, units)
+    except SizeError:
+        return None
+    return None if quantity_problem(typed.quantity, "Quantity") else typed

@@ -108,12 +108,32 @@ def test_numbers_follow_the_market_and_the_quantity(page: Page) -> None:
 
 
 def test_invalid_quantity_is_answered_in_a_sentence(page: Page) -> None:
-    """Zero and negative quantities get a sentence; the numbers of the last good order stay alive."""
-    for bad in ("0", "-5"):
+    """Zero, negative and unclear quantities get a sentence; the numbers of the last good order stay alive."""
+    for bad, words in (("0", "must be more than 0"), ("-5", "must be more than 0"), ("0,5", "type 0.5 for a decimal")):
         type_in(page, "Quantity", bad)
-        expect(page.get_by_text("This order can't be priced")).to_be_visible()
+        expect(page.locator(".st-key-inputs").get_by_text(words)).to_be_visible()
         now = float(read_tick(page, "ns"))
         wait_for(page, f"Number(d.ns) > {now} && Number(d.quantity) === 100000")
+
+
+def test_size_is_typed_as_traders_write_it_and_stepped(page: Page) -> None:
+    """100k is understood and said; a unit in the text is chosen as the unit; the buttons step, and all timers go on."""
+    type_in(page, "Quantity", "250k")
+    wait_for(page, "Number(d.quantity) === 250000")
+    expect(page.get_by_text("= $250,000")).to_be_visible()
+    page.get_by_role("button", name="More", exact=True).click()
+    wait_for(page, "Number(d.quantity) === 260000")
+    expect(page.get_by_label("Quantity", exact=True)).to_have_value("260,000")
+    type_in(page, "Quantity", "5 BTC")
+    wait_for(page, "Number(d.quantity) === 5")
+    expect(page.get_by_label("Quantity", exact=True)).to_have_value("5")
+    expect(page.get_by_text("= 5 BTC")).to_be_visible()
+    page.get_by_role("button", name="Less", exact=True).click()
+    wait_for(page, "Number(d.quantity) === 4.9")
+    asked = query_parameters(page)
+    assert (asked["quantity"], asked["unit"]) == ("4.9", "coins")
+    now = float(read_tick(page, "ns"))
+    wait_for(page, f"Number(d.ns) > {now} + 2e9")
 
 
 def test_every_input_changes_the_price_and_the_link_restores_it(page: Page, visit: Callable[..., Page]) -> None:
@@ -172,7 +192,7 @@ def test_hostile_link_is_answered_with_defaults_or_a_sentence(visit: Callable[..
         page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
         nonsense = "&".join(
             f"{name}={value}"
-            for name in ("quantity", "volatility", "latency", "wait", "minutes", "parts", "risk", "daily", "traded")
+            for name in ("volatility", "latency", "wait", "minutes", "parts", "risk", "daily", "traded")
             for value in ("x", "1e999")
         )
         origin = page.url.split("?")[0]
@@ -182,11 +202,12 @@ def test_hostile_link_is_answered_with_defaults_or_a_sentence(visit: Callable[..
         )
         wait_for(page, "Number(d.quantity) === 100000", timeout_s=30)
         expect(page.get_by_text("Simulated market, not real prices")).to_be_visible()
-        assert not {"venue", "side", "unit", "quantity", "parts"} & query_parameters(page).keys()
+        assert not {"venue", "side", "unit", "parts"} & query_parameters(page).keys()
         page.goto(f"{origin}?symbol=![x](http://127.0.0.1:{elsewhere.port}/x.png)<img src=x onerror=alert(1)>")
         expect(page.get_by_text("Simulated market can't show")).to_be_visible(timeout=30_000)
-        page.goto(f"{origin}?quantity=1e300&parts=nan&minutes=-1e-300")
-        expect(page.get_by_text("This order can't be priced")).to_be_visible(timeout=30_000)
+        for quantity, words in (("1e300", "must be at most"), ("1e999", "is too large"), ("<b>x</b>", "is not a size")):
+            page.goto(f"{origin}?quantity={quantity}&parts=nan&minutes=-1e-300")
+            expect(page.locator(".st-key-inputs").get_by_text(words)).to_be_visible(timeout=30_000)
         expect(page.locator("[data-testid=stException]")).to_have_count(0)
         assert not elsewhere.connection_times
         assert {urlsplit(url).port for url in asked} <= {urlsplit(origin).port, None}

@@ -130,7 +130,7 @@ def test_shown_results_equal_the_downloaded_rows_and_backtest(
     """
     monkeypatch.setattr(output, "_BATCH_ROWS", 130)  # so that files are put together from several pieces
     path = make_recording()
-    app.session_state["quantity"] = 2_000_000.0
+    app.session_state["quantity"] = "2000000"
     run_until(app, lambda: "Net cost" in metrics(app))
     assert "The order is the one on the left: buy 2,000,000 USDT, all at once" in page_text(app)
     job = run_to_end(app)
@@ -170,7 +170,7 @@ def test_each_other_size_has_its_own_table_row_and_file_rows(app: AppTest) -> No
         assert_same_rows(size_rows.reset_index(drop=True), backtest(path, "simulated", BTC, same))
         exact = [size_rows["net_cost_bps"].mean(), *size_rows["net_cost_bps"].quantile([0.5, 0.95, 0.99])]
         assert table_numbers(app, f"{size:,.0f} USDT") == pytest.approx(exact, abs=5.1e-3)
-    app.number_input(key="quantity").set_value(50_000.0)
+    app.text_input(key="quantity").set_value("50000")
     run_until(app, lambda: "The order was changed since the results below: press Run for new ones." in page_text(app))
 
 
@@ -180,11 +180,12 @@ def test_invalid_sizes_are_refused_in_a_sentence_and_disable_run(app: AppTest) -
     app.run()
     app.text_input(key="backtest sizes quote").set_value("1000 ![x](http://x)").run()
     (sentence,) = sentences(app.error)
-    assert sentence.startswith("These sizes can't be used: ")
+    assert sentence.startswith("Other sizes: ")
     assert "![" not in app.error[0].value
     assert app.button(key="backtest run").disabled
-    app.text_input(key="backtest sizes quote").set_value("1000").run()
+    app.text_input(key="backtest sizes quote").set_value("250,500; 1.5m").run()
     assert not app.error
+    assert "Other sizes: $250,500 · $1,500,000" in sentences(app.caption)
     assert not app.button(key="backtest run").disabled
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from backtesting.summary import Distribution, Summary
-from estimation.order import Order, OrderError
+from estimation.order import Order
 from sessions.backtest_job import Progress
 from ui.text.captions import score_words, size_words
 from ui.text.formatting import format_bps, format_time
+from ui.text.size_input import (
+    NO_NAMES,
+    SizeError,
+    SizeUnits,
+    parse_size,
+    quantity_problem,
+    split_sizes,
+    understood_words,
+)
 
 MAX_OTHER_SIZES = 20
 COMPONENT_WORDS = {
@@ -24,26 +32,33 @@ COMPONENT_WORDS = {
 }
 
 
-def parse_other_sizes(text: str, order: Order) -> tuple[Order, ...]:
-    """Return the order, and the same order in each size of a text that separates them by commas or spaces.
+def parse_other_sizes(text: str, order: Order, units: SizeUnits = NO_NAMES) -> tuple[Order, ...]:
+    """Return the order, and the same order in each size of a text such as "100k; 1.5m".
 
-    Sizes are in the order's unit; one that stands twice counts once. Raises OrderError.
+    Sizes are in the order's unit; one that stands twice counts once. units: the names of the recording's market.
+    Raises SizeError.
 
     >>> from orderbook import Side
     >>> [each.quantity for each in parse_other_sizes("2, 0.5 1e3", Order(Side.BUY, 2.0))]
     [2.0, 0.5, 1000.0]
     """
-    words = [word for word in re.split(r"[\s,;]+", text) if word]
+    words = split_sizes(text)
     if len(words) > MAX_OTHER_SIZES:
-        raise OrderError(f"{MAX_OTHER_SIZES} other sizes are enough, and these are {len(words)}")
+        raise SizeError(f"{MAX_OTHER_SIZES} other sizes are enough, and these are {len(words)}.")
     orders = {order.quantity: order}
     for word in words:
-        try:
-            size = float(word)
-        except ValueError:
-            raise OrderError(f"{word[:20]!r} is not a number") from None
-        orders.setdefault(size, replace(order, quantity=size))
+        size = parse_size(word, units)
+        if size.unit not in (None, order.unit):
+            raise SizeError(f"{word!r} is in another unit than the order, which is in {units.name_of(order.unit)}.")
+        if problem := quantity_problem(size.quantity, "A size"):
+            raise SizeError(problem)
+        orders.setdefault(size.quantity, replace(order, quantity=size.quantity))
     return tuple(orders.values())
+
+
+def other_sizes_words(orders: Sequence[Order], units: SizeUnits) -> str:
+    """Say which other sizes were understood; empty without any. orders: as `parse_other_sizes` returns them."""
+    return " · ".join(understood_words(order.quantity, order.unit, units) for order in orders[1:])
 
 
 def progress_words(progress: Progress) -> str:

@@ -44,6 +44,9 @@ HELP = {
     "is added; an order spread over time pays it between its parts.",
     "maker": "The part of your order that other traders would fill if you waited at the best price (maker). The rest "
     "crosses the gap (taker).",
+    "quantity": "Type 250000, 250,000, 100k, 1.5m or 1e6, with a unit (5 BTC, 100 contracts) if you like. A point "
+    "begins the decimals; commas and spaces stand between thousands.",
+    "other sizes": "To see the cost by size: up to 20 sizes, each as in Quantity, with semicolons between them.",
     "latency": "How long after the decision your order reaches the exchange.",
     "entity": "The exchange's own addresses for some regions. Prices and their details come from the one chosen here.",
     "compare": "The same order on every exchange that trades the same thing. The cheapest one has the best price "

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtesting.summary import BUCKETS, Summary, SummaryBuilder
-from calculations import Order, OrderError, TradingCalculator
+from calculations import Order, TradingCalculator
 from estimation.estimate import ROW
 from estimation.scorecard import Scorecard
 from orderbook import Side
@@ -23,12 +23,14 @@ from ui.charts.backtest import cost_axis, histogram_chart, hours_chart, over_tim
 from ui.charts.base import Option
 from ui.text.backtest import (
     MAX_OTHER_SIZES,
+    other_sizes_words,
     parse_other_sizes,
     progress_words,
     result_words,
     sizes_table,
     summary_table,
 )
+from ui.text.size_input import SizeError, SizeUnits
 
 HOUR_NS = 3_600_000_000_000
 NAN = math.nan
@@ -182,28 +184,40 @@ def test_table_and_sentences_equal_the_rows() -> None:
     assert "in 50 % of the books, and gave no number at all in 25 %." in words
 
 
-def test_sizes_may_be_separated_by_commas_or_spaces() -> None:
-    """Commas, spaces, both; the order's own comes first and no size twice; all else as in the order."""
+def test_sizes_may_be_separated_by_semicolons_commas_or_spaces() -> None:
+    """Semicolons, commas with a space, spaces; the order's own is first and no size twice; all else as in the order."""
     order = Order(Side.SELL, 5.0, "quote", style="passive")
-    orders = parse_other_sizes(" 1, 2,5  1e3;2.0 ", order)
+    orders = parse_other_sizes(" 1, 2; 5  1e3;2.0 ", order)
     assert [each.quantity for each in orders] == [5.0, 1.0, 2.0, 1000.0]
     assert {(each.side, each.unit, each.style) for each in orders} == {(Side.SELL, "quote", "passive")}
     assert parse_other_sizes("", order) == (order,)
 
 
-@pytest.mark.parametrize("text", ["x", "0", "-1", "nan", "inf", "1e13", "1 2 three", "1" * 5000])
+@pytest.mark.parametrize(
+    "text", ["x", "0", "-1", "nan", "inf", "1e13", "1 2 three", "1" * 5000, "2,5", "100 500", "5 BTC"]
+)
 def test_invalid_size_is_refused_in_a_short_sentence(text: str) -> None:
     """The reason is one short sentence."""
-    with pytest.raises(OrderError) as refused:
+    with pytest.raises(SizeError) as refused:
         parse_other_sizes(text, Order(Side.BUY, 1.0))
     assert len(str(refused.value)) < 120
+
+
+def test_comma_between_digits_belongs_to_one_size() -> None:
+    """250,500 is one size, which the page shows; a unit may stand with it if it is the order's own."""
+    units = SizeUnits("BTC", "USDT")
+    orders = parse_other_sizes("250,500, 1.5m USDT", Order(Side.BUY, 1.0, "quote"), units)
+    assert [order.quantity for order in orders] == [1.0, 250_500.0, 1_500_000.0]
+    assert other_sizes_words(orders, units) == "$250,500 · $1,500,000"
+    with pytest.raises(SizeError, match="another unit than the order, which is in USDT"):
+        parse_other_sizes("5 BTC", Order(Side.BUY, 1.0, "quote"), units)
 
 
 def test_more_than_twenty_sizes_are_refused() -> None:
     """Twenty are taken, one more is not."""
     sizes = [str(size) for size in range(2, MAX_OTHER_SIZES + 3)]
     assert len(parse_other_sizes(" ".join(sizes[:-1]), Order(Side.BUY, 1.0))) == MAX_OTHER_SIZES + 1
-    with pytest.raises(OrderError, match="20 other sizes are enough, and these are 21"):
+    with pytest.raises(SizeError, match="20 other sizes are enough, and these are 21"):
         parse_other_sizes(" ".join(sizes), Order(Side.BUY, 1.0))
 
 
