@@ -139,9 +139,24 @@ def form_input(app: AppTest, key: str) -> Any:
     return app.text_input(key=key) if key == "quantity" else app.number_input(key=key)
 
 
-@pytest.mark.parametrize(("field", "wrong"), [("quantity", "0"), ("latency", -5.0), ("minutes", 1e5), ("parts", 999.0)])
-def test_answer_of_another_order_is_grey_and_says_which_order_it_is_of(app: AppTest, field: str, wrong: Any) -> None:
-    """One wrong field and a valid change beside it: the numbers of the order before never look like the new one's."""
+@pytest.mark.parametrize(
+    ("field", "wrong", "words"),
+    [
+        ("quantity", "0", "Quantity must be more than 0."),
+        ("volatility", -1.0, "'Volatility' must be between 0.01 % and 10,000 % a year."),
+        ("latency", -5.0, "'Latency' must be between 0 and 10,000 ms."),
+        ("wait", 100.0, "'Wait at the best price' must be between 0.1 and 60 seconds."),
+        ("minutes", 1e5, "'Spread over' must be between 1 second and 7 days."),
+        ("parts", 999.0, "'In how many parts' must be a whole number from 1 to 200."),
+        ("parts", 2.5, "'In how many parts' must be a whole number from 1 to 200."),
+        ("risk", -1.0, "'Risk aversion' must be between 0 and 1,000,000,000."),
+        ("daily", -1.0, "'Daily volume' must be more than 0."),
+    ],
+)
+def test_wrong_input_greys_the_answer_and_the_others_go_on(app: AppTest, field: str, wrong: Any, words: str) -> None:
+    """One wrong input and a valid change beside it: the change counts, the wrong input with its last valid value; the
+    message stands at its input, and the answer is grey and says which order it is of.
+    """
     run_until(app, lambda: "Slippage" in metrics(app) and view(app)["fresh"])
     right = form_input(app, field).value
     form_input(app, field).set_value(wrong)
@@ -149,11 +164,26 @@ def test_answer_of_another_order_is_grey_and_says_which_order_it_is_of(app: AppT
     run_until(app, lambda: not view(app)["fresh"])
     shown = view(app)
     assert shown["text"]["badge"] == "Not your order"
-    assert "still the numbers of another order: buy 100,000 USDT, all at once" in shown["text"]["sentence"]
-    assert shown["probe"]["quantity"], "the numbers before are still there to be seen"
+    assert shown["text"]["sentence"].startswith(f"{words} These are the numbers of another order: sell 100,000 USDT, ")
+    assert shown["text"]["advice"].startswith("Selling $100,000")
+    assert words in sentences(app.error)
     form_input(app, field).set_value(right)
     run_until(app, lambda: view(app)["fresh"])
+    assert not app.error
     assert view(app)["text"]["advice"].startswith("Selling $100,000")
+
+
+def test_wrong_quantity_counts_as_the_last_valid_one_of_its_unit(app: AppTest) -> None:
+    """A link with a unit and no usable quantity begins with that unit's own; later, the last valid one counts."""
+    app.query_params["unit"] = ["coins"]
+    app.query_params["quantity"] = ["x"]
+    app.run()
+    assert app.session_state["session"].order.quantity == 1.0
+    app.text_input(key="quantity").set_value("3").run()
+    app.text_input(key="quantity").set_value("0").run()
+    app.number_input(key="latency").set_value(250.0).run()
+    order = app.session_state["session"].order
+    assert (order.quantity, order.unit, order.latency_s) == (3.0, "base", 0.25)
 
 
 @pytest.mark.parametrize(

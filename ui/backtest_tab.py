@@ -189,9 +189,9 @@ def job_progress(session: Session, jobs: BacktestJobs) -> None:
         st.rerun()
     job = jobs.job
     if job is None or job.state != "running":
-        which = (
-            "the last one that could be priced, not the one on the left" if order_problem() else "the one on the left"
-        )
+        which = "the one on the left"
+        if order_problem():
+            which += ", but with the last valid value of what is wrong there"
         currency = "" if session.market is None else session.market.currency
         st.caption(plain(f"The order is {which}: {order_words(session.order, currency)}."))
     if job is None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
 import streamlit as st
 
-from estimation.order import Order, OrderError, Style, Unit
+from estimation.order import Order, Style, Unit
 from feeds import VENUES, FeedError, Venue
 from orderbook import Side
 from sessions.market import Market, learn_contract
@@ -16,8 +13,10 @@ from ui.data_source import source_inputs
 from ui.fee_form import fee_inputs, fee_tables
 from ui.fragments import INPUTS, isolated_fragment, redraw
 from ui.input_guards import restore_if_stale, restore_stale_widgets, set_widgets
+from ui.number_fields import TIMING_FIELDS, VOLATILITY, CheckedNumber
 from ui.order_size import (
     follow_currency,
+    last_valid_quantity,
     quantity_in,
     quantity_input,
     quantity_note,
@@ -33,93 +32,12 @@ from ui.text.vocabulary import HELP, ORDER_TYPES, STYLE_WORDS, UNIT_WORDS
 MAX_SYMBOL_CHARACTERS = 40
 
 
-class NumberField(NamedTuple):
-    """One number input of the form.
-
-    key: of the widget, and of the query parameter in a link. default: None for an input that may stay empty.
-    to_order: converts what is typed to the unit of the order. The order itself checks its limits and raises OrderError.
-    """
-
-    label: str
-    key: str
-    default: float | None
-    step: float
-    format: str
-    to_order: Callable[[float], float] = float
-    help: str | None = None
-    placeholder: str | None = None
-
-    def draw(self) -> float | None:
-        """Draw the input. Return its number in the unit of the order; None while it is empty."""
-        typed = st.number_input(
-            self.label,
-            value=self.default,
-            step=self.step,
-            format=self.format,
-            key=self.key,
-            help=self.help,
-            placeholder=self.placeholder,
-            bind="query-params",
-            on_change=redraw,
-        )
-        return None if typed is None else self.to_order(typed)
-
-
-VOLATILITY = NumberField(
-    "Volatility, % a year",
-    "volatility",
-    default=None,
-    step=5.0,
-    format="%.1f",
-    to_order=lambda percent: percent / 100,
-    help=HELP["volatility"],
-    placeholder="measured",
-)
-TIMING_FIELDS = {
-    "latency_s": NumberField(
-        "Latency, ms",
-        "latency",
-        default=100.0,
-        step=10.0,
-        format="%.0f",
-        to_order=lambda ms: ms / 1e3,
-        help=HELP["latency"],
-    ),
-    "passive_s": NumberField("Wait at the best price, s", "wait", default=2.0, step=1.0, format="%.1f"),
-    "horizon_s": NumberField(
-        "Spread over, minutes", "minutes", default=5.0, step=1.0, format="%.1f", to_order=lambda minutes: minutes * 60
-    ),
-    "steps": NumberField("In how many parts", "parts", default=10.0, step=1.0, format="%.0f", to_order=round),
-    "risk_aversion": NumberField(
-        "Risk aversion, per million {money}",
-        "risk",
-        default=1.0,
-        step=1.0,
-        format="%.3f",
-        to_order=lambda per_million: per_million / 1e6,
-        help=HELP["risk"],
-    ),
-    "daily_volume": NumberField(
-        "Daily volume, coins",
-        "daily",
-        default=None,
-        step=1000.0,
-        format="%.0f",
-        help="With it, impact follows the square-root law. Leave it empty to use what the exchange says, if it does.",
-        placeholder="measured, if known",
-    ),
-}
-"""The inputs of timing and risk, by the field of Order that each one sets."""
-
-
 @isolated_fragment(INPUTS)
 def order_form(session: Session) -> None:
     """Draw all that the user decides; the timers of other fragments never redraw this panel."""
     restore_stale_widgets()
     market = market_inputs(session)
-    order = order_inputs(session, market)
-    if order is not None:
-        session.order = order
+    session.order = order_inputs(session, market)
     connect_to_selection(session, market)
 
 
@@ -230,8 +148,12 @@ def _switch_venue(session: Session) -> None:
     redraw()
 
 
-def order_inputs(session: Session, market: Market | None) -> Order | None:
-    """Draw the inputs of the order and return it; None, and a sentence, if it cannot be priced."""
+def order_inputs(session: Session, market: Market | None) -> Order:
+    """Draw the inputs of the order and return it.
+
+    An input that cannot be used says so, and counts with its last valid value; the answer then says which order it
+    is of.
+    """
     side: Side = st.segmented_control(
         "Side",
         list(Side),
@@ -260,12 +182,11 @@ def order_inputs(session: Session, market: Market | None) -> Order | None:
             on_change=_convert_quantity,
             args=(session,),
         )
-    numbers: dict[str, Any] = {}
     with quantity_column:
-        numbers["quantity"], problem = quantity_input(unit, units)
+        quantity, quantity_problem = quantity_input(unit, units)
     with unit_column:
-        quantity_steps(numbers["quantity"])
-    quantity_note(numbers["quantity"])
+        quantity_steps(quantity)
+    quantity_note(quantity)
     kind_column, style_column = st.columns([2, 3], gap="small")
     kind = kind_column.selectbox(
         "Order type", list(ORDER_TYPES), filter_mode=None, key="type", bind="query-params", on_change=redraw
@@ -280,28 +201,26 @@ def order_inputs(session: Session, market: Market | None) -> Order | None:
         on_change=redraw,
     )
     tier = session.order.tier if market is None else fee_inputs(session, market)
-    numbers["volatility"] = VOLATILITY.draw()
-    numbers |= timing_inputs(units.currency)
-    if problem:
-        st.session_state["order problem"] = problem
-        return None
-    try:
-        order = Order(side=side, unit=unit, style=style, tier=tier, **numbers)
-    except OrderError as error:
-        st.session_state["order problem"] = f"The one on the left can't be priced: {error}."
-        st.error(f"This order can't be priced: {error}. The numbers are still those of the order before.")
-        return None
-    st.session_state["order problem"] = ""
-    return order
+    volatility = VOLATILITY.draw(session.order)
+    timing = timing_inputs(session.order, units.currency)
+    problems = [quantity_problem, volatility.problem, *(number.problem for number in timing.values())]
+    st.session_state["order problem"] = " ".join(filter(None, problems))
+    return Order(
+        side=side,
+        quantity=last_valid_quantity(session.order, unit, units) if quantity is None else quantity,
+        unit=unit,
+        style=style,
+        tier=tier,
+        volatility=volatility.value,
+        **{name: number.value for name, number in timing.items()},
+    )
 
 
-def timing_inputs(currency: str) -> dict[str, Any]:
-    """Draw the inputs of timing and risk. Return their values by the name of the field of Order."""
+def timing_inputs(last: Order, currency: str) -> dict[str, CheckedNumber]:
+    """Draw the inputs of timing and risk. Return their numbers by the field of Order. last: the last valid order."""
     money = plain(unit_words("quote", currency))
     with st.expander("Timing and risk"):
-        return {
-            name: field._replace(label=field.label.format(money=money)).draw() for name, field in TIMING_FIELDS.items()
-        }
+        return {field.name: field._replace(label=field.label.format(money=money)).draw(last) for field in TIMING_FIELDS}
 
 
 def _convert_quantity(session: Session) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from estimation.order import Unit
+from estimation.order import Order, Unit
 from sessions.market import Market
 from sessions.session import Session
 from ui.fragments import is_paused, redraw
@@ -144,6 +144,11 @@ def quantity_input(unit: Unit, units: SizeUnits) -> tuple[float | None, str]:
         return None, problem
     st.caption(plain(f"= {understood_words(typed.quantity, unit, units)}"))
     return typed.quantity, ""
+
+
+def last_valid_quantity(last: Order, unit: Unit, units: SizeUnits) -> float:
+    """Return the quantity that counts while the input's own cannot be used. last: the last valid order."""
+    return last.quantity if last.unit == unit else default_quantity(unit, units.currency)
 
 
 def quantity_steps(quantity: float | None) -> None:

@@ -46,7 +46,7 @@ def _sentence(session: Session) -> str:
     """Say what happens, or why the page cannot show what was asked for."""
     if (problem := order_problem()) and session.market is not None:
         words = order_words(session.order, session.market.currency)
-        return f"These are still the numbers of another order: {words}. {problem}"
+        return f"{problem} These are the numbers of another order: {words}."
     if session.player is not None and not session.player.playing and not session.ended:
         return "Press Play or Step to go on."
     return state_words(session.status, is_paused(), session.ended, None if session.is_fresh else session.age_s)

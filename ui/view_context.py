@@ -26,7 +26,7 @@ def price_current_order(session: Session) -> PricedBook | None:
 
 
 def order_problem() -> str:
-    """Return why the inputs are not a valid order, so that the page still shows the order before; empty if valid."""
+    """Return which inputs cannot be used, so that the page shows their last valid values; empty if all can."""
     problem: str = st.session_state.get("order problem", "")
     return problem
 

@@ -108,12 +108,18 @@ def test_numbers_follow_the_market_and_the_quantity(page: Page) -> None:
 
 
 def test_invalid_quantity_is_answered_in_a_sentence(page: Page) -> None:
-    """Zero, negative and unclear quantities get a sentence; the numbers of the last good order stay alive."""
+    """Zero, negative and unclear quantities get a sentence; the numbers go on with the last good quantity, in grey, and
+    another input still counts.
+    """
     for bad, words in (("0", "must be more than 0"), ("-5", "must be more than 0"), ("0,5", "type 0.5 for a decimal")):
         type_in(page, "Quantity", bad)
         expect(page.locator(".st-key-inputs").get_by_text(words)).to_be_visible()
         now = float(read_tick(page, "ns"))
         wait_for(page, f"Number(d.ns) > {now} && Number(d.quantity) === 100000")
+    expect(page.get_by_text("Not your order")).to_be_visible()
+    page.get_by_role("radio", name="Sell").click()
+    expect(page.get_by_text("Selling $100,000 of BTC now")).to_be_visible()
+    expect(page.get_by_text("Not your order")).to_be_visible()
 
 
 def test_size_is_typed_as_traders_write_it_and_stepped(page: Page) -> None:
