@@ -36,8 +36,10 @@ def main() -> None:
     with st.container(horizontal=True, key="panels"):
         left, right = st.container(key="left"), st.container(key="right", width="stretch")
     with left, st.container(border=True, key="inputs"):
-        toolbar(session)
+        buttons = st.container()
         order_form(session)
+        with buttons:
+            toolbar(session)
         recorder_panel(session)
     with right:
         # Streamlit identifies a fragment by its place. Each one keeps a container of its own, filled or empty, so that

@@ -103,6 +103,12 @@ class Session:
         return self._subscription is not None
 
     @property
+    def has_feed(self) -> bool:
+        """Whether prices come or are being waited for; False also after the client has given up."""
+        status = self.status
+        return status is not None and status.state not in ("given up", "stopped")
+
+    @property
     def age_s(self) -> float | None:
         """How long ago the newest priced book was received; None before the first.
 

@@ -295,6 +295,48 @@ def test_unreadable_address_is_refused_in_a_sentence(app: AppTest, address: str,
     assert any("can't be opened" in error and words in error for error in sentences(app.error))
 
 
+def test_right_address_after_a_bad_one_connects_at_once(app: AppTest, recordings: Path) -> None:
+    """The button says what the connection is: Connect after an address that cannot be opened, and Disconnect as soon
+    as a right one is typed, without a click between.
+    """
+    run_until(app, lambda: "Net cost" in metrics(app))
+    assert [button.label for button in app.button][:2] == ["Disconnect", "Pause"]
+    app.session_state["venue"] = "gomarket-okx"
+    app.session_state["source"] = "address"
+    app.session_state["address"] = "http://127.0.0.1:9"
+    run_until(app, lambda: any("can't be opened" in error for error in sentences(app.error)))
+    assert view(app)["text"]["badge"] == "Not connected"
+    assert app.button(key="Connect").label == "Connect"
+    app.run()
+    assert any("can't be opened" in error for error in sentences(app.error)), "it is said for as long as it is true"
+    with serve(recordings / "gomarket-okx_BTC-USDT-SWAP_20250515.jsonl.gz") as address:
+        app.session_state["address"] = address
+        app.session_state["replayed"] = True
+        run_until(app, lambda: "Net cost" in metrics(app))
+        assert app.button(key="Disconnect").label == "Disconnect"
+        app.button(key="Disconnect").click().run()
+        assert view(app)["text"]["badge"] == "Not connected"
+        app.run()
+        app.button(key="Connect").click().run()
+        run_until(app, lambda: "Net cost" in metrics(app))
+        assert app.button(key="Disconnect").label == "Disconnect"
+
+
+def test_market_that_was_given_up_is_tried_again_with_connect(app: AppTest) -> None:
+    """After the last try the button says Connect; pressed, it tries again and keeps the market's calculator."""
+    app.session_state["source"] = "address"
+    app.session_state["address"] = "ws://127.0.0.1:9"
+    app.run()
+    session = app.session_state["session"]
+    assert app.button(key="Disconnect")
+    run_until(app, lambda: session.status.state == "given up", timeout_s=60)
+    app.run()
+    calculator = session.calculator
+    app.button(key="Connect").click().run()
+    assert session.has_feed
+    assert session.calculator is calculator
+
+
 @pytest.mark.parametrize(
     ("address", "is_warned"),
     [("ws://127.0.0.2:9", False), ("ws://[::1]:9", False), ("ws://localhost:9", False), ("ws://192.0.2.1:9", True)],

@@ -28,6 +28,7 @@ from ui.text.captions import (
 from ui.text.formatting import format_bps, format_money, format_price, format_size, split_instrument
 from ui.text.status import connection_words
 from ui.text.vocabulary import BAND_WORDS, HELP
+from ui.toolbar import rerun_if_connection_changed
 from ui.view_context import price_current_order
 
 NUMBERS_S = 0.2
@@ -40,6 +41,7 @@ def estimate_panel(session: Session) -> None:
     """Draw the net cost and its parts, or why there are no prices yet."""
     bind_to_tab(session, id(session))
     rerun_if_slowdown_changed()
+    rerun_if_connection_changed(session)
     if st.session_state.get("drawn") == session.order:  # a changed order is drawn at once, on the last book
         session.wait_for_due_book()
     st.session_state.drawn = session.order
@@ -47,17 +49,10 @@ def estimate_panel(session: Session) -> None:
     priced = price_current_order(session)
     badge = status_badge(session, priced)
     show_estimate(waiting_view(session, badge) if priced is None else estimate_view(session, badge, priced))
-    if badge.connection == "given up":
-        st.button("Connect again", key="again", on_click=_reconnect, args=(session,))
     if priced is not None:
         draw_cost_history(session, priced.estimate)
         drawing_ms = (time.perf_counter() - began_s) * 1e3
         session.profiler.shown(priced.estimate.stamps.received_ns, drawing_ms)
-
-
-def _reconnect(session: Session) -> None:
-    session.release()
-    session.resume()
 
 
 def waiting_view(session: Session, badge: Badge) -> EstimateView:

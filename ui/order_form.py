@@ -238,7 +238,10 @@ def _chosen_unit() -> Unit:
 
 
 def connect_to_selection(session: Session, market: Market | None) -> None:
-    """Connect to the selected market, or disconnect if there is none; tell the user in a sentence if it fails."""
+    """Connect to the selected market, or disconnect if there is none; tell the user in a sentence if it fails.
+
+    The user's wish to be connected outlives a failure: the next market is connected to at once.
+    """
     if market is None or not st.session_state.connect:
         session.disconnect()
         return
@@ -249,7 +252,7 @@ def connect_to_selection(session: Session, market: Market | None) -> None:
     try:
         session.connect(market)
     except (ValueError, OSError) as error:
-        st.session_state.connect = False
+        session.disconnect()
         st.error(plain(f"That market can't be opened: {error}"))
     if had_player != (session.player is not None):  # the playback controls stand outside this fragment
         st.rerun()

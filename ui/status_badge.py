@@ -17,19 +17,16 @@ class Badge(NamedTuple):
     """How the state of the prices looks.
 
     text: words by their slot of the page. tone: the badge's colour. is_fresh: whether the prices are to be trusted.
-    connection: the name of the connection's state, "off" without one.
     """
 
     text: dict[str, str]
     tone: str
     is_fresh: bool
-    connection: str
 
 
 def status_badge(session: Session, priced: PricedBook | None) -> Badge:
     """Return the badge, the market's line if there is a book, and a sentence on what happens."""
     words, icon, tone, is_fresh = _badge_look(session)
-    status = session.status
     text = {"badge": words, "icon": icon, "sentence": _sentence(session)}
     if priced is not None:
         book = priced.book
@@ -39,7 +36,7 @@ def status_badge(session: Session, priced: PricedBook | None) -> Badge:
             "spread": f"{book.spread_bps:.3f} bps",
             "time": format_time(book.market_ns),
         }
-    return Badge(text, tone, is_fresh, "off" if status is None else status.state)
+    return Badge(text, tone, is_fresh)
 
 
 def _sentence(session: Session) -> str:

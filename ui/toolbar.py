@@ -12,12 +12,16 @@ from ui.text.vocabulary import HELP
 def toolbar(session: Session) -> None:
     """Draw the two buttons side by side, outside every fragment, because the whole page depends on them.
 
+    The first one follows the connection itself. Draw it after the inputs, which connect; later, the numbers' timer
+    calls `rerun_if_connection_changed`.
+
     Streamlit may deliver one click twice when it meets a timer's request. Therefore "on" and "off" are two buttons
     with two keys: a second click on either changes nothing.
     """
     connect_column, pause_column = st.columns(2, gap="small")
     with connect_column:
-        if st.session_state.connect:
+        has_feed = st.session_state["toolbar has feed"] = session.has_feed
+        if has_feed:
             label, icon = "Disconnect", ":material/link_off:"
         else:
             label, icon = "Connect", ":material/link:"
@@ -27,7 +31,7 @@ def toolbar(session: Session) -> None:
             key=label,
             width="stretch",
             on_click=_set_connected,
-            args=(session, not st.session_state.connect),
+            args=(session, not has_feed),
         )
     with pause_column:
         if is_paused():
@@ -46,9 +50,19 @@ def toolbar(session: Session) -> None:
         )
 
 
+def rerun_if_connection_changed(session: Session) -> None:
+    """Draw the whole page anew if the connection came or went since the button was drawn."""
+    if session.has_feed != st.session_state.get("toolbar has feed", session.has_feed):
+        st.rerun()
+
+
 def _set_connected(session: Session, is_wanted: bool) -> None:
-    session.disconnect()
     st.session_state.connect = is_wanted
+    if is_wanted and session.is_connected:  # to a market that was given up: keep what was learned there
+        session.release()
+        session.resume()
+    else:
+        session.disconnect()
 
 
 def _set_paused(is_wanted: bool) -> None:

@@ -339,7 +339,7 @@ def test_every_connection_state_is_shown_in_words(page: Page) -> None:
         expect(page.get_by_text("Given up after").first).to_be_visible(timeout=10_000)
         page.screenshot(path=SCREENSHOTS / "state-given-up.png")
         stage.cue = "speak"
-        page.get_by_role("button", name="Connect again").click()
+        page.get_by_role("button", name="Connect", exact=True).click()
         expect(page.get_by_text("Connected:").first).to_be_visible(timeout=10_000)
         page.get_by_role("button", name="Disconnect").click()
         expect(page.get_by_text("Not connected").first).to_be_visible()
