@@ -258,7 +258,7 @@ def test_unreachable_address_is_given_up_with_a_reason(app: AppTest) -> None:
     """A port where nobody listens: the page names it and stays usable."""
     app.session_state["source"] = "address"
     app.session_state["address"] = "ws://127.0.0.1:9"
-    run_until(app, lambda: re.match("Reconnecting|Given up", view(app)["text"]["sentence"]))
+    run_until(app, lambda: re.match("Reconnecting|Can't reach that address", view(app)["text"]["sentence"]))
     assert "127.0.0.1:9" in view(app)["text"]["sentence"]
 
 
@@ -579,7 +579,7 @@ def test_market_costs_its_own_money(
     for amount in (*amounts, shown["advice"]):
         assert (currency in amount) or (amount == "too thin" and "Too thin" in shown["advice"]), amount
         assert currency == "$" or "$" not in amount, amount
-    prices = [value for label, value in facts.items() if label.startswith(("Average", "Worst"))] + [shown["mid"]]
+    prices = [value for label, value in facts.items() if label.startswith(("Average", "Last price"))] + [shown["mid"]]
     assert all(float(value.replace(",", "")) == pytest.approx(price, rel=1e-2) for value in prices)
     assert not re.search(r"[0-9]e[-+]?[0-9]", " ".join([*amounts, *prices]))
 

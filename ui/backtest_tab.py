@@ -203,4 +203,4 @@ def job_progress(session: Session, jobs: BacktestJobs) -> None:
     elif job.state == "failed":
         st.error(plain(f"{job.name} can't be worked out: {job.error or 'unexpected error; see the log'}"))
     elif job.orders[0] != session.order:
-        st.caption("The order was changed since the results below: press Run for new ones.")
+        st.caption("The order has changed. Press Run to update.")

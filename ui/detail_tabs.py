@@ -49,7 +49,7 @@ def detail_tabs(session: Session) -> None:
 
 @auto_refresh(DETAILS_S, "closer impact")
 def impact_tab(session: Session) -> None:
-    """Draw the Almgren-Chriss schedule of this order, what its certainty costs, and its parameters."""
+    """Draw the Almgren-Chriss schedule of this order, the price of trading it faster, and its parameters."""
     priced = price_current_order(session)
     if priced is None:
         return
@@ -60,17 +60,17 @@ def impact_tab(session: Session) -> None:
     coin, _ = split_instrument(VENUES[priced.book.venue].instrument(priced.book.symbol))
     schedule_column, risk_column, parameters_column = st.columns(3)
     with schedule_column.container(border=True, height="stretch"):
-        st.markdown(f"**Still to trade** · {plain(coin)}", help=HELP["schedule"])
+        st.markdown(f"**Left to trade** · {plain(coin)}", help=HELP["schedule"])
         st.echarts_chart(
             trajectory_chart(estimate, axes, theme),
             key="trajectory chart",
             height=CHART_HEIGHT_PX,
             alt="What is left of the order over time: the chosen schedule, an even one, and all at once",
         )
-        counted = "It is counted" if order.style == "schedule" else "It is not what you chose, so it is not counted"
-        st.caption(f"{order.steps} parts over {order.horizon_s / 60:g} minutes. {counted} in the net cost.")
+        counted = "In the net cost" if order.style == "schedule" else "Shown for comparison, not in the net cost"
+        st.caption(f"{order.steps} parts over {order.horizon_s / 60:g} minutes. {counted}.")
     with risk_column.container(border=True, height="stretch"):
-        st.markdown("**What certainty costs** · expected cost by risk, bps", help=HELP["risk"])
+        st.markdown("**Price of trading faster** · expected cost by risk, bps", help=HELP["risk"])
         st.echarts_chart(
             frontier_chart(estimate, axes, theme),
             key="frontier chart",
@@ -105,7 +105,7 @@ def accuracy_tab(session: Session) -> None:
     axes = sticky_axes()
     outcomes_column, errors_column, fills_column = st.columns(3)
     with outcomes_column.container(border=True, height="stretch"):
-        st.markdown("**Slippage: predicted and actual** · your orders", help=HELP["right"])
+        st.markdown("**Slippage: predicted and actual** · no order was sent", help=HELP["right"])
         outcomes = calculator.recent()
         st.echarts_chart(
             predicted_chart(outcomes, axes, theme),

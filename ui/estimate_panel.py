@@ -62,7 +62,7 @@ def waiting_view(session: Session, badge: Badge) -> EstimateView:
         words = "This recording brought no prices."
     elif session.player is not None and not session.player.playing:
         words = "Paused before the first prices: press Play."
-    text = badge.text | {"waiting": words, "connection": connection_words(session.status)}
+    text = badge.text | {"waiting": words, "connection": connection_words(session.status, session.market)}
     has = {"market": False, "answer": False, "waits": True}
     return EstimateView(text, has, badge.tone, badge.is_fresh)
 
@@ -164,14 +164,16 @@ def estimate_facts(priced: PricedBook) -> dict[str, str]:
     estimate = priced.estimate
     coin, currency = split_instrument(VENUES[book.venue].instrument(book.symbol))
     # The book says only what its visible part costs now, whatever the order's style and size.
-    priced_part = "visible part" if estimate.unfilled else "sent now"
+    average, last = ("Average, visible part", "Last price paid, visible part")
+    if not estimate.unfilled:
+        average, last = ("Average, sent now", "Last price paid if sent now")
     return {
         "Order size": format_size(estimate.quantity, coin),
         "Order value": format_money(estimate.quantity * estimate.mid, currency),
-        f"Average, {priced_part}": format_price(estimate.fill.vwap),
-        f"Worst, {priced_part}": format_price(estimate.fill.worst_price),
+        average: format_price(estimate.fill.vwap),
+        last: format_price(estimate.fill.worst_price),
         "Levels used": f"{estimate.fill.levels} of {len(book.taken_by(estimate.order.side))}",
-        "Buyers hold": format_size(book.bids[:, 1].sum(), coin),
-        "Sellers hold": format_size(book.asks[:, 1].sum(), coin),
+        "Visible bids": format_size(book.bids[:, 1].sum(), coin),
+        "Visible asks": format_size(book.asks[:, 1].sum(), coin),
         "Risk while trading": f"± {format_bps(estimate.timing_risk_bps)}",
     }

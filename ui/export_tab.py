@@ -107,7 +107,7 @@ def learning_form(session: Session) -> None:
         on_click="ignore",
         disabled=session.market is None,
     )
-    upload = st.file_uploader("Go on from", type=["json"], key="learned", max_upload_size=4)
+    upload = st.file_uploader("Load", type=["json"], key="learned", max_upload_size=4)
     if upload is None or session.market is None or upload.file_id == st.session_state.get("resumed"):
         return
     market = session.market

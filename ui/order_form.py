@@ -173,7 +173,7 @@ def order_inputs(session: Session, market: Market | None) -> Order:
     quantity_column, unit_column = st.columns([3, 2], gap="small")
     with unit_column:
         unit: Unit = st.selectbox(
-            "In",
+            "Unit",
             [unit for unit in UNIT_WORDS if unit != "contracts" or units.has_contracts],
             format_func=lambda unit: unit_words(unit, units.currency),
             filter_mode=None,
@@ -186,13 +186,15 @@ def order_inputs(session: Session, market: Market | None) -> Order:
         quantity, quantity_problem = quantity_input(unit, units)
     with unit_column:
         quantity_steps(quantity)
+    if quantity_problem:
+        st.error(plain(quantity_problem))
     quantity_note(quantity)
     kind_column, style_column = st.columns([2, 3], gap="small")
     kind = kind_column.selectbox(
         "Order type", list(ORDER_TYPES), filter_mode=None, key="type", bind="query-params", on_change=redraw
     )
     style: Style = style_column.selectbox(
-        "How",
+        "Way to trade",
         ORDER_TYPES[kind],
         format_func=STYLE_WORDS.__getitem__,
         filter_mode=None,

@@ -122,7 +122,10 @@ def take_typed_unit(units: SizeUnits) -> None:
 
 
 def quantity_input(unit: Unit, units: SizeUnits) -> tuple[float | None, str]:
-    """Draw the quantity, and below it how it was understood. Return it with ""; None with a sentence if it is wrong."""
+    """Draw the quantity, and below it how it was understood.
+
+    Return it with ""; None with what is wrong, for the caller to draw below the row, where there is more room.
+    """
     text = st.text_input(
         "Quantity",
         value=write_size(default_quantity(unit, units.currency)),
@@ -140,7 +143,6 @@ def quantity_input(unit: Unit, units: SizeUnits) -> tuple[float | None, str]:
         if not problem and typed.unit is not None:  # of a link, which is known only once the input is drawn
             st.rerun()
     if problem:
-        st.error(plain(problem))
         return None, problem
     st.caption(plain(f"= {understood_words(typed.quantity, unit, units)}"))
     return typed.quantity, ""

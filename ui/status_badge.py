@@ -9,7 +9,7 @@ from sessions.session import PricedBook, Session
 from ui.fragments import is_paused
 from ui.text.captions import order_words
 from ui.text.formatting import format_price, format_time
-from ui.text.status import live_words, state_words
+from ui.text.status import live_words, reached_name, state_words
 from ui.view_context import order_problem
 
 
@@ -46,7 +46,9 @@ def _sentence(session: Session) -> str:
         return f"{problem} These are the numbers of another order: {words}."
     if session.player is not None and not session.player.playing and not session.ended:
         return "Press Play or Step to go on."
-    return state_words(session.status, is_paused(), session.ended, None if session.is_fresh else session.age_s)
+    return state_words(
+        session.status, session.market, is_paused(), session.ended, None if session.is_fresh else session.age_s
+    )
 
 
 def _badge_look(session: Session) -> tuple[str, str, str, bool]:
@@ -67,4 +69,6 @@ def _badge_look(session: Session) -> tuple[str, str, str, bool]:
         return *live_words(market), True
     if status.state in ("live", "stale") and session.age_s is not None:
         return f"Old: no new prices for {session.age_s:.0f} s", "hourglass", "orange", False
+    if status.state == "given up":
+        return f"Can't reach {reached_name(market)}", "sync_problem", "orange", False
     return status.state.capitalize(), "sync_problem", "orange", False

@@ -150,7 +150,7 @@ def test_every_input_changes_the_price_and_the_link_restores_it(page: Page, visi
     page.get_by_role("radio", name="Sell").click()
     choose(page, "Symbol", "ETH-USDT-SWAP")
     expect(page.locator("[data-slot=market]")).to_contain_text("ETH-USDT-SWAP")
-    choose(page, "In", "coins")
+    choose(page, "Unit", "coins")
     wait_for(page, "Number(d.quantity) < 1000")  # the same size in coins, before another is typed
     type_in(page, "Quantity", "12.5")
     wait_for(page, "Number(d.quantity) === 12.5")
@@ -163,8 +163,10 @@ def test_every_input_changes_the_price_and_the_link_restores_it(page: Page, visi
     type_in(page, "Latency, ms", "250")
     type_in(page, "Wait at the best price, s", "3")
     choose(page, "Order type", "Market")
-    expect(page.get_by_label("How", exact=True)).to_have_value("All at once")  # its list is drawn anew before it opens
-    choose(page, "How", "Spread over time")
+    expect(page.get_by_label("Way to trade", exact=True)).to_have_value(
+        "All at once"
+    )  # its list is drawn anew before it opens
+    choose(page, "Way to trade", "Spread over time")
     type_in(page, "Spread over, minutes", "7")
     type_in(page, "In how many parts", "4")
     type_in(page, "Risk aversion, per million USDT", "2")
@@ -336,7 +338,9 @@ def test_every_connection_state_is_shown_in_words(page: Page) -> None:
         stage.cue = "hang up"
         expect(page.get_by_text("Reconnecting: try").first).to_be_visible(timeout=10_000)
         stage.cue = "refuse"
-        expect(page.get_by_text("Given up after").first).to_be_visible(timeout=10_000)
+        expect(
+            page.get_by_text("Can't reach that address. Press Connect to try again. Gave up after").first
+        ).to_be_visible(timeout=10_000)
         page.screenshot(path=SCREENSHOTS / "state-given-up.png")
         stage.cue = "speak"
         page.get_by_role("button", name="Connect", exact=True).click()
@@ -398,10 +402,11 @@ def accessibility_violations(page: Page) -> list[tuple[str, list[str]]]:
 def test_keyboard_reaches_every_input_in_reading_order(page: Page) -> None:
     """Tab goes through the panel from top to bottom, and each stop has a name."""
     named = []
-    while "How" not in named and len(named) < 30:
+    while "Way to trade" not in named and len(named) < 30:
         page.keyboard.press("Tab")
         named.append(focused_name(page))
-    wanted = ["Disconnect", "Pause", "Exchange", "Symbol", "Prices from", "Buy", "Quantity", "In", "Order type", "How"]
+    wanted = ["Disconnect", "Pause", "Exchange", "Symbol", "Prices from", "Buy", "Quantity", "Unit", "Order type"]
+    wanted.append("Way to trade")
     places = [next((place for place, name in enumerate(named) if want in name), -1) for want in wanted]
     assert -1 not in places, named
     assert places == sorted(places), named

@@ -145,7 +145,7 @@ def test_shown_results_equal_the_downloaded_rows_and_backtest(
         exact = [rows[column].mean(), *rows[column].quantile([0.5, 0.95, 0.99])]
         assert table_numbers(app, words) == pytest.approx(exact, abs=5.1e-4)
     assert f"**{len(rows):,} order books** of Simulated market {BTC} in market.jsonl" in page_text(app)
-    assert f"Dearest: **{rows['net_cost_bps'].max():.3f} bps**" in page_text(app)
+    assert f"Most expensive: **{rows['net_cost_bps'].max():.3f} bps**" in page_text(app)
     (metadata,) = about["backtests"]
     assert about["software"].startswith("trade-simulator ")
     assert (metadata["recording"], metadata["venue"], metadata["symbol"]) == ("market.jsonl", "simulated", BTC)
@@ -171,7 +171,7 @@ def test_each_other_size_has_its_own_table_row_and_file_rows(app: AppTest) -> No
         exact = [size_rows["net_cost_bps"].mean(), *size_rows["net_cost_bps"].quantile([0.5, 0.95, 0.99])]
         assert table_numbers(app, f"{size:,.0f} USDT") == pytest.approx(exact, abs=5.1e-3)
     app.text_input(key="quantity").set_value("50000")
-    run_until(app, lambda: "The order was changed since the results below: press Run for new ones." in page_text(app))
+    run_until(app, lambda: "The order has changed. Press Run to update." in page_text(app))
 
 
 def test_invalid_sizes_are_refused_in_a_sentence_and_disable_run(app: AppTest) -> None:

@@ -93,15 +93,11 @@ def sizes_table(summaries: Sequence[Summary], currency: str) -> str:
 
 
 def result_words(summary: Summary) -> str:
-    """Say when the order was cheapest and dearest, and how often the book was too thin."""
+    """Say when the order was cheapest and most expensive, and how often the book was too thin."""
     lines = []
     if summary.cheapest is not None and summary.dearest is not None:
-        lines.append(
-            f"Cheapest: **{format_bps(summary.cheapest.net_cost_bps)}** at {format_time(summary.cheapest.market_ns)}."
-        )
-        lines.append(
-            f"Dearest: **{format_bps(summary.dearest.net_cost_bps)}** at {format_time(summary.dearest.market_ns)}."
-        )
+        for label, extreme in (("Cheapest", summary.cheapest), ("Most expensive", summary.dearest)):
+            lines.append(f"{label}: **{format_bps(extreme.net_cost_bps)}** at {format_time(extreme.market_ns)}.")
     thin = f"The visible book did not hold the whole order in {_percent(summary.thin, summary.books)} of the books"
     unpriced = f", and gave no number at all in {_percent(summary.unpriced, summary.books)}" if summary.unpriced else ""
     lines.append(f"{thin}{unpriced}." if summary.thin else "Every visible book held the whole order.")

@@ -15,7 +15,7 @@ from feeds import VENUES
 from fees.schedules import FeeTier
 from sessions.comparison import VenueCost
 from ui.text.formatting import format_bps, format_money, format_price, format_size, plain, unit_words
-from ui.text.status import state_words
+from ui.text.status import connection_words, old_words
 from ui.text.vocabulary import STYLE_WORDS
 
 
@@ -43,7 +43,7 @@ def warm_up_words(n_resolved: int, n_fitted: int) -> str:
         return ""
     if n_resolved < FIRST_FIT_SAMPLES:
         return f"Model warming up ({n_resolved} of {FIRST_FIT_SAMPLES})"
-    return f"Model in trial ({n_resolved} of {FIRST_FIT_SAMPLES + FIT_DELAY_SAMPLES})"
+    return f"Learning, {n_resolved} of {FIRST_FIT_SAMPLES + FIT_DELAY_SAMPLES}"
 
 
 Caption = tuple[str, str]
@@ -100,7 +100,7 @@ def slippage_caption(estimate: Estimate, scorecard: Scorecard, n_resolved: int) 
 def impact_caption(estimate: Estimate) -> Caption:
     """Return which model of market impact is counted, if any, and where its parameters come from."""
     if estimate.order.style != "schedule":
-        return "None counted", "It is in the slippage"
+        return "Nothing extra", "Slippage already has it"
     return "Almgren–Chriss", f"η {estimate.parameters['eta'].origin}, γ {estimate.parameters['gamma'].origin}"
 
 
@@ -108,7 +108,7 @@ def maker_caption(estimate: Estimate, scorecard: Scorecard) -> Caption:
     """Return the model, the average or the prior, whichever is used, and the outcomes and the score behind it."""
     fill = scorecard.fill
     if estimate.maker_source == "prior":
-        return "Prior", "Average of real books"
+        return "Starting guess", "From past markets"
     if estimate.maker_source == "average":
         return "Average so far", f"Model no better, {fill.samples:,} outcomes"
     skill = "" if fill.skill is None else f", skill {round(100 * fill.skill)} %"
@@ -137,7 +137,7 @@ def impact_words(estimate: Estimate) -> str:
     """Say how much of the market impact is counted, and why."""
     if estimate.order.style == "schedule":
         return "Counted: what the parts of your order do to each other."
-    return "None counted: sent at once, the order pays its impact in its slippage."
+    return "Nothing extra: sent at once, the order pays its impact in its slippage."
 
 
 def maker_words(estimate: Estimate, scorecard: Scorecard) -> str:
@@ -223,7 +223,7 @@ def comparison_table(rows: Sequence[VenueCost]) -> str:
         name = f"{VENUES[market.venue].title} {plain(market.symbol)}"
         age = "" if age_s is None else f"{age_s:.1f}"
         if estimate is None:
-            note = state_words(status, is_paused=False, has_ended=False, old_s=age_s)
+            note = old_words(status, age_s) or connection_words(status, market, can_retry=False)
             lines.append(f"| {name} | | | | | | {age} | {plain(note)} |")
             continue
         costs = (estimate.net_cost_bps, estimate.slippage_bps, estimate.fee_bps, estimate.impact_bps)

@@ -52,7 +52,7 @@ HELP = {
     "compare": "The same order on every exchange that trades the same thing. The cheapest one has the best price "
     "after all costs.",
     "learned": "The models start from nothing on every visit, and need some minutes. Download what they learned on "
-    "this market to go on from there next time.",
+    "this market and load it next time.",
     "advice": "± is one standard deviation of how the price moves meanwhile: two times in three it moves by less.",
     "schedule": "Almgren and Chriss, Optimal Execution of Portfolio Transactions (2000): trade slowly and you move the "
     "price less, but it has longer to move against you. The best schedule weighs one against the other.",

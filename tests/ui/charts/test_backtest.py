@@ -180,7 +180,7 @@ def test_table_and_sentences_equal_the_rows() -> None:
     assert [float(cell.strip(" *")) for cell in row.split("|")[2:-1]] == pytest.approx(exact, abs=5e-4)
     words = result_words(summary)
     assert "Cheapest: **4.000 bps** at 1970-01-01 01:00:00 UTC" in words
-    assert "Dearest: **8.000 bps** at 1970-01-01 02:00:00 UTC" in words
+    assert "Most expensive: **8.000 bps** at 1970-01-01 02:00:00 UTC" in words
     assert "in 50 % of the books, and gave no number at all in 25 %." in words
 
 

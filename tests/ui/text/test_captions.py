@@ -12,8 +12,10 @@ import pytest
 from calculations import Estimate, Order, Style, TradingCalculator, filled_or_not_bps
 from estimation.model_record import fill_probability
 from fee_calculator import FeeTier
+from network.status import Status
 from numerics.jit import interpreted
 from orderbook import Side
+from sessions.market import Market
 from tests.support.synthetic_markets import book, queue_market
 from ui.text.captions import (
     impact_caption,
@@ -24,12 +26,13 @@ from ui.text.captions import (
     slippage_caption,
     warm_up_words,
 )
+from ui.text.status import connection_words
 
 BOOK = book([(99.9, 5.0), (99.0, 20.0)], [(100.1, 5.0), (101.0, 30.0)])
 
 
 def test_captions_follow_the_model_from_warm_up_over_trial_to_use() -> None:
-    """Book by book: warming up counts to ten, the trial to sixty, then samples and a score stand there."""
+    """Book by book: warming up counts to ten, learning to sixty, then samples and a score stand there."""
     calculator, seen = TradingCalculator(Order(Side.BUY, 3.0)), []
     for each in queue_market(500, 3):
         estimate = calculator.estimate(each)
@@ -41,7 +44,7 @@ def test_captions_follow_the_model_from_warm_up_over_trial_to_use() -> None:
         assert (card.samples == 0) == bool(warm_up_words(calculator.resolved_samples, card.samples))
     words = [behind for _, behind in seen]
     assert words[:10] == [f"Model warming up ({n} of 10)" for n in range(10)]
-    assert words[10:60] == [f"Model in trial ({n} of 60)" for n in range(10, 60)]
+    assert words[10:60] == [f"Learning, {n} of 60" for n in range(10, 60)]
     assert "10 samples" in words[60]
     assert seen[-1][0] in ("Model", "Book walk")
 
@@ -140,8 +143,8 @@ def test_impact_and_maker_captions_name_their_source() -> None:
     now = calculator.estimate(BOOK)
     card = calculator.scorecard()
     assert card is not None
-    assert impact_caption(now)[0] == "None counted"
-    assert maker_caption(now, card) == ("Prior", "Average of real books")
+    assert impact_caption(now)[0] == "Nothing extra"
+    assert maker_caption(now, card) == ("Starting guess", "From past markets")
     spread = TradingCalculator(Order(Side.BUY, 3.0, style="schedule")).estimate(BOOK)
     assert impact_caption(spread) == ("Almgren–Chriss", "η default, γ default")
 
@@ -173,3 +176,19 @@ def test_fill_model_that_is_no_better_is_not_used_and_the_page_says_so() -> None
                 assert chance == known.base_rate
                 assert "as their average" in maker_words(estimate, card)
     assert set(seen) == {"model", "average"}
+
+
+@pytest.mark.parametrize(
+    ("market", "name"),
+    [
+        (Market("kraken", "BTC/USD"), "Kraken"),
+        (Market("kraken", "BTC/USD", address="ws://127.0.0.1:9"), "that address"),
+    ],
+)
+def test_market_out_of_reach_is_named_and_says_what_to_do(market: Market, name: str) -> None:
+    """The sentence names what can't be reached, says what to press, and gives the reason last."""
+    status = Status("given up", 0, 0, 0, 0, 0, 0, 5, None, None, "gave up after 5 failed tries", 0, None)
+    assert connection_words(status, market) == (
+        f"Can't reach {name}. Press Connect to try again. Gave up after 5 failed tries."
+    )
+    assert connection_words(status, market, can_retry=False) == f"Can't reach {name}. Gave up after 5 failed tries."
