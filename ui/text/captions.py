@@ -43,7 +43,10 @@ def warm_up_words(n_resolved: int, n_fitted: int) -> str:
         return ""
     if n_resolved < FIRST_FIT_SAMPLES:
         return f"Model warming up ({n_resolved} of {FIRST_FIT_SAMPLES})"
-    return f"Learning, {n_resolved} of {FIRST_FIT_SAMPLES + FIT_DELAY_SAMPLES}"
+    needed = FIRST_FIT_SAMPLES + FIT_DELAY_SAMPLES
+    if n_resolved > needed:  # at the very first start: the fit waits for its machine code
+        return "The model is being prepared"
+    return f"Learning, {n_resolved} of {needed}"
 
 
 Caption = tuple[str, str]

@@ -192,3 +192,9 @@ def test_market_out_of_reach_is_named_and_says_what_to_do(market: Market, name: 
         f"Can't reach {name}. Press Connect to try again. Gave up after 5 failed tries."
     )
     assert connection_words(status, market, can_retry=False) == f"Can't reach {name}. Gave up after 5 failed tries."
+
+
+def test_model_that_takes_effect_late_is_being_prepared() -> None:
+    """No count goes beyond its end."""
+    assert warm_up_words(60, 0) == "Learning, 60 of 60"
+    assert warm_up_words(61, 0) == "The model is being prepared"
