@@ -102,6 +102,7 @@ class Survivor:
 
 def held_objects() -> list[Any]:
     """Return all connections and feeds that are still referenced, those of other tests included."""
+    gc.unfreeze()  # a page of another test may have exempted what was alive when its modules had been loaded
     gc.collect()
     return [item for item in gc.get_objects() if isinstance(item, Connection | RecordingFeed)]
 
