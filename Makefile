@@ -12,7 +12,7 @@ setup: ## make the environment with all that development needs
 run: ## start the page on http://127.0.0.1:8501
 	.venv/bin/streamlit run app.py
 
-test: ## the fast tests, side by side: about three minutes
+test: ## the fast tests, side by side: about five minutes
 	.venv/bin/python -m pytest -n auto -m "not slow and not browser"
 
 browser: ## the page in a real Chromium: about two minutes
