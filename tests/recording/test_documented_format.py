@@ -52,7 +52,7 @@ def run_example(words: str, path: Path) -> dict[str, Any]:
     """Run the one example that has these words and return its names."""
     (block,) = (block for block in BLOCKS if words in block)
     names: dict[str, Any] = {"FILE": str(path)}
-    exec(compile(block, f"{words} in docs/recordings.md", "exec"), names)  # noqa: S102 - our own document
+    exec(compile(block, f"docs/recordings.md, {words}", "exec"), names)  # noqa: S102 - our own document
     return names
 
 
