@@ -39,12 +39,14 @@ class Outages:
 
         n_books: how many its client has brought; more than at the last look show that it was up since then.
         """
-        if is_up or n_books > self._n_books:
+        was_up = is_up or n_books > self._n_books
+        if was_up:
             if self._is_down and self._last_up_ns is not None:
                 self._add(Outage(self._last_up_ns, now_ns))
             self._last_up_ns = now_ns
         self._n_books = n_books
-        self._is_down = not is_up
+        # A client counts its first book a moment before it calls itself up: that is no second outage.
+        self._is_down = not was_up
 
     def close(self, now_ns: int) -> None:
         """Note that the recording ends: an outage that lasts until then counts too."""

@@ -371,3 +371,21 @@ def test_market_of_which_nothing_arrived_makes_the_exit_code_1(
     arguments = ["--market", "okx:BTC-USDT", "--url", "ws://127.0.0.1:9", *arguments[2:]]
     assert main(["record", *arguments]) == 1
     assert "okx BTC-USDT: nothing was recorded: " in capsys.readouterr().err
+
+
+def test_book_that_comes_before_the_client_is_up_ends_one_outage() -> None:
+    """The client counts a book, and calls itself up at the next look: nothing was missed in between."""
+    outages = Outages("okx BTC-USDT")
+    for is_up, n_books, now_s in ((True, 1, 1), (False, 1, 2), (False, 2, 3), (True, 2, 4), (True, 3, 5)):
+        outages.update(is_up, n_books, now_s * 10**9)
+    outages.close(6 * 10**9)
+    assert outages.missed == [(10**9, 3 * 10**9)]
+
+
+def test_feed_that_was_up_for_a_moment_only_is_missed_twice() -> None:
+    """Books that came between two looks divide one outage from the next."""
+    outages = Outages("okx BTC-USDT")
+    for n_books, now_s in ((1, 1), (1, 2), (2, 3), (2, 4)):
+        outages.update(now_s == 1, n_books, now_s * 10**9)
+    outages.close(5 * 10**9)
+    assert outages.missed == [(10**9, 3 * 10**9), (3 * 10**9, 5 * 10**9)]
