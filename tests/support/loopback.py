@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import hashlib
 import json
 import shutil
@@ -38,10 +39,15 @@ def eventually(condition: Callable[[], Any], timeout_s: float = 10.0) -> None:
 
 
 def resources_released(before: tuple[set[int | None], int]) -> Callable[[], bool]:
-    """Return a check that no thread and no socket is left that was not there `before`."""
+    """Return a check that no thread and no socket is left that was not there `before`.
+
+    What waits for the collector is collected; a page of another test may have exempted it from that when it was alive.
+    """
     threads, n_sockets = before
 
     def is_released() -> bool:
+        gc.unfreeze()
+        gc.collect()
         threads_now, n_sockets_now = measure_resources()
         return threads_now <= threads and n_sockets_now <= n_sockets
 
