@@ -140,8 +140,12 @@ class TradingCalculator:
         """
         parsed_ns = perf_counter_ns()
         order, daily_volume = self.order, self.daily_volume
-        state = self._follow(book, order)
+        if self._place == BLOCK_BOOKS:
+            self._take_block()
+        # Taken at once: what this book leaves in its place stays, also where it cannot be priced.
         states, rows, place = self._states, self._rows, self._place
+        self._place = place + 1
+        state = self._follow(book, order, place)
         features_ns = perf_counter_ns()
         if (
             order is not self._priced_order
@@ -168,9 +172,6 @@ class TradingCalculator:
         row = rows[place]
         models_ns = perf_counter_ns()
         self._latest = (book, states[place : place + 1], state.record)
-        self._place = place + 1
-        if self._place == BLOCK_BOOKS:
-            self._take_block()
         stamps = Stamps(book.received_ns, parsed_ns, features_ns, models_ns, perf_counter_ns())
         return Estimate(row, order, stamps, book.market_ns)
 
@@ -194,8 +195,11 @@ class TradingCalculator:
             estimates.append(Estimate(rows[0], order, Stamps(now_ns, now_ns, now_ns, now_ns, now_ns), book.market_ns))
         return estimates
 
-    def _follow(self, book: OrderBook, order: Order) -> ModelState:
-        """Add the book to what is remembered and learned from; return the model state at it."""
+    def _follow(self, book: OrderBook, order: Order, place: int) -> ModelState:
+        """Add the book to what is remembered and learned from; return the model state at it.
+
+        Its own state is written to self._states[place].
+        """
         market_ns = book.market_ns
         market = self._market
         if market is None or book.symbol != market[1] or book.venue != market[0]:
@@ -207,7 +211,8 @@ class TradingCalculator:
                 raise LearnedError(
                     f"what was learned of {' '.join(resumed)} says nothing of {book.venue} {book.symbol}"
                 )
-        if market_ns < self._last_ns or (order is not self._priced_order and self._has_other_times(order)):
+        has_other_times = order is not self._priced_order and self._has_other_times(order)
+        if market_ns < self._last_ns or has_other_times:
             self._restart()
         elif market_ns - self._last_ns > GAP_NS:
             self._forget_books()
@@ -225,7 +230,7 @@ class TradingCalculator:
             self._restart()
             raise
         extractor, realised = self._extractor, self._realised_costs
-        states, place = self._states, self._place
+        states = self._states
         bids, asks = book.bids, book.asks
         while True:
             n_closed = FOLLOW_BOOK.call(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import calculations
 from calculations import Estimate, Order, OrderError, TradingCalculator
 from estimation.order_terms import make_terms, one_sided_move_bps
 from estimation.realised import RealisedOutcome
 from fee_calculator import FeeTier, fee_bps
-from models import AlmgrenChrissModel
+from models import AlmgrenChrissModel, ModelError
 from numerics.arrays import Records
 from orderbook import OrderBook, Side
 from profiling import Stamps
@@ -404,3 +406,35 @@ def test_passive_order_pays_for_unfilled_part_when_time_is_up() -> None:
     assert run(calm, calm, calm, up, up) == pytest.approx(400.0)
     assert run(calm, calm, ([(98, 5)], [(99, 1), (101, 9)]), calm, up) == pytest.approx((1 * -100 + 3 * 400) / 4)
     assert run(calm, ([(97, 5)], [(98, 5)]), calm, up, up) == pytest.approx(-200.0)
+
+
+def test_books_that_cannot_be_priced_are_learned_from_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sample keeps the state of its own book, whatever became of the price: both calculators learn the same."""
+    market = list(queue_market(330, 1))
+    wanted, tried = (TradingCalculator(Order(Side.BUY, 1.0)) for _ in range(2))
+    for each in market:
+        wanted.estimate(each)
+    for row, each in enumerate(market):
+        with monkeypatch.context() as patched:
+            if 40 < row < 120:
+                patched.setattr(calculations, "PRICE_BOOK", SimpleNamespace(call=lambda *_: False))
+                with pytest.raises(ModelError, match="beyond the largest number"):
+                    tried.estimate(each)
+            else:
+                tried.estimate(each)
+    assert wanted.learned() is not None
+    assert wanted.learned() == tried.learned()
+
+
+def test_new_waiting_time_counts_where_the_clock_steps_back_at_the_same_book() -> None:
+    """What is learned from then on is of the new waiting time, not of the old one."""
+    market = list(queue_market(330, 1))
+    calculator = TradingCalculator(Order(Side.BUY, 1.0))
+    for each in market[200:230]:
+        calculator.estimate(each)
+    calculator.order = Order(Side.BUY, 1.0, passive_s=1.0)
+    for each in market:
+        calculator.estimate(each)
+    learned = calculator.learned()
+    assert learned is not None
+    assert learned["passive_s"] == 1.0
